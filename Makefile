@@ -1,0 +1,49 @@
+# Relevo: every task of a developer's day. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup run demo test check fix bench migrate lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(VENV)/.done ## build .venv from the lock file (nothing to do when nothing changed)
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Relevo needs Python 3.11 or newer; set PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## serve the API and deliver, on http://localhost:8000
+	$(BIN)/relevo serve
+
+demo: setup ## send ten events to three receivers and watch them arrive
+	$(BIN)/relevo demo
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest
+
+check: setup ## lint, types and layers: exactly what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+fix: setup ## format and repair what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure; writes build/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+migrate: setup ## bring the database of RELEVO_DATABASE_URL to this version's schema
+	$(BIN)/relevo migrate
+
+lock: setup ## resolve the dependencies anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
+		--group dev pyproject.toml --output-file requirements.lock

@@ -1,0 +1,1 @@
+"""Relevo delivers webhooks; DESIGN lives in the README."""

@@ -1,0 +1,1 @@
+"""State lives in PostgreSQL, and everything that speaks SQL lives here."""

@@ -1,0 +1,7 @@
+"""Runs the migrations on the connection that `adapters.postgres.schema` hands over; Alembic imports this file."""
+
+from alembic import context
+
+with context.begin_transaction():
+    context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+    context.run_migrations()

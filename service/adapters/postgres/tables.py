@@ -1,0 +1,144 @@
+"""The tables as the repositories see them. The migrations are the authority on types, indexes and partitions.
+
+`message`, `settled_delivery` and `attempt` are range-partitioned by week on time-ordered identifiers, so old weeks are
+dropped whole. `pending_delivery` holds only what is owed: a row is born in its message's own commit and leaves when it
+is final. A leased row has its `due_at` at the lease's end, so a lease that expires is simply due again.
+"""
+
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+application = Table(
+    "application",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("uid", Text),
+    Column("name", Text),
+    Column("throttle_rate", Integer),
+    Column("metadata", JSONB),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("uid", Text),
+    Column("url", Text),
+    Column("description", Text),
+    Column("version", Integer),
+    Column("disabled", Boolean),
+    Column("throttle_rate", Integer),
+    Column("event_types", ARRAY(Text)),
+    Column("channels", ARRAY(Text)),
+    Column("metadata", JSONB),
+    Column("secrets", LargeBinary),  # sealed by the vault
+    Column("headers", LargeBinary),  # sealed by the vault
+    Column("first_failure_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
+event_type = Table(
+    "event_type",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("description", Text),
+    Column("archived", Boolean),
+    Column("deprecated", Boolean),
+    Column("schemas", JSONB),
+    Column("feature_flags", ARRAY(Text)),
+    Column("group_name", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("event_id", Text),
+    Column("event_type", Text),
+    Column("payload", LargeBinary),
+    Column("channels", ARRAY(Text)),
+    Column("tags", ARRAY(Text)),
+    Column("deliver_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("correlation_id", Text),
+    Column("traceparent", Text),
+)
+
+event_id = Table(
+    "event_id",
+    metadata,
+    Column("app_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("message_id", Text),
+)
+
+pending_delivery = Table(
+    "pending_delivery",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("resend", Text, primary_key=True),  # '' for the scheduled delivery, an id of its own for a manual one
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("attempts", SmallInteger),
+    Column("due_at", DateTime(timezone=True)),
+    Column("lease", Text),
+)
+
+settled_delivery = Table(
+    "settled_delivery",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("endpoint_id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("status", SmallInteger),
+    Column("attempts", SmallInteger),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("message_id", Text),
+    Column("endpoint_id", Text),
+    Column("event_type", Text),
+    Column("channels", ARRAY(Text)),
+    Column("url", Text),
+    Column("status", SmallInteger),
+    Column("response", Text),
+    Column("response_status_code", SmallInteger),
+    Column("duration_ms", Integer),
+    Column("trigger", SmallInteger),
+    Column("number", SmallInteger),
+    Column("error_type", Text),
+    Column("trace_id", Text),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("scope", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary),
+    Column("message_id", Text),
+    Column("status", SmallInteger),
+    Column("body", LargeBinary),
+    Column("created_at", DateTime(timezone=True)),
+)

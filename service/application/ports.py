@@ -1,0 +1,212 @@
+"""What the use cases and the engine need from the world. Adapters fulfil these; nothing here is imported from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Literal, Protocol, TypeVar
+
+from service.domain.applications import Application
+from service.domain.deliveries import Attempt, Claim, DeliveryState, Outcome, Status
+from service.domain.endpoints import Endpoint
+from service.domain.event_types import EventType
+from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
+from service.domain.messages import IdempotencyKey, Message, NewMessage, Reception
+from service.domain.retries import Verdict
+from service.domain.signatures import Secret
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Where to read on. `after` is the key of the last item seen; `backwards` reads towards the start of the list."""
+
+    limit: int = 50
+    after: str | None = None
+    backwards: bool = False
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Items in display order. `done` tells that nothing follows in the direction that was read."""
+
+    items: Sequence[T]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Which messages to list. Times are exclusive bounds."""
+
+    before: datetime | None = None
+    after: datetime | None = None
+    channel: str | None = None
+    tag: str | None = None
+    event_types: tuple[str, ...] | None = None
+    with_content: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter(MessageFilter):
+    """Which attempts to list. `status_code_class` is 0, 100, ... 500."""
+
+    status: Status | None = None
+    status_code_class: int | None = None
+    endpoint_id: EndpointId | None = None
+
+
+class ApplicationRepository(Protocol):
+    """Applications of one organisation. `ref` is an id or a uid."""
+
+    async def get(self, org_id: OrgId, ref: str) -> Application | None: ...
+    async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]: ...
+
+    async def add(self, application: Application) -> None:
+        """Conflict when the uid is taken."""
+
+    async def replace(self, application: Application) -> None:
+        """Conflict when the uid is taken, NotFound when it has gone meanwhile."""
+
+    async def delete(self, application: Application, *, at: datetime) -> None:
+        """Mark it and its endpoints deleted, and free the uid."""
+
+
+class EndpointRepository(Protocol):
+    """Endpoints of one application. `ref` is an id or a uid."""
+
+    async def get(self, app_id: ApplicationId, ref: str) -> Endpoint | None: ...
+    async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[Endpoint]: ...
+
+    async def add(self, endpoint: Endpoint, secrets: Sequence[Secret], headers: dict[str, str]) -> None:
+        """Conflict when the uid is taken."""
+
+    async def replace(self, endpoint: Endpoint) -> None:
+        """Conflict when the uid is taken. Enabling forgets the failures so far."""
+
+    async def delete(self, endpoint: Endpoint, *, at: datetime) -> None: ...
+
+    async def secrets(self, endpoint_id: EndpointId) -> tuple[Secret, ...]:
+        """Newest first, locked until the end of the transaction."""
+
+    async def keep_secrets(self, endpoint_id: EndpointId, secrets: Sequence[Secret]) -> None: ...
+
+
+class EventTypeRepository(Protocol):
+    """Event types of one organisation, by name."""
+
+    async def get(self, org_id: OrgId, name: str) -> EventType | None: ...
+    async def page(self, org_id: OrgId, page: PageRequest, *, include_archived: bool) -> Page[EventType]: ...
+    async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
+        """Those of the names that are not live event types, in order."""
+        ...
+
+    async def add(self, event_type: EventType) -> None:
+        """Takes the place of an archived one; EventTypeExists when a live one has the name."""
+
+    async def replace(self, event_type: EventType) -> None: ...
+    async def delete(self, event_type: EventType) -> None: ...
+
+
+class MessageRepository(Protocol):
+    """Messages that were accepted. `ref` is an id or an event id."""
+
+    async def get(self, app_id: ApplicationId, ref: str, *, with_content: bool) -> Message | None: ...
+    async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]: ...
+
+
+class DeliveryRepository(Protocol):
+    """Attempts and the states of deliveries, for reading."""
+
+    async def attempt(self, app_id: ApplicationId, message_id: MessageId, attempt_id: AttemptId) -> Attempt | None: ...
+    async def attempts_by_message(
+        self, message: Message, page: PageRequest, wanted: AttemptFilter
+    ) -> Page[Attempt]: ...
+    async def attempts_by_endpoint(
+        self, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
+    ) -> Page[Attempt]: ...
+    async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
+        """The message's destinations by endpoint id, deleted endpoints included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """The answer a request got the first time."""
+
+    status: int
+    body: bytes
+
+
+class IdempotencyRepository(Protocol):
+    """Answers by idempotency key, kept in the same transaction as what they tell of."""
+
+    async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
+        """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
+
+    async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None: ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction and the repositories that share it. The edge commits it, nobody else."""
+
+    @property
+    def applications(self) -> ApplicationRepository: ...
+    @property
+    def endpoints(self) -> EndpointRepository: ...
+    @property
+    def event_types(self) -> EventTypeRepository: ...
+    @property
+    def messages(self) -> MessageRepository: ...
+    @property
+    def deliveries(self) -> DeliveryRepository: ...
+    @property
+    def idempotency(self) -> IdempotencyRepository: ...
+
+
+class Intake(Protocol):
+    """Where messages come in: many callers, one commit."""
+
+    async def accept(self, message: NewMessage) -> Reception:
+        """Answers once the message and every delivery it owes are committed. Busy when too many wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What came of an attempt, ready to be kept. `attempt` is None when nothing was sent."""
+
+    claim: Claim
+    verdict: Verdict | Literal["canceled"]
+    attempt: Attempt | None
+    first_failure_matters: bool = field(default=True)
+
+
+class DeliveryQueue(Protocol):
+    """Deliveries that are owed: taken under a lease, given back or settled."""
+
+    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]: ...
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Whether it was applied: False for a lease that has passed to somebody else."""
+        ...
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give leases back unspent; the deliveries are due at once."""
+
+    async def wait(self, timeout: float) -> None:
+        """Return when something may be due, at the latest after `timeout` seconds."""
+
+
+class Sender(Protocol):
+    """Makes the call to a receiver."""
+
+    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        """Never raises for a bad receiver: the outcome is a value. Bounded by the attempt timeout."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, timezone-aware."""
+
+    def now(self) -> datetime: ...

@@ -1,0 +1,1 @@
+"""Values and decisions of Relevo: no await, no clock, no randomness, no third-party import."""

@@ -1,0 +1,141 @@
+"""A delivery, one message owed to one endpoint, and what came of trying it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum
+
+from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
+from service.domain.signatures import Secret
+
+
+class Status(IntEnum):
+    """The state of a delivery or of an attempt; the numbers are the interface's."""
+
+    SUCCESS = 0
+    PENDING = 1
+    FAIL = 2
+    SENDING = 3
+    CANCELED = 4
+
+    @property
+    def text(self) -> str:
+        """The word that goes with the number in answers."""
+        return self.name.lower()
+
+
+class Trigger(IntEnum):
+    """Who wanted the attempt."""
+
+    SCHEDULED = 0
+    MANUAL = 1
+
+
+class ErrorType(str, Enum):
+    """Why there was no answer: a closed list, fit for a metric label."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    MALFORMED = "malformed_answer"
+    EGRESS = "egress_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The receiver answered. `body` is text of at most 20,000 bytes, without NUL."""
+
+    status: int
+    body: str
+    retry_after: timedelta | None
+    duration: timedelta
+
+    @property
+    def succeeded(self) -> bool:
+        """Only a 2xx is a success; redirects are not followed."""
+        return 200 <= self.status < 300
+
+    @property
+    def label(self) -> str:
+        """The metric label: `2xx` and the like."""
+        return f"{self.status // 100}xx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """No answer. `message` is safe to show to the tenant."""
+
+    error_type: ErrorType
+    message: str
+    duration: timedelta
+
+    @property
+    def succeeded(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """The metric label: the error type."""
+        return self.error_type.value
+
+
+Outcome = Answered | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A delivery that this process holds until its lease ends, with everything an attempt needs.
+
+    `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement must show.
+    """
+
+    message_id: MessageId
+    endpoint_id: EndpointId
+    app_id: ApplicationId
+    org_id: OrgId
+    lease: str
+    attempt: int
+    trigger: Trigger
+    due_at: datetime
+    accepted_at: datetime
+    event_type: str
+    channels: tuple[str, ...] | None
+    payload: bytes | None
+    url: str
+    headers: dict[str, str]
+    secrets: tuple[Secret, ...]
+    endpoint_active: bool
+    correlation_id: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try, as it is kept. `next_attempt_at` tells when the following one is due, if there is one."""
+
+    id: AttemptId
+    message_id: MessageId
+    endpoint_id: EndpointId
+    url: str
+    status: Status
+    response: str
+    response_status_code: int
+    duration_ms: int
+    trigger: Trigger
+    number: int
+    started_at: datetime
+    error_type: str | None
+    trace_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryState:
+    """How a delivery stands: still owed (with the time of its next attempt) or final."""
+
+    message_id: MessageId
+    endpoint_id: EndpointId
+    status: Status
+    attempts: int
+    next_attempt_at: datetime | None

@@ -1,0 +1,119 @@
+"""What can go wrong, in the words of the business. Statuses live in `api/problems.py` and nowhere else."""
+
+
+class RelevoError(Exception):
+    """Anything Relevo refuses. `code` is stable, `detail` is written for the person who caused it."""
+
+    code = "generic_error"
+    detail = "The request could not be carried out."
+
+    def __init__(self, detail: str | None = None) -> None:
+        if detail is not None:
+            self.detail = detail
+        super().__init__(self.detail)
+
+
+class Invalid(RelevoError):
+    """A value breaks a rule. `loc` is the path to it, as in `("body", "eventTypes")`."""
+
+    code = "value_error"
+
+    def __init__(self, detail: str, *, loc: tuple[str, ...], kind: str = "value_error") -> None:
+        super().__init__(detail)
+        self.loc = loc
+        self.kind = kind
+
+
+class Refused(RelevoError):
+    """The request is well formed, but this state of affairs does not allow it."""
+
+
+class NotAuthenticated(RelevoError):
+    """No token, or one that does not hold."""
+
+    code = "authentication_failed"
+    detail = "Invalid token"
+
+
+class NotAllowed(RelevoError):
+    """The caller is known, and may not do this."""
+
+    code = "insufficient access"  # the peer's code really has a space
+    detail = "Insufficient access for the given operation."
+
+
+class NotFound(RelevoError):
+    """There is no such thing, or it belongs to somebody else, which we do not tell apart."""
+
+    code = "not_found"
+    detail = "Entity not found"
+
+
+class Conflict(RelevoError):
+    """Something with that name is there already."""
+
+    code = "conflict"
+    detail = "A conflict has occurred"
+
+
+class EventTypeExists(Conflict):
+    """A live event type has that name."""
+
+    code = "event_type_exists"
+    detail = "An event_type with that name already exists"
+
+
+class StillRunning(Conflict):
+    """The first request with this idempotency key has not finished."""
+
+    code = "idempotency_conflict"
+    detail = "The first request with this idempotency key is still running. Try again in a moment."
+
+
+class KeyReused(Invalid):
+    """The idempotency key was used before with another body."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency key was used before with another body. Use a new key for a new request.",
+            loc=("header", "idempotency-key"),
+            kind="idempotency_key_reused",
+        )
+
+
+class LimitReached(Refused):
+    """A bound on how many of a thing there may be."""
+
+    code = "limit_reached"
+
+
+class EndpointDisabled(Refused):
+    """The endpoint was switched off; enable it before sending to it."""
+
+    code = "endpoint_disabled"
+    detail = "The endpoint is disabled. Enable it before sending to it."
+
+
+class MissingPayload(Refused):
+    """The payload was removed, so there is nothing left to send."""
+
+    code = "missing_payload"
+    detail = "Unable to resend message. Payload is missing."
+
+
+class Busy(RelevoError):
+    """More is arriving than can be kept safe. `retry_after` is in seconds."""
+
+    code = "overloaded"
+    detail = "Too many requests are waiting. Try again shortly."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Unavailable(Busy):
+    """The database did not answer, so nothing was kept."""
+
+    code = "unavailable"
+    detail = "The service cannot keep requests right now. Nothing was stored; try again shortly."

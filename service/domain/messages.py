@@ -1,0 +1,84 @@
+"""A message: one event of an application, kept byte for byte as the caller wrote its payload."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.ids import ApplicationId, MessageId, OrgId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's promise that two requests with one key are one request.
+
+    `scope` is a digest of caller, method, path and key; `fingerprint` is a digest of the body.
+    """
+
+    scope: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message on its way in. `app` is the application's id or uid."""
+
+    id: MessageId
+    org_id: OrgId
+    app: str
+    event_type: str
+    payload: bytes
+    accepted_at: datetime
+    event_id: str | None = None
+    channels: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    deliver_at: datetime | None = None
+    expires_at: datetime
+    correlation_id: str
+    traceparent: str | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Committed, with a delivery for each of `deliveries` endpoints."""
+
+    app_id: ApplicationId
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """Accepted before, under the same idempotency key and with the same body, as message `id`."""
+
+    id: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyReused:
+    """The idempotency key came before with another body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventIdTaken:
+    """Another message of the application has that event id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownApplication:
+    """The caller has no such application."""
+
+
+Reception = Accepted | Repeated | KeyReused | EventIdTaken | UnknownApplication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message as it is kept. `payload` is None once it was removed, or when it was not asked for."""
+
+    id: MessageId
+    app_id: ApplicationId
+    event_id: str | None
+    event_type: str
+    payload: bytes | None
+    channels: tuple[str, ...] | None
+    tags: tuple[str, ...] | None
+    deliver_at: datetime | None

@@ -1,0 +1,74 @@
+"""When to try a delivery again. Pure: time and chance come in as arguments, nothing is read or written."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+
+Schedule = tuple[timedelta, ...]
+
+JITTER = 0.2
+TIMEOUT_FLOOR = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The receiver took it: a 2xx."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryAgain:
+    """A failure that leaves attempts over. `delay` counts from the attempt's end."""
+
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhausted:
+    """A failure, and no attempt is left. `reason` is from a closed list and fit for a metric label."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """410: the receiver wants no more, so the endpoint is switched off."""
+
+
+Verdict = Delivered | TryAgain | Exhausted | Gone
+
+
+def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) -> Verdict:
+    """What follows from the outcome of attempt number `attempt` (from 1).
+
+    `chance` is uniform in [0, 1) and spreads the delay by 20 % to either side. `Retry-After` on 429 and 503 is
+    honoured between the scheduled delay and twice that; a timeout waits at least a minute (or as long as the
+    schedule's own longest delay, when that is shorter).
+    """
+    if outcome.succeeded:
+        return Delivered()
+    if isinstance(outcome, Answered) and outcome.status == 410:
+        return Gone()
+    if attempt > len(schedule):
+        return Exhausted(reason="attempts_used_up")
+    return TryAgain(delay=_spread(_delay(outcome, schedule, attempt), chance))
+
+
+def _delay(outcome: Outcome, schedule: Schedule, attempt: int) -> timedelta:
+    scheduled = schedule[attempt - 1]
+    match outcome:
+        case Answered(status=429 | 503, retry_after=timedelta() as wish):
+            return min(max(wish, scheduled), scheduled * 2)
+        case Answered():
+            return scheduled
+        case Failed(error_type=ErrorType.TIMEOUT):
+            return max(scheduled, min(TIMEOUT_FLOOR, max(schedule)))
+        case Failed():
+            return scheduled
+        case _:
+            assert_never(outcome)
+
+
+def _spread(delay: timedelta, chance: float) -> timedelta:
+    return delay * (1 - JITTER + 2 * JITTER * chance)
