@@ -11,7 +11,7 @@ from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.messages import IdempotencyKey, Message, NewMessage, Reception
-from service.domain.retries import Verdict
+from service.domain.retries import Gone, Verdict
 from service.domain.signatures import Secret
 
 T = TypeVar("T")
@@ -174,28 +174,42 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What came of an attempt, ready to be kept. `attempt` is None when nothing was sent."""
+    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there."""
 
     claim: Claim
-    verdict: Verdict | Literal["canceled"]
+    verdict: Verdict
     attempt: Attempt | None
-    first_failure_matters: bool = field(default=True)
+
+    @property
+    def endpoint_gone(self) -> bool:
+        """Whether the receiver said that it wants no more."""
+        return isinstance(self.verdict, Gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """`applied` is False when the lease has passed to somebody else. The endpoint may have been switched off by it."""
+
+    applied: bool
+    endpoint_switched_off: bool
 
 
 class DeliveryQueue(Protocol):
     """Deliveries that are owed: taken under a lease, given back or settled."""
 
-    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]: ...
+    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
+        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint and none of the saturated ones."""
+        ...
 
-    async def settle(self, settlement: Settlement) -> bool:
-        """Whether it was applied: False for a lease that has passed to somebody else."""
+    async def settle(self, settlement: Settlement) -> Settled:
+        """Keep what came of an attempt, if its lease is still ours."""
         ...
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give leases back unspent; the deliveries are due at once."""
 
-    async def wait(self, timeout: float) -> None:
-        """Return when something may be due, at the latest after `timeout` seconds."""
+    async def wait(self) -> None:
+        """Return when something may be due."""
 
 
 class Sender(Protocol):
@@ -210,3 +224,10 @@ class Clock(Protocol):
     """The time, timezone-aware."""
 
     def now(self) -> datetime: ...
+
+
+class Vault(Protocol):
+    """Keeps secrets unreadable to whoever holds only the database."""
+
+    def seal(self, plain: bytes) -> bytes: ...
+    def open(self, sealed: bytes) -> bytes: ...

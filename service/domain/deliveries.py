@@ -88,7 +88,8 @@ Outcome = Answered | Failed
 class Claim:
     """A delivery that this process holds until its lease ends, with everything an attempt needs.
 
-    `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement must show.
+    `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
+    must show. `resend` tells a manual delivery from the scheduled one, which has ''.
     """
 
     message_id: MessageId
@@ -96,6 +97,7 @@ class Claim:
     app_id: ApplicationId
     org_id: OrgId
     lease: str
+    resend: str
     attempt: int
     trigger: Trigger
     due_at: datetime

@@ -36,7 +36,14 @@ class Gone:
     """410: the receiver wants no more, so the endpoint is switched off."""
 
 
-Verdict = Delivered | TryAgain | Exhausted | Gone
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canceled:
+    """Nothing was sent: the endpoint is disabled or deleted, or the payload was removed. `reason` says which."""
+
+    reason: str
+
+
+Verdict = Delivered | TryAgain | Exhausted | Gone | Canceled
 
 
 def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) -> Verdict:

@@ -1,0 +1,90 @@
+"""Connections to PostgreSQL: SQLAlchemy's engine for the sessions of requests, a small asyncpg pool for the hot path.
+
+The hot path (accept, claim, settle) sends one set-based statement a batch and needs no ORM in between.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from service.domain.errors import Unavailable
+
+POOL_SIZE = 10
+POOL_OVERFLOW = 10
+POOL_TIMEOUT = 5.0
+HOT_CONNECTIONS = 4
+COMMAND_TIMEOUT = 30.0
+CONNECT_TIMEOUT = 5.0
+
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Open connections; `sessions` for requests, `pool` for the hot path."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    pool: asyncpg.Pool
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Open both pools on `postgresql+asyncpg://...`; closed in reverse order."""
+    engine = create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT,
+        pool_pre_ping=False,
+        connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": COMMAND_TIMEOUT},
+    )
+    sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+    try:
+        with unavailable_when_lost():
+            pool = await asyncpg.create_pool(
+                dsn(url), min_size=1, max_size=HOT_CONNECTIONS, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT
+            )
+        try:
+            yield Database(engine=engine, sessions=sessions, pool=pool)
+        finally:
+            pool.terminate()
+    finally:
+        await engine.dispose()
+
+
+def dsn(url: str) -> str:
+    """The same address in the form that asyncpg and psql read."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def as_sqlalchemy(url: str) -> str:
+    """The same address in the form that SQLAlchemy reads; `postgres://` and `postgresql://` are both taken."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+@contextmanager
+def unavailable_when_lost() -> Iterator[None]:
+    """Turn the loss of the database, however it shows, into the one error that callers know."""
+    try:
+        yield
+    except _LOST as error:
+        raise Unavailable from error
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _LOST):
+            raise Unavailable from error
+        raise

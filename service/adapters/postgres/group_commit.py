@@ -1,0 +1,120 @@
+"""Many callers, one commit: what arrives while a batch is committing is the next batch.
+
+A batch never waits for company. One bad row fails its own caller and nobody else's: a batch that the database refuses
+is tried again row by row.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Generic, TypeVar
+
+from service.domain.errors import Busy, Unavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    result: asyncio.Future[Result]
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Coalesces concurrent calls of `submit` into calls of `commit`, one at a time.
+
+    `commit` takes the items of a batch and returns their results in order, all in one transaction. `committed` is told
+    every batch with the time it took in seconds.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        largest_batch: int,
+        most_waiting: int,
+        committed: Callable[[Sequence[Item], float], None],
+    ) -> None:
+        self._commit = commit
+        self._largest_batch = largest_batch
+        self._most_waiting = most_waiting
+        self._committed = committed
+        self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._arrived = asyncio.Event()
+        self._closed = False
+
+    @property
+    def fullness(self) -> float:
+        """From 0, nobody waits, to 1, the next caller is turned away."""
+        return len(self._waiting) / self._most_waiting
+
+    async def submit(self, item: Item) -> Result:
+        """The item's result, once the batch that holds it is committed. Busy when too many wait already."""
+        if self._closed:
+            raise Unavailable
+        if len(self._waiting) >= self._most_waiting:
+            raise Busy
+        waiting = _Waiting[Item, Result](item, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        return await waiting.result
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Commit while the block lasts; what was submitted before its end is still committed."""
+        committer = asyncio.create_task(self._run(), name="group commit")
+        try:
+            yield
+        finally:
+            self._closed = True
+            self._arrived.set()
+            await committer
+
+    async def _run(self) -> None:
+        while await self._something_waits():
+            await self._settle(self._next_batch())
+
+    async def _something_waits(self) -> bool:
+        while not self._waiting and not self._closed:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return bool(self._waiting)
+
+    def _next_batch(self) -> list[_Waiting[Item, Result]]:
+        size = min(len(self._waiting), self._largest_batch)
+        return [self._waiting.popleft() for _ in range(size)]
+
+    async def _settle(self, batch: list[_Waiting[Item, Result]]) -> None:
+        try:
+            results = await self._timed([waiting.item for waiting in batch])
+        except Unavailable as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers of this batch
+            await self._settle_one_by_one(batch, error)
+        else:
+            for waiting, result in zip(batch, results, strict=True):
+                if not waiting.result.done():
+                    waiting.result.set_result(result)
+
+    async def _settle_one_by_one(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for waiting in batch:
+            await self._settle([waiting])
+
+    async def _timed(self, items: Sequence[Item]) -> Sequence[Result]:
+        started = perf_counter()
+        results = await self._commit(items)
+        self._committed(items, perf_counter() - started)
+        return results
+
+
+def _fail(batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.result.done():
+            waiting.result.set_exception(error)

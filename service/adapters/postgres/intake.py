@@ -1,0 +1,180 @@
+"""Accepting messages: one statement a batch claims keys and event ids, keeps messages and fans out to deliveries."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from service.adapters.postgres.engine import unavailable_when_lost
+from service.adapters.postgres.group_commit import GroupCommit
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.messages import (
+    Accepted,
+    EventIdTaken,
+    KeyReused,
+    NewMessage,
+    Reception,
+    Repeated,
+    UnknownApplication,
+)
+
+LARGEST_BATCH = 256
+MOST_WAITING = 4096
+
+# Rows are claimed in one order everywhere, so that two batches never wait for each other.
+ACCEPT = """
+WITH input AS MATERIALIZED (
+    SELECT i.*, a.id AS app_id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
+                $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[])
+      AS i(id, org_id, app, event_id, event_type, payload, channels, tags,
+           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint)
+    LEFT JOIN LATERAL (
+        SELECT id FROM application WHERE id = i.app AND org_id = i.org_id AND deleted_at IS NULL
+        UNION ALL
+        SELECT id FROM application WHERE org_id = i.org_id AND uid = i.app AND deleted_at IS NULL
+        LIMIT 1
+    ) a ON true
+), claimed_event AS (
+    INSERT INTO event_id (app_id, event_id, message_id)
+    SELECT app_id, event_id, id FROM input
+    WHERE app_id IS NOT NULL AND event_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM idempotency_key k WHERE k.scope = input.scope)
+    ORDER BY app_id, event_id
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+), claimed_key AS (
+    INSERT INTO idempotency_key (scope, fingerprint, message_id)
+    SELECT scope, fingerprint, id FROM input
+    WHERE app_id IS NOT NULL AND scope IS NOT NULL
+      AND (event_id IS NULL OR id IN (SELECT message_id FROM claimed_event))
+    ORDER BY scope
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+), admitted AS MATERIALIZED (
+    SELECT * FROM input
+    WHERE app_id IS NOT NULL
+      AND (event_id IS NULL OR id IN (SELECT message_id FROM claimed_event))
+      AND (scope IS NULL OR id IN (SELECT message_id FROM claimed_key))
+), stored AS (
+    INSERT INTO message (id, org_id, app_id, event_id, event_type, payload, channels, tags,
+                         deliver_at, expires_at, correlation_id, traceparent)
+    SELECT id, org_id, app_id, event_id, event_type, payload, string_to_array(channels, ','),
+           string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent
+    FROM admitted
+), owed AS (
+    INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
+    SELECT e.id, m.id, m.org_id, m.app_id, coalesce(m.deliver_at, now())
+    FROM admitted m
+    JOIN endpoint e ON e.app_id = m.app_id AND e.deleted_at IS NULL AND NOT e.disabled
+     AND (e.event_types IS NULL OR m.event_type = ANY (e.event_types))
+     AND (e.channels IS NULL OR e.channels && string_to_array(m.channels, ','))
+    RETURNING message_id
+)
+SELECT input.id, input.app_id, input.id IN (SELECT id FROM admitted) AS admitted,
+       (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
+FROM input
+"""
+
+# A key that lost its race may leave an event id that its message never came to own.
+RELEASE_EVENT_IDS = "DELETE FROM event_id WHERE message_id = ANY ($1::text[])"
+FIRST_USES = "SELECT scope, fingerprint, message_id FROM idempotency_key WHERE scope = ANY ($1::bytea[])"
+
+
+class PostgresIntake:
+    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        accepted: Callable[[], None],
+        committed: Callable[[Sequence[NewMessage], float], None],
+    ) -> None:
+        self._pool = pool
+        self._accepted = accepted
+        self._group = GroupCommit[NewMessage, Reception](
+            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING, committed=committed
+        )
+
+    @property
+    def fullness(self) -> float:
+        """From 0 to 1, where the next message is turned away."""
+        return self._group.fullness
+
+    async def accept(self, message: NewMessage) -> Reception:
+        """Answers once the message and every delivery it owes are committed. Busy, Unavailable."""
+        return await self._group.submit(message)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Accept while the block lasts."""
+        async with self._group.running():
+            yield
+
+    async def _commit(self, batch: Sequence[NewMessage]) -> list[Reception]:
+        with unavailable_when_lost():
+            async with self._pool.acquire() as connection, connection.transaction():
+                rows = await connection.fetch(ACCEPT, *_columns(batch))
+                receptions = {row["id"]: _reception(row) for row in rows}
+                left_out = [message for message in batch if receptions[message.id] is None]
+                if left_out:
+                    receptions |= await _explain(connection, left_out)
+        if any(row["deliveries"] for row in rows):
+            self._accepted()
+        return [_known(receptions[message.id]) for message in batch]
+
+
+def _columns(batch: Sequence[NewMessage]) -> list[list[object]]:
+    rows = [
+        (
+            message.id,
+            message.org_id,
+            message.app,
+            message.event_id,
+            message.event_type,
+            message.payload,
+            ",".join(message.channels) if message.channels else None,
+            ",".join(message.tags) if message.tags else None,
+            message.deliver_at,
+            message.expires_at,
+            message.correlation_id,
+            message.traceparent,
+            message.idempotency_key.scope if message.idempotency_key else None,
+            message.idempotency_key.fingerprint if message.idempotency_key else None,
+        )
+        for message in batch
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _reception(row: asyncpg.Record) -> Reception | None:
+    if row["app_id"] is None:
+        return UnknownApplication()
+    if row["admitted"]:
+        return Accepted(app_id=ApplicationId(row["app_id"]), deliveries=row["deliveries"])
+    return None
+
+
+async def _explain(connection: asyncpg.Connection, left_out: list[NewMessage]) -> dict[MessageId, Reception | None]:
+    """Why these messages were not taken: their key was used before, or else their event id is another message's."""
+    await connection.execute(RELEASE_EVENT_IDS, [message.id for message in left_out])
+    scopes = [message.idempotency_key.scope for message in left_out if message.idempotency_key]
+    first_uses = {row["scope"]: row for row in await connection.fetch(FIRST_USES, scopes)}
+    return {message.id: _why(message, first_uses) for message in left_out}
+
+
+def _why(message: NewMessage, first_uses: dict[bytes, asyncpg.Record]) -> Reception:
+    key = message.idempotency_key
+    first = first_uses.get(key.scope) if key else None
+    if key is None or first is None:
+        return EventIdTaken()
+    if first["fingerprint"] != key.fingerprint:
+        return KeyReused()
+    return Repeated(id=MessageId(first["message_id"]))
+
+
+def _known(reception: Reception | None) -> Reception:
+    if reception is None:
+        raise RuntimeError("the accept statement left a message without an answer")
+    return reception

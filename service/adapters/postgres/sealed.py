@@ -1,0 +1,41 @@
+"""Secrets and headers of an endpoint as the bytes that are kept: JSON, sealed by the vault."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from service.application.ports import Vault
+from service.domain.signatures import Secret
+
+
+def seal_secrets(vault: Vault, secrets: Sequence[Secret]) -> bytes:
+    """The bytes to keep for these secrets, in their order."""
+    rows = [{"key": base64.b64encode(secret.key).decode(), "expires_at": _written(secret)} for secret in secrets]
+    return vault.seal(json.dumps(rows).encode())
+
+
+def open_secrets(vault: Vault, blob: bytes) -> tuple[Secret, ...]:
+    """The secrets that were sealed, in their order."""
+    return tuple(
+        Secret(key=base64.b64decode(row["key"]), expires_at=_read(row["expires_at"]))
+        for row in json.loads(vault.open(blob))
+    )
+
+
+def seal_headers(vault: Vault, headers: Mapping[str, str]) -> bytes:
+    """The bytes to keep for these headers; capitalisation and order stay."""
+    return vault.seal(json.dumps(dict(headers)).encode())
+
+
+def open_headers(vault: Vault, blob: bytes) -> dict[str, str]:
+    """The headers that were sealed."""
+    return {str(name): str(value) for name, value in json.loads(vault.open(blob)).items()}
+
+
+def _written(secret: Secret) -> str | None:
+    return secret.expires_at.isoformat() if secret.expires_at else None
+
+
+def _read(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
