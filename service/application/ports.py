@@ -1,9 +1,9 @@
 """What the use cases and the engine need from the world. Adapters fulfil these; nothing here is imported from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, Claim, DeliveryState, Outcome, Status
@@ -231,3 +231,25 @@ class Vault(Protocol):
 
     def seal(self, plain: bytes) -> bytes: ...
     def open(self, sealed: bytes) -> bytes: ...
+
+
+class NewId(Protocol):
+    """Makes an identifier with a prefix, of the instant `at` or of now."""
+
+    def __call__(self, prefix: str, *, at: datetime | None = None) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSample:
+    """How many deliveries are due, leased and scheduled for later; how many seconds the oldest has been due."""
+
+    depths: dict[str, int]
+    oldest_due_age: float
+
+
+class Upkeep(Protocol):
+    """What has to be done now and then; any number of processes may do it at once."""
+
+    async def make_room(self, *, now: datetime) -> None: ...
+    async def clear_away(self, *, now: datetime) -> None: ...
+    async def sample(self) -> QueueSample: ...

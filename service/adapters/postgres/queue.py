@@ -1,4 +1,4 @@
-"""The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on the way out."""
+"""The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Sequence

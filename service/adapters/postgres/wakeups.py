@@ -45,10 +45,10 @@ class Wakeups:
         """Forget what was announced so far; called before looking at the queue, so that nothing in between is lost."""
         self._due.clear()
 
-    async def wait(self, timeout: float) -> None:
-        """Return when something was announced, at the latest after `timeout` seconds."""
+    async def wait(self, seconds: float) -> None:
+        """Return when something was announced, at the latest after so many seconds."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 await self._due.wait()
 
     @asynccontextmanager

@@ -1,0 +1,72 @@
+"""What has to be done now and then: partitions ahead, old ones away, forgotten keys, and a look at the queue."""
+
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from service.adapters.postgres import partitions
+from service.adapters.postgres.engine import unavailable_when_lost
+from service.application.ports import QueueSample
+from service.domain import ids
+
+KEYS_KEPT = timedelta(hours=12)
+A_BATCH = 5_000
+
+FORGET_KEYS = """
+DELETE FROM idempotency_key WHERE scope = ANY (ARRAY(
+    SELECT scope FROM idempotency_key WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2))
+"""
+FORGET_EVENT_IDS = """
+DELETE FROM event_id WHERE message_id = ANY (ARRAY(
+    SELECT message_id FROM event_id WHERE message_id < $1 ORDER BY message_id LIMIT $2))
+"""
+SAMPLE = """
+SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due_at > now()) AS leased,
+       count(*) FILTER (WHERE due_at <= now()) AS due,
+       count(*) FILTER (WHERE lease IS NULL AND due_at > now()) AS scheduled,
+       coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now())), 0)::float8 AS oldest_due_age
+FROM pending_delivery
+"""
+
+
+class PostgresUpkeep:
+    """Fulfils `ports.Upkeep`. Any number of processes may do it at once; nobody leads."""
+
+    def __init__(self, pool: asyncpg.Pool, *, kept: timedelta) -> None:
+        self._pool = pool
+        self._kept = kept
+
+    async def make_room(self, *, now: datetime) -> None:
+        """Partitions for the weeks to come. Must have run once before anything is accepted."""
+        with unavailable_when_lost():
+            async with self._pool.acquire() as connection:
+                await partitions.ensure(connection, now=now)
+
+    async def clear_away(self, *, now: datetime) -> None:
+        """Drop the weeks that are over and forget the keys that are too old."""
+        oldest = now - self._kept
+        with unavailable_when_lost():
+            async with self._pool.acquire() as connection:
+                await partitions.drop_older(connection, before=oldest)
+                await _all(connection, FORGET_KEYS, KEYS_KEPT)
+                await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, oldest))
+
+    async def sample(self) -> QueueSample:
+        """How the queue stands now."""
+        with unavailable_when_lost():
+            row = await self._pool.fetchrow(SAMPLE)
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        return QueueSample(
+            depths={"due": row["due"], "leased": row["leased"], "scheduled": row["scheduled"]},
+            oldest_due_age=row["oldest_due_age"],
+        )
+
+    async def ping(self) -> None:
+        """Unavailable when the database does not answer."""
+        with unavailable_when_lost():
+            await self._pool.execute("SELECT 1")
+
+
+async def _all(connection: asyncpg.Connection, statement: str, bound: object) -> None:
+    while await connection.execute(statement, bound, A_BATCH) == f"DELETE {A_BATCH}":
+        pass

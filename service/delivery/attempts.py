@@ -1,0 +1,119 @@
+"""One attempt: sign, send, judge, settle. No transaction is held while the receiver takes its time."""
+
+import asyncio
+import random
+from datetime import datetime, timedelta
+
+import structlog
+
+from service.application.ports import Clock, DeliveryQueue, NewId, Sender, Settled, Settlement
+from service.domain import ids, retries, signatures
+from service.domain.deliveries import Answered, Attempt, Claim, Failed, Outcome, Status, Trigger
+from service.domain.errors import Unavailable
+from service.domain.ids import AttemptId
+from service.domain.retries import Canceled, Exhausted, Schedule, TryAgain, Verdict
+from service.observability.deliveries import DeliveryTelemetry
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+
+_log = structlog.stdlib.get_logger("relevo.delivery")
+
+
+class Courier:
+    """Carries one claimed delivery to its receiver and keeps what came of it.
+
+    `patience` bounds how long it tries to keep an outcome when the database is away: after the lease's end another
+    worker has the delivery anyway.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: DeliveryQueue,
+        sender: Sender,
+        clock: Clock,
+        new_id: NewId,
+        telemetry: DeliveryTelemetry,
+        schedule: Schedule,
+        header_families: tuple[str, ...],
+        patience: timedelta,
+    ) -> None:
+        self._queue = queue
+        self._sender = sender
+        self._clock = clock
+        self._new_id = new_id
+        self._telemetry = telemetry
+        self._schedule = schedule
+        self._header_families = header_families
+        self._patience = patience
+
+    async def carry(self, claim: Claim) -> None:
+        """Attempt the delivery once, whatever the receiver does."""
+        reason = _why_not_send(claim)
+        settlement = await self._attempt(claim) if reason is None else _cancel(claim, reason)
+        settled = await self._keep(settlement)
+        self._telemetry.settled(settlement, settled)
+
+    async def _attempt(self, claim: Claim) -> Settlement:
+        started_at = self._clock.now()
+        with self._telemetry.attempting(claim, at=started_at) as told:
+            with told.calling(claim.url):
+                outcome = await self._send(claim, started_at)
+            verdict = self._judge(claim, outcome)
+            attempt = self._attempt_record(claim, outcome, started_at, trace_id=told.trace_id)
+            told.attempted(outcome, verdict, at=self._clock.now())
+        return Settlement(claim=claim, verdict=verdict, attempt=attempt)
+
+    async def _send(self, claim: Claim, at: datetime) -> Outcome:
+        body = claim.payload or b""
+        signature = signatures.sign(claim.secrets, message_id=claim.message_id, at=at, body=body)
+        signed = signatures.headers(self._header_families, message_id=claim.message_id, at=at, signature=signature)
+        return await self._sender.send(url=claim.url, headers={**signed, **claim.headers}, body=body)
+
+    def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
+        verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=random.random())  # noqa: S311 - it spreads load and guards nothing
+        if claim.trigger is Trigger.MANUAL and isinstance(verdict, TryAgain):
+            return Exhausted(reason="manual")
+        return verdict
+
+    def _attempt_record(self, claim: Claim, outcome: Outcome, started_at: datetime, *, trace_id: str | None) -> Attempt:
+        return Attempt(
+            id=AttemptId(self._new_id(ids.ATTEMPT, at=started_at)),
+            message_id=claim.message_id,
+            endpoint_id=claim.endpoint_id,
+            url=claim.url,
+            status=Status.SUCCESS if outcome.succeeded else Status.FAIL,
+            response=outcome.body if isinstance(outcome, Answered) else outcome.message,
+            response_status_code=outcome.status if isinstance(outcome, Answered) else 0,
+            duration_ms=round(outcome.duration.total_seconds() * 1000),
+            trigger=claim.trigger,
+            number=claim.attempt,
+            started_at=started_at,
+            error_type=outcome.error_type.value if isinstance(outcome, Failed) else None,
+            trace_id=trace_id,
+        )
+
+    async def _keep(self, settlement: Settlement) -> Settled:
+        """Settle, and try again for as long as the lease may hold: an attempt that was made should be told."""
+        give_up_at = self._clock.now() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._queue.settle(settlement)
+            except Unavailable:
+                if self._clock.now() >= give_up_at:
+                    raise
+                _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _why_not_send(claim: Claim) -> str | None:
+    if not claim.endpoint_active:
+        return "endpoint_disabled"
+    return "payload_removed" if claim.payload is None else None
+
+
+def _cancel(claim: Claim, reason: str) -> Settlement:
+    return Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None)

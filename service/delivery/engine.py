@@ -1,0 +1,135 @@
+"""The engine's loop: take what is due, carry it, never more than so many at once, and leave in good order."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from service.application.ports import DeliveryQueue
+from service.delivery.attempts import Courier
+from service.domain.deliveries import Claim
+from service.domain.errors import Unavailable
+from service.domain.ids import EndpointId
+
+LARGEST_CLAIM = 200
+SMALLEST_CLAIM = 16
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 5.0
+
+_log = structlog.stdlib.get_logger("relevo.engine")
+
+
+class Engine:
+    """Carries deliveries: at most `capacity` at once, and `per_endpoint` of them for one endpoint.
+
+    Whoever runs several engines shares the work through the queue's leases; no engine knows of another.
+    """
+
+    def __init__(
+        self, *, queue: DeliveryQueue, courier: Courier, capacity: int, per_endpoint: int, drain: timedelta
+    ) -> None:
+        self._queue = queue
+        self._courier = courier
+        self._capacity = capacity
+        self._per_endpoint = per_endpoint
+        self._drain = drain
+        self._carrying: dict[asyncio.Task[None], Claim] = {}
+        self._busy: Counter[EndpointId] = Counter()
+        self._room = asyncio.Event()
+        self._relieved = asyncio.Event()
+        self._draining = asyncio.Event()
+
+    @property
+    def inflight(self) -> int:
+        """Attempts being made now."""
+        return len(self._carrying)
+
+    @property
+    def capacity(self) -> int:
+        """Attempts that may be made at once."""
+        return self._capacity
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Deliver while the block lasts; then stop claiming, finish what is in flight, give the rest back."""
+        loop = asyncio.create_task(self._run(), name="delivery engine")
+        try:
+            yield loop
+        finally:
+            self._draining.set()
+            await _until_done(loop)
+            await self._finish()
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._draining.is_set():
+            try:
+                await self._turn()
+                pause = FIRST_PAUSE
+            except Unavailable as error:
+                _log.warning("claim.failed", reason=type(error.__cause__).__name__, seconds=pause)
+                await _first_of(self._draining.wait(), asyncio.sleep(pause))
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _turn(self) -> None:
+        limit = min(self._capacity - len(self._carrying), LARGEST_CLAIM)
+        if limit < min(SMALLEST_CLAIM, self._capacity):
+            self._room.clear()
+            await _first_of(self._room.wait(), self._draining.wait())
+            return
+        self._relieved.clear()
+        claims = await self._queue.claim(limit=limit, per_endpoint=self._per_endpoint, saturated=self._saturated())
+        for claim in claims:
+            self._start(claim)
+        if not claims:
+            await _first_of(self._queue.wait(), self._relieved.wait(), self._draining.wait())
+
+    def _saturated(self) -> list[EndpointId]:
+        return [endpoint for endpoint, busy in self._busy.items() if busy >= self._per_endpoint]
+
+    def _start(self, claim: Claim) -> None:
+        self._busy[claim.endpoint_id] += 1
+        task = asyncio.create_task(self._courier.carry(claim))
+        self._carrying[task] = claim
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        claim = self._carrying.pop(task)
+        if self._busy[claim.endpoint_id] >= self._per_endpoint:
+            self._relieved.set()
+        self._busy[claim.endpoint_id] -= 1
+        if not self._busy[claim.endpoint_id]:
+            del self._busy[claim.endpoint_id]
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("delivery.failed", exc_info=error, message_id=claim.message_id, endpoint_id=claim.endpoint_id)
+
+    async def _finish(self) -> None:
+        if not self._carrying:
+            return
+        _log.info("engine.draining", inflight=len(self._carrying))
+        _, late = await asyncio.wait(list(self._carrying), timeout=self._drain.total_seconds())
+        unfinished = [self._carrying[task] for task in late if task in self._carrying]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self._queue.release(unfinished)
+        except Unavailable:
+            _log.warning("leases.kept", count=len(unfinished), hint="they are due again when their leases end")
+
+
+async def _first_of(*coroutines: object) -> None:
+    tasks = [asyncio.ensure_future(c) for c in coroutines]  # type: ignore[arg-type] # each one is awaitable
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _until_done(loop: asyncio.Task[None]) -> None:
+    await asyncio.gather(loop, return_exceptions=True)

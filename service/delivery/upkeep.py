@@ -1,0 +1,57 @@
+"""Rounds that the engine makes beside its deliveries: room for the weeks to come, clearing away, sampling."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from service.application.ports import Clock, Upkeep
+from service.domain.errors import Unavailable
+from service.observability.metrics import Metrics
+
+SAMPLING = timedelta(seconds=5)
+CLEARING = timedelta(minutes=5)
+
+_log = structlog.stdlib.get_logger("relevo.upkeep")
+
+
+@asynccontextmanager
+async def keeping(upkeep: Upkeep, *, clock: Clock, metrics: Metrics) -> AsyncIterator[None]:
+    """Make the rounds while the block lasts."""
+
+    async def sample() -> None:
+        sampled = await upkeep.sample()
+        metrics.queue_sampled(sampled.depths, sampled.oldest_due_age)
+
+    async def clear() -> None:
+        await upkeep.make_room(now=clock.now())
+        await upkeep.clear_away(now=clock.now())
+
+    async with AsyncExitStack() as rounds:
+        await rounds.enter_async_context(every(SAMPLING, sample))
+        await rounds.enter_async_context(every(CLEARING, clear))
+        yield
+
+
+@asynccontextmanager
+async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do the work at once and then every `interval` while the block lasts; a round that fails is told, not fatal."""
+    task = asyncio.create_task(_rounds(interval.total_seconds(), work), name=f"upkeep {work.__name__}")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _rounds(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Unavailable as error:
+            _log.warning("upkeep.postponed", work=work.__name__, reason=type(error.__cause__).__name__)
+        except Exception:  # noqa: BLE001 - the next round may well succeed, and the process must live
+            _log.exception("upkeep.failed", work=work.__name__)
+        await asyncio.sleep(seconds)
