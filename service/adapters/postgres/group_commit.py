@@ -58,7 +58,7 @@ class GroupCommit(Generic[Item, Result]):
             raise Unavailable
         if len(self._waiting) >= self._most_waiting:
             raise Busy
-        waiting = _Waiting[Item, Result](item, asyncio.get_running_loop().create_future())
+        waiting: _Waiting[Item, Result] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         return await waiting.result

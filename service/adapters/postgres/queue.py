@@ -134,15 +134,16 @@ WITH input AS MATERIALIZED (
 ), judged AS (
     UPDATE endpoint e
     SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
-        disabled = e.disabled OR h.gone OR (NOT h.succeeded AND e.first_failure_at <= now() - $20::interval)
+        disabled = e.disabled OR h.gone
+                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $20::interval, false))
     FROM health h
     WHERE e.id = h.endpoint_id AND CASE
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
-        ELSE h.failed AND (e.first_failure_at IS NULL
-                           OR e.first_failure_at <= now() - $20::interval AND NOT e.disabled)
+        ELSE h.failed AND NOT e.disabled
+             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $20::interval)
     END
-    RETURNING e.id, e.disabled
+    RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
 )
 SELECT h.endpoint_id, h.message_id, h.resend, coalesce(j.disabled, false) AS switched_off
 FROM held h LEFT JOIN judged j ON j.id = h.endpoint_id

@@ -1,0 +1,271 @@
+"""The queue on a real PostgreSQL: leases, turns, settlement."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from service.adapters.clock import new_id
+from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.wakeups import Wakeups
+from service.application.ports import Settled, Settlement
+from service.domain import ids
+from service.domain.deliveries import Attempt, Claim, Status, Trigger
+from service.domain.ids import ApplicationId, AttemptId, EndpointId
+from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
+from tests.support.factories import ORG, VAULT, add_application, add_endpoint
+
+APPLIED = Settled(applied=True, endpoint_switched_off=False)
+TOO_LATE = Settled(applied=False, endpoint_switched_off=False)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    async with asyncpg.create_pool(dsn(database), min_size=1, max_size=4) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def queue(pool: asyncpg.Pool, database: str) -> AsyncIterator[PostgresQueue]:
+    async with a_worker(pool, database) as queue:
+        yield queue
+
+
+@asynccontextmanager
+async def a_worker(pool: asyncpg.Pool, database: str) -> AsyncIterator[PostgresQueue]:
+    queue = PostgresQueue(
+        pool,
+        VAULT,
+        Wakeups(dsn(database)),
+        lease=timedelta(seconds=30),
+        disable_after=timedelta(days=5),
+        committed=lambda *_: None,
+    )
+    async with queue.running():
+        yield queue
+
+
+async def owe(
+    pool: asyncpg.Pool, endpoint: EndpointId, app: ApplicationId, count: int = 1, *, due_in: timedelta = timedelta()
+) -> list[str]:
+    """Deliveries that are due, in the order of the list."""
+    messages = [new_id(ids.MESSAGE) for _ in range(count)]
+    for place, message in enumerate(messages):
+        await pool.execute(
+            "INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)"
+            " VALUES ($1, $2, $3, 'invoice.paid', '{}', now() + interval '90 days', 'a-request')",
+            message,
+            ORG,
+            app,
+        )
+        await pool.execute(
+            "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)"
+            " VALUES ($1, $2, $3, $4, now() + $5 + make_interval(secs => $6))",
+            endpoint,
+            message,
+            ORG,
+            app,
+            due_in - timedelta(seconds=1),
+            place / 1000,
+        )
+    return messages
+
+
+def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL) -> Settlement:
+    attempt = Attempt(
+        id=AttemptId(new_id(ids.ATTEMPT)),
+        message_id=claim.message_id,
+        endpoint_id=claim.endpoint_id,
+        url=claim.url,
+        status=status,
+        response="",
+        response_status_code=200,
+        duration_ms=3,
+        trigger=Trigger.SCHEDULED,
+        number=claim.attempt,
+        started_at=datetime.now(UTC),
+        error_type=None,
+        trace_id=None,
+    )
+    return Settlement(claim=claim, verdict=verdict, attempt=None if isinstance(verdict, Canceled) else attempt)
+
+
+async def claim_one(queue: PostgresQueue) -> Claim:
+    (claim,) = await queue.claim(limit=10, per_endpoint=10, saturated=[])
+    return claim
+
+
+async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app, url="https://example.com/hook")
+    (message,) = await owe(pool, endpoint, app)
+
+    claim = await claim_one(queue)
+
+    assert (claim.message_id, claim.endpoint_id, claim.attempt) == (message, endpoint, 1)
+    assert (claim.url, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
+    assert len(claim.secrets) == 1
+
+
+async def test_what_is_claimed_is_nobody_else_s(pool: asyncpg.Pool, database: str, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app)
+    owed = await owe(pool, endpoint, app, 200)
+
+    async with a_worker(pool, database) as other:
+        claims = await asyncio.gather(
+            *(worker.claim(limit=30, per_endpoint=30, saturated=[]) for _ in range(8) for worker in (queue, other))
+        )
+
+    taken = [claim.message_id for batch in claims for claim in batch]
+    assert len(taken) == len(set(taken))
+    assert set(taken) <= set(owed)
+    assert len(taken) > 30
+
+
+async def test_what_is_not_due_yet_stays(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, due_in=timedelta(minutes=5))
+
+    assert await queue.claim(limit=10, per_endpoint=10, saturated=[]) == []
+
+
+async def test_one_endpoint_s_backlog_leaves_room_for_the_others(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    crowded, quiet = await add_endpoint(pool, app), await add_endpoint(pool, app)
+    await owe(pool, crowded, app, 300)
+    (message,) = await owe(pool, quiet, app)
+
+    claims = await queue.claim(limit=20, per_endpoint=5, saturated=[])
+
+    assert [claim.endpoint_id for claim in claims].count(crowded) == 10  # five by age, five in turn
+    assert message in [claim.message_id for claim in claims]
+
+
+async def test_a_saturated_endpoint_is_passed_over(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    saturated, other = await add_endpoint(pool, app), await add_endpoint(pool, app)
+    await owe(pool, saturated, app, 5)
+    (message,) = await owe(pool, other, app)
+
+    claims = await queue.claim(limit=10, per_endpoint=10, saturated=[saturated])
+
+    assert [claim.message_id for claim in claims] == [message]
+
+
+async def test_a_late_worker_cannot_settle_a_delivery_that_was_taken_over(
+    pool: asyncpg.Pool, database: str, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    late = await claim_one(queue)
+    await pool.execute("UPDATE pending_delivery SET due_at = now()")  # the lease ends
+
+    async with a_worker(pool, database) as other:
+        taken_over = await claim_one(other)
+        too_late = await queue.settle(came_of(late, Delivered(), status=Status.SUCCESS))
+        rows_after_the_late_one = await pool.fetchval("SELECT count(*) FROM attempt")
+        in_time = await other.settle(came_of(taken_over, Delivered(), status=Status.SUCCESS))
+
+    assert (too_late, rows_after_the_late_one, in_time) == (TOO_LATE, 0, APPLIED)
+    assert await pool.fetchval("SELECT count(*) FROM attempt") == 1
+
+
+async def test_a_delivered_message_leaves_the_queue_and_is_kept_as_a_success(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+
+    settled = await queue.settle(came_of(await claim_one(queue), Delivered(), status=Status.SUCCESS))
+
+    assert settled == APPLIED
+    assert await pool.fetchval("SELECT count(*) FROM pending_delivery") == 0
+    assert await pool.fetchval("SELECT status FROM settled_delivery") == Status.SUCCESS
+
+
+async def test_a_failure_that_is_tried_again_is_due_after_its_delay(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+
+    await queue.settle(came_of(await claim_one(queue), TryAgain(delay=timedelta(minutes=5))))
+
+    row = await pool.fetchrow("SELECT attempts, lease, due_at - now() AS due_in FROM pending_delivery")
+    assert (row["attempts"], row["lease"]) == (1, None)
+    assert timedelta(minutes=4, seconds=50) < row["due_in"] <= timedelta(minutes=5)
+
+
+async def test_a_delivery_given_back_is_due_at_once_and_has_spent_no_attempt(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    claim = await claim_one(queue)
+
+    await queue.release([claim])
+
+    assert replace(await claim_one(queue), lease="", due_at=claim.due_at) == replace(claim, lease="")
+
+
+async def test_an_endpoint_that_is_gone_is_switched_off(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, 2)
+    first, second = await queue.claim(limit=2, per_endpoint=2, saturated=[])
+
+    settled = await queue.settle(came_of(first, Gone()))
+    canceled = await queue.settle(came_of(second, Canceled(reason="endpoint_disabled")))
+
+    assert settled == Settled(applied=True, endpoint_switched_off=True)
+    assert canceled == APPLIED
+    assert await pool.fetchval("SELECT disabled FROM endpoint")
+    statuses = await pool.fetch("SELECT message_id, status FROM settled_delivery")
+    assert dict(map(tuple, statuses)) == {first.message_id: Status.FAIL, second.message_id: Status.CANCELED}
+
+
+async def test_five_days_of_nothing_but_failures_switch_an_endpoint_off(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, 4)
+    claims = await queue.claim(limit=4, per_endpoint=4, saturated=[])
+    again = TryAgain(delay=timedelta(minutes=5))
+
+    first = await queue.settle(came_of(claims[0], again))
+    await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '4 days 23 hours'")
+    not_yet = await queue.settle(came_of(claims[1], again))
+    await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '5 days 1 minute'")
+    last = await queue.settle(came_of(claims[2], Exhausted(reason="attempts_used_up")))
+
+    assert (first, not_yet) == (APPLIED, APPLIED)
+    assert last == Settled(applied=True, endpoint_switched_off=True)
+
+
+async def test_one_success_forgives_all_failures_before_it(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, 2)
+    claims = await queue.claim(limit=2, per_endpoint=2, saturated=[])
+    await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
+
+    await queue.settle(came_of(claims[0], Delivered(), status=Status.SUCCESS))
+    await queue.settle(came_of(claims[1], TryAgain(delay=timedelta(minutes=5))))
+
+    assert not await pool.fetchval("SELECT disabled FROM endpoint")
+    assert await pool.fetchval("SELECT first_failure_at > now() - interval '1 minute' FROM endpoint")
+
+
+async def test_an_announcement_in_one_process_wakes_the_others(pool: asyncpg.Pool, database: str) -> None:
+    here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
+
+    async with here.running(), there.running():
+        await there.wait(5)  # it listens now
+        there.forget()
+        waiting = asyncio.create_task(there.wait(30))
+        here.announce()
+        await asyncio.wait_for(waiting, 5)
+
+    assert waiting.done()

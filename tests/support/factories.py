@@ -1,0 +1,83 @@
+"""Things to test with; what a test does not name does not matter to it."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from service.adapters.clock import new_id
+from service.adapters.postgres.sealed import seal_headers, seal_secrets
+from service.adapters.vault import Vault
+from service.domain import ids
+from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
+from service.domain.messages import IdempotencyKey, NewMessage
+from service.domain.signatures import Secret
+
+ORG = OrgId("org_000000000000000000000000001")
+VAULT = Vault(["a key that only tests know"])
+SECRET = Secret(key=b"0123456789abcdef01234567")
+
+
+def new_message(app: str, **changed: Any) -> NewMessage:  # noqa: ANN401 - any field of the message
+    """A message that is ready to be accepted."""
+    now = datetime.now(UTC)
+    values: dict[str, Any] = {
+        "id": MessageId(new_id(ids.MESSAGE, at=now)),
+        "org_id": ORG,
+        "app": app,
+        "event_type": "invoice.paid",
+        "payload": b'{"n": 1}',
+        "accepted_at": now,
+        "expires_at": now + timedelta(days=90),
+        "correlation_id": "a-request",
+    }
+    return NewMessage(**(values | changed))
+
+
+def idempotency_key(text: str, *, body: bytes = b"{}") -> IdempotencyKey:
+    """The key that a caller writes as `text`."""
+    return IdempotencyKey(scope=hashlib.sha256(text.encode()).digest(), fingerprint=hashlib.sha256(body).digest())
+
+
+async def add_application(pool: asyncpg.Pool, *, uid: str | None = None, org_id: OrgId = ORG) -> ApplicationId:
+    """An application in the database."""
+    app_id = ApplicationId(new_id(ids.APPLICATION))
+    await pool.execute(
+        "INSERT INTO application (id, org_id, uid, name, metadata, created_at, updated_at)"
+        " VALUES ($1, $2, $3, 'an application', '{}', now(), now())",
+        app_id,
+        org_id,
+        uid,
+    )
+    return app_id
+
+
+async def add_endpoint(
+    pool: asyncpg.Pool,
+    app_id: ApplicationId,
+    *,
+    url: str = "http://127.0.0.1:9/",
+    event_types: list[str] | None = None,
+    channels: list[str] | None = None,
+    disabled: bool = False,
+) -> EndpointId:
+    """An endpoint in the database."""
+    endpoint_id = EndpointId(new_id(ids.ENDPOINT))
+    await pool.execute(
+        "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, event_types, channels,"
+        " metadata, secrets, headers, created_at, updated_at)"
+        " VALUES ($1, $2, $3, $4, '', 1, $5, $6, $7, $8, $9, $10, now(), now())",
+        endpoint_id,
+        ORG,
+        app_id,
+        url,
+        disabled,
+        event_types,
+        channels,
+        json.dumps({}),
+        seal_secrets(VAULT, [SECRET]),
+        seal_headers(VAULT, {}),
+    )
+    return endpoint_id
