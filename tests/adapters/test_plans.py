@@ -1,0 +1,86 @@
+"""The plans of the hot statements over full tables: each reads by an index, however much is kept."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.adapters.postgres import partitions
+from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.intake import ACCEPT
+from service.adapters.postgres.queue import CLAIM, CLAIM_BY_TURNS, SETTLE
+from service.domain import ids
+
+A_LOT = 20_000
+
+FILL = (
+    "INSERT INTO application SELECT 'app_' || n, 'org', NULL, '', NULL, '{}', now(), now() FROM generate_series(1, 2000) n",
+    "INSERT INTO endpoint SELECT 'ep_' || n, 'org', 'app_' || n, NULL, '', '', 1, false, NULL, NULL, NULL, '{}', '', '',"
+    " NULL, now(), now() FROM generate_series(1, 2000) n",
+    "INSERT INTO message SELECT 'msg_' || n, 'org', 'app_' || n % 2000, NULL, 't', '{}', NULL, NULL, NULL, now(), '', NULL"
+    f" FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO pending_delivery SELECT 'ep_' || n % 2000, 'msg_' || n, '', 'org', 'app_1', 0, now() + n * interval '1 s'"
+    f" FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO settled_delivery SELECT 'msg_' || n, 'ep_' || n % 2000, 'org', 'app_1', 0, 1"
+    f" FROM generate_series(1, {A_LOT}) n",
+    f"INSERT INTO event_id SELECT 'app_1', n::text, 'msg_' || n FROM generate_series(1, {A_LOT}) n",
+    f"INSERT INTO idempotency_key SELECT n::text::bytea, '', 'msg_' || n FROM generate_series(1, {A_LOT}) n",
+    "ANALYZE",
+)
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn(database))
+    for statement in FILL:
+        await connection.execute(statement)
+    yield connection
+    await connection.close()
+
+
+async def scanned(connection: asyncpg.Connection, statement: str, *arguments: object) -> set[str]:
+    """The tables that the plan reads from end to end."""
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments))
+    return {node["Relation Name"] for node in _nodes(plan[0]["Plan"]) if node["Node Type"] == "Seq Scan"}
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
+    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1"])
+
+    assert await scanned(connection, CLAIM, *lease) == set()
+    assert await scanned(connection, CLAIM_BY_TURNS, *lease, "") == set()
+
+
+async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
+    one_row = [[None]] * 19
+
+    assert await scanned(connection, SETTLE, *one_row, timedelta(days=5)) == set()
+
+
+async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
+    assert await scanned(connection, ACCEPT, *([[None]] * 14)) == set()
+
+
+async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:
+    now = datetime(2026, 7, 15, tzinfo=UTC)
+    later = now + timedelta(weeks=2)
+
+    await partitions.ensure(connection, now=now)
+    await partitions.ensure(connection, now=later)
+    dropped = await partitions.drop_older(connection, before=later)
+
+    assert dropped == [f"{table}_{week}" for table in partitions.PARTITIONED for week in ("20260713", "20260720")]
+    await connection.execute(
+        "INSERT INTO message VALUES ($1, 'org', 'app_1', NULL, 't', '{}', NULL, NULL, NULL, now(), '', NULL)",
+        ids.highest(ids.MESSAGE, later),
+    )
+    assert await connection.fetchval("SELECT count(*) FROM message_20260727") == 1
