@@ -1,0 +1,73 @@
+"""The one HTTP client of the process. It keeps nothing between calls but connections, and obeys no environment."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.client import HTTPResponse
+from http.cookiejar import CookieJar
+from ssl import SSLContext
+from urllib.request import Request
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from service.adapters.http.egress import Egress, GuardedResolver
+
+# Many servers drop an idle connection after 5 s; a POST that meets the dropping one is lost, so ours go first.
+KEEPALIVE_SECONDS = 4.0
+DNS_CACHE_SECONDS = 10
+LONGEST_HEADER = 8_190
+MOST_HEADERS = 128
+READ_BUFFER = 16_384
+
+
+@asynccontextmanager
+async def open_http_client(
+    egress: Egress, *, concurrency: int, ssl_context: SSLContext | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client for up to `concurrency` calls at once; calls past that wait for a connection inside their deadline.
+
+    It has no timeouts of its own: whoever calls sets one deadline around the whole exchange. Certificates are checked
+    against `ssl_context`, by default the authorities in `SSL_CERT_FILE` or those that come with httpx.
+    """
+    context = ssl_context or httpx.create_ssl_context()
+    resolver = GuardedResolver(egress)
+    connector = aiohttp.TCPConnector(
+        resolver=resolver,
+        socket_factory=egress.open_socket,
+        ssl=context,
+        limit=concurrency,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        ttl_dns_cache=DNS_CACHE_SECONDS,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+        read_bufsize=READ_BUFFER,
+        max_line_size=LONGEST_HEADER,
+        max_field_size=LONGEST_HEADER,
+        max_headers=MOST_HEADERS,
+    )
+    transport = AiohttpTransport(client=session, verify=context)
+    try:
+        async with httpx.AsyncClient(
+            transport=transport,
+            timeout=None,  # noqa: S113 - one deadline over the whole exchange is the caller's
+            trust_env=False,
+            follow_redirects=False,
+            cookies=_NoCookies(),
+        ) as client:
+            yield client
+    finally:
+        await session.close()
+        await resolver.close()
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing, so that no tenant's cookie reaches another."""
+
+    def extract_cookies(self, response: HTTPResponse, request: Request) -> None:
+        """Does nothing."""

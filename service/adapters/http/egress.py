@@ -1,0 +1,148 @@
+"""Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Found = tuple[int, int, int, str, tuple[str | int, ...] | tuple[int, bytes]]
+
+# A name server that does not answer holds a thread for its whole timeout, and must not hold the last one.
+LOOKUP_THREADS = 32
+
+REFUSED_V4 = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+# Of IPv6 only 2000::/3 has been given out to the public; the first three rows are everything else.
+REFUSED_V6 = (
+    "::/3",
+    "4000::/2",
+    "8000::/1",
+    "2001::/23",
+    "2001:db8::/32",
+    "2002::/16",
+    "3fff::/20",
+)
+NAT64 = IPv6Network("64:ff9b::/96")
+V4_COMPATIBLE = IPv6Network("::/96")
+
+
+class EgressRefused(OSError):
+    """Every address of the host is one that Relevo must not call. An OSError, as aiohttp hands only those on."""
+
+
+class Egress:
+    """Decides which addresses may be called: the public ones, and those in `allow`."""
+
+    def __init__(self, allow: Sequence[Network] = ()) -> None:
+        self._allow = tuple(allow)
+        self._refused = tuple(ip_network(text) for text in REFUSED_V4 + REFUSED_V6)
+
+    def permits(self, address: Address | str) -> bool:
+        """Whether `address` may be called. An IPv4 address inside an IPv6 one must be permitted as well."""
+        number = ip_address(address)
+        if isinstance(number, IPv4Address):
+            return self._is_open(number)
+        if number.ipv4_mapped is not None:
+            return self._is_open(number.ipv4_mapped)
+        return self._is_open(number) and all(map(self._is_open, _inside(number)))
+
+    def permits_host(self, host: str) -> bool:
+        """False for a host that is itself a refused address. A name is not looked up here, and passes."""
+        address = literal(host)
+        return address is None or self.permits(address)
+
+    def open_socket(self, target: Found) -> socket.socket:
+        """A socket for the address it will be connected to, or EgressRefused: nothing can change in between."""
+        family, kind, protocol, _, address = target
+        if not self.permits(str(address[0])):
+            raise EgressRefused
+        return socket.socket(family, kind, protocol)
+
+    def _is_open(self, address: Address) -> bool:
+        if any(address in network for network in self._allow):
+            return True
+        return not any(address in network for network in self._refused)
+
+
+def literal(host: str) -> Address | None:
+    """The address that a URL's host spells out, in any form that a socket understands; None for a name.
+
+    The old forms count: `127.1`, `0177.0.0.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1.
+    """
+    text = host.removeprefix("[").removesuffix("]")
+    try:
+        return ip_address(text.replace("%25", "%", 1))
+    except ValueError:
+        pass
+    try:
+        return IPv4Address(socket.inet_aton(text.rstrip(".")))
+    except (OSError, ValueError):
+        return None
+
+
+def _inside(address: IPv6Address) -> list[IPv4Address]:
+    if address in NAT64 or address in V4_COMPATIBLE:
+        return [IPv4Address(int(address) & 0xFFFFFFFF)]
+    return [*([address.sixtofour] if address.sixtofour else []), *(address.teredo or [])]
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up in threads of its own and passes on permitted addresses only."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The host's IPv4 addresses, or its IPv6 ones if it has no others. EgressRefused when all are refused."""
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        permitted = [address for address in found if self._egress.permits(address)]
+        if not permitted:
+            raise EgressRefused
+        return [_result(host, address, port) for address in _preferred(permitted)]
+
+    async def close(self) -> None:
+        """Lets lookups that are under way finish unheard."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[str]:
+    infos = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in infos))
+
+
+def _preferred(addresses: list[str]) -> list[str]:
+    return [address for address in addresses if ":" not in address] or addresses
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
