@@ -3,6 +3,9 @@
 import asyncio
 import random
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TypedDict
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -16,6 +19,16 @@ from service.observability.deliveries import DeliveryTelemetry
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Address(TypedDict):
+    """Where a call goes, as far as a span may know."""
+
+    scheme: str
+    host: str
+    port: int
+
 
 _log = structlog.stdlib.get_logger("relevo.delivery")
 
@@ -51,19 +64,26 @@ class Courier:
     async def carry(self, claim: Claim) -> None:
         """Attempt the delivery once, whatever the receiver does."""
         reason = _why_not_send(claim)
-        settlement = await self._attempt(claim) if reason is None else _cancel(claim, reason)
+        settlement = await self._attempt(claim) if reason is None else self._cancel(claim, reason)
         settled = await self._keep(settlement)
-        self._telemetry.settled(settlement, settled)
+        if not settled.applied:
+            self._telemetry.came_too_late(claim)
+        if settled.endpoint_switched_off:
+            self._telemetry.endpoint_switched_off(claim, "gone" if settlement.endpoint_gone else "failing")
 
     async def _attempt(self, claim: Claim) -> Settlement:
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
-            with told.calling(claim.url):
+            with told.calling("POST", **_address(claim.url)):
                 outcome = await self._send(claim, started_at)
             verdict = self._judge(claim, outcome)
             attempt = self._attempt_record(claim, outcome, started_at, trace_id=told.trace_id)
-            told.attempted(outcome, verdict, at=self._clock.now())
+            told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
         return Settlement(claim=claim, verdict=verdict, attempt=attempt)
+
+    def _cancel(self, claim: Claim, reason: str) -> Settlement:
+        self._telemetry.canceled(claim, reason)
+        return Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None)
 
     async def _send(self, claim: Claim, at: datetime) -> Outcome:
         body = claim.payload or b""
@@ -72,7 +92,8 @@ class Courier:
         return await self._sender.send(url=claim.url, headers={**signed, **claim.headers}, body=body)
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
-        verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=random.random())  # noqa: S311 - it spreads load and guards nothing
+        chance = random.random()  # noqa: S311 - it spreads load and guards nothing
+        verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=chance)
         if claim.trigger is Trigger.MANUAL and isinstance(verdict, TryAgain):
             return Exhausted(reason="manual")
         return verdict
@@ -115,5 +136,9 @@ def _why_not_send(claim: Claim) -> str | None:
     return "payload_removed" if claim.payload is None else None
 
 
-def _cancel(claim: Claim, reason: str) -> Settlement:
-    return Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None)
+@lru_cache(maxsize=4096)
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return Address(
+        scheme=parts.scheme, host=parts.hostname or "", port=parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    )

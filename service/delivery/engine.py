@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -122,8 +122,8 @@ class Engine:
             _log.warning("leases.kept", count=len(unfinished), hint="they are due again when their leases end")
 
 
-async def _first_of(*coroutines: object) -> None:
-    tasks = [asyncio.ensure_future(c) for c in coroutines]  # type: ignore[arg-type] # each one is awaitable
+async def _first_of(*awaitables: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

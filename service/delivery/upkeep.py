@@ -23,7 +23,7 @@ async def keeping(upkeep: Upkeep, *, clock: Clock, metrics: Metrics) -> AsyncIte
 
     async def sample() -> None:
         sampled = await upkeep.sample()
-        metrics.queue_sampled(sampled.depths, sampled.oldest_due_age)
+        metrics.queue_sampled(sampled.depths, oldest_due_age=sampled.oldest_due_age)
 
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())

@@ -18,6 +18,7 @@ from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
+from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import ORG, VAULT, add_application, add_endpoint
 
 APPLIED = Settled(applied=True, endpoint_switched_off=False)
@@ -25,26 +26,20 @@ TOO_LATE = Settled(applied=False, endpoint_switched_off=False)
 
 
 @pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    async with asyncpg.create_pool(dsn(database), min_size=1, max_size=4) as pool:
-        yield pool
-
-
-@pytest.fixture
-async def queue(pool: asyncpg.Pool, database: str) -> AsyncIterator[PostgresQueue]:
-    async with a_worker(pool, database) as queue:
+async def queue(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> AsyncIterator[PostgresQueue]:
+    async with a_worker(pool, database, told) as queue:
         yield queue
 
 
 @asynccontextmanager
-async def a_worker(pool: asyncpg.Pool, database: str) -> AsyncIterator[PostgresQueue]:
+async def a_worker(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> AsyncIterator[PostgresQueue]:
     queue = PostgresQueue(
         pool,
         VAULT,
         Wakeups(dsn(database)),
         lease=timedelta(seconds=30),
         disable_after=timedelta(days=5),
-        committed=lambda *_: None,
+        telemetry=told,
     )
     async with queue.running():
         yield queue
@@ -112,12 +107,14 @@ async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool
     assert len(claim.secrets) == 1
 
 
-async def test_what_is_claimed_is_nobody_else_s(pool: asyncpg.Pool, database: str, queue: PostgresQueue) -> None:
+async def test_what_is_claimed_is_nobody_else_s(
+    pool: asyncpg.Pool, database: str, queue: PostgresQueue, told: DeliveryTelemetry
+) -> None:
     app = await add_application(pool)
     endpoint = await add_endpoint(pool, app)
     owed = await owe(pool, endpoint, app, 200)
 
-    async with a_worker(pool, database) as other:
+    async with a_worker(pool, database, told) as other:
         claims = await asyncio.gather(
             *(worker.claim(limit=30, per_endpoint=30, saturated=[]) for _ in range(8) for worker in (queue, other))
         )
@@ -159,14 +156,14 @@ async def test_a_saturated_endpoint_is_passed_over(pool: asyncpg.Pool, queue: Po
 
 
 async def test_a_late_worker_cannot_settle_a_delivery_that_was_taken_over(
-    pool: asyncpg.Pool, database: str, queue: PostgresQueue
+    pool: asyncpg.Pool, database: str, queue: PostgresQueue, told: DeliveryTelemetry
 ) -> None:
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app)
     late = await claim_one(queue)
     await pool.execute("UPDATE pending_delivery SET due_at = now()")  # the lease ends
 
-    async with a_worker(pool, database) as other:
+    async with a_worker(pool, database, told) as other:
         taken_over = await claim_one(other)
         too_late = await queue.settle(came_of(late, Delivered(), status=Status.SUCCESS))
         rows_after_the_late_one = await pool.fetchval("SELECT count(*) FROM attempt")

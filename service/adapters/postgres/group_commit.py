@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Generic, TypeVar
 
 from service.domain.errors import Busy, Unavailable
@@ -27,8 +26,7 @@ class _Waiting(Generic[Item, Result]):
 class GroupCommit(Generic[Item, Result]):
     """Coalesces concurrent calls of `submit` into calls of `commit`, one at a time.
 
-    `commit` takes the items of a batch and returns their results in order, all in one transaction. `committed` is told
-    every batch with the time it took in seconds.
+    `commit` takes the items of a batch and returns their results in order, all in one transaction.
     """
 
     def __init__(
@@ -37,12 +35,10 @@ class GroupCommit(Generic[Item, Result]):
         *,
         largest_batch: int,
         most_waiting: int,
-        committed: Callable[[Sequence[Item], float], None],
     ) -> None:
         self._commit = commit
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
-        self._committed = committed
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._arrived = asyncio.Event()
         self._closed = False
@@ -90,7 +86,7 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _settle(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            results = await self._timed([waiting.item for waiting in batch])
+            results = await self._commit([waiting.item for waiting in batch])
         except Unavailable as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers of this batch
@@ -106,12 +102,6 @@ class GroupCommit(Generic[Item, Result]):
             return
         for waiting in batch:
             await self._settle([waiting])
-
-    async def _timed(self, items: Sequence[Item]) -> Sequence[Result]:
-        started = perf_counter()
-        results = await self._commit(items)
-        self._committed(items, perf_counter() - started)
-        return results
 
 
 def _fail(batch: list[_Waiting[Item, Result]], error: Exception) -> None:

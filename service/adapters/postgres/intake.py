@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
+from opentelemetry.trace import SpanContext
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
@@ -17,6 +19,7 @@ from service.domain.messages import (
     Repeated,
     UnknownApplication,
 )
+from service.observability.deliveries import DeliveryTelemetry
 
 LARGEST_BATCH = 256
 MOST_WAITING = 4096
@@ -81,20 +84,32 @@ RELEASE_EVENT_IDS = "DELETE FROM event_id WHERE message_id = ANY ($1::text[])"
 FIRST_USES = "SELECT scope, fingerprint, message_id FROM idempotency_key WHERE scope = ANY ($1::bytea[])"
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A message, and the span that its batch links to."""
+
+    message: NewMessage
+    context: SpanContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """A message's answer, and the batch that it shared."""
+
+    reception: Reception
+    batch: SpanContext
+    size: int
+
+
 class PostgresIntake:
     """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver."""
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        *,
-        accepted: Callable[[], None],
-        committed: Callable[[Sequence[NewMessage], float], None],
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, accepted: Callable[[], None], telemetry: DeliveryTelemetry) -> None:
         self._pool = pool
         self._accepted = accepted
-        self._group = GroupCommit[NewMessage, Reception](
-            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING, committed=committed
+        self._telemetry = telemetry
+        self._group = GroupCommit[_Received, _Committed](
+            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING
         )
 
     @property
@@ -104,7 +119,10 @@ class PostgresIntake:
 
     async def accept(self, message: NewMessage) -> Reception:
         """Answers once the message and every delivery it owes are committed. Busy, Unavailable."""
-        return await self._group.submit(message)
+        with self._telemetry.accepting(message) as told:
+            committed = await self._group.submit(_Received(told.message, told.context))
+            told.committed(committed.reception, batch=committed.batch, size=committed.size)
+        return committed.reception
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,17 +130,23 @@ class PostgresIntake:
         async with self._group.running():
             yield
 
-    async def _commit(self, batch: Sequence[NewMessage]) -> list[Reception]:
+    async def _commit(self, batch: Sequence[_Received]) -> list[_Committed]:
+        with self._telemetry.batch("accept", [received.context for received in batch], size=len(batch)) as context:
+            receptions = await self._accept([received.message for received in batch])
+        self._telemetry.received(receptions)
+        return [_Committed(reception, context, len(batch)) for reception in receptions]
+
+    async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, connection.transaction():
-                rows = await connection.fetch(ACCEPT, *_columns(batch))
+                rows = await connection.fetch(ACCEPT, *_columns(messages))
                 receptions = {row["id"]: _reception(row) for row in rows}
-                left_out = [message for message in batch if receptions[message.id] is None]
+                left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
                     receptions |= await _explain(connection, left_out)
         if any(row["deliveries"] for row in rows):
             self._accepted()
-        return [_known(receptions[message.id]) for message in batch]
+        return [_known(receptions[message.id]) for message in messages]
 
 
 def _columns(batch: Sequence[NewMessage]) -> list[list[object]]:

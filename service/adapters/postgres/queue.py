@@ -1,7 +1,7 @@
 """The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -17,6 +17,7 @@ from service.domain import ids
 from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.retries import Delivered, TryAgain
+from service.observability.deliveries import DeliveryTelemetry
 
 LARGEST_BATCH = 256
 MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and an attempt that was made must be kept
@@ -151,7 +152,7 @@ FROM held h LEFT JOIN judged j ON j.id = h.endpoint_id
 
 
 class PostgresQueue:
-    """Fulfils `ports.DeliveryQueue`. `committed` is told each settled batch and the seconds it took."""
+    """Fulfils `ports.DeliveryQueue`."""
 
     def __init__(
         self,
@@ -161,19 +162,20 @@ class PostgresQueue:
         *,
         lease: timedelta,
         disable_after: timedelta,
-        committed: Callable[[Sequence[Settlement], float], None],
+        telemetry: DeliveryTelemetry,
     ) -> None:
         self._pool = pool
         self._wakeups = wakeups
         self._lease = lease
         self._disable_after = disable_after
+        self._telemetry = telemetry
         self._next_due = 0.0
         self._cursor = ""
         # Endpoints are few and claims are many: what was unsealed stays unsealed for a while.
         self._secrets = lru_cache(maxsize=4096)(lambda sealed: open_secrets(vault, sealed))
         self._headers = lru_cache(maxsize=4096)(lambda sealed: open_headers(vault, sealed))
         self._settlements = GroupCommit[Settlement, Settled](
-            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING, committed=committed
+            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING
         )
 
     async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
@@ -242,7 +244,7 @@ class PostgresQueue:
         )
 
     async def _commit(self, batch: Sequence[Settlement]) -> list[Settled]:
-        with unavailable_when_lost():
+        with self._telemetry.batch("settle", (), size=len(batch)), unavailable_when_lost():
             rows = await self._pool.fetch(SETTLE, *_columns([_settle_row(s) for s in batch]), self._disable_after)
         applied = {(row["endpoint_id"], row["message_id"], row["resend"]): row["switched_off"] for row in rows}
         return [_settled(applied.get(_key(settlement.claim)[:3])) for settlement in batch]

@@ -1,0 +1,24 @@
+"""What the tests of adapters share."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from service.adapters.postgres.engine import dsn
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.telemetry import open_telemetry
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """A few connections of the hot path's own kind."""
+    async with asyncpg.create_pool(dsn(database), min_size=1, max_size=4) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[DeliveryTelemetry]:
+    """Telemetry that nobody collects."""
+    async with open_telemetry(role="test", version="0", environ={}) as telemetry:
+        yield DeliveryTelemetry(telemetry)
