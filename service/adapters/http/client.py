@@ -2,10 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http.client import HTTPResponse
-from http.cookiejar import CookieJar
 from ssl import SSLContext
-from urllib.request import Request
 
 import aiohttp
 import httpx
@@ -53,12 +50,12 @@ async def open_http_client(
     )
     transport = AiohttpTransport(client=session, verify=context)
     try:
-        async with httpx.AsyncClient(
+        async with _Client(
             transport=transport,
-            timeout=None,  # noqa: S113 - one deadline over the whole exchange is the caller's
+            timeout=None,
             trust_env=False,
             follow_redirects=False,
-            cookies=_NoCookies(),
+            event_hooks={"response": [_forget_location]},
         ) as client:
             yield client
     finally:
@@ -66,8 +63,20 @@ async def open_http_client(
         await resolver.close()
 
 
-class _NoCookies(CookieJar):
-    """Keeps nothing, so that no tenant's cookie reaches another."""
+class _Client(httpx.AsyncClient):
+    """A client that keeps no cookies, so that no tenant's cookie reaches another."""
 
-    def extract_cookies(self, response: HTTPResponse, request: Request) -> None:
+    @property  # type: ignore[misc]  # without a setter, as there is nothing to set
+    def cookies(self) -> httpx.Cookies:
+        """Always empty."""
+        return _NoCookies()
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
         """Does nothing."""
+
+
+async def _forget_location(response: httpx.Response) -> None:
+    # httpx parses the next URL even when it is told not to follow, and a bad one would hide the receiver's status.
+    response.headers.pop("location", None)
