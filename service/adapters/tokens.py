@@ -1,0 +1,128 @@
+"""Bearer tokens: HS256 JSON Web Tokens that name an organisation, or one application of an organisation."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import jwt
+from jwt.types import Options
+
+from service.adapters.clock import SystemClock
+from service.application.access import Caller, Role
+from service.application.ports import Clock
+from service.domain import ids
+from service.domain.errors import NotAuthenticated
+from service.domain.ids import ApplicationId, OrgId
+
+DEFAULT_ORGANISATION = OrgId("org_37dGalny40XHSArfSv8SQtVmvyf")  # who `relevo token` without an argument speaks for
+ORGANISATION_LIFETIME = timedelta(days=3650)
+APPLICATION_LIFETIME = timedelta(days=28)
+
+_ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
+_LEEWAY = 60.0  # seconds that clocks may differ
+_LONGEST = 8192
+_REMEMBERED = 4096
+# Times are ours to check: the same way for a token that is remembered as for one that is new.
+_OPTIONS: Options = {
+    "require": ["sub", "exp"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+}
+_ROLES: dict[object, Role] = {role: role for role in get_args(Role)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verified:
+    caller: Caller
+    valid_from: float
+    valid_until: float
+
+
+class Tokens:
+    """Makes tokens and tells who they speak for. Those that held are remembered, for each request brings one."""
+
+    def __init__(self, secret: str, *, clock: Clock | None = None) -> None:
+        self._secret = secret.encode()
+        self._clock = clock or SystemClock()
+        self._verified: dict[str, _Verified] = {}
+
+    def mint(self, org_id: OrgId, *, now: datetime, role: Role = "admin") -> str:
+        """A token for a whole organisation, good for ten years."""
+        return self._sign({"sub": org_id, "role": role}, now=now, lifetime=ORGANISATION_LIFETIME)
+
+    def mint_for_application(
+        self,
+        app_id: ApplicationId,
+        org_id: OrgId,
+        *,
+        now: datetime,
+        lifetime: timedelta = APPLICATION_LIFETIME,
+    ) -> str:
+        """A token for one application of an organisation."""
+        return self._sign({"sub": app_id, "org": org_id}, now=now, lifetime=lifetime)
+
+    def verify(self, token: str) -> Caller:
+        """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
+        verified = self._verified.get(token)
+        if verified is None:
+            verified = self._check(token)
+            self._remember(token, verified)
+        if not verified.valid_from <= self._clock.now().timestamp() < verified.valid_until:
+            self._verified.pop(token, None)
+            raise NotAuthenticated
+        return verified.caller
+
+    def _sign(self, claims: dict[str, Any], *, now: datetime, lifetime: timedelta) -> str:
+        issued = int(now.timestamp())
+        times = {"iat": issued, "nbf": issued, "exp": issued + int(lifetime.total_seconds())}
+        return jwt.encode({"iss": "relevo", **times, **claims}, self._secret, algorithm=_ALGORITHM)
+
+    def _check(self, token: str) -> _Verified:
+        if len(token) > _LONGEST:
+            raise NotAuthenticated
+        try:
+            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
+            return _Verified(
+                caller=_caller(claims),
+                valid_from=_seconds(claims.get("nbf", 0)) - _LEEWAY,
+                valid_until=_seconds(claims["exp"]) + _LEEWAY,
+            )
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):  # the last: a header nested a thousand deep
+            raise NotAuthenticated from None
+
+    def _remember(self, token: str, verified: _Verified) -> None:
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.pop(next(iter(self._verified)), None)
+        self._verified[token] = verified
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    subject = claims["sub"]
+    if "org" not in claims:
+        return Caller(org_id=OrgId(_identifier(ids.ORGANISATION, subject)), role=_role(claims.get("role", "admin")))
+    return Caller(
+        org_id=OrgId(_identifier(ids.ORGANISATION, claims["org"])),
+        app_id=ApplicationId(_identifier(ids.APPLICATION, subject)),
+        role="writer",
+    )
+
+
+def _identifier(prefix: str, value: object) -> str:
+    if not isinstance(value, str) or not ids.is_valid(prefix, value):
+        raise ValueError("not an identifier of that kind")
+    return value
+
+
+def _role(value: object) -> Role:
+    if isinstance(value, str) and value in _ROLES:
+        return _ROLES[value]
+    raise ValueError("no such role")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("not a time")

@@ -1,0 +1,54 @@
+"""Keeps what must not be read from a database dump: AES-256-GCM under keys derived from the configured secrets.
+
+Sealed bytes say which key they need: a version, the key's identifier, the nonce, the ciphertext with its tag. So the
+first key can be replaced while the old one is still listed behind it.
+"""
+
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_VERSION = b"\x01"
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+_HEAD_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+
+
+class VaultLocked(Exception):
+    """None of the keys opens these bytes, or they were changed."""
+
+
+class Vault:
+    """Seals with the first of the keys and opens with any of them."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise ValueError("a vault needs at least one key")
+        self._ciphers = {_derive(key, b"key id", _KEY_ID_BYTES): AESGCM(_derive(key, b"key", 32)) for key in keys}
+        self._newest = next(iter(self._ciphers))
+
+    def seal(self, plain: bytes) -> bytes:
+        """Encrypt and authenticate. The same bytes never look the same twice."""
+        head = _VERSION + self._newest + os.urandom(_NONCE_BYTES)
+        return head + self._ciphers[self._newest].encrypt(head[-_NONCE_BYTES:], plain, head)
+
+    def open(self, sealed: bytes) -> bytes:
+        """What was sealed. VaultLocked when the key is not ours or a bit was changed."""
+        head, body = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+        if head[:1] != _VERSION:
+            raise VaultLocked("These bytes were not sealed by this release or an earlier one.")
+        cipher = self._ciphers.get(head[1 : 1 + _KEY_ID_BYTES])
+        if cipher is None:
+            raise VaultLocked("A stored secret was sealed with a key that RELEVO_SECRET_KEY no longer lists.")
+        try:
+            return cipher.decrypt(head[-_NONCE_BYTES:], body, head)
+        except (InvalidTag, ValueError):
+            raise VaultLocked("A stored secret was changed since it was sealed.") from None
+
+
+def _derive(key: str, purpose: bytes, length: int) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=b"relevo vault " + purpose).derive(key.encode())
