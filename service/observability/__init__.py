@@ -1,0 +1,1 @@
+"""What Relevo emits: traces, metrics and logs, each fact written once; and what it answers to probes."""

@@ -1,0 +1,35 @@
+"""What ties a request's lines, spans and rows together: the correlation id and the trace context. Pure."""
+
+import re
+from collections.abc import Callable
+
+from opentelemetry.trace import SpanContext
+from starlette.datastructures import Headers
+
+REQUEST_ID = "x-request-id"
+SDK_REQUEST_ID = "svix-req-id"
+
+_acceptable = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
+
+
+def correlation_id(headers: Headers, fresh: Callable[[], str]) -> str:
+    """The caller's `X-Request-ID` if it is fit to be repeated, else a fresh one.
+
+    The SDKs' own header counts only when there is no `X-Request-ID` at all.
+    """
+    given = headers.get(REQUEST_ID)
+    if given is None:
+        given = headers.get(SDK_REQUEST_ID)
+    return given if given is not None and _acceptable(given) else fresh()
+
+
+def traceparent(context: SpanContext) -> str | None:
+    """The context as W3C writes it, None when there is none."""
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def trace_id(context: SpanContext) -> str | None:
+    """The trace id as people and Jaeger write it, None when there is none."""
+    return f"{context.trace_id:032x}" if context.is_valid else None

@@ -1,0 +1,85 @@
+"""What others' instrumentation does for us: SERVER spans for requests, CLIENT spans for SQL statements."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from opentelemetry import propagate
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from service.observability.middleware import PROBES
+from service.observability.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+def instrument(app: FastAPI, telemetry: Telemetry) -> None:
+    """One SERVER span per request, named by its route's template. Before the application first runs, or not at all."""
+    _choose_conventions()
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    # The instrumentation asks the global propagator and no other. Trace context only: baggage goes nowhere.
+    propagate.set_global_textmap(TraceContextTextMapPropagator())
+    FastAPIInstrumentor.instrument_app(
+        app,
+        tracer_provider=telemetry.tracer_provider,
+        meter_provider=NoOpMeterProvider(),
+        excluded_urls=",".join(f"^[^/]*//[^/]*{path}$" for path in sorted(PROBES)),
+        exclude_spans=["send", "receive"],
+        server_request_hook=_forget_what_the_caller_wrote,
+    )
+
+
+@contextmanager
+def instrument_engine(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
+    """One CLIENT span per statement, none for connecting, and no driver's text on any."""
+    _choose_conventions()
+    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+    from opentelemetry.instrumentation.utils import unwrap
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    # Ours has to be registered first, to be called first.
+    event.listen(engine.sync_engine, "handle_error", _end_without_text)
+    instrumentor = SQLAlchemyInstrumentor()
+    instrumentor.instrument(
+        engine=engine.sync_engine,
+        tracer_provider=telemetry.tracer_provider,
+        meter_provider=NoOpMeterProvider(),
+        # It knows SQLAlchemy up to 2.0 and would do nothing, without a word, on ours.
+        skip_dep_check=True,
+    )
+    unwrap(Engine, "connect")
+    try:
+        yield
+    finally:
+        instrumentor.uninstrument()
+        event.remove(engine.sync_engine, "handle_error", _end_without_text)
+
+
+def _choose_conventions() -> None:
+    # Read once, when the first instrumentation is imported; there is no other way to tell it.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+
+
+def _forget_what_the_caller_wrote(span: Span, scope: Mapping[str, Any]) -> None:
+    # Set by then, and a span's attributes cannot be taken away: paths and query strings may hold secrets.
+    if span.is_recording():
+        span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""} if scope else {})
+
+
+def _end_without_text(context: "ExceptionContext") -> None:
+    span = getattr(context.execution_context, "_otel_span", None)
+    if span is None:
+        return
+    span.set_attribute("error.type", type(context.original_exception).__qualname__)
+    span.set_status(StatusCode.ERROR)
+    span.end()
+    # The instrumentation's own handler would now write the driver's text on it.
+    setattr(context.execution_context, "_otel_span", None)  # noqa: B010 - its type does not know the attribute

@@ -1,0 +1,246 @@
+"""The facts Relevo counts and times, one method each. Names, units and labels live here and nowhere else."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+from service.domain.deliveries import Answered, Outcome
+
+Labels = dict[str, str | int]
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+REQUEST = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+ATTEMPT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
+DELAY = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+DAY = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+_LABELS: Mapping[str, set[str]] = {
+    "http.server.request.duration": {
+        "http.request.method",
+        "http.route",
+        "http.response.status_code",
+        "url.scheme",
+        "error.type",
+    },
+    "http.server.active_requests": {"http.request.method", "url.scheme"},
+    "relevo.request.failed_after_answer": set(),
+    "relevo.message.accepted": {"outcome"},
+    "relevo.delivery.attempt.duration": {"outcome", "status_class", "error.type"},
+    "relevo.delivery.first_attempt.delay": set(),
+    "relevo.delivery.latency": {"outcome"},
+    "relevo.delivery.exhausted": {"reason"},
+    "relevo.queue.depth": {"state"},
+    "relevo.queue.oldest_due_age": set(),
+    "relevo.worker.inflight": set(),
+    "relevo.worker.capacity": set(),
+    "relevo.commit.batch.size": {"batch"},
+    "relevo.commit.duration": {"batch"},
+    "relevo.endpoint.disabled": {"reason"},
+    "relevo.breaker.open": set(),
+    "relevo.eventloop.lag": set(),
+    "relevo.pool.size": {"pool"},
+    "relevo.pool.checked_out": {"pool"},
+    "relevo.pool.wait": {"pool"},
+}
+_BUCKETS: Mapping[str, tuple[float, ...]] = {
+    "http.server.request.duration": REQUEST,
+    "relevo.delivery.attempt.duration": ATTEMPT,
+    "relevo.delivery.first_attempt.delay": DELAY,
+    "relevo.delivery.latency": DAY,
+    "relevo.commit.batch.size": SIZES,
+    "relevo.commit.duration": FAST,
+    "relevo.eventloop.lag": FAST,
+    "relevo.pool.wait": FAST,
+}
+
+
+def views() -> list[View]:
+    """What the SDK is told of our instruments: their buckets, and the only labels that it lets through."""
+    return [
+        View(
+            instrument_name=name,
+            attribute_keys=labels,
+            aggregation=ExplicitBucketHistogramAggregation(_BUCKETS[name]) if name in _BUCKETS else None,
+        )
+        for name, labels in _LABELS.items()
+    ]
+
+
+class Metrics:
+    """Every fact that is counted or timed. Methods are cheap and may be called from any thread."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._labels: dict[tuple[str | int | None, ...], Labels] = {}
+        self._active: dict[tuple[str, str], int] = {}
+        self._depths: dict[str, int] = {}
+        self._oldest_due_age: float | None = None
+        self._worker: tuple[int, int] | None = None
+        self._breakers: int | None = None
+        self._pools: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
+        self._make_request_instruments()
+        self._make_delivery_instruments()
+        self._make_engine_instruments()
+
+    def request_started(self, *, method: str, scheme: str) -> None:
+        """A request came in. `method` is a known one or `_OTHER`."""
+        self._active[method, scheme] = self._active.get((method, scheme), 0) + 1
+
+    def request_finished(
+        self, *, method: str, scheme: str, route: str | None, status: int, error_type: str | None, seconds: float
+    ) -> None:
+        """The last byte of the answer is out, or never will be. `route` is a template, None when nothing matched."""
+        self._active[method, scheme] -= 1
+        key = (method, scheme, route, status, error_type)
+        self._request_duration.record(seconds, self._labels.get(key) or self._request_labels(*key))
+
+    def failed_after_answer(self) -> None:
+        """A background task or a dependency's exit failed when the answer was out already."""
+        self._failed_after_answer.add(1)
+
+    def messages_accepted(
+        self, outcome: Literal["accepted", "repeated", "rejected", "throttled"], count: int = 1
+    ) -> None:
+        """What became of messages that came in; once per batch."""
+        self._accepted.add(count, self._labelled("outcome", outcome))
+
+    def attempt(self, outcome: Outcome) -> None:
+        """An attempt was made: exactly one point, whatever came of it."""
+        self._attempt_duration.record(outcome.duration.total_seconds(), self._attempt_labels(outcome))
+
+    def first_attempt_delay(self, seconds: float) -> None:
+        """How long a delivery waited, past its due time, for its first attempt."""
+        self._first_attempt_delay.record(max(seconds, 0.0))
+
+    def delivery_latency(self, outcome: str, seconds: float) -> None:
+        """From accept to final state."""
+        self._latency.record(max(seconds, 0.0), self._labelled("outcome", outcome))
+
+    def delivery_exhausted(self, reason: str) -> None:
+        """A delivery was given up."""
+        self._exhausted.add(1, self._labelled("reason", reason))
+
+    def batch(self, kind: Literal["accept", "settle"], *, size: int, seconds: float) -> None:
+        """A group commit of `size` callers."""
+        labels = self._labelled("batch", kind)
+        self._batch_size.record(size, labels)
+        self._batch_duration.record(seconds, labels)
+
+    def queue_sampled(self, depths: Mapping[str, int], *, oldest_due_age: float) -> None:
+        """What the queue looks like, the same on every replica."""
+        self._depths = dict(depths)
+        self._oldest_due_age = oldest_due_age
+
+    def worker(self, *, inflight: int, capacity: int) -> None:
+        """How many attempts this process has under way, of how many it can."""
+        self._worker = (inflight, capacity)
+
+    def endpoint_disabled(self, reason: str) -> None:
+        """An endpoint was switched off."""
+        self._disabled.add(1, self._labelled("reason", reason))
+
+    def breakers_open(self, count: int) -> None:
+        """How many circuit breakers of this process are open."""
+        self._breakers = count
+
+    def eventloop_lag(self, seconds: float) -> None:
+        """How late the loop woke a sleeper."""
+        self._loop_lag.record(max(seconds, 0.0))
+
+    def pool_waited(self, pool: str, seconds: float) -> None:
+        """A caller waited that long for a connection."""
+        self._pool_wait.record(seconds, self._labelled("pool", pool))
+
+    def observe_pool(self, pool: str, *, size: Callable[[], int], checked_out: Callable[[], int]) -> None:
+        """Read a connection pool whenever metrics are collected."""
+        self._pools[pool] = (size, checked_out)
+
+    def _make_request_instruments(self) -> None:
+        self._request_duration = self._meter.create_histogram(
+            "http.server.request.duration", "s", "Duration of requests, until the last byte"
+        )
+        self._meter.create_observable_up_down_counter(
+            "http.server.active_requests", [self._read_active], "{request}", "Requests being answered"
+        )
+        self._failed_after_answer = self._meter.create_counter(
+            "relevo.request.failed_after_answer", "{request}", "Requests that failed after their answer was complete"
+        )
+
+    def _make_delivery_instruments(self) -> None:
+        histogram, counter = self._meter.create_histogram, self._meter.create_counter
+        self._accepted = counter("relevo.message.accepted", "{message}", "Messages that came in")
+        self._attempt_duration = histogram("relevo.delivery.attempt.duration", "s", "Duration of calls to receivers")
+        self._first_attempt_delay = histogram("relevo.delivery.first_attempt.delay", "s", "Due to first attempt")
+        self._latency = histogram("relevo.delivery.latency", "s", "Accept to final state")
+        self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
+        self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
+
+    def _make_engine_instruments(self) -> None:
+        histogram, gauge = self._meter.create_histogram, self._meter.create_observable_gauge
+        self._batch_size = histogram("relevo.commit.batch.size", "{item}", "Callers per group commit")
+        self._batch_duration = histogram("relevo.commit.duration", "s", "Duration of group commits")
+        self._loop_lag = histogram("relevo.eventloop.lag", "s", "How late the event loop wakes a sleeper")
+        self._pool_wait = histogram("relevo.pool.wait", "s", "Wait for a pooled connection")
+        gauge("relevo.queue.depth", [self._read_depths], "{delivery}", "Deliveries owed, by state")
+        gauge("relevo.queue.oldest_due_age", [self._read_age], "s", "Age of the oldest due delivery")
+        gauge("relevo.worker.inflight", [self._read_inflight], "{attempt}", "Attempts under way")
+        gauge("relevo.worker.capacity", [self._read_capacity], "{attempt}", "Attempts possible at once")
+        gauge("relevo.breaker.open", [self._read_breakers], "{endpoint}", "Open circuit breakers")
+        gauge("relevo.pool.size", [self._read_pool_sizes], "{connection}", "Connections a pool has")
+        gauge("relevo.pool.checked_out", [self._read_checked_out], "{connection}", "Connections in use")
+
+    def _labelled(self, name: str, value: str) -> Labels:
+        labels = self._labels.get((name, value))
+        if labels is None:
+            labels = self._labels[name, value] = {name: value}
+        return labels
+
+    def _request_labels(
+        self, method: str, scheme: str, route: str | None, status: int, error_type: str | None
+    ) -> Labels:
+        labels: Labels = {"http.request.method": method, "url.scheme": scheme, "http.response.status_code": status}
+        if route is not None:
+            labels["http.route"] = route
+        if error_type is not None:
+            labels["error.type"] = error_type
+        self._labels[method, scheme, route, status, error_type] = labels
+        return labels
+
+    def _attempt_labels(self, outcome: Outcome) -> Labels:
+        answered, label = isinstance(outcome, Answered), outcome.label
+        labels = self._labels.get((answered, label))
+        if labels is None:
+            labels = self._labels[answered, label] = {"outcome": "success" if outcome.succeeded else "failure"}
+            if answered:
+                labels["status_class"] = label
+            if not outcome.succeeded:
+                labels["error.type"] = label
+        return labels
+
+    def _read_active(self, _: CallbackOptions) -> Iterable[Observation]:
+        for (method, scheme), count in list(self._active.items()):
+            yield Observation(count, {"http.request.method": method, "url.scheme": scheme})
+
+    def _read_depths(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(depth, {"state": state}) for state, depth in self._depths.items()]
+
+    def _read_age(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [] if self._oldest_due_age is None else [Observation(self._oldest_due_age)]
+
+    def _read_inflight(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [] if self._worker is None else [Observation(self._worker[0])]
+
+    def _read_capacity(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [] if self._worker is None else [Observation(self._worker[1])]
+
+    def _read_breakers(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [] if self._breakers is None else [Observation(self._breakers)]
+
+    def _read_pool_sizes(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(size(), {"pool": pool}) for pool, (size, _) in list(self._pools.items())]
+
+    def _read_checked_out(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(checked_out(), {"pool": pool}) for pool, (_, checked_out) in list(self._pools.items())]

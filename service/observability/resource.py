@@ -1,0 +1,38 @@
+"""Who is speaking: the resource that all three signals carry."""
+
+import uuid
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from opentelemetry.sdk.resources import Resource
+
+_KUBERNETES = {
+    "K8S_NAMESPACE_NAME": "k8s.namespace.name",
+    "K8S_POD_NAME": "k8s.pod.name",
+    "K8S_POD_UID": "k8s.pod.uid",
+    "K8S_NODE_NAME": "k8s.node.name",
+    "K8S_DEPLOYMENT_NAME": "k8s.deployment.name",
+    "K8S_CONTAINER_NAME": "k8s.container.name",
+}
+
+
+def describe(*, role: str, version: str, environ: Mapping[str, str]) -> Resource:
+    """The standard variables win over our defaults; `K8S_*` come from the downward API."""
+    attributes = {
+        "service.name": "relevo",
+        "service.namespace": "relevo",
+        "service.version": version,
+        "service.instance.id": environ.get("K8S_POD_UID") or str(uuid.uuid4()),
+        "deployment.environment.name": "development",
+        "relevo.role": role,
+        **{name: environ[variable] for variable, name in _KUBERNETES.items() if environ.get(variable)},
+        **_written(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")),
+    }
+    if environ.get("OTEL_SERVICE_NAME"):
+        attributes["service.name"] = environ["OTEL_SERVICE_NAME"]
+    return Resource.create(attributes)
+
+
+def _written(text: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in text.split(",") if "=" in item)
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}

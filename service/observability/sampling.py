@@ -1,0 +1,27 @@
+"""Which traces are kept: what `OTEL_TRACES_SAMPLER` says, except that a stranger cannot switch our tracing off."""
+
+from collections.abc import Mapping
+
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+
+
+def sampler(environ: Mapping[str, str]) -> Sampler:
+    """A remote parent that was sampled is followed; one that was not is decided here, by the root sampler.
+
+    The ratio goes by trace id, so the accept and the first attempt of one message are always decided alike.
+    """
+    name = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower()
+    root = _root(name.removeprefix("parentbased_"), environ.get("OTEL_TRACES_SAMPLER_ARG", "1"))
+    return ParentBased(root, remote_parent_not_sampled=root) if name.startswith("parentbased_") else root
+
+
+def _root(name: str, argument: str) -> Sampler:
+    match name:
+        case "always_on":
+            return ALWAYS_ON
+        case "always_off":
+            return ALWAYS_OFF
+        case "traceidratio":
+            return TraceIdRatioBased(float(argument))
+        case _:
+            raise ValueError(f"OTEL_TRACES_SAMPLER {name!r} is unknown; try parentbased_traceidratio.")

@@ -1,0 +1,24 @@
+"""Where an exception came from, without what it says: a driver's text repeats the values it stumbled over."""
+
+import traceback
+
+LONGEST = 16_000
+
+
+def stack_of(error: BaseException) -> str:
+    """The frames of the exception and of those that caused it, oldest first, each ending in its type alone."""
+    return "\n".join(_frames(one) for one in reversed(_chain(error)))[-LONGEST:]
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return chain
+
+
+def _frames(error: BaseException) -> str:
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"Traceback (most recent call last):\n{frames}{type(error).__module__}.{type(error).__qualname__}"

@@ -1,0 +1,165 @@
+"""The providers behind all three signals: opened once per process, passed in, flushed and closed within a budget."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.sdk import _logs as sdk_logs
+from opentelemetry.sdk import metrics as sdk_metrics
+from opentelemetry.sdk import trace as sdk_trace
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Tracer, TracerProvider
+from prometheus_client import CollectorRegistry
+
+from service.observability import exporting, resource, sampling
+from service.observability.metrics import Metrics, views
+
+SCOPE: Final = "relevo"
+CLOSING_BUDGET: Final = 5.0
+QUEUE_SIZE: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What the rest of the process emits through. Nothing here is global."""
+
+    tracer_provider: TracerProvider
+    tracer: Tracer
+    metrics: Metrics
+    registry: CollectorRegistry
+    logger_provider: LoggerProvider
+    exports_logs: bool
+
+
+@asynccontextmanager
+async def open_telemetry(
+    *, role: str, version: str, environ: Mapping[str, str], closing_budget: float = CLOSING_BUDGET
+) -> AsyncIterator[Telemetry]:
+    """Open the signals that `environ` asks for; on exit send what is left, for at most `closing_budget` seconds.
+
+    Once per process: what the exporters read for themselves (headers, certificates, timeouts) is the process's own
+    environment.
+    """
+    _count_losses()
+    described = resource.describe(role=role, version=version, environ=environ)
+    registry = CollectorRegistry()
+    meters = _meter_provider(described, registry, environ)
+    tracers = _tracer_provider(described, meters, environ)
+    loggers = _logger_provider(described, meters, environ)
+    try:
+        yield Telemetry(
+            tracer_provider=tracers,
+            tracer=tracers.get_tracer(SCOPE, version),
+            metrics=Metrics(meters.get_meter(SCOPE, version)),
+            registry=registry,
+            logger_provider=loggers,
+            exports_logs=isinstance(loggers, sdk_logs.LoggerProvider),
+        )
+    finally:
+        await _close([tracers.shutdown, meters.shutdown, _shutdown(loggers)], closing_budget)
+
+
+def _count_losses() -> None:
+    # The SDK has no other switch for counting what its queues and exporters drop, and reads it nowhere else.
+    os.environ.setdefault("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
+
+
+def _meter_provider(
+    described: Resource, registry: CollectorRegistry, environ: Mapping[str, str]
+) -> sdk_metrics.MeterProvider:
+    readers: list[MetricReader] = []
+    if not exporting.is_disabled(environ):
+        readers.append(PrometheusMetricReader(registry=registry, scope_info_enabled=False))
+    if to := exporting.destination("metrics", environ):
+        interval = float(environ.get("OTEL_METRIC_EXPORT_INTERVAL", "15000"))
+        readers.append(PeriodicExportingMetricReader(exporting.metric_exporter(to), export_interval_millis=interval))
+    return sdk_metrics.MeterProvider(readers, described, shutdown_on_exit=False, views=views())
+
+
+def _tracer_provider(
+    described: Resource, meters: MeterProvider, environ: Mapping[str, str]
+) -> sdk_trace.TracerProvider:
+    to = exporting.destination("traces", environ)
+    provider = sdk_trace.TracerProvider(
+        # Spans that nobody will see are not recorded, yet their ids still tie log lines and answers together.
+        sampler=sampling.sampler(environ) if to else ALWAYS_OFF,
+        resource=described,
+        shutdown_on_exit=False,
+        # Counting every span as it starts and ends would cost as much as the span.
+        meter_provider=NoOpMeterProvider(),
+    )
+    if to:
+        provider.add_span_processor(
+            BatchSpanProcessor(
+                exporting.span_exporter(to, meters),
+                max_queue_size=int(environ.get("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
+                schedule_delay_millis=float(environ.get("OTEL_BSP_SCHEDULE_DELAY", "1000")),
+                meter_provider=meters,
+            )
+        )
+    return provider
+
+
+def _logger_provider(described: Resource, meters: MeterProvider, environ: Mapping[str, str]) -> LoggerProvider:
+    to = exporting.destination("logs", environ)
+    if to is None:
+        return NoOpLoggerProvider()
+    provider = sdk_logs.LoggerProvider(described, shutdown_on_exit=False, meter_provider=NoOpMeterProvider())
+    provider.add_log_record_processor(
+        BatchLogRecordProcessor(
+            exporting.log_exporter(to, meters),
+            max_queue_size=int(environ.get("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
+            schedule_delay_millis=float(environ.get("OTEL_BLRP_SCHEDULE_DELAY", "1000")),
+            meter_provider=meters,
+        )
+    )
+    return provider
+
+
+def _shutdown(loggers: LoggerProvider) -> Callable[[], None]:
+    return loggers.shutdown if isinstance(loggers, sdk_logs.LoggerProvider) else lambda: None
+
+
+async def _close(shutdowns: list[Callable[[], None]], budget: float) -> None:
+    """Run them side by side and leave behind what a hanging collector holds up.
+
+    Daemon threads of our own: an executor's are joined when the interpreter ends, however long that takes.
+    """
+    loop = asyncio.get_running_loop()
+    done = [_in_thread(shutdown, loop) for shutdown in shutdowns]
+    await asyncio.wait(done, timeout=budget)
+
+
+def _in_thread(work: Callable[[], None], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    finished: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _tell(loop, finished)
+
+    threading.Thread(target=run, name="telemetry-close", daemon=True).start()
+    return finished
+
+
+def _tell(loop: asyncio.AbstractEventLoop, finished: asyncio.Future[None]) -> None:
+    # A thread that was left behind may finish when the loop has gone.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_resolve, finished)
+
+
+def _resolve(finished: asyncio.Future[None]) -> None:
+    if not finished.done():
+        finished.set_result(None)
