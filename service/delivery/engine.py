@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
 from service.application.ports import DeliveryQueue
-from service.delivery.attempts import Courier
 from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
@@ -21,18 +21,20 @@ LONGEST_PAUSE = 5.0
 
 _log = structlog.stdlib.get_logger("relevo.engine")
 
+Carry = Callable[[Claim], Coroutine[Any, Any, None]]
+
 
 class Engine:
-    """Carries deliveries: at most `capacity` at once, and `per_endpoint` of them for one endpoint.
+    """Carries deliveries by `carry`: at most `capacity` at once, and `per_endpoint` of them for one endpoint.
 
     Whoever runs several engines shares the work through the queue's leases; no engine knows of another.
     """
 
     def __init__(
-        self, *, queue: DeliveryQueue, courier: Courier, capacity: int, per_endpoint: int, drain: timedelta
+        self, *, queue: DeliveryQueue, carry: Carry, capacity: int, per_endpoint: int, drain: timedelta
     ) -> None:
         self._queue = queue
-        self._courier = courier
+        self._carry = carry
         self._capacity = capacity
         self._per_endpoint = per_endpoint
         self._drain = drain
@@ -92,7 +94,7 @@ class Engine:
 
     def _start(self, claim: Claim) -> None:
         self._busy[claim.endpoint_id] += 1
-        task = asyncio.create_task(self._courier.carry(claim))
+        task = asyncio.create_task(self._carry(claim))
         self._carrying[task] = claim
         task.add_done_callback(self._finished)
 

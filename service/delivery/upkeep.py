@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from service.application.ports import Clock, Upkeep
+from service.delivery.engine import Engine
 from service.domain.errors import Unavailable
 from service.observability.metrics import Metrics
 
@@ -18,12 +19,13 @@ _log = structlog.stdlib.get_logger("relevo.upkeep")
 
 
 @asynccontextmanager
-async def keeping(upkeep: Upkeep, *, clock: Clock, metrics: Metrics) -> AsyncIterator[None]:
+async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metrics) -> AsyncIterator[None]:
     """Make the rounds while the block lasts."""
 
     async def sample() -> None:
         sampled = await upkeep.sample()
         metrics.queue_sampled(sampled.depths, oldest_due_age=sampled.oldest_due_age)
+        metrics.worker(inflight=engine.inflight, capacity=engine.capacity)
 
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())
@@ -38,7 +40,7 @@ async def keeping(upkeep: Upkeep, *, clock: Clock, metrics: Metrics) -> AsyncIte
 @asynccontextmanager
 async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Do the work at once and then every `interval` while the block lasts; a round that fails is told, not fatal."""
-    task = asyncio.create_task(_rounds(interval.total_seconds(), work), name=f"upkeep {work.__name__}")
+    task = asyncio.create_task(_rounds(interval.total_seconds(), work), name=f"upkeep {_name(work)}")
     try:
         yield
     finally:
@@ -51,7 +53,11 @@ async def _rounds(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Unavailable as error:
-            _log.warning("upkeep.postponed", work=work.__name__, reason=type(error.__cause__).__name__)
+            _log.warning("upkeep.postponed", work=_name(work), reason=type(error.__cause__).__name__)
         except Exception:  # noqa: BLE001 - the next round may well succeed, and the process must live
-            _log.exception("upkeep.failed", work=work.__name__)
+            _log.exception("upkeep.failed", work=_name(work))
         await asyncio.sleep(seconds)
+
+
+def _name(work: Callable[[], Awaitable[None]]) -> str:
+    return getattr(work, "__name__", type(work).__name__)

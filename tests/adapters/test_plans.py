@@ -17,15 +17,19 @@ from service.domain import ids
 A_LOT = 20_000
 
 FILL = (
-    "INSERT INTO application SELECT 'app_' || n, 'org', NULL, '', NULL, '{}', now(), now() FROM generate_series(1, 2000) n",
-    "INSERT INTO endpoint SELECT 'ep_' || n, 'org', 'app_' || n, NULL, '', '', 1, false, NULL, NULL, NULL, '{}', '', '',"
-    " NULL, now(), now() FROM generate_series(1, 2000) n",
-    "INSERT INTO message SELECT 'msg_' || n, 'org', 'app_' || n % 2000, NULL, 't', '{}', NULL, NULL, NULL, now(), '', NULL"
+    "INSERT INTO application (id, org_id, name, metadata, created_at, updated_at)"
+    " SELECT 'app_' || n, 'org', '', '{}', now(), now() FROM generate_series(1, 2000) n",
+    "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, metadata, secrets, headers,"
+    " created_at, updated_at)"
+    " SELECT 'ep_' || n, 'org', 'app_' || n, '', '', 1, false, '{}', '', '', now(), now()"
+    " FROM generate_series(1, 2000) n",
+    "INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)"
+    f" SELECT 'msg_' || n, 'org', 'app_' || n % 2000, 't', '{{}}', now(), '' FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)"
+    " SELECT 'ep_' || n % 2000, 'msg_' || n, 'org', 'app_1', now() + n * interval '1 s'"
     f" FROM generate_series(1, {A_LOT}) n",
-    "INSERT INTO pending_delivery SELECT 'ep_' || n % 2000, 'msg_' || n, '', 'org', 'app_1', 0, now() + n * interval '1 s'"
-    f" FROM generate_series(1, {A_LOT}) n",
-    "INSERT INTO settled_delivery SELECT 'msg_' || n, 'ep_' || n % 2000, 'org', 'app_1', 0, 1"
-    f" FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO settled_delivery (message_id, endpoint_id, org_id, app_id, status, attempts)"
+    f" SELECT 'msg_' || n, 'ep_' || n % 2000, 'org', 'app_1', 0, 1 FROM generate_series(1, {A_LOT}) n",
     f"INSERT INTO event_id SELECT 'app_1', n::text, 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     f"INSERT INTO idempotency_key SELECT n::text::bytea, '', 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     "ANALYZE",
@@ -80,7 +84,8 @@ async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connec
 
     assert dropped == [f"{table}_{week}" for table in partitions.PARTITIONED for week in ("20260713", "20260720")]
     await connection.execute(
-        "INSERT INTO message VALUES ($1, 'org', 'app_1', NULL, 't', '{}', NULL, NULL, NULL, now(), '', NULL)",
+        "INSERT INTO message (id, org_id, app_id, event_type, expires_at, correlation_id)"
+        " VALUES ($1, 'org', 'app_1', 't', now(), '')",
         ids.highest(ids.MESSAGE, later),
     )
     assert await connection.fetchval("SELECT count(*) FROM message_20260727") == 1

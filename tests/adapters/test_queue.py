@@ -255,7 +255,7 @@ async def test_one_success_forgives_all_failures_before_it(pool: asyncpg.Pool, q
     assert await pool.fetchval("SELECT first_failure_at > now() - interval '1 minute' FROM endpoint")
 
 
-async def test_an_announcement_in_one_process_wakes_the_others(pool: asyncpg.Pool, database: str) -> None:
+async def test_an_announcement_in_one_process_wakes_the_others(database: str) -> None:
     here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
 
     async with here.running(), there.running():

@@ -11,6 +11,7 @@ from service.adapters.clock import new_id
 from service.adapters.postgres.sealed import seal_headers, seal_secrets
 from service.adapters.vault import Vault
 from service.domain import ids
+from service.domain.deliveries import Claim, Trigger
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import IdempotencyKey, NewMessage
 from service.domain.signatures import Secret
@@ -20,7 +21,7 @@ VAULT = Vault(["a key that only tests know"])
 SECRET = Secret(key=b"0123456789abcdef01234567")
 
 
-def new_message(app: str, **changed: Any) -> NewMessage:  # noqa: ANN401 - any field of the message
+def new_message(app: str, **changed: Any) -> NewMessage:
     """A message that is ready to be accepted."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {
@@ -81,3 +82,30 @@ async def add_endpoint(
         seal_headers(VAULT, {}),
     )
     return endpoint_id
+
+
+def a_claim(**changed: Any) -> Claim:
+    """A delivery that somebody holds, due a second ago."""
+    now = datetime.now(UTC)
+    values: dict[str, Any] = {
+        "message_id": MessageId(new_id(ids.MESSAGE)),
+        "endpoint_id": EndpointId(new_id(ids.ENDPOINT)),
+        "app_id": ApplicationId("app_000000000000000000000000001"),
+        "org_id": ORG,
+        "lease": "a-lease",
+        "resend": "",
+        "attempt": 1,
+        "trigger": Trigger.SCHEDULED,
+        "due_at": now - timedelta(seconds=1),
+        "accepted_at": now - timedelta(seconds=1),
+        "event_type": "invoice.paid",
+        "channels": None,
+        "payload": b'{"n": 1}',
+        "url": "http://127.0.0.1:9/",
+        "headers": {},
+        "secrets": (SECRET,),
+        "endpoint_active": True,
+        "correlation_id": "a-request",
+        "traceparent": None,
+    }
+    return Claim(**(values | changed))

@@ -1,0 +1,137 @@
+"""The engine's loop over a queue in memory and couriers that the test holds back."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from service.application.ports import Settled, Settlement
+from service.delivery.engine import Engine
+from service.domain.deliveries import Claim
+from service.domain.errors import Unavailable
+from service.domain.ids import EndpointId
+from tests.support.factories import a_claim
+
+
+@dataclass
+class Queue:
+    """A queue that hands out what it is given, and remembers what came back."""
+
+    due: list[Claim]
+    fails: int = 0
+    released: list[Claim] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
+        self.asked.set()
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable
+        free = [claim for claim in self.due if claim.endpoint_id not in saturated]
+        turns: dict[str, int] = {}
+        taken = []
+        for claim in free[:limit]:
+            turns[claim.endpoint_id] = turns.get(claim.endpoint_id, 0) + 1
+            if turns[claim.endpoint_id] <= per_endpoint:
+                taken.append(claim)
+                self.due.remove(claim)
+        return taken
+
+    async def wait(self) -> None:
+        await self.more.wait()
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        raise AssertionError("the couriers of these tests settle nothing")
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        self.released += claims
+
+
+@dataclass
+class Courier:
+    """A courier that carries until the test lets it arrive."""
+
+    carrying: list[Claim] = field(default_factory=list)
+    carried: list[Claim] = field(default_factory=list)
+    most: int = 0
+    arrive: asyncio.Event = field(default_factory=asyncio.Event)
+    all_carried: asyncio.Event = field(default_factory=asyncio.Event)
+    expected: int = 0
+
+    async def carry(self, claim: Claim) -> None:
+        self.carrying.append(claim)
+        self.most = max(self.most, len(self.carrying))
+        await self.arrive.wait()
+        self.carrying.remove(claim)
+        self.carried.append(claim)
+        if len(self.carried) == self.expected:
+            self.all_carried.set()
+
+
+def an_engine(
+    queue: Queue, courier: Courier, *, capacity: int = 50, per_endpoint: int = 50, drain: timedelta = timedelta(0)
+) -> Engine:
+    return Engine(queue=queue, carry=courier.carry, capacity=capacity, per_endpoint=per_endpoint, drain=drain)
+
+
+async def until_idle() -> None:
+    """Until the engine has nothing left that it could do without somebody else."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_an_engine_never_makes_more_attempts_at_once_than_its_capacity() -> None:
+    queue, courier = Queue([a_claim() for _ in range(100)]), Courier(expected=100)
+
+    async with an_engine(queue, courier, capacity=20).running():
+        await until_idle()
+        at_first = len(courier.carrying)
+        courier.arrive.set()
+        await courier.all_carried.wait()
+
+    assert at_first == 20
+    assert courier.most == 20
+
+
+async def test_an_endpoint_never_has_more_than_its_share_and_gets_the_rest_later() -> None:
+    crowded = [a_claim(endpoint_id="ep_crowded") for _ in range(10)]
+    queue, courier = Queue([*crowded, a_claim()]), Courier(expected=11)
+
+    async with an_engine(queue, courier, per_endpoint=3).running():
+        await until_idle()
+        at_first = [claim.endpoint_id for claim in courier.carrying].count(EndpointId("ep_crowded"))
+        courier.arrive.set()
+        await asyncio.wait_for(courier.all_carried.wait(), 5)
+
+    assert at_first == 3
+
+
+async def test_leaving_finishes_what_is_in_flight() -> None:
+    queue, courier = Queue([a_claim()]), Courier()
+
+    async with an_engine(queue, courier, drain=timedelta(seconds=30)).running():
+        await until_idle()
+        asyncio.get_running_loop().call_later(0.01, courier.arrive.set)
+
+    assert (len(courier.carried), queue.released) == (1, [])
+
+
+async def test_leaving_gives_back_what_does_not_finish_in_time() -> None:
+    claim = a_claim()
+    queue, courier = Queue([claim]), Courier()
+
+    async with an_engine(queue, courier).running():
+        await until_idle()
+
+    assert (courier.carried, queue.released) == ([], [claim])
+
+
+async def test_a_lost_database_is_waited_for() -> None:
+    queue, courier = Queue([a_claim()], fails=1), Courier(expected=1)
+    courier.arrive.set()
+
+    async with an_engine(queue, courier).running():
+        await asyncio.wait_for(courier.all_carried.wait(), 5)
+
+    assert len(courier.carried) == 1
