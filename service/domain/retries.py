@@ -50,8 +50,8 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) 
     """What follows from the outcome of attempt number `attempt` (from 1).
 
     `chance` is uniform in [0, 1) and spreads the delay by 20 % to either side. `Retry-After` on 429 and 503 is
-    honoured between the scheduled delay and twice that; a timeout waits at least a minute (or as long as the
-    schedule's own longest delay, when that is shorter).
+    honoured up to twice the scheduled delay, and nobody comes back before it; a timeout waits at least a minute (or as
+    long as the schedule's own longest delay, when that is shorter).
     """
     if outcome.succeeded:
         return Delivered()
@@ -59,7 +59,8 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) 
         return Gone()
     if attempt > len(schedule):
         return Exhausted(reason="attempts_used_up")
-    return TryAgain(delay=_spread(_delay(outcome, schedule, attempt), chance))
+    delay = _delay(outcome, schedule, attempt)
+    return TryAgain(delay=max(_spread(delay, chance), _asked(outcome, most=delay)))
 
 
 def _delay(outcome: Outcome, schedule: Schedule, attempt: int) -> timedelta:
@@ -75,6 +76,14 @@ def _delay(outcome: Outcome, schedule: Schedule, attempt: int) -> timedelta:
             return scheduled
         case _:
             assert_never(outcome)
+
+
+def _asked(outcome: Outcome, *, most: timedelta) -> timedelta:
+    match outcome:
+        case Answered(status=429 | 503, retry_after=timedelta() as wish):
+            return min(wish, most)
+        case _:
+            return timedelta()
 
 
 def _spread(delay: timedelta, chance: float) -> timedelta:

@@ -1,0 +1,1 @@
+"""Decisions: tables of cases, no event loop."""
