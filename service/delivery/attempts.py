@@ -89,7 +89,7 @@ class Courier:
         body = claim.payload or b""
         signature = signatures.sign(claim.secrets, message_id=claim.message_id, at=at, body=body)
         signed = signatures.headers(self._header_families, message_id=claim.message_id, at=at, signature=signature)
-        return await self._sender.send(url=claim.url, headers={**signed, **claim.headers}, body=body)
+        return await self._sender.send(url=claim.url, headers={**claim.headers, **signed}, body=body)
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
         chance = random.random()  # noqa: S311 - it spreads load and guards nothing

@@ -1,0 +1,156 @@
+"""One attempt, from the claim to what is kept of it; the receiver's answer is the test's."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from service.adapters.clock import new_id
+from service.application.ports import Settled, Settlement
+from service.delivery.attempts import Courier
+from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger
+from service.domain.errors import Unavailable
+from service.domain.ids import EndpointId
+from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.telemetry import open_telemetry
+from tests.support.factories import SECRET, a_claim
+
+OK = Answered(status=200, body="thanks", retry_after=None, duration=timedelta(milliseconds=12))
+BROKEN = Answered(status=500, body="oops", retry_after=None, duration=timedelta(milliseconds=12))
+GONE = Answered(status=410, body="", retry_after=None, duration=timedelta(milliseconds=12))
+SILENT = Failed(error_type=ErrorType.TIMEOUT, message="no answer within 15 s", duration=timedelta(seconds=15))
+
+
+@dataclass
+class Queue:
+    """Keeps what is settled; `away` times it is not there."""
+
+    away: int = 0
+    settled: list[Settlement] = field(default_factory=list)
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        if self.away:
+            self.away -= 1
+            raise Unavailable
+        self.settled.append(settlement)
+        return Settled(applied=True, endpoint_switched_off=False)
+
+    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
+        return []
+
+    async def release(self, claims: Sequence[Claim]) -> None: ...
+
+    async def wait(self) -> None: ...
+
+
+@dataclass
+class Receiver:
+    """Answers as told and remembers what came."""
+
+    outcome: Outcome
+    calls: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        self.calls.append((url, headers, body))
+        return self.outcome
+
+
+class Now:
+    """The system's time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[DeliveryTelemetry]:
+    async with open_telemetry(role="test", version="0", environ={}) as telemetry:
+        yield DeliveryTelemetry(telemetry)
+
+
+def a_courier(queue: Queue, receiver: Receiver, told: DeliveryTelemetry) -> Courier:
+    return Courier(
+        queue=queue,
+        sender=receiver,
+        clock=Now(),
+        new_id=new_id,
+        telemetry=told,
+        schedule=(timedelta(seconds=5), timedelta(minutes=5)),
+        header_families=("webhook", "svix"),
+        patience=timedelta(seconds=30),
+    )
+
+
+async def test_what_is_sent_is_the_payload_signed_in_both_families(told: DeliveryTelemetry) -> None:
+    queue, receiver = Queue(), Receiver(OK)
+    claim = a_claim(payload=b'{ "n":1.0 }', headers={"X-Custom": "yes", "webhook-id": "not this"})
+
+    await a_courier(queue, receiver, told).carry(claim)
+
+    ((url, headers, body),) = receiver.calls
+    assert (url, body, headers["X-Custom"]) == (claim.url, claim.payload, "yes")
+    assert headers["webhook-id"] == headers["svix-id"] == claim.message_id
+    assert Webhook(SECRET.text).verify(body, headers) == {"n": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "status", "code"),
+    [
+        (OK, Delivered, Status.SUCCESS, 200),
+        (BROKEN, TryAgain, Status.FAIL, 500),
+        (GONE, Gone, Status.FAIL, 410),
+        (SILENT, TryAgain, Status.FAIL, 0),
+    ],
+)
+async def test_what_came_of_it_is_kept(
+    told: DeliveryTelemetry, outcome: Outcome, verdict: type, status: Status, code: int
+) -> None:
+    queue = Queue()
+
+    await a_courier(queue, Receiver(outcome), told).carry(a_claim())
+
+    (settlement,) = queue.settled
+    assert isinstance(settlement.verdict, verdict)
+    assert settlement.attempt is not None
+    assert (settlement.attempt.status, settlement.attempt.response_status_code) == (status, code)
+
+
+async def test_the_last_failure_of_the_schedule_exhausts_the_delivery(told: DeliveryTelemetry) -> None:
+    queue = Queue()
+
+    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(attempt=3))
+
+    assert [settlement.verdict for settlement in queue.settled] == [Exhausted(reason="attempts_used_up")]
+
+
+async def test_a_manual_attempt_that_fails_is_not_tried_again(told: DeliveryTelemetry) -> None:
+    queue = Queue()
+
+    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(trigger=Trigger.MANUAL, resend="r"))
+
+    assert [settlement.verdict for settlement in queue.settled] == [Exhausted(reason="manual")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"), [({"endpoint_active": False}, "endpoint_disabled"), ({"payload": None}, "payload_removed")]
+)
+async def test_what_cannot_be_sent_is_canceled_without_a_call(
+    told: DeliveryTelemetry, changed: dict[str, object], reason: str
+) -> None:
+    queue, receiver = Queue(), Receiver(OK)
+
+    await a_courier(queue, receiver, told).carry(a_claim(**changed))
+
+    assert receiver.calls == []
+    assert [(s.verdict, s.attempt) for s in queue.settled] == [(Canceled(reason=reason), None)]
+
+
+async def test_an_outcome_is_kept_once_the_database_is_back(told: DeliveryTelemetry) -> None:
+    queue, receiver = Queue(away=2), Receiver(OK)
+
+    await a_courier(queue, receiver, told).carry(a_claim())
+
+    assert (len(receiver.calls), len(queue.settled)) == (1, 1)
