@@ -1,6 +1,6 @@
 """What the use cases and the engine need from the world. Adapters fulfil these; nothing here is imported from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -57,9 +57,9 @@ class AttemptFilter(MessageFilter):
 
 
 class ApplicationRepository(Protocol):
-    """Applications of one organisation. `ref` is an id or a uid."""
+    """Applications of one organisation. `ref` is an id or a uid, `lock` holds what is read to the end of the transaction."""
 
-    async def get(self, org_id: OrgId, ref: str) -> Application | None: ...
+    async def get(self, org_id: OrgId, ref: str, *, lock: bool = False) -> Application | None: ...
     async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]: ...
 
     async def add(self, application: Application) -> None:
@@ -73,29 +73,35 @@ class ApplicationRepository(Protocol):
 
 
 class EndpointRepository(Protocol):
-    """Endpoints of one application. `ref` is an id or a uid."""
+    """Endpoints of one application. `ref` is an id or a uid, `lock` holds what is read to the end of the transaction."""
 
-    async def get(self, app_id: ApplicationId, ref: str) -> Endpoint | None: ...
+    async def get(self, app_id: ApplicationId, ref: str, *, lock: bool = False) -> Endpoint | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[Endpoint]: ...
 
     async def add(self, endpoint: Endpoint, secrets: Sequence[Secret], headers: dict[str, str]) -> None:
         """Conflict when the uid is taken."""
 
     async def replace(self, endpoint: Endpoint) -> None:
-        """Conflict when the uid is taken. Enabling forgets the failures so far."""
+        """Conflict when the uid is taken, NotFound when it has gone meanwhile."""
+
+    async def forget_failures(self, endpoint: Endpoint) -> None:
+        """Start the clock of automatic switching-off afresh."""
 
     async def delete(self, endpoint: Endpoint, *, at: datetime) -> None: ...
 
-    async def secrets(self, endpoint_id: EndpointId) -> tuple[Secret, ...]:
-        """Newest first, locked until the end of the transaction."""
+    async def secrets(self, endpoint_id: EndpointId, *, lock: bool = False) -> tuple[Secret, ...]:
+        """Newest first."""
+        ...
 
+    async def headers(self, endpoint_id: EndpointId, *, lock: bool = False) -> dict[str, str]: ...
+    async def keep_headers(self, endpoint_id: EndpointId, headers: dict[str, str]) -> None: ...
     async def keep_secrets(self, endpoint_id: EndpointId, secrets: Sequence[Secret]) -> None: ...
 
 
 class EventTypeRepository(Protocol):
     """Event types of one organisation, by name."""
 
-    async def get(self, org_id: OrgId, name: str) -> EventType | None: ...
+    async def get(self, org_id: OrgId, name: str, *, lock: bool = False) -> EventType | None: ...
     async def page(self, org_id: OrgId, page: PageRequest, *, include_archived: bool) -> Page[EventType]: ...
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
         """Those of the names that are not live event types, in order."""
@@ -116,18 +122,27 @@ class MessageRepository(Protocol):
 
 
 class DeliveryRepository(Protocol):
-    """Attempts and the states of deliveries, for reading."""
+    """Attempts and the states of deliveries, for reading, and the asking for one more attempt."""
 
     async def attempt(self, app_id: ApplicationId, message_id: MessageId, attempt_id: AttemptId) -> Attempt | None: ...
     async def attempts_by_message(
         self, message: Message, page: PageRequest, wanted: AttemptFilter
     ) -> Page[Attempt]: ...
     async def attempts_by_endpoint(
-        self, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
+        self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
     ) -> Page[Attempt]: ...
     async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
         """The message's destinations by endpoint id, deleted endpoints included."""
         ...
+
+    async def messages(
+        self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
+    ) -> Page[tuple[Message, DeliveryState]]:
+        """What the endpoint was sent or is owed, by message id."""
+        ...
+
+    async def resend(self, message: Message, endpoint: Endpoint, *, resend: str, at: datetime) -> None:
+        """Owe one manual attempt, told from others by `resend`. Nothing that is scheduled changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +178,11 @@ class UnitOfWork(Protocol):
     @property
     def idempotency(self) -> IdempotencyRepository: ...
 
+    async def commit(self) -> None:
+        """Make everything last, or raise. Unavailable when the database was lost."""
+
+    async def rollback(self) -> None: ...
+
 
 class Intake(Protocol):
     """Where messages come in: many callers, one commit."""
@@ -197,8 +217,8 @@ class Settled:
 class DeliveryQueue(Protocol):
     """Deliveries that are owed: taken under a lease, given back or settled."""
 
-    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
-        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint and none of the saturated ones."""
+    async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
+        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
         ...
 
     async def settle(self, settlement: Settlement) -> Settled:

@@ -61,17 +61,18 @@ class Courier:
         self._header_families = header_families
         self._patience = patience
 
-    async def carry(self, claim: Claim) -> None:
-        """Attempt the delivery once, whatever the receiver does."""
+    async def carry(self, claim: Claim) -> Outcome | None:
+        """Attempt the delivery once, whatever the receiver does. What came of it, or None when nothing was sent."""
         reason = _why_not_send(claim)
-        settlement = await self._attempt(claim) if reason is None else self._cancel(claim, reason)
+        settlement, outcome = await self._attempt(claim) if reason is None else (self._cancel(claim, reason), None)
         settled = await self._keep(settlement)
         if not settled.applied:
             self._telemetry.came_too_late(claim)
         if settled.endpoint_switched_off:
             self._telemetry.endpoint_switched_off(claim, "gone" if settlement.endpoint_gone else "failing")
+        return outcome
 
-    async def _attempt(self, claim: Claim) -> Settlement:
+    async def _attempt(self, claim: Claim) -> tuple[Settlement, Outcome]:
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
             with told.calling("POST", **_address(claim.url)):
@@ -79,7 +80,7 @@ class Courier:
             verdict = self._judge(claim, outcome)
             attempt = self._attempt_record(claim, outcome, started_at, trace_id=told.trace_id)
             told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
-        return Settlement(claim=claim, verdict=verdict, attempt=attempt)
+        return Settlement(claim=claim, verdict=verdict, attempt=attempt), outcome
 
     def _cancel(self, claim: Claim, reason: str) -> Settlement:
         self._telemetry.canceled(claim, reason)

@@ -1,7 +1,6 @@
 """The engine's loop: take what is due, carry it, never more than so many at once, and leave in good order."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -10,9 +9,9 @@ from typing import Any
 import structlog
 
 from service.application.ports import DeliveryQueue
-from service.domain.deliveries import Claim
+from service.delivery.allowances import Allowances
+from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable
-from service.domain.ids import EndpointId
 
 LARGEST_CLAIM = 200
 SMALLEST_CLAIM = 16
@@ -21,11 +20,11 @@ LONGEST_PAUSE = 5.0
 
 _log = structlog.stdlib.get_logger("relevo.engine")
 
-Carry = Callable[[Claim], Coroutine[Any, Any, None]]
+Carry = Callable[[Claim], Coroutine[Any, Any, Outcome | None]]
 
 
 class Engine:
-    """Carries deliveries by `carry`: at most `capacity` at once, and `per_endpoint` of them for one endpoint.
+    """Carries deliveries by `carry`: at most `capacity` at once, never over `per_endpoint` of them for one endpoint.
 
     Whoever runs several engines shares the work through the queue's leases; no engine knows of another.
     """
@@ -36,10 +35,9 @@ class Engine:
         self._queue = queue
         self._carry = carry
         self._capacity = capacity
-        self._per_endpoint = per_endpoint
+        self._allowances = Allowances(most=per_endpoint)
         self._drain = drain
-        self._carrying: dict[asyncio.Task[None], Claim] = {}
-        self._busy: Counter[EndpointId] = Counter()
+        self._carrying: dict[asyncio.Task[Outcome | None], Claim] = {}
         self._room = asyncio.Event()
         self._relieved = asyncio.Event()
         self._draining = asyncio.Event()
@@ -53,6 +51,11 @@ class Engine:
     def capacity(self) -> int:
         """Attempts that may be made at once."""
         return self._capacity
+
+    @property
+    def narrowed(self) -> int:
+        """Endpoints that get one attempt at a time because they show strain."""
+        return self._allowances.narrowed
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -83,30 +86,28 @@ class Engine:
             await _first_of(self._room.wait(), self._draining.wait())
             return
         self._relieved.clear()
-        claims = await self._queue.claim(limit=limit, per_endpoint=self._per_endpoint, saturated=self._saturated())
+        claims = await self._queue.claim(
+            limit=limit, per_endpoint=self._allowances.default, rooms=dict(self._allowances.rooms())
+        )
         for claim in claims:
             self._start(claim)
         if not claims:
             await _first_of(self._queue.wait(), self._relieved.wait(), self._draining.wait())
 
-    def _saturated(self) -> list[EndpointId]:
-        return [endpoint for endpoint, busy in self._busy.items() if busy >= self._per_endpoint]
-
     def _start(self, claim: Claim) -> None:
-        self._busy[claim.endpoint_id] += 1
+        self._allowances.take(claim.endpoint_id)
         task = asyncio.create_task(self._carry(claim))
         self._carrying[task] = claim
         task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[Outcome | None]) -> None:
         claim = self._carrying.pop(task)
-        if self._busy[claim.endpoint_id] >= self._per_endpoint:
+        error = None if task.cancelled() else task.exception()
+        outcome = None if task.cancelled() or error else task.result()
+        if self._allowances.give_back(claim.endpoint_id, outcome):
             self._relieved.set()
-        self._busy[claim.endpoint_id] -= 1
-        if not self._busy[claim.endpoint_id]:
-            del self._busy[claim.endpoint_id]
         self._room.set()
-        if not task.cancelled() and (error := task.exception()):
+        if error:
             _log.error("delivery.failed", exc_info=error, message_id=claim.message_id, endpoint_id=claim.endpoint_id)
 
     async def _finish(self) -> None:

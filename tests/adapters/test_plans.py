@@ -58,7 +58,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
-    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1"])
+    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1"], ["ep_2"], [3])
 
     assert await scanned(connection, CLAIM, *lease) == set()
     assert await scanned(connection, CLAIM_BY_TURNS, *lease, "") == set()

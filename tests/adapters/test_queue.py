@@ -1,6 +1,7 @@
 """The queue on a real PostgreSQL: leases, turns, settlement."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -91,7 +92,7 @@ def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL) -> 
 
 
 async def claim_one(queue: PostgresQueue) -> Claim:
-    (claim,) = await queue.claim(limit=10, per_endpoint=10, saturated=[])
+    (claim,) = await queue.claim(limit=10, per_endpoint=10, rooms={})
     return claim
 
 
@@ -116,7 +117,7 @@ async def test_what_is_claimed_is_nobody_else_s(
 
     async with a_worker(pool, database, told) as other:
         claims = await asyncio.gather(
-            *(worker.claim(limit=30, per_endpoint=30, saturated=[]) for _ in range(8) for worker in (queue, other))
+            *(worker.claim(limit=30, per_endpoint=30, rooms={}) for _ in range(8) for worker in (queue, other))
         )
 
     taken = [claim.message_id for batch in claims for claim in batch]
@@ -129,7 +130,7 @@ async def test_what_is_not_due_yet_stays(pool: asyncpg.Pool, queue: PostgresQueu
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app, due_in=timedelta(minutes=5))
 
-    assert await queue.claim(limit=10, per_endpoint=10, saturated=[]) == []
+    assert await queue.claim(limit=10, per_endpoint=10, rooms={}) == []
 
 
 async def test_one_endpoint_s_backlog_leaves_room_for_the_others(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
@@ -138,7 +139,7 @@ async def test_one_endpoint_s_backlog_leaves_room_for_the_others(pool: asyncpg.P
     await owe(pool, crowded, app, 300)
     (message,) = await owe(pool, quiet, app)
 
-    claims = await queue.claim(limit=20, per_endpoint=5, saturated=[])
+    claims = await queue.claim(limit=20, per_endpoint=5, rooms={})
 
     assert [claim.endpoint_id for claim in claims].count(crowded) == 10  # five by age, five in turn
     assert message in [claim.message_id for claim in claims]
@@ -150,9 +151,20 @@ async def test_a_saturated_endpoint_is_passed_over(pool: asyncpg.Pool, queue: Po
     await owe(pool, saturated, app, 5)
     (message,) = await owe(pool, other, app)
 
-    claims = await queue.claim(limit=10, per_endpoint=10, saturated=[saturated])
+    claims = await queue.claim(limit=10, per_endpoint=10, rooms={saturated: 0})
 
     assert [claim.message_id for claim in claims] == [message]
+
+
+async def test_an_endpoint_gets_the_share_that_it_is_allowed(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    strained, eager = await add_endpoint(pool, app), await add_endpoint(pool, app)
+    await owe(pool, strained, app, 9)
+    await owe(pool, eager, app, 9)
+
+    claims = await queue.claim(limit=20, per_endpoint=5, rooms={strained: 1, eager: 7})
+
+    assert Counter(claim.endpoint_id for claim in claims) == {strained: 1, eager: 7}
 
 
 async def test_a_late_worker_cannot_settle_a_delivery_that_was_taken_over(
@@ -212,7 +224,7 @@ async def test_a_delivery_given_back_is_due_at_once_and_has_spent_no_attempt(
 async def test_an_endpoint_that_is_gone_is_switched_off(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app, 2)
-    first, second = await queue.claim(limit=2, per_endpoint=2, saturated=[])
+    first, second = await queue.claim(limit=2, per_endpoint=2, rooms={})
 
     settled = await queue.settle(came_of(first, Gone()))
     canceled = await queue.settle(came_of(second, Canceled(reason="endpoint_disabled")))
@@ -229,7 +241,7 @@ async def test_five_days_of_nothing_but_failures_switch_an_endpoint_off(
 ) -> None:
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app, 4)
-    claims = await queue.claim(limit=4, per_endpoint=4, saturated=[])
+    claims = await queue.claim(limit=4, per_endpoint=4, rooms={})
     again = TryAgain(delay=timedelta(minutes=5))
 
     first = await queue.settle(came_of(claims[0], again))
@@ -245,7 +257,7 @@ async def test_five_days_of_nothing_but_failures_switch_an_endpoint_off(
 async def test_one_success_forgives_all_failures_before_it(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app, 2)
-    claims = await queue.claim(limit=2, per_endpoint=2, saturated=[])
+    claims = await queue.claim(limit=2, per_endpoint=2, rooms={})
     await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
 
     await queue.settle(came_of(claims[0], Delivered(), status=Status.SUCCESS))

@@ -1,6 +1,6 @@
 """One attempt, from the claim to what is kept of it; the receiver's answer is the test's."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +38,7 @@ class Queue:
         self.settled.append(settlement)
         return Settled(applied=True, endpoint_switched_off=False)
 
-    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
+    async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         return []
 
     async def release(self, claims: Sequence[Claim]) -> None: ...

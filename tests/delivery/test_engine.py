@@ -1,13 +1,13 @@
 """The engine's loop over a queue in memory and couriers that the test holds back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from service.application.ports import Settled, Settlement
 from service.delivery.engine import Engine
-from service.domain.deliveries import Claim
+from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
 from tests.support.factories import a_claim
@@ -23,17 +23,17 @@ class Queue:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
+    async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         self.asked.set()
         if self.fails:
             self.fails -= 1
             raise Unavailable
-        free = [claim for claim in self.due if claim.endpoint_id not in saturated]
+        free = [claim for claim in self.due if rooms.get(claim.endpoint_id, per_endpoint)]
         turns: dict[str, int] = {}
         taken = []
         for claim in free[:limit]:
             turns[claim.endpoint_id] = turns.get(claim.endpoint_id, 0) + 1
-            if turns[claim.endpoint_id] <= per_endpoint:
+            if turns[claim.endpoint_id] <= rooms.get(claim.endpoint_id, per_endpoint):
                 taken.append(claim)
                 self.due.remove(claim)
         return taken
@@ -59,7 +59,7 @@ class Courier:
     all_carried: asyncio.Event = field(default_factory=asyncio.Event)
     expected: int = 0
 
-    async def carry(self, claim: Claim) -> None:
+    async def carry(self, claim: Claim) -> Outcome | None:
         self.carrying.append(claim)
         self.most = max(self.most, len(self.carrying))
         await self.arrive.wait()
@@ -67,6 +67,7 @@ class Courier:
         self.carried.append(claim)
         if len(self.carried) == self.expected:
             self.all_carried.set()
+        return None
 
 
 def an_engine(

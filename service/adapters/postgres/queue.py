@@ -1,7 +1,7 @@
 """The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -51,7 +51,8 @@ WITH horizon AS MATERIALIZED (
 ), chosen AS (
     SELECT p.endpoint_id, p.message_id, p.resend, p.due_at
     FROM pending_delivery p JOIN ranked r USING (endpoint_id, message_id, resend)
-    WHERE r.turn <= $4 AND p.due_at <= now()
+    LEFT JOIN unnest($6::text[], $7::int[]) AS share(endpoint_id, room) USING (endpoint_id)
+    WHERE r.turn <= coalesce(share.room, $4::int) AND p.due_at <= now()
     ORDER BY r.turn, p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED
 {_TAKE}
 SELECT (SELECT count(*) FROM horizon) = $3::int * {WINDOW} AS more,
@@ -63,7 +64,7 @@ FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 # When one endpoint's backlog fills the horizon, go from endpoint to endpoint instead, each step one index probe.
 CLAIM_BY_TURNS = f"""
 WITH RECURSIVE owed AS (
-    (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $6 ORDER BY endpoint_id LIMIT 1)
+    (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $8 ORDER BY endpoint_id LIMIT 1)
     UNION ALL
     SELECT (SELECT p.endpoint_id FROM pending_delivery p WHERE p.endpoint_id > o.endpoint_id
             ORDER BY p.endpoint_id LIMIT 1)
@@ -71,11 +72,13 @@ WITH RECURSIVE owed AS (
 ), round AS MATERIALIZED (
     SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL LIMIT {ENDPOINTS_A_ROUND}
 ), ranked AS MATERIALIZED (
-    SELECT d.* FROM round r CROSS JOIN LATERAL (
+    SELECT d.* FROM round r
+    LEFT JOIN unnest($6::text[], $7::int[]) AS share(endpoint_id, room) USING (endpoint_id)
+    CROSS JOIN LATERAL (
         SELECT endpoint_id, message_id, resend, due_at, row_number() OVER (ORDER BY due_at) AS turn
         FROM pending_delivery p
         WHERE p.endpoint_id = r.endpoint_id AND p.due_at <= now() AND r.endpoint_id <> ALL ($5::text[])
-        ORDER BY due_at LIMIT $4
+        ORDER BY due_at LIMIT coalesce(share.room, $4::int)
     ) d
 ), chosen AS (
     SELECT p.endpoint_id, p.message_id, p.resend, p.due_at
@@ -178,17 +181,18 @@ class PostgresQueue:
             self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING
         )
 
-    async def claim(self, *, limit: int, per_endpoint: int, saturated: Sequence[EndpointId]) -> list[Claim]:
-        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint and none of the saturated ones."""
+    async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
+        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
         self._wakeups.forget()
         lease = os.urandom(8).hex()
+        shares = _shares(per_endpoint, rooms)
         with unavailable_when_lost():
-            rows = await self._pool.fetch(CLAIM, lease, self._lease, limit, per_endpoint, saturated)
+            rows = await self._pool.fetch(CLAIM, lease, self._lease, limit, *shares)
             self._next_due = LONGEST_SLEEP if rows[0]["next_due"] is None else rows[0]["next_due"]
             claims = self._claims(rows)
             if rows[0]["more"] and len(claims) < limit:
                 rows = await self._pool.fetch(
-                    CLAIM_BY_TURNS, lease, self._lease, limit - len(claims), per_endpoint, saturated, self._cursor
+                    CLAIM_BY_TURNS, lease, self._lease, limit - len(claims), *shares, self._cursor
                 )
                 self._cursor = rows[0]["cursor"]
                 claims += self._claims(rows)
@@ -248,6 +252,12 @@ class PostgresQueue:
             rows = await self._pool.fetch(SETTLE, *_columns([_settle_row(s) for s in batch]), self._disable_after)
         applied = {(row["endpoint_id"], row["message_id"], row["resend"]): row["switched_off"] for row in rows}
         return [_settled(applied.get(_key(settlement.claim)[:3])) for settlement in batch]
+
+
+def _shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> tuple[object, ...]:
+    """Parameters 4 to 7 of a claim: the usual share, who gets nothing, who gets another share and how large it is."""
+    others = {endpoint: room for endpoint, room in rooms.items() if room not in {0, per_endpoint}}
+    return per_endpoint, [e for e, room in rooms.items() if not room], list(others), list(others.values())
 
 
 def _settled(switched_off: bool | None) -> Settled:  # noqa: FBT001 - a column's value, not a switch

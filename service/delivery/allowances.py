@@ -1,0 +1,80 @@
+"""How many attempts one endpoint may have in flight: more for one that keeps up, few for one that does not.
+
+An endpoint that nobody knows yet starts at `BASE`. One that is busy to the brim and answers well grows by one with each
+answer, as TCP does in slow start. One that shows strain is halved, down to a single attempt at a time, which serves as
+the probe that finds it well again. So a dead endpoint holds one place, not its share of the engine.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+
+from service.domain.deliveries import Answered, Outcome
+from service.domain.ids import EndpointId
+
+BASE = 8
+REMEMBERED = 10_000
+
+
+class Allowances:
+    """Attempts in flight by endpoint, and how many there may be; `most` is the bound for the healthiest."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._base = min(BASE, most)
+        self._busy: Counter[EndpointId] = Counter()
+        self._learned: OrderedDict[EndpointId, int] = OrderedDict()
+
+    @property
+    def default(self) -> int:
+        """How many an endpoint may have that is not in `rooms`."""
+        return self._base
+
+    @property
+    def narrowed(self) -> int:
+        """How many endpoints are down to a single attempt at a time."""
+        return sum(1 for allowed in self._learned.values() if allowed == 1 < self._base)
+
+    def rooms(self) -> Iterator[tuple[EndpointId, int]]:
+        """What each endpoint that is busy, or known to differ, may get beyond what it has; 0 is saturated."""
+        for endpoint in self._busy.keys() | self._learned.keys():
+            yield endpoint, max(0, self._allowed(endpoint) - self._busy[endpoint])
+
+    def take(self, endpoint: EndpointId) -> None:
+        """An attempt begins."""
+        self._busy[endpoint] += 1
+
+    def give_back(self, endpoint: EndpointId, outcome: Outcome | None) -> bool:
+        """An attempt has ended, with None when nothing was sent. Whether the endpoint was full until now."""
+        was_full = self._busy[endpoint] >= self._allowed(endpoint)
+        self._busy[endpoint] -= 1
+        if outcome is not None:
+            self._learn(endpoint, strained=_shows_strain(outcome), was_full=was_full)
+        if not self._busy[endpoint]:
+            del self._busy[endpoint]
+            if self._allowed(endpoint) > self._base:
+                del self._learned[endpoint]
+        return was_full
+
+    def _allowed(self, endpoint: EndpointId) -> int:
+        return self._learned.get(endpoint, self._base)
+
+    def _learn(self, endpoint: EndpointId, *, strained: bool, was_full: bool) -> None:
+        allowed = self._allowed(endpoint)
+        if strained:
+            self._remember(endpoint, max(1, allowed // 2))
+        elif allowed < self._base:
+            self._remember(endpoint, min(self._base, allowed * 2))
+        elif was_full:
+            self._remember(endpoint, min(self._most, allowed + 1))
+
+    def _remember(self, endpoint: EndpointId, allowed: int) -> None:
+        self._learned.pop(endpoint, None)
+        if allowed != self._base:
+            self._learned[endpoint] = allowed
+        if len(self._learned) > REMEMBERED:
+            self._learned.popitem(last=False)
+
+
+def _shows_strain(outcome: Outcome) -> bool:
+    """No answer, or one that says too much: a plain refusal such as 400 or 404 costs its endpoint nothing."""
+    return not isinstance(outcome, Answered) or outcome.status == 429 or outcome.status >= 500

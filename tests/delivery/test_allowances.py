@@ -1,0 +1,77 @@
+"""How an endpoint's share of the engine follows from how it does."""
+
+from datetime import timedelta
+
+from service.delivery.allowances import BASE, Allowances
+from service.domain.deliveries import Answered, ErrorType, Failed
+from service.domain.ids import EndpointId
+
+ENDPOINT = EndpointId("ep_1")
+WELL = Answered(status=200, body="", retry_after=None, duration=timedelta(0))
+REFUSED = Answered(status=400, body="", retry_after=None, duration=timedelta(0))
+BUSY = Answered(status=503, body="", retry_after=None, duration=timedelta(0))
+SILENT = Failed(error_type=ErrorType.TIMEOUT, message="", duration=timedelta(0))
+
+
+def fill(allowances: Allowances) -> int:
+    """Attempts taken until the endpoint is full."""
+    taken = 0
+    while dict(allowances.rooms()).get(ENDPOINT, allowances.default) > 0:
+        allowances.take(ENDPOINT)
+        taken += 1
+    return taken
+
+
+def test_an_unknown_endpoint_starts_at_the_base() -> None:
+    assert fill(Allowances(most=64)) == BASE
+
+
+def test_an_endpoint_that_keeps_up_gets_more_but_never_more_than_the_most() -> None:
+    allowances = Allowances(most=20)
+
+    for _ in range(100):
+        fill(allowances)
+        allowances.give_back(ENDPOINT, WELL)
+
+    fill(allowances)
+    assert dict(allowances.rooms()) == {ENDPOINT: 0}
+    assert allowances._busy[ENDPOINT] == 20
+
+
+def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
+    allowances = Allowances(most=64)
+
+    for outcome in (SILENT, BUSY, SILENT, SILENT):
+        allowances.take(ENDPOINT)
+        allowances.give_back(ENDPOINT, outcome)
+
+    assert dict(allowances.rooms()) == {ENDPOINT: 1}
+    assert allowances.narrowed == 1
+
+
+def test_one_good_answer_begins_to_widen_it_again() -> None:
+    allowances = Allowances(most=64)
+    for outcome in (SILENT, SILENT, SILENT, SILENT, WELL):
+        allowances.take(ENDPOINT)
+        allowances.give_back(ENDPOINT, outcome)
+
+    assert dict(allowances.rooms()) == {ENDPOINT: 2}
+
+
+def test_a_plain_refusal_is_no_strain() -> None:
+    allowances = Allowances(most=64)
+
+    allowances.take(ENDPOINT)
+    allowances.give_back(ENDPOINT, REFUSED)
+
+    assert dict(allowances.rooms()) == {}
+
+
+def test_what_is_idle_and_well_is_forgotten() -> None:
+    allowances = Allowances(most=64)
+    taken = fill(allowances)
+
+    for _ in range(taken):
+        allowances.give_back(ENDPOINT, WELL)
+
+    assert dict(allowances.rooms()) == {}
