@@ -26,6 +26,7 @@ async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metr
         sampled = await upkeep.sample()
         metrics.queue_sampled(sampled.depths, oldest_due_age=sampled.oldest_due_age)
         metrics.worker(inflight=engine.inflight, capacity=engine.capacity)
+        metrics.breakers_open(engine.narrowed)
 
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())

@@ -1,0 +1,247 @@
+"""The composition root: opens what a role needs, passes it in, closes it in reverse order. Nothing else opens anything."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from httpx import AsyncClient
+from starlette.middleware import Middleware
+
+from service.adapters.clock import SystemClock, new_id
+from service.adapters.embedded import open_embedded
+from service.adapters.http.client import open_http_client
+from service.adapters.http.egress import Egress
+from service.adapters.http.sender import HttpSender
+from service.adapters.postgres import schema
+from service.adapters.postgres.engine import Database, as_sqlalchemy, dsn, open_database
+from service.adapters.postgres.intake import PostgresIntake
+from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.upkeep import PostgresUpkeep
+from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.tokens import Tokens
+from service.adapters.vault import Vault
+from service.api.app import create_app
+from service.api.services import Services
+from service.delivery.attempts import Courier
+from service.delivery.engine import Engine
+from service.delivery.upkeep import every, keeping
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.eventloop import sample_lag
+from service.observability.health import Health
+from service.observability.instrumentation import instrument, instrument_engine
+from service.observability.logging import configure_logging
+from service.observability.middleware import CorrelationMiddleware
+from service.observability.telemetry import Telemetry, open_telemetry
+from service.settings import Settings
+
+KEPT = timedelta(days=97)
+LEASE_MARGIN = timedelta(seconds=15)
+DRAIN = timedelta(seconds=10)
+CHECK_EVERY = timedelta(seconds=2)
+GRACE = 10
+
+_log = structlog.stdlib.get_logger("relevo.runtime")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
+    async with open_observed(settings, role="serve") as (telemetry, health):
+        app = create_app(
+            partial(_open_services, settings, telemetry, health),
+            middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
+            routes=health.routes(),
+        )
+        instrument(app, telemetry)
+        await _run(app, settings, health)
+
+
+async def worker(settings: Settings) -> None:
+    """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
+    async with open_observed(settings, role="worker") as (telemetry, health), AsyncExitStack() as stack:
+        core = await stack.enter_async_context(_open_core(settings, telemetry, health))
+        await stack.enter_async_context(_delivering(settings, telemetry, health, core))
+        health.started()
+        _log.info("worker.ready")
+        await _until_told_to_stop(health)
+        _log.info("worker.stopping")
+
+
+@asynccontextmanager
+async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple[Telemetry, Health]]:
+    """Telemetry first in and last out, so that everything in between is told."""
+    async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
+        configure_logging(
+            level=settings.observability.log_level,
+            logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
+        )
+        health = Health(registry=telemetry.registry)
+        lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
+        try:
+            yield telemetry, health
+        finally:
+            lag.cancel()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What both roles share."""
+
+    database: Database
+    wakeups: Wakeups
+    vault: Vault
+    http_client: AsyncClient
+    egress: Egress
+    upkeep: PostgresUpkeep
+
+
+@asynccontextmanager
+async def _open_core(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Core]:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(_database_url(settings))
+        database = await stack.enter_async_context(open_database(url))
+        stack.enter_context(instrument_engine(database.engine, telemetry))
+        wakeups = Wakeups(dsn(url))
+        await stack.enter_async_context(wakeups.running())
+        egress = Egress(settings.delivery.egress_allow)
+        client = await stack.enter_async_context(open_http_client(egress, concurrency=settings.delivery.concurrency))
+        upkeep = PostgresUpkeep(database.pool, kept=KEPT)
+        await upkeep.make_room(now=SystemClock().now())
+        await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
+        yield Core(
+            database=database,
+            wakeups=wakeups,
+            vault=Vault(settings.secret_keys()),
+            http_client=client,
+            egress=egress,
+            upkeep=upkeep,
+        )
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings) -> AsyncIterator[str]:
+    """The embedded server's, migrated, or the configured one's, if its schema fits."""
+    if settings.storage.database_url is None:
+        async with open_embedded(settings.storage.data_dir) as url:
+            await schema.migrate(url)
+            yield url
+    else:
+        url = as_sqlalchemy(settings.storage.database_url.get_secret_value())
+        await schema.check(url)
+        yield url
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Services]:
+    """The application's lifespan: what the API needs, and the engine beside it."""
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(_open_core(settings, telemetry, health))
+        told = DeliveryTelemetry(telemetry)
+        intake = PostgresIntake(core.database.pool, accepted=core.wakeups.announce, telemetry=told)
+        await stack.enter_async_context(_delivering(settings, telemetry, health, core))
+        await stack.enter_async_context(intake.running())
+        health.watch_intake(lambda: intake.fullness)
+        health.started()
+        yield Services(
+            sessions=core.database.sessions,
+            unit_of_work=partial(PostgresUnitOfWork, vault=core.vault),
+            http_client=core.http_client,
+            intake=intake,
+            tokens=Tokens(settings.jwt_secret()),
+            clock=SystemClock(),
+            new_id=new_id,
+            wake=core.wakeups.announce,
+            https_only=settings.endpoints.https_only,
+        )
+
+
+@asynccontextmanager
+async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
+    told = DeliveryTelemetry(telemetry)
+    timeout = timedelta(seconds=settings.delivery.attempt_timeout)
+    queue = PostgresQueue(
+        core.database.pool,
+        core.vault,
+        core.wakeups,
+        lease=timeout + LEASE_MARGIN,
+        disable_after=timedelta(seconds=settings.delivery.disable_after),
+        telemetry=told,
+    )
+    courier = Courier(
+        queue=queue,
+        sender=HttpSender(core.http_client, timeout=settings.delivery.attempt_timeout, egress=core.egress),
+        clock=SystemClock(),
+        new_id=new_id,
+        telemetry=told,
+        schedule=tuple(timedelta(seconds=seconds) for seconds in settings.delivery.retry_schedule),
+        header_families=settings.delivery.signature_headers,
+        patience=LEASE_MARGIN,
+    )
+    engine = Engine(
+        queue=queue,
+        carry=courier.carry,
+        capacity=settings.delivery.concurrency,
+        per_endpoint=settings.delivery.per_endpoint,
+        drain=DRAIN,
+    )
+    async with (
+        queue.running(),
+        keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics),
+        engine.running() as loop,
+    ):
+        health.depends_on("engine", loop)
+        yield
+
+
+async def _run(app: FastAPI, settings: Settings, health: Health) -> None:
+    config = uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=settings.server.port,
+        loop="none",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        lifespan="on",
+    )
+    server = _Server(config, stopping=health.draining)
+    # uvicorn raises a captured signal once more when it is done; by then there is nothing left to interrupt.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    await server.serve()
+    if not server.started:
+        sys.exit(3)
+
+
+class _Server(uvicorn.Server):
+    """Tells that it is on its way out the moment it is asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, *, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
+
+
+async def _until_told_to_stop(health: Health) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    health.draining()
