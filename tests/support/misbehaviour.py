@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 HUGE = 50_000_000
 
@@ -25,8 +26,11 @@ class Connection:
     async def answer(self, status: int, body: bytes = b"ok", headers: dict[str, str] | None = None) -> None:
         """A whole, valid answer, in one packet."""
         named = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        head = f"HTTP/1.1 {status} Whatever\r\nContent-Length: {len(body)}\r\n{named}\r\n"
-        await self.send(head.encode() + body)
+        # A 204 has no body, and is malformed with one.
+        content = b"" if status == 204 else body
+        length = "" if status == 204 else f"Content-Length: {len(content)}\r\n"
+        head = f"HTTP/1.1 {status} Whatever\r\n{length}{named}\r\n"
+        await self.send(head.encode() + content)
 
     async def wait_for_the_end(self) -> None:
         """Until the sender hangs up."""
@@ -43,43 +47,56 @@ class Connection:
         self.writer.transport.abort()
 
 
-Behaviour = Callable[[Connection, int, list[str]], Awaitable[None]]
+class Received(Protocol):
+    """What a behaviour may want to know of the request."""
+
+    @property
+    def nth(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
 
 
-async def ok(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+Behaviour = Callable[[Connection, Received, list[str]], Awaitable[None]]
+
+
+async def ok(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(200)
 
 
-async def fail(connection: Connection, nth: int, arguments: list[str]) -> None:
+async def fail(connection: Connection, call: Received, arguments: list[str]) -> None:
     """500 as many times as the path says, then 200."""
-    await connection.answer(500 if nth <= int(arguments[0]) else 200)
+    await connection.answer(500 if call.nth <= int(arguments[0]) else 200)
 
 
-async def status(connection: Connection, _nth: int, arguments: list[str]) -> None:
+async def status(connection: Connection, _call: Received, arguments: list[str]) -> None:
     """The status in the path, with `Retry-After` when a second argument gives it."""
     extra = {"Retry-After": arguments[1]} if len(arguments) > 1 else None
     await connection.answer(int(arguments[0]), headers=extra)
 
 
-async def gone(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def gone(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(410)
 
 
-async def redirect(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def redirect(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(302, headers={"Location": "/ok"})
 
 
-async def cookie(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def bad_redirect(connection: Connection, _call: Received, _arguments: list[str]) -> None:
+    await connection.answer(302, headers={"Location": "http://[nonsense:99999999"})
+
+
+async def cookie(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(200, headers={"Set-Cookie": "session=of-another-tenant; Path=/"})
 
 
-async def slow(connection: Connection, _nth: int, arguments: list[str]) -> None:
+async def slow(connection: Connection, _call: Received, arguments: list[str]) -> None:
     """200 after as many seconds as the path says."""
     await asyncio.sleep(float(arguments[0]))
     await connection.answer(200)
 
 
-async def drip(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def drip(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     """A hundred bytes, one a second."""
     await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
     for _ in range(100):
@@ -87,83 +104,88 @@ async def drip(connection: Connection, _nth: int, _arguments: list[str]) -> None
         await asyncio.sleep(1)
 
 
-async def silence(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def silence(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.wait_for_the_end()
 
 
-async def disconnect(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def disconnect(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     connection.hang_up()
 
 
-async def reset(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def reset(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     connection.reset()
 
 
-async def reset_midway(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def reset_midway(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
     connection.reset()
 
 
-async def short_body(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def short_body(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     """Promises more than it sends, then closes cleanly."""
     await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
     connection.hang_up()
 
 
-async def huge(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def huge(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     """50 MB, for whoever reads on."""
     await connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {HUGE}\r\n\r\n".encode())
     for _ in range(HUGE // 50_000):
         await connection.send(b"x" * 50_000)
 
 
-async def body(connection: Connection, _nth: int, arguments: list[str]) -> None:
+async def body(connection: Connection, _call: Received, arguments: list[str]) -> None:
     """The bytes in the path, written in hexadecimal."""
     await connection.answer(200, bytes.fromhex(arguments[0]))
 
 
-async def sized(connection: Connection, _nth: int, arguments: list[str]) -> None:
+async def sized(connection: Connection, _call: Received, arguments: list[str]) -> None:
     """As many bytes as the path says."""
     await connection.answer(200, b"x" * int(arguments[0]))
 
 
-async def bomb(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def echo(connection: Connection, call: Received, _arguments: list[str]) -> None:
+    """The request's body."""
+    await connection.answer(200, call.body)
+
+
+async def bomb(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     """A few kilobytes of gzip that would unpack to 10 MB."""
     await connection.answer(200, gzip.compress(bytes(10_000_000)), {"Content-Encoding": "gzip"})
 
 
-async def endless_headers(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def endless_headers(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.send(b"HTTP/1.1 200 OK\r\n")
     while True:
         await connection.send(b"X-More: and more\r\n" * 100)
 
 
-async def long_header(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def long_header(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(200, headers={"X-Long": "x" * 100_000})
 
 
-async def endless_continue(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def endless_continue(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     while True:
         await connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         await asyncio.sleep(0.01)
 
 
-async def garbage(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def garbage(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.send(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
     connection.hang_up()
 
 
-async def bad_chunk(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def bad_chunk(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n")
     await connection.wait_for_the_end()
 
 
-async def two_lengths(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def two_lengths(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!")
     await connection.wait_for_the_end()
 
 
-async def odd_status(connection: Connection, _nth: int, _arguments: list[str]) -> None:
+async def odd_status(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(999)
 
 
@@ -175,6 +197,7 @@ BY_NAME: dict[str, Behaviour] = {
         status,
         gone,
         redirect,
+        bad_redirect,
         cookie,
         slow,
         drip,
@@ -186,6 +209,7 @@ BY_NAME: dict[str, Behaviour] = {
         huge,
         body,
         sized,
+        echo,
         bomb,
         endless_headers,
         long_header,

@@ -49,8 +49,9 @@ class Receiver:
     url: str = ""
     calls: list[Call] = field(default_factory=list)
     connections: int = 0
+    open_connections: int = 0
     _seen: Counter[str] = field(default_factory=Counter)
-    _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def at(self, path: str) -> list[Call]:
         """The calls to one path, in order."""
@@ -62,17 +63,29 @@ class Receiver:
         def found() -> list[Call]:
             return self.calls if path is None else self.at(path)
 
-        async with asyncio.timeout(within), self._arrived:
-            await self._arrived.wait_for(lambda: len(found()) >= count)
+        async with asyncio.timeout(within), self._changed:
+            await self._changed.wait_for(lambda: len(found()) >= count)
         return found()
+
+    async def wait_until_idle(self, *, within: float = 10) -> None:
+        """Until no connection is open any more."""
+        async with asyncio.timeout(within), self._changed:
+            await self._changed.wait_for(lambda: not self.open_connections)
+
+    async def count_connection(self, change: int) -> None:
+        """Tell that one was opened (1) or closed (-1)."""
+        self.connections += max(change, 0)
+        self.open_connections += change
+        async with self._changed:
+            self._changed.notify_all()
 
     async def keep(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Call:
         """Record a request and tell whoever waits for it."""
         self._seen[path] += 1
         call = Call(method=method, path=path, headers=headers, body=body, nth=self._seen[path])
         self.calls.append(call)
-        async with self._arrived:
-            self._arrived.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
         return call
 
 
@@ -86,12 +99,13 @@ async def running_receiver(ssl_context: SSLContext | None = None, *, port: int =
         task = asyncio.current_task()
         assert task is not None
         serving.add(task)
-        receiver.connections += 1
+        await receiver.count_connection(1)
         # The sender hangs up on most misbehaviours, and the end of a test on the rest; TLS is no request line.
         with suppress(ConnectionError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await _serve(receiver, Connection(reader=reader, writer=writer))
         writer.transport.abort()
         serving.discard(task)
+        await receiver.count_connection(-1)
 
     server = await asyncio.start_server(connected, "127.0.0.1", port, ssl=ssl_context, backlog=1024)
     scheme, bound = "https" if ssl_context else "http", server.sockets[0].getsockname()[1]
@@ -118,7 +132,7 @@ async def _serve(receiver: Receiver, connection: Connection) -> None:
         if behaviour is None:
             await connection.answer(404)
         else:
-            await behaviour(connection, call.nth, arguments)
+            await behaviour(connection, call, arguments)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, list[tuple[str, str]], bytes] | None:

@@ -16,13 +16,15 @@ DNS_CACHE_SECONDS = 10
 LONGEST_HEADER = 8_190
 MOST_HEADERS = 128
 READ_BUFFER = 16_384
+# The engine may use all of its concurrency, and a call made for an API request must not wait behind it.
+SPARE_CONNECTIONS = 32
 
 
 @asynccontextmanager
 async def open_http_client(
     egress: Egress, *, concurrency: int, ssl_context: SSLContext | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for up to `concurrency` calls at once; calls past that wait for a connection inside their deadline.
+    """A client for `concurrency` calls of the engine at once, and some of the API's own beside them.
 
     It has no timeouts of its own: whoever calls sets one deadline around the whole exchange. Certificates are checked
     against `ssl_context`, by default the authorities in `SSL_CERT_FILE` or those that come with httpx.
@@ -33,7 +35,7 @@ async def open_http_client(
         resolver=resolver,
         socket_factory=egress.open_socket,
         ssl=context,
-        limit=concurrency,
+        limit=concurrency + SPARE_CONNECTIONS,
         keepalive_timeout=KEEPALIVE_SECONDS,
         ttl_dns_cache=DNS_CACHE_SECONDS,
     )

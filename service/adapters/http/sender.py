@@ -96,6 +96,9 @@ class _AsSpelled(httpx.Headers):
         super().__init__()
         self._spelled = spelled
 
+    def __len__(self) -> int:
+        return len(self._spelled)
+
     def items(self) -> ItemsView[str, str]:
         return self._spelled.items()
 

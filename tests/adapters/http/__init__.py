@@ -1,0 +1,1 @@
+"""Calls to receivers, over real sockets."""

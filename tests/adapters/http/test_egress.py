@@ -1,0 +1,194 @@
+"""Which addresses may be called, however they are written."""
+
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.adapters.http.egress import Address, Egress, EgressRefused, GuardedResolver, Network, literal
+
+# The IANA special-purpose registries as of 2026, in full except for what they mark as globally reachable.
+SPECIAL_V4 = [
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "255.255.255.255/32",
+    )
+]
+SPECIAL_V6 = [
+    IPv6Network(text)
+    for text in (
+        "::1/128",
+        "::/128",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "100:0:0:1::/64",
+        "2001::/23",
+        "2001:2::/48",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
+]
+PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0"]
+PUBLIC_V6 = ["2606:4700:4700::1111", "2a00:1450:4001::200e", "2001:4860:4860::8888", "3ffe::1"]
+METADATA = IPv4Address("169.254.169.254")
+
+v4_inside = st.sampled_from(SPECIAL_V4).flatmap(lambda network: st.ip_addresses(v=4, network=network))
+v6_inside = st.sampled_from(SPECIAL_V6).flatmap(lambda network: st.ip_addresses(v=6, network=network))
+
+
+def carriers(address: IPv4Address) -> list[IPv6Address]:
+    """Every IPv6 form that leads to an IPv4 address: mapped, compatible, NAT64, 6to4 and Teredo (obfuscated)."""
+    number = int(address)
+    return [
+        IPv6Address((0xFFFF << 32) | number),
+        IPv6Address(number),
+        IPv6Address((0x64FF9B << 96) | number),
+        IPv6Address((0x2002 << 112) | (number << 80)),
+        IPv6Address((0x20010000 << 96) | (number ^ 0xFFFFFFFF)),
+    ]
+
+
+@given(address=v4_inside | v6_inside)
+def test_no_special_address_may_be_called(address: Address) -> None:
+    assert not Egress().permits(address)
+
+
+@pytest.mark.parametrize("address", [*PUBLIC, *PUBLIC_V6])
+def test_public_addresses_may_be_called(address: str) -> None:
+    assert Egress().permits(address)
+
+
+@given(address=st.ip_addresses())
+def test_what_may_be_called_is_public_by_the_standard_library_too(address: Address) -> None:
+    judged = getattr(address, "ipv4_mapped", None) or address
+
+    assert judged.is_global or not Egress().permits(address)
+
+
+@given(address=v4_inside)
+def test_no_ipv6_form_leads_to_a_special_ipv4_address(address: IPv4Address) -> None:
+    assert not any(Egress().permits(carrier) for carrier in carriers(address))
+
+
+@given(address=v4_inside)
+def test_opening_the_way_through_nat64_does_not_open_what_lies_behind(address: IPv4Address) -> None:
+    egress = Egress([ip_network("64:ff9b::/96"), ip_network("2002::/16"), ip_network("2001::/32")])
+
+    assert not any(egress.permits(carrier) for carrier in carriers(address))
+    assert egress.permits("64:ff9b::1.1.1.1")
+
+
+@given(network=st.sampled_from([*SPECIAL_V4, *SPECIAL_V6]), data=st.data())
+def test_what_is_allowed_may_be_called_and_nothing_else(network: Network, data: st.DataObject) -> None:
+    if network == ip_network("64:ff9b::/96"):
+        return  # it leads on to IPv4, as the test above tells
+    inside = data.draw(st.ip_addresses(v=network.version, network=network))
+
+    assert Egress([network]).permits(inside) or int(inside) < 2**32
+    assert not Egress([network]).permits(METADATA) or METADATA in network
+
+
+def test_an_allowed_ipv4_network_is_reached_by_its_mapped_form_as_well() -> None:
+    egress = Egress([ip_network("127.0.0.0/8")])
+
+    assert egress.permits("127.0.0.1")
+    assert egress.permits("::ffff:127.0.0.1")
+    assert not egress.permits("::1")
+
+
+@pytest.mark.parametrize("zone", ["fe80::1%eth0", "fe80::1%1", "::1%lo"])
+def test_a_zone_changes_nothing(zone: str) -> None:
+    assert not Egress().permits(zone)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "0X7F000001",
+        "2130706433",
+        "017700000001",
+        "127.0.0.1.",
+        "[::1]",
+        "::1",
+        "[::ffff:7f00:1]",
+        "[fe80::1%25eth0]",
+        "0",
+        "0.0.0.0",
+        "169.254.169.254",
+        "0xa9fea9fe",
+    ],
+)
+def test_no_way_of_writing_an_address_gets_past(host: str) -> None:
+    assert literal(host) is not None
+    assert not Egress().permits_host(host)
+
+
+@pytest.mark.parametrize("host", ["example.com", "localhost", "127.0.0.1.nip.io", "0x7g", "a.1", ""])
+def test_names_are_left_to_be_looked_up(host: str) -> None:
+    assert literal(host) is None
+    assert Egress().permits_host(host)
+
+
+def test_a_socket_is_refused_to_an_address_that_no_check_saw_before() -> None:
+    target = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(METADATA), 80))
+
+    with pytest.raises(EgressRefused):
+        Egress().open_socket(target)
+
+
+async def test_a_name_whose_addresses_are_all_refused_is_refused() -> None:
+    resolver = GuardedResolver(Egress())
+
+    with pytest.raises(EgressRefused):
+        await resolver.resolve("localhost", 80)
+
+    await resolver.close()
+
+
+async def test_of_several_addresses_ipv4_is_preferred() -> None:
+    resolver = GuardedResolver(Egress([ip_network("127.0.0.0/8"), ip_network("::1/128")]))
+
+    found = await resolver.resolve("localhost", 80)
+
+    assert {ip_address(result["host"]).version for result in found} == {4}
+    assert {result["port"] for result in found} == {80}
+    await resolver.close()
+
+
+async def test_a_name_that_does_not_exist_is_told_apart_from_a_refused_one() -> None:
+    resolver = GuardedResolver(Egress())
+
+    with pytest.raises(socket.gaierror):
+        await resolver.resolve("no-such-host.invalid", 80)
+
+    await resolver.close()
