@@ -1,0 +1,165 @@
+"""Settings: what the environment may say, and how a mistake in it is told."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.environment import unknown
+from service.settings import Settings, SettingsError, configuration_table
+
+SECRET = "thirty-two characters at the least"
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = Settings.from_environment({})
+
+    assert settings == Settings()
+    assert settings.embedded
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
+    assert sum(settings.delivery.retry_schedule) > timedelta(hours=24).total_seconds()
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    settings = Settings.from_environment(
+        {
+            "RELEVO_HOST": "0.0.0.0",
+            "RELEVO_PORT": "9000",
+            "RELEVO_OPS_PORT": "9464",
+            "RELEVO_DATA_DIR": "/data",
+            "RELEVO_DATABASE_URL": "postgresql://relevo@db/relevo",
+            "RELEVO_JWT_SECRET": SECRET,
+            "RELEVO_SECRET_KEY": f"{SECRET}-new, {SECRET}-old",
+            "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
+            "RELEVO_ATTEMPT_TIMEOUT": "3",
+            "RELEVO_DISABLE_AFTER": "60",
+            "RELEVO_SIGNATURE_HEADERS": "svix",
+            "RELEVO_EGRESS_ALLOW": "127.0.0.0/8, fd00::/8",
+            "RELEVO_CONCURRENCY": "12",
+            "RELEVO_PER_ENDPOINT": "3",
+            "RELEVO_ENDPOINT_HTTPS_ONLY": "true",
+            "RELEVO_LOG_LEVEL": "DEBUG",
+        }
+    )
+
+    assert settings.server.model_dump() == {"host": "0.0.0.0", "port": 9000, "ops_port": 9464}
+    assert settings.storage.data_dir == Path("/data")
+    assert not settings.embedded
+    assert settings.jwt_secret() == SECRET
+    assert settings.secret_keys() == (f"{SECRET}-new", f"{SECRET}-old")
+    assert settings.delivery.model_dump() == {
+        "retry_schedule": (0.5, 300),
+        "attempt_timeout": 3,
+        "disable_after": 60,
+        "signature_headers": ("svix",),
+        "egress_allow": (ip_network("127.0.0.0/8"), ip_network("fd00::/8")),
+        "concurrency": 12,
+        "per_endpoint": 3,
+    }
+    assert settings.endpoints.https_only
+    assert settings.observability.log_level == "debug"
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert Settings.from_environment({"RELEVO_PORT": "", "RELEVO_DATABASE_URL": " "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("RELEVO_PORT", "web", "valid integer"),
+        ("RELEVO_PORT", "65536", "less than or equal to 65535"),
+        ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
+        ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
+        ("RELEVO_SECRET_KEY", f"{SECRET},", "at least 32 characters"),
+        ("RELEVO_RETRY_SCHEDULE", "5,300", "not a JSON list"),
+        ("RELEVO_RETRY_SCHEDULE", "5", "not a JSON list"),
+        ("RELEVO_RETRY_SCHEDULE", "[5, 0]", "item 2: input should be greater than 0"),
+        ("RELEVO_RETRY_SCHEDULE", "[NaN]", "finite number"),
+        ("RELEVO_ATTEMPT_TIMEOUT", "0", "greater than 0"),
+        ("RELEVO_ATTEMPT_TIMEOUT", "nan", "finite number"),
+        ("RELEVO_DISABLE_AFTER", "-1", "greater than 0"),
+        ("RELEVO_SIGNATURE_HEADERS", "stripe", "'webhook' or 'svix'"),
+        ("RELEVO_SIGNATURE_HEADERS", ",", "at least 1 item"),
+        ("RELEVO_EGRESS_ALLOW", "127.0.0.1/8", "has host bits set"),
+        ("RELEVO_EGRESS_ALLOW", "10.0.0.0/8,localhost", "'localhost' does not appear to be"),
+        ("RELEVO_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("RELEVO_ENDPOINT_HTTPS_ONLY", "perhaps", "valid boolean"),
+        ("RELEVO_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_variable_its_fault_and_an_example(
+    variable: str, value: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({variable: value})
+
+    assert str(refused.value).startswith(variable)
+    assert fault in str(refused.value)
+    assert "Example: " in str(refused.value)
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({"RELEVO_PORT": "web", "RELEVO_LOG_LEVEL": "loud"})
+
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["RELEVO_PORT", "RELEVO_LOG_LEVEL"]
+
+
+@pytest.mark.parametrize("variable", ["RELEVO_JWT_SECRET", "RELEVO_SECRET_KEY"])
+def test_a_missing_secret_says_what_to_set(variable: str) -> None:
+    given = {"RELEVO_JWT_SECRET": SECRET, "RELEVO_SECRET_KEY": SECRET}
+    settings = Settings.from_environment({**given, variable: ""})
+
+    with pytest.raises(SettingsError, match=rf"{variable} is not set.*Set it to"):
+        (settings.jwt_secret(), settings.secret_keys())
+
+
+def test_secrets_are_never_shown() -> None:
+    settings = Settings.from_environment(
+        {"RELEVO_JWT_SECRET": SECRET, "RELEVO_SECRET_KEY": SECRET, "RELEVO_DATABASE_URL": "postgresql://u:hush@db/r"}
+    )
+
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({"RELEVO_SECRET_KEY": "hush", "RELEVO_DATABASE_URL": "mysql://u:hush@db/r"})
+
+    for text in (repr(settings), str(settings), str(refused.value)):
+        assert SECRET not in text
+        assert "hush" not in text
+
+
+def test_generated_secrets_stand_in_only_where_none_was_set() -> None:
+    settings = Settings.from_environment({"RELEVO_JWT_SECRET": SECRET})
+
+    completed = settings.with_secrets(jwt_secret="g" * 40, secret_key="k" * 40)
+
+    assert completed.jwt_secret() == SECRET
+    assert completed.secret_keys() == ("k" * 40,)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().server.port = 1  # type: ignore[misc]  # that it cannot be done is the point
+
+
+def test_an_unknown_variable_is_told_with_the_nearest_name() -> None:
+    sentences = unknown({"RELEVO_RETRY_SHEDULE": "[1]", "RELEVO_XYZZY": "1", "PATH": "/bin"}, Settings)
+
+    assert sentences == [
+        "RELEVO_RETRY_SHEDULE is not a setting of Relevo and changes nothing. Did you mean RELEVO_RETRY_SCHEDULE?",
+        "RELEVO_XYZZY is not a setting of Relevo and changes nothing.",
+    ]
+
+
+def test_every_variable_is_described() -> None:
+    assert all(row.meaning.endswith(".") and row.default for row in Settings.describe())
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    readme = Path(__file__).parent.parent.joinpath("README.md").read_text()
+
+    listed = readme.split("<!-- configuration -->")[1].split("<!-- /configuration -->")[0].strip()
+
+    assert listed == configuration_table()
