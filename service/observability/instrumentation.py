@@ -70,15 +70,15 @@ def _choose_conventions() -> None:
 
 def _forget_what_the_caller_wrote(span: Span, scope: Mapping[str, Any]) -> None:
     # Set by then, and a span's attributes cannot be taken away: paths and query strings may hold secrets.
-    if span.is_recording():
-        span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""} if scope else {})
+    if span.is_recording() and scope["type"] == "http":
+        span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""})
 
 
 def _end_without_text(context: "ExceptionContext") -> None:
     span = getattr(context.execution_context, "_otel_span", None)
     if span is None:
         return
-    span.set_attribute("error.type", type(context.original_exception).__qualname__)
+    span.set_attribute("error.type", type(context.original_exception).__name__)
     span.set_status(StatusCode.ERROR)
     span.end()
     # The instrumentation's own handler would now write the driver's text on it.

@@ -90,7 +90,8 @@ class RequestAccount:
         """Nobody inside handled it: one record with the stack, and the span tells its type, never its text."""
         self._error_type = type(error).__qualname__
         self._span.set_status(StatusCode.ERROR)
-        self._span.set_attribute("error.type", self._error_type)
+        # The instrumentation puts the status in place of `error.type` when it sees the 500.
+        self._span.set_attributes({"error.type": self._error_type, "exception.type": self._error_type})
         self._log.error("request.failed", error_type=self._error_type, exc_info=error)
 
     def finished(self, error: BaseException | None) -> None:

@@ -1,0 +1,98 @@
+"""A small application with one route for everything that can happen to a request."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import uvicorn
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+from starlette.middleware import Middleware
+
+from service.observability.health import Health
+from service.observability.instrumentation import instrument
+from service.observability.middleware import CorrelationMiddleware
+from service.observability.telemetry import Telemetry
+
+TEXT = "what a driver might repeat: marker"
+
+router = APIRouter(prefix="/api/v1")
+
+
+def make_site(telemetry: Telemetry) -> FastAPI:
+    """Instrumented as the service is."""
+    app = FastAPI(middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)])
+    app.include_router(router)
+    app.router.routes.extend(Health(registry=telemetry.registry).routes())
+    instrument(app, telemetry)
+    return app
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[tuple[str, int]]:
+    """On a real socket, by uvicorn."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield listener.getsockname()
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@router.get("/app/{app_id}")
+async def read(app_id: str) -> dict[str, str]:
+    return {"id": app_id}
+
+
+@router.get("/refused")
+async def refused() -> None:
+    raise HTTPException(409)
+
+
+@router.get("/crash")
+async def crash() -> None:
+    raise RuntimeError(TEXT)
+
+
+@router.get("/stream")
+async def stream(*, fails: bool = False) -> StreamingResponse:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+        if fails:
+            raise RuntimeError(TEXT)
+
+    return StreamingResponse(body())
+
+
+@router.get("/endless")
+async def endless() -> StreamingResponse:
+    async def body() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65536
+            await asyncio.sleep(0)
+
+    return StreamingResponse(body())
+
+
+async def failing_at_the_end() -> AsyncIterator[None]:
+    yield
+    raise RuntimeError(TEXT)
+
+
+@router.get("/late")
+async def late(_: Annotated[None, Depends(failing_at_the_end, scope="request")]) -> dict[str, str]:
+    return {}
+
+
+@router.get("/background")
+async def background(tasks: BackgroundTasks) -> dict[str, str]:
+    tasks.add_task(crash)
+    return {}
