@@ -1,7 +1,7 @@
 """What the use cases and the engine need from the world. Adapters fulfil these; nothing here is imported from them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -55,9 +55,13 @@ class AttemptFilter(MessageFilter):
     status_code_class: int | None = None
     endpoint_id: EndpointId | None = None
 
+    def of_endpoint(self, endpoint_id: EndpointId) -> "AttemptFilter":
+        """The same, of one endpoint."""
+        return replace(self, endpoint_id=endpoint_id)
+
 
 class ApplicationRepository(Protocol):
-    """Applications of one organisation. `ref` is an id or a uid, `lock` holds what is read to the end of the transaction."""
+    """Applications of one organisation. `ref` is an id or a uid; `lock` holds what is read till the end."""
 
     async def get(self, org_id: OrgId, ref: str, *, lock: bool = False) -> Application | None: ...
     async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]: ...
@@ -73,7 +77,7 @@ class ApplicationRepository(Protocol):
 
 
 class EndpointRepository(Protocol):
-    """Endpoints of one application. `ref` is an id or a uid, `lock` holds what is read to the end of the transaction."""
+    """Endpoints of one application. `ref` is an id or a uid; `lock` holds what is read till the end."""
 
     async def get(self, app_id: ApplicationId, ref: str, *, lock: bool = False) -> Endpoint | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[Endpoint]: ...
@@ -119,6 +123,9 @@ class MessageRepository(Protocol):
 
     async def get(self, app_id: ApplicationId, ref: str, *, with_content: bool) -> Message | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]: ...
+    async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
+        """Those that there are, without their payloads."""
+        ...
 
 
 class DeliveryRepository(Protocol):

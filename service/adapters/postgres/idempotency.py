@@ -1,0 +1,75 @@
+"""First answers by idempotency key in PostgreSQL, for every POST but that of messages, whose intake has its own."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Row, func, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+
+from service.adapters.postgres import tables
+from service.adapters.postgres.transaction import Transaction
+from service.application.ports import StoredResponse
+from service.domain.errors import KeyReused, StillRunning
+from service.domain.messages import IdempotencyKey
+
+KEPT_FOR = timedelta(hours=12)
+PATIENCE = "2s"
+
+_table = tables.idempotency_key
+
+
+class PostgresIdempotency:
+    """Fulfils `ports.IdempotencyRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
+        """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
+        if await self._take(key):
+            return None
+        statement = select(_table).where(_table.c.scope == key.scope)
+        first = (await self._transaction.execute(statement)).one()
+        return _answer(first, key)
+
+    async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None:
+        """Remember the answer, if this transaction commits."""
+        await self._transaction.execute(
+            update(_table).where(_table.c.scope == key.scope).values(status=response.status, body=response.body)
+        )
+
+    async def _take(self, key: IdempotencyKey) -> bool:
+        # The row of a request that has not committed blocks this insert, which is how its answer is waited for.
+        await self._transaction.configure(f"lock_timeout = '{PATIENCE}'")
+        try:
+            taken = (await self._transaction.execute(_claim(key))).first() is not None
+        except DBAPIError as error:
+            if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.LockNotAvailableError):
+                raise StillRunning from error
+            raise
+        await self._transaction.configure("lock_timeout = 0")
+        return taken
+
+
+def _claim(key: IdempotencyKey) -> Any:
+    fresh = {"fingerprint": key.fingerprint, "message_id": null(), "status": null(), "body": null()}
+    return (
+        insert(_table)
+        .values(scope=key.scope, **fresh)
+        .on_conflict_do_update(
+            index_elements=[_table.c.scope],
+            set_=fresh | {"created_at": func.now()},
+            where=_table.c.created_at < func.now() - KEPT_FOR,
+        )
+        .returning(_table.c.scope)
+    )
+
+
+def _answer(first: Row[Any], key: IdempotencyKey) -> StoredResponse:
+    if first.fingerprint != key.fingerprint:
+        raise KeyReused
+    if first.status is None:
+        raise StillRunning
+    return StoredResponse(status=first.status, body=first.body)

@@ -1,0 +1,82 @@
+"""Accepted messages in PostgreSQL, for reading. Accepting them is the intake's business."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, literal, select
+
+from service.adapters.postgres import tables
+from service.adapters.postgres.pages import keyset, page_of
+from service.adapters.postgres.transaction import Transaction
+from service.application.ports import MessageFilter, Page, PageRequest
+from service.domain import ids
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.messages import Message
+
+_table = tables.message
+_head = [_table.c[name] for name in ("id", "app_id", "event_id", "event_type", "channels", "tags", "deliver_at")]
+
+
+class PostgresMessages:
+    """Fulfils `ports.MessageRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, app_id: ApplicationId, ref: str, *, with_content: bool) -> Message | None:
+        """The message with this id or event id."""
+        statement = select_messages(with_content=with_content).where(_table.c.app_id == app_id)
+        # An event id never begins with the prefix of an id. Going through its own table finds the partition.
+        if ref.startswith(ids.MESSAGE):
+            statement = statement.where(_table.c.id == ref)
+        else:
+            known = tables.event_id.c
+            named = select(known.message_id).where(known.app_id == app_id, known.event_id == ref)
+            statement = statement.where(_table.c.id == named.scalar_subquery())
+        row = (await self._transaction.execute(statement)).first()
+        return message_of(row) if row else None
+
+    async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]:
+        """Messages by id, which is by time."""
+        statement = select_messages(with_content=wanted.with_content).where(_table.c.app_id == app_id)
+        result = await self._transaction.execute(keyset(narrowed(statement, wanted), _table.c.id, page))
+        return page_of(result.all(), page, message_of)
+
+    async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
+        """Those that there are, without their payloads."""
+        statement = select_messages(with_content=False).where(_table.c.app_id == app_id, _table.c.id.in_(message_ids))
+        return [message_of(row) for row in await self._transaction.execute(statement)]
+
+
+def select_messages(*, with_content: bool) -> Select[Any]:
+    """The columns that `message_of` reads; payloads are left in the database when nobody wants them."""
+    return select(*_head, _table.c.payload if with_content else literal(None).label("payload"))
+
+
+def narrowed(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
+    """The statement, restricted to the messages that are wanted."""
+    if wanted.before is not None:
+        statement = statement.where(_table.c.id < ids.lowest(ids.MESSAGE, wanted.before))
+    if wanted.after is not None:
+        statement = statement.where(_table.c.id > ids.highest(ids.MESSAGE, wanted.after))
+    if wanted.channel is not None:
+        statement = statement.where(_table.c.channels.contains([wanted.channel]))
+    if wanted.tag is not None:
+        statement = statement.where(_table.c.tags.contains([wanted.tag]))
+    if wanted.event_types is not None:
+        statement = statement.where(_table.c.event_type.in_(wanted.event_types))
+    return statement
+
+
+def message_of(row: Row[Any]) -> Message:
+    """The message in a row of `select_messages`."""
+    return Message(
+        id=row.id,
+        app_id=row.app_id,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        payload=row.payload,
+        channels=tuple(row.channels) if row.channels is not None else None,
+        tags=tuple(row.tags) if row.tags is not None else None,
+        deliver_at=row.deliver_at,
+    )

@@ -1,0 +1,26 @@
+"""Keyset pagination: every page costs an index probe and its rows, however long the list is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select
+
+from service.application.ports import Page, PageRequest
+
+T = TypeVar("T")
+
+
+def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
+    """The statement for one page by `key`, and one row more to learn whether anything follows."""
+    upwards = page.ascending != page.backwards
+    if page.after is not None:
+        statement = statement.where(key > page.after if upwards else key < page.after)
+    return statement.order_by(key.asc() if upwards else key.desc()).limit(page.limit + 1)
+
+
+def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any]], T]) -> Page[T]:
+    """The page, in display order whichever way it was read."""
+    items = [make(row) for row in rows[: page.limit]]
+    if page.backwards:
+        items.reverse()
+    return Page(items=items, done=len(rows) <= page.limit)

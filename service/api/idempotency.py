@@ -1,0 +1,71 @@
+"""Idempotency keys: one request, however often it is sent."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+
+from service.api.dependencies import CallerDep, UnitOfWorkDep
+from service.application.access import Caller
+from service.application.ports import IdempotencyRepository, StoredResponse
+from service.domain.messages import IdempotencyKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a route answers, before it is bytes."""
+
+    body: BaseModel
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """Lets an act happen once for each key, in the transaction of the act itself."""
+
+    key: IdempotencyKey | None
+    answers: IdempotencyRepository
+
+    async def answer(self, act: Callable[[], Awaitable[Answer]]) -> Response:
+        """The answer of the act, or the first one again when the key was used before. KeyReused, StillRunning."""
+        if self.key is None:
+            return _response(_stored(await act()))
+        first = await self.answers.claim(self.key)
+        if first is not None:
+            return _response(first)
+        response = _stored(await act())
+        await self.answers.keep(self.key, response)
+        return _response(response)
+
+
+def key_of(request: Request, caller: Caller, *, body: bytes, key: str | None) -> IdempotencyKey | None:
+    """The caller's key within its scope: caller, method and path. None when the caller sent none."""
+    if not key:
+        return None
+    parts = (caller.org_id, caller.app_id or "", request.method, request.scope["path"], key)
+    # Each part by its own digest, so that no two lists of parts run together into one text.
+    digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
+    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=hashlib.sha256(body).digest())
+
+
+KeyHeader = Annotated[str | None, Header(alias="idempotency-key", description="Makes sending it again safe for 12 h.")]
+
+
+async def once(request: Request, caller: CallerDep, work: UnitOfWorkDep, idempotency_key: KeyHeader = None) -> Once:
+    """Idempotency for the request at hand."""
+    key = key_of(request, caller, body=await request.body(), key=idempotency_key)
+    return Once(key=key, answers=work.idempotency)
+
+
+OnceDep = Annotated[Once, Depends(once)]
+
+
+def _stored(answer: Answer) -> StoredResponse:
+    return StoredResponse(status=answer.status, body=answer.body.model_dump_json(by_alias=True).encode())
+
+
+def _response(stored: StoredResponse) -> Response:
+    return Response(stored.body, status_code=stored.status, media_type="application/json")

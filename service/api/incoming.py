@@ -1,0 +1,90 @@
+"""From the bytes of a request to a message on its way in: one parse, and the payload cut out as it was written."""
+
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import uuid4
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from opentelemetry import trace
+from pydantic import ValidationError
+
+from service.api.dependencies import unit_of_work
+from service.api.json_body import parse
+from service.api.raw_json import members
+from service.api.schemas.messages import LATEST, SOONEST, MessageHead
+from service.api.services import Services
+from service.application.access import Caller
+from service.application.applications import Applications
+from service.domain import ids
+from service.domain.applications import NewApplication
+from service.domain.errors import Invalid
+from service.domain.ids import MessageId
+from service.domain.messages import IdempotencyKey, NewMessage
+from service.observability.correlation import traceparent
+
+
+def read_message(body: bytes) -> tuple[MessageHead, bytes]:
+    """What is said of the message, and its payload byte for byte. Invalid, RequestValidationError."""
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise Invalid("The body must be an object.", loc=("body",))
+    name = "payload" if "payload" in document else "data"
+    if not isinstance(document.pop(name, None), dict):
+        raise Invalid("Payload must be an object.", loc=("body", "payload"))
+    return _head(document), members(body)[name]
+
+
+def new_message(
+    services: Services, caller: Caller, *, app: str, head: MessageHead, payload: bytes, key: IdempotencyKey | None
+) -> NewMessage:
+    """The message, with its identifier, its times and what ties it to this request."""
+    now = services.clock.now()
+    return NewMessage(
+        id=MessageId(services.new_id(ids.MESSAGE)),
+        org_id=caller.org_id,
+        app=app,
+        event_type=head.event_type,
+        payload=payload if head.raw_payload is None else head.raw_payload,
+        accepted_at=now,
+        event_id=head.event_id,
+        channels=_tuple(head.channels),
+        tags=_tuple(head.tags),
+        deliver_at=_deliver_at(head.deliver_at, now),
+        expires_at=max(now, head.deliver_at or now) + head.retention,
+        correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
+        traceparent=traceparent(trace.get_current_span().get_span_context()),
+        idempotency_key=key,
+    )
+
+
+async def create_application(services: Services, caller: Caller, *, app: str, new: NewApplication) -> None:
+    """Create the application that a message brings along, unless another message just did. Invalid."""
+    loc = ("body", "application", "uid")
+    if new.uid is None:
+        raise Invalid(
+            "An application that is created with a message needs a uid.", loc=loc, kind="application_uid_missing"
+        )
+    if new.uid != app:
+        raise Invalid("The uid must be the one of the path.", loc=loc, kind="application_uid_mismatch")
+    async with services.sessions() as session, asynccontextmanager(unit_of_work)(services, session) as work:
+        applications = Applications(caller.org_id, work.applications, clock=services.clock, new_id=services.new_id)
+        await applications.create_or_get(new)
+
+
+def _head(document: dict[str, object]) -> MessageHead:
+    try:
+        return MessageHead.model_validate(document)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
+
+
+def _deliver_at(at: datetime | None, now: datetime) -> datetime | None:
+    if at is not None and not now + SOONEST <= at <= now + LATEST:
+        raise Invalid("deliverAt must be at least one minute and at most 24 hours ahead.", loc=("body", "deliverAt"))
+    return at
+
+
+def _tuple(items: list[str] | None) -> tuple[str, ...] | None:
+    return None if items is None else tuple(items)

@@ -1,0 +1,126 @@
+"""Errors as answers. The only place that knows which error is which status."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from service.domain import errors
+
+STATUSES: dict[type[errors.RelevoError], int] = {
+    errors.RelevoError: 400,
+    errors.Refused: 400,
+    errors.LimitReached: 400,
+    errors.EndpointDisabled: 400,
+    errors.MissingPayload: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.EventTypeExists: 409,
+    errors.StillRunning: 409,
+    errors.Invalid: 422,
+    errors.KeyReused: 422,
+    errors.Busy: 429,
+    errors.Unavailable: 503,
+}
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 501: "not_implemented"}
+_DETAILS = {404: "Entity not found", 405: "Method not allowed", 413: "Request payload is too large."}
+
+
+class Problem(BaseModel):
+    """What is wrong, for a program in `code` and for a person in `detail`."""
+
+    code: str
+    detail: str
+
+
+class Fault(BaseModel):
+    """One value that breaks a rule; `loc` is the path to it."""
+
+    loc: list[str]
+    msg: str
+    type: str
+
+
+class Faults(BaseModel):
+    """Everything that is wrong with a request's values."""
+
+    detail: list[Fault]
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Have the application answer every expected error in JSON."""
+    app.add_exception_handler(errors.RelevoError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route for the OpenAPI document, and the 201 of one that creates what is not there."""
+    answers: dict[int | str, dict[str, Any]] = {201: {"model": created}} if created else {}
+    for status in (*statuses, 401, 403, 422):
+        answers[status] = {"model": Faults if status == 422 else Problem}
+    return answers
+
+
+def status_of(error: errors.RelevoError) -> int:
+    """The row of the error's class, or of the nearest one above it."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    match error:
+        case errors.Invalid():
+            return _faults([Fault(loc=list(error.loc), msg=error.detail, type=error.kind)])
+        case errors.RelevoError():
+            return JSONResponse(
+                {"code": error.code, "detail": error.detail}, status_code=status_of(error), headers=_headers(error)
+            )
+        case _:
+            raise error
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return _faults([fault_of(fault) for fault in error.errors()])
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _CODES.get(error.status_code, errors.RelevoError.code)
+    detail = _DETAILS.get(error.status_code, str(error.detail))
+    return JSONResponse({"code": code, "detail": detail}, status_code=error.status_code, headers=error.headers)
+
+
+def fault_of(error: Any) -> Fault:
+    """A fault as pydantic tells it. The offending value is left out: it may be a secret, or not be JSON."""
+    kind = "value_error.jsondecode" if error["type"] == "json_invalid" else "value_error"
+    return Fault(loc=[str(part) for part in error["loc"]], msg=_message(error), type=kind)
+
+
+def _message(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ").encode(errors="replace").decode()
+
+
+def _faults(faults: Sequence[Fault]) -> JSONResponse:
+    return JSONResponse({"detail": [fault.model_dump() for fault in faults]}, status_code=422)
+
+
+def _headers(error: errors.RelevoError) -> dict[str, str]:
+    match error:
+        case errors.Busy():
+            return {"Retry-After": str(error.retry_after)}
+        case errors.StillRunning():
+            return {"Retry-After": "1"}
+        case errors.NotAuthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case _:
+            return {}

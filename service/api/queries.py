@@ -1,0 +1,116 @@
+"""What lists can be asked in the query string: where to read on, and which items are wanted."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query, Request
+
+from service.api.schemas.rules import Channel, Moment, Tag
+from service.application.ports import AttemptFilter, MessageFilter, PageRequest
+from service.domain import ids
+from service.domain.deliveries import Status
+from service.domain.errors import Invalid
+
+DEFAULT_LIMIT = 50
+LARGEST_LIMIT = 250
+
+Order = Literal["ascending", "descending"]
+StatusCodeClass = Literal[0, 100, 200, 300, 400, 500]
+Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
+Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
+
+_event_type_name = re.compile(r"[a-zA-Z0-9\-_.]{1,256}").fullmatch
+_event_types_parameter = re.compile(r"event_types(\[\d*\])?").fullmatch
+
+
+def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
+    """The page of a list in the order that is asked for, by identifiers with this prefix."""
+
+    def page(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None, order: Order = default) -> PageRequest:
+        return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=order == "ascending")
+
+    return page
+
+
+def newest_first(prefix: str) -> Callable[..., PageRequest]:
+    """The page of a list by time."""
+
+    def page(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+        return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=False)
+
+    return page
+
+
+def by_name(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+    """The page of a list by the names of event types."""
+    return _page(limit, iterator, lambda key: _event_type_name(key) is not None, ascending=True)
+
+
+def oldest_first_by_endpoint(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+    """The page of a list by endpoint."""
+    return _page(limit, iterator, lambda key: ids.is_valid(ids.ENDPOINT, key), ascending=True)
+
+
+def event_types(request: Request) -> tuple[str, ...] | None:
+    """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
+    values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
+    names = [name for value in values for name in value.split(",") if name]
+    for name in names:
+        if not _event_type_name(name):
+            raise Invalid("This is not the name of an event type.", loc=("query", "event_types"))
+    return tuple(names) or None
+
+
+def wanted_messages(
+    *,
+    event_types: Annotated[tuple[str, ...] | None, Depends(event_types)],
+    before: Moment | None = None,
+    after: Moment | None = None,
+    channel: Channel | None = None,
+    tag: Tag | None = None,
+    with_content: bool = True,
+) -> MessageFilter:
+    """Which messages are wanted."""
+    return MessageFilter(
+        before=before, after=after, channel=channel, tag=tag, event_types=event_types, with_content=with_content
+    )
+
+
+def wanted_attempts(
+    messages: Annotated[MessageFilter, Depends(wanted_messages)],
+    status: Status | None = None,
+    status_code_class: StatusCodeClass | None = None,
+) -> AttemptFilter:
+    """Which attempts are wanted."""
+    return AttemptFilter(
+        before=messages.before,
+        after=messages.after,
+        channel=messages.channel,
+        tag=messages.tag,
+        event_types=messages.event_types,
+        with_content=messages.with_content,
+        status=status,
+        status_code_class=status_code_class,
+    )
+
+
+ApplicationPage = Annotated[PageRequest, Depends(ordered(ids.APPLICATION, default="ascending"))]
+EndpointPage = Annotated[PageRequest, Depends(ordered(ids.ENDPOINT, default="descending"))]
+EventTypePage = Annotated[PageRequest, Depends(by_name)]
+MessagePage = Annotated[PageRequest, Depends(newest_first(ids.MESSAGE))]
+AttemptPage = Annotated[PageRequest, Depends(newest_first(ids.ATTEMPT))]
+DestinationPage = Annotated[PageRequest, Depends(oldest_first_by_endpoint)]
+WantedMessages = Annotated[MessageFilter, Depends(wanted_messages)]
+WantedAttempts = Annotated[AttemptFilter, Depends(wanted_attempts)]
+
+
+def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, ascending: bool) -> PageRequest:
+    if limit > LARGEST_LIMIT:
+        raise Invalid(f"Given limit must not exceed {LARGEST_LIMIT}", loc=("query", "limit"))
+    if not iterator:
+        return PageRequest(limit=limit, ascending=ascending)
+    key = iterator.removeprefix("-")
+    if not is_key(key):
+        raise Invalid("This iterator was not returned by a list.", loc=("query", "iterator"))
+    return PageRequest(limit=limit, after=key, backwards=iterator.startswith("-"), ascending=ascending)

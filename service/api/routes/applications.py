@@ -1,0 +1,73 @@
+"""Applications: create, read, change, delete."""
+
+from fastapi import APIRouter, Response
+
+from service.api.dependencies import ApplicationDep, ApplicationsDep, OrganisationDep
+from service.api.idempotency import Answer, OnceDep
+from service.api.json_body import JsonRoute
+from service.api.problems import documented
+from service.api.queries import ApplicationPage
+from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
+from service.api.schemas.pages import ListOut, listed
+
+router = APIRouter(prefix="/app", tags=["Application"], route_class=JsonRoute)
+
+
+@router.get("", operation_id="v1.application.list", responses=documented())
+async def list_applications(applications: ApplicationsDep, page: ApplicationPage) -> ListOut[ApplicationOut]:
+    """List the applications of the organisation."""
+    return listed(await applications.page(page), key=lambda application: application.id, show=ApplicationOut.of)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ApplicationOut,
+    operation_id="v1.application.create",
+    responses=documented(409, created=ApplicationOut),
+)
+async def create_application(
+    *,
+    body: ApplicationIn,
+    applications: ApplicationsDep,
+    once: OnceDep,
+    get_if_exists: bool = False,
+) -> Response:
+    """Create an application, or with `get_if_exists` get the one that has the uid."""
+
+    async def create() -> Answer:
+        if get_if_exists:
+            application, created = await applications.create_or_get(body.new())
+            return Answer(body=ApplicationOut.of(application), status=201 if created else 200)
+        return Answer(body=ApplicationOut.of(await applications.create(body.new())), status=201)
+
+    return await once.answer(create)
+
+
+@router.get("/{app_id}", operation_id="v1.application.get", responses=documented(404))
+async def get_application(application: ApplicationDep) -> ApplicationOut:
+    """Get an application."""
+    return ApplicationOut.of(application)
+
+
+@router.put("/{app_id}", operation_id="v1.application.upsert", responses=documented(409, created=ApplicationOut))
+async def upsert_application(
+    app_id: str, body: ApplicationIn, applications: ApplicationsDep, response: Response
+) -> ApplicationOut:
+    """Replace an application, or create it when there is none with this id or uid."""
+    application, created = await applications.upsert(app_id, body.new())
+    response.status_code = 201 if created else 200
+    return ApplicationOut.of(application)
+
+
+@router.patch("/{app_id}", operation_id="v1.application.patch", responses=documented(404, 409))
+async def patch_application(app_id: str, body: ApplicationPatch, applications: ApplicationsDep) -> ApplicationOut:
+    """Change some of an application."""
+    return ApplicationOut.of(await applications.patch(app_id, body.changes()))
+
+
+@router.delete("/{app_id}", status_code=204, operation_id="v1.application.delete", responses=documented(404))
+async def delete_application(app_id: str, applications: ApplicationsDep, caller: OrganisationDep) -> None:
+    """Delete an application with its endpoints. An admin's business."""
+    caller.require_admin()
+    await applications.delete(app_id)

@@ -1,0 +1,136 @@
+"""What became of messages: attempts by endpoint and by message, destinations, and sending once more."""
+
+from functools import partial
+
+from fastapi import APIRouter, Depends, Response
+
+from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, wake
+from service.api.idempotency import Answer, OnceDep
+from service.api.json_body import JsonResponse, JsonRoute
+from service.api.problems import documented
+from service.api.queries import AttemptPage, DestinationPage, MessagePage, WantedAttempts
+from service.api.schemas.deliveries import (
+    EmptyResponse,
+    EndpointMessageOut,
+    MessageAttemptOut,
+    MessageEndpointOut,
+    endpoint_message_of,
+)
+from service.api.schemas.pages import ListOut, listed, listed_raw
+from service.domain.deliveries import Attempt
+from service.domain.ids import MessageId
+from service.domain.messages import Message
+
+router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"], route_class=JsonRoute)
+
+
+@router.get(
+    "/attempt/endpoint/{endpoint_id}", operation_id="v1.message-attempt.list-by-endpoint", responses=documented(404)
+)
+async def list_attempts_by_endpoint(
+    *,
+    endpoint_id: str,
+    endpoints: EndpointsDep,
+    deliveries: DeliveriesDep,
+    page: AttemptPage,
+    wanted: WantedAttempts,
+    with_msg: bool = False,
+) -> ListOut[MessageAttemptOut]:
+    """List the attempts to reach an endpoint, newest first; with `with_msg` each with its message, without payload."""
+    found = await deliveries.by_endpoint(await endpoints.get(endpoint_id), page, wanted)
+    heads = await deliveries.heads(found.items) if with_msg else {}
+    return listed(found, key=_id, show=partial(_shown, with_content=wanted.with_content, heads=heads))
+
+
+@router.get("/attempt/msg/{msg_id}", operation_id="v1.message-attempt.list-by-msg", responses=documented(404))
+async def list_attempts_by_message(
+    *,
+    msg_id: str,
+    messages: MessagesDep,
+    endpoints: EndpointsDep,
+    deliveries: DeliveriesDep,
+    page: AttemptPage,
+    wanted: WantedAttempts,
+    endpoint_id: str | None = None,
+) -> ListOut[MessageAttemptOut]:
+    """List the attempts to deliver a message, newest first, to one endpoint or to all."""
+    message = await messages.get(msg_id)
+    if endpoint_id is not None:
+        wanted = wanted.of_endpoint((await endpoints.get(endpoint_id)).id)
+    found = await deliveries.by_message(message, page, wanted)
+    return listed(found, key=_id, show=partial(_shown, with_content=wanted.with_content, heads={}))
+
+
+@router.get(
+    "/endpoint/{endpoint_id}/msg",
+    response_model=ListOut[EndpointMessageOut],
+    operation_id="v1.message-attempt.list-attempted-messages",
+    responses=documented(404),
+)
+async def list_attempted_messages(
+    endpoint_id: str, endpoints: EndpointsDep, deliveries: DeliveriesDep, page: MessagePage, wanted: WantedAttempts
+) -> Response:
+    """List the messages that an endpoint was sent or is owed, newest first, and how each stands."""
+    found = await deliveries.messages(await endpoints.get(endpoint_id), page, wanted)
+    shown = listed_raw(
+        found,
+        key=lambda item: item[0].id,
+        show=lambda item: endpoint_message_of(*item, with_content=wanted.with_content),
+    )
+    return JsonResponse(shown)
+
+
+@router.get(
+    "/msg/{msg_id}/endpoint",
+    operation_id="v1.message-attempt.list-attempted-destinations",
+    responses=documented(404),
+)
+async def list_attempted_destinations(
+    msg_id: str, messages: MessagesDep, deliveries: DeliveriesDep, page: DestinationPage
+) -> ListOut[MessageEndpointOut]:
+    """List the endpoints that a message goes to, and how each stands."""
+    found = await deliveries.destinations(await messages.get(msg_id), page)
+    return listed(found, key=lambda item: item[0].id, show=lambda item: MessageEndpointOut.of(*item))
+
+
+@router.get("/msg/{msg_id}/attempt/{attempt_id}", operation_id="v1.message-attempt.get", responses=documented(404))
+async def get_attempt(
+    msg_id: str, attempt_id: str, messages: MessagesDep, deliveries: DeliveriesDep
+) -> MessageAttemptOut:
+    """Get one attempt."""
+    return MessageAttemptOut.of(await deliveries.attempt(await messages.get(msg_id), attempt_id))
+
+
+@router.post(
+    "/msg/{msg_id}/endpoint/{endpoint_id}/resend",
+    status_code=202,
+    response_model=EmptyResponse,
+    dependencies=[Depends(wake, scope="function")],
+    operation_id="v1.message-attempt.resend",
+    responses=documented(400, 404, 409),
+)
+async def resend_message(
+    *,
+    msg_id: str,
+    endpoint_id: str,
+    messages: MessagesDep,
+    endpoints: EndpointsDep,
+    deliveries: DeliveriesDep,
+    once: OnceDep,
+) -> Response:
+    """Send a message to an endpoint once more, besides whatever is scheduled."""
+
+    async def resend() -> Answer:
+        message = await messages.get(msg_id, with_content=True)
+        await deliveries.resend(message, await endpoints.get(endpoint_id))
+        return Answer(body=EmptyResponse(), status=202)
+
+    return await once.answer(resend)
+
+
+def _id(attempt: Attempt) -> str:
+    return attempt.id
+
+
+def _shown(attempt: Attempt, *, with_content: bool, heads: dict[MessageId, Message]) -> MessageAttemptOut:
+    return MessageAttemptOut.of(attempt, with_content=with_content, message=heads.get(attempt.message_id))

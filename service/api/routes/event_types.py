@@ -1,0 +1,98 @@
+"""Event types: create, read, change, archive, remove."""
+
+from fastapi import APIRouter, Depends, Response
+
+from service.api.dependencies import EventTypesDep, organisation
+from service.api.idempotency import Answer, OnceDep
+from service.api.json_body import JsonRoute
+from service.api.problems import documented
+from service.api.queries import EventTypePage
+from service.api.schemas.event_types import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpsertIn
+from service.api.schemas.pages import ListOut, listed
+from service.api.schemas.rules import EventTypeName
+
+router = APIRouter(prefix="/event-type", tags=["Event Type"], route_class=JsonRoute)
+
+_ORGANISATION = [Depends(organisation)]
+
+
+@router.get("", operation_id="v1.event-type.list", responses=documented())
+async def list_event_types(
+    *,
+    event_types: EventTypesDep,
+    page: EventTypePage,
+    include_archived: bool = False,
+    with_content: bool = False,
+) -> ListOut[EventTypeOut]:
+    """List the event types of the organisation, by name."""
+    return listed(
+        await event_types.page(page, include_archived=include_archived),
+        key=lambda event_type: event_type.name,
+        show=lambda event_type: EventTypeOut.of(event_type, with_content=with_content),
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=EventTypeOut,
+    dependencies=_ORGANISATION,
+    operation_id="v1.event-type.create",
+    responses=documented(409),
+)
+async def create_event_type(body: EventTypeIn, event_types: EventTypesDep, once: OnceDep) -> Response:
+    """Create an event type, or bring back an archived one."""
+
+    async def create() -> Answer:
+        return Answer(body=EventTypeOut.of(await event_types.create(body.new(body.name))), status=201)
+
+    return await once.answer(create)
+
+
+@router.get("/{event_type_name}", operation_id="v1.event-type.get", responses=documented(404))
+async def get_event_type(event_type_name: str, event_types: EventTypesDep) -> EventTypeOut:
+    """Get an event type with its schemas."""
+    return EventTypeOut.of(await event_types.get(event_type_name))
+
+
+@router.put(
+    "/{event_type_name}",
+    dependencies=_ORGANISATION,
+    operation_id="v1.event-type.upsert",
+    responses=documented(409, created=EventTypeOut),
+)
+async def upsert_event_type(
+    event_type_name: EventTypeName,
+    body: EventTypeUpsertIn,
+    event_types: EventTypesDep,
+    response: Response,
+) -> EventTypeOut:
+    """Replace an event type, or create it."""
+    event_type, created = await event_types.upsert(body.new(event_type_name))
+    response.status_code = 201 if created else 200
+    return EventTypeOut.of(event_type)
+
+
+@router.patch(
+    "/{event_type_name}", dependencies=_ORGANISATION, operation_id="v1.event-type.patch", responses=documented(404)
+)
+async def patch_event_type(event_type_name: str, body: EventTypePatch, event_types: EventTypesDep) -> EventTypeOut:
+    """Change some of an event type."""
+    return EventTypeOut.of(await event_types.patch(event_type_name, body.changes()))
+
+
+@router.delete(
+    "/{event_type_name}",
+    dependencies=_ORGANISATION,
+    status_code=204,
+    operation_id="v1.event-type.delete",
+    responses=documented(404),
+)
+async def delete_event_type(
+    *,
+    event_type_name: str,
+    event_types: EventTypesDep,
+    expunge: bool = False,
+) -> None:
+    """Archive an event type, or with `expunge` remove it for good."""
+    await event_types.delete(event_type_name, expunge=expunge)

@@ -1,0 +1,102 @@
+"""Messages: send them, read them. Sending is the hot path: no session, one parse, one group commit."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+
+from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
+from service.api.idempotency import KeyHeader, key_of
+from service.api.incoming import create_application, new_message, read_message
+from service.api.json_body import JsonResponse
+from service.api.problems import documented
+from service.api.queries import MessagePage, WantedMessages
+from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of
+from service.api.schemas.pages import ListOut, listed_raw
+from service.api.schemas.rules import NAME
+from service.api.services import Services
+from service.application.access import Caller
+from service.application.messages import accept
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.messages import Message, NewMessage
+
+router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/MessageIn"}}},
+    }
+}
+
+AppRef = Annotated[str, Path(min_length=1, max_length=256, pattern=NAME, description="The application's id or uid.")]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=MessageOut,
+    operation_id="v1.message.create",
+    responses=documented(404, 409, 413, 429, 503),
+    openapi_extra=_BODY,
+)
+async def create_message(
+    *,
+    request: Request,
+    app_id: AppRef,
+    caller: OrganisationDep,
+    services: ServicesDep,
+    idempotency_key: KeyHeader = None,
+    with_content: bool = True,
+) -> Response:
+    """Send a message to an application: 202 once it and every delivery it owes are kept."""
+    body = await request.body()
+    head, payload = read_message(body)
+    key = key_of(request, caller, body=body, key=idempotency_key)
+    message = new_message(services, caller, app=app_id, head=head, payload=payload, key=key)
+    kept_as = await accept(services.intake, message, create_application=_application_of(head, services, caller, app_id))
+    shown = head_of(_as_kept(message, kept_as)) | {"payload": orjson.Fragment(payload) if with_content else LEFT_OUT}
+    return JsonResponse(shown, status_code=202)
+
+
+@router.get("", response_model=ListOut[MessageOut], operation_id="v1.message.list", responses=documented(404))
+async def list_messages(messages: MessagesDep, page: MessagePage, wanted: WantedMessages) -> Response:
+    """List the messages of an application, newest first."""
+    found = await messages.page(page, wanted)
+    show = partial(fields_of, with_content=wanted.with_content)
+    return JsonResponse(listed_raw(found, key=lambda message: message.id, show=show))
+
+
+@router.get("/{msg_id}", response_model=MessageOut, operation_id="v1.message.get", responses=documented(404))
+async def get_message(
+    *,
+    msg_id: str,
+    messages: MessagesDep,
+    with_content: bool = True,
+) -> Response:
+    """Get a message by its id or event id."""
+    message = await messages.get(msg_id, with_content=with_content)
+    return JsonResponse(fields_of(message, with_content=with_content))
+
+
+def _application_of(
+    head: MessageHead, services: Services, caller: Caller, app: str
+) -> Callable[[], Awaitable[None]] | None:
+    if head.application is None:
+        return None
+    return partial(create_application, services, caller, app=app, new=head.application.new())
+
+
+def _as_kept(message: NewMessage, message_id: MessageId) -> Message:
+    return Message(
+        id=message_id,
+        app_id=ApplicationId(message.app),
+        event_id=message.event_id,
+        event_type=message.event_type,
+        payload=None,
+        channels=message.channels,
+        tags=message.tags,
+        deliver_at=message.deliver_at,
+    )

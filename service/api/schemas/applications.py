@@ -1,0 +1,65 @@
+"""Applications as they come in and go out."""
+
+from typing import Any
+
+from pydantic import AliasChoices, Field
+
+from service.api.schemas.rules import ApplicationUid, Metadata, Name, Rate, Received, Shown, Time
+from service.domain.applications import Application, NewApplication
+
+_RATE = AliasChoices("throttleRate", "rateLimit")
+
+
+class ApplicationIn(Received):
+    """What a caller says of an application."""
+
+    name: Name = Field(examples=["My first application"])
+    throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE, description="Messages per second.")
+    uid: ApplicationUid | None = Field(default=None, examples=["customer-42"])
+    metadata: Metadata = Field(default_factory=dict)
+
+    def new(self) -> NewApplication:
+        """In the words of the domain."""
+        return NewApplication(
+            name=self.name, uid=self.uid, throttle_rate=self.throttle_rate, metadata=dict(self.metadata)
+        )
+
+
+class ApplicationPatch(Received):
+    """What shall change. What is absent stays, null clears."""
+
+    name: Name = ""
+    throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE)
+    uid: ApplicationUid | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    def changes(self) -> dict[str, Any]:
+        """Only what was said, by the domain's names."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class ApplicationOut(Shown):
+    """An application."""
+
+    id: str = Field(examples=["app_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    uid: str | None
+    name: str
+    rate_limit: int | None
+    throttle_rate: int | None
+    metadata: dict[str, str]
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, application: Application) -> "ApplicationOut":
+        """The answer for an application."""
+        return cls(
+            id=application.id,
+            uid=application.uid,
+            name=application.name,
+            rate_limit=application.throttle_rate,
+            throttle_rate=application.throttle_rate,
+            metadata=application.metadata,
+            created_at=application.created_at,
+            updated_at=application.updated_at,
+        )

@@ -1,0 +1,92 @@
+"""Attempts and destinations as they go out."""
+
+from typing import Any
+
+from pydantic import Field
+
+from service.api.schemas.endpoints import EndpointCommon, common
+from service.api.schemas.messages import MessageOut, fields_of, head_of, time_or_none
+from service.api.schemas.rules import Shown, Time
+from service.domain.deliveries import Attempt, DeliveryState
+from service.domain.endpoints import Endpoint
+from service.domain.messages import Message
+
+LEFT_OUT = "{}"
+
+
+class MessageAttemptOut(Shown):
+    """One try of a delivery. `traceId` finds it in the traces."""
+
+    id: str = Field(examples=["atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    msg_id: str
+    endpoint_id: str
+    url: str
+    status: int = Field(description="Success 0, Pending 1, Fail 2, Sending 3, Canceled 4.")
+    status_text: str
+    response_status_code: int = Field(description="0 when there was no answer.")
+    response_duration_ms: int
+    response: str
+    trigger_type: int = Field(description="Scheduled 0, Manual 1.")
+    timestamp: Time
+    error_type: str | None
+    trace_id: str | None
+    msg: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, with_content: bool = True, message: Message | None = None) -> "MessageAttemptOut":
+        """The answer for an attempt, with its message's head if there is one."""
+        return cls(
+            id=attempt.id,
+            msg_id=attempt.message_id,
+            endpoint_id=attempt.endpoint_id,
+            url=attempt.url,
+            status=attempt.status,
+            status_text=attempt.status.text,
+            response_status_code=attempt.response_status_code,
+            response_duration_ms=attempt.duration_ms,
+            response=attempt.response if with_content else LEFT_OUT,
+            trigger_type=attempt.trigger,
+            timestamp=attempt.started_at,
+            error_type=attempt.error_type,
+            trace_id=attempt.trace_id,
+            msg=None if message is None else head_of(message) | {"payload": {}},
+        )
+
+
+class MessageEndpointOut(EndpointCommon):
+    """A destination of a message and how its delivery stands."""
+
+    status: int
+    status_text: str
+    next_attempt: Time | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, state: DeliveryState) -> "MessageEndpointOut":
+        """The answer for a destination."""
+        return cls(
+            **common(endpoint),
+            status=state.status,
+            status_text=state.status.text,
+            next_attempt=state.next_attempt_at,
+        )
+
+
+class EndpointMessageOut(MessageOut):
+    """A message of an endpoint's and how its delivery stands."""
+
+    status: int
+    status_text: str
+    next_attempt: Time | None = None
+
+
+def endpoint_message_of(message: Message, state: DeliveryState, *, with_content: bool) -> dict[str, Any]:
+    """The fields of `EndpointMessageOut`, ready for orjson."""
+    return fields_of(message, with_content=with_content) | {
+        "status": int(state.status),
+        "statusText": state.status.text,
+        "nextAttempt": time_or_none(state.next_attempt_at),
+    }
+
+
+class EmptyResponse(Shown):
+    """Nothing to tell."""

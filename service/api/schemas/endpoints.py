@@ -1,0 +1,180 @@
+"""Endpoints as they come in and go out, and their secrets."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+
+from service.api.schemas.headers import Headers
+from service.api.schemas.rules import (
+    Channels,
+    EndpointUid,
+    EventTypeName,
+    Metadata,
+    OptionalText,
+    Rate,
+    Received,
+    Shown,
+    Switch,
+    Time,
+    Version,
+    WebUrl,
+)
+from service.domain import signatures
+from service.domain.endpoints import Endpoint, NewEndpoint
+
+LONGEST_GRACE = 604_800
+DEFAULT_GRACE = 86_400
+
+_RATE = AliasChoices("throttleRate", "rateLimit")
+_TYPES = AliasChoices("eventTypes", "filterTypes")
+
+
+def _secret(text: str) -> str:
+    signatures.parse(text)
+    return text
+
+
+EventTypes = Annotated[list[EventTypeName], Field(min_length=1)]
+SecretText = Annotated[str, AfterValidator(_secret)]
+
+
+class EndpointUpsertIn(Received):
+    """What a caller says of an endpoint, all but its secret."""
+
+    url: WebUrl = Field(examples=["https://example.com/webhooks"])
+    description: OptionalText = ""
+    throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE, description="Messages per second.")
+    uid: EndpointUid | None = None
+    version: Version = 1
+    disabled: Switch = False
+    event_types: EventTypes | None = Field(default=None, validation_alias=_TYPES)
+    channels: Channels | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    def new(self) -> NewEndpoint:
+        """In the words of the domain."""
+        return NewEndpoint(
+            url=str(self.url),
+            description=self.description,
+            uid=self.uid,
+            version=self.version,
+            disabled=self.disabled,
+            throttle_rate=self.throttle_rate,
+            event_types=_tuple(self.event_types),
+            channels=_tuple(self.channels),
+            metadata=dict(self.metadata),
+        )
+
+
+class EndpointIn(EndpointUpsertIn):
+    """A new endpoint. Without a secret it gets one of its own."""
+
+    secret: SecretText | None = None
+    headers: Headers = Field(default_factory=dict)
+
+    @property
+    def key(self) -> bytes | None:
+        """The signing key, if the caller brought one."""
+        return None if self.secret is None else signatures.parse(self.secret)
+
+
+class EndpointPatch(Received):
+    """What shall change. What is absent stays, null clears."""
+
+    url: WebUrl = Field(default=None, validate_default=False)  # type: ignore[assignment] # never read when absent
+    description: OptionalText = ""
+    throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE)
+    uid: EndpointUid | None = None
+    version: Version = 1
+    disabled: Switch = False
+    event_types: EventTypes | None = Field(default=None, validation_alias=_TYPES)
+    channels: Channels | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    def changes(self) -> dict[str, Any]:
+        """Only what was said, in the domain's names and types."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        for name in {"event_types", "channels"} & said.keys():
+            said[name] = _tuple(said[name])
+        if "url" in said:
+            said["url"] = str(said["url"])
+        return said
+
+
+class EndpointCommon(Shown):
+    """What every view of an endpoint has."""
+
+    id: str = Field(examples=["ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    url: str
+    description: str
+    uid: str | None
+    version: int
+    disabled: bool
+    rate_limit: int | None
+    throttle_rate: int | None
+    event_types: list[str] | None
+    filter_types: list[str] | None
+    channels: list[str] | None
+    created_at: Time
+    updated_at: Time
+
+
+class EndpointOut(EndpointCommon):
+    """An endpoint. Its secret and headers have routes of their own."""
+
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "EndpointOut":
+        """The answer for an endpoint."""
+        return cls(**common(endpoint), metadata=endpoint.metadata)
+
+
+class EndpointSecretOut(Shown):
+    """The current signing secret."""
+
+    key: str = Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])
+
+
+class EndpointSecretRotateIn(Received):
+    """A new secret, or none to have one made, and for how long the old one stays good."""
+
+    key: SecretText | None = None
+    grace_period_seconds: Annotated[
+        int, Field(ge=0, le=LONGEST_GRACE), BeforeValidator(lambda value: DEFAULT_GRACE if value is None else value)
+    ] = DEFAULT_GRACE
+
+    @property
+    def new_key(self) -> bytes | None:
+        """The new signing key, if the caller brought one."""
+        return None if self.key is None else signatures.parse(self.key)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long the old secret still signs."""
+        return timedelta(seconds=self.grace_period_seconds)
+
+
+def common(endpoint: Endpoint) -> dict[str, Any]:
+    """The fields of `EndpointCommon`, both spellings of those that have two."""
+    types = None if endpoint.event_types is None else list(endpoint.event_types)
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "description": endpoint.description,
+        "uid": endpoint.uid,
+        "version": endpoint.version,
+        "disabled": endpoint.disabled,
+        "rate_limit": endpoint.throttle_rate,
+        "throttle_rate": endpoint.throttle_rate,
+        "event_types": types,
+        "filter_types": types,
+        "channels": None if endpoint.channels is None else list(endpoint.channels),
+        "created_at": endpoint.created_at,
+        "updated_at": endpoint.updated_at,
+    }
+
+
+def _tuple(items: list[str] | None) -> tuple[str, ...] | None:
+    return None if items is None else tuple(items)

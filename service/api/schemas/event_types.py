@@ -1,0 +1,97 @@
+"""Event types as they come in and go out."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from service.api.schemas.rules import EventTypeName, Received, Shown, Switch, Text, Time, stored_json
+from service.domain.event_types import EventType, NewEventType
+
+Schemas = Annotated[dict[str, Any], AfterValidator(stored_json)]
+
+
+class EventTypeUpsertIn(Received):
+    """What a caller says of an event type, all but its name."""
+
+    description: Text
+    archived: Switch = False
+    deprecated: Switch = False
+    schemas: Schemas | None = None
+    group_name: EventTypeName | None = None
+    feature_flags: list[EventTypeName] | None = None
+    feature_flag: EventTypeName | None = None
+
+    def new(self, name: str) -> NewEventType:
+        """In the words of the domain."""
+        return NewEventType(
+            name=name,
+            description=self.description,
+            archived=self.archived,
+            deprecated=self.deprecated,
+            schemas=self.schemas,
+            feature_flags=_flags(self.feature_flags, self.feature_flag),
+            group_name=self.group_name,
+        )
+
+
+class EventTypeIn(EventTypeUpsertIn):
+    """A new event type."""
+
+    name: EventTypeName = Field(examples=["invoice.paid"])
+
+
+class EventTypePatch(Received):
+    """What shall change. What is absent stays, null clears."""
+
+    description: Text = ""
+    archived: Switch = False
+    deprecated: Switch = False
+    schemas: Schemas | None = None
+    group_name: EventTypeName | None = None
+    feature_flags: list[EventTypeName] | None = None
+    feature_flag: EventTypeName | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Only what was said, in the domain's names and types."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        if {"feature_flags", "feature_flag"} & said.keys():
+            said["feature_flags"] = _flags(said.get("feature_flags"), said.pop("feature_flag", None))
+        return said
+
+
+class EventTypeOut(Shown):
+    """An event type. A list leaves the schemas out unless they are asked for."""
+
+    name: str
+    description: str
+    archived: bool
+    deprecated: bool
+    schemas: dict[str, Any] | None
+    group_name: str | None
+    feature_flags: list[str] | None
+    feature_flag: str | None
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, event_type: EventType, *, with_content: bool = True) -> "EventTypeOut":
+        """The answer for an event type."""
+        flags = None if event_type.feature_flags is None else list(event_type.feature_flags)
+        return cls(
+            name=event_type.name,
+            description=event_type.description,
+            archived=event_type.archived,
+            deprecated=event_type.deprecated,
+            schemas=event_type.schemas if with_content else None,
+            group_name=event_type.group_name,
+            feature_flags=flags,
+            feature_flag=flags[0] if flags else None,
+            created_at=event_type.created_at,
+            updated_at=event_type.updated_at,
+        )
+
+
+def _flags(several: list[str] | None, one: str | None) -> tuple[str, ...] | None:
+    if several is not None:
+        return tuple(several)
+    return None if one is None else (one,)

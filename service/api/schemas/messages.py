@@ -1,0 +1,116 @@
+"""Messages as they come in and go out. A payload passes through untouched, so it is never parsed into a model."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Self
+
+import orjson
+from pydantic import Field, model_validator
+
+from service.api.schemas.applications import ApplicationIn
+from service.api.schemas.rules import Channels, EventId, EventTypeName, Moment, Received, Shown, Tags, Time, written
+from service.domain import ids
+from service.domain.messages import Message
+
+DEFAULT_RETENTION = timedelta(days=90)
+SOONEST = timedelta(minutes=1)
+LATEST = timedelta(hours=24)
+
+EXPIRED = orjson.Fragment(b'{"expired":true}')
+LEFT_OUT = orjson.Fragment(b"{}")
+
+
+class TransformationsParams(Received):
+    """`rawPayload` is sent in the place of the payload, byte for byte."""
+
+    raw_payload: str | None = None
+
+
+class MessageHead(Received):
+    """Everything a caller says of a message but its payload."""
+
+    event_type: EventTypeName = Field(examples=["invoice.paid"])
+    event_id: EventId | None = None
+    channels: Channels | None = None
+    tags: Tags | None = None
+    application: ApplicationIn | None = None
+    transformations_params: TransformationsParams | None = None
+    deliver_at: Moment | None = None
+    payload_retention_period: Annotated[int, Field(ge=1, le=90)] | None = None
+    payload_retention_hours: Annotated[int, Field(ge=1, le=2160)] | None = None
+
+    @model_validator(mode="after")
+    def _one_retention(self) -> Self:
+        if self.payload_retention_period is not None and self.payload_retention_hours is not None:
+            raise ValueError("payloadRetentionPeriod and payloadRetentionHours exclude each other.")
+        return self
+
+    @property
+    def retention(self) -> timedelta:
+        """How long the payload is kept."""
+        if self.payload_retention_hours is not None:
+            return timedelta(hours=self.payload_retention_hours)
+        if self.payload_retention_period is not None:
+            return timedelta(days=self.payload_retention_period)
+        return DEFAULT_RETENTION
+
+    @property
+    def raw_payload(self) -> bytes | None:
+        """What is to be sent in the place of the payload."""
+        given = self.transformations_params.raw_payload if self.transformations_params else None
+        return None if given is None else given.encode()
+
+
+class MessageIn(MessageHead):
+    """A message. What is delivered is the payload, byte for byte as it was written."""
+
+    payload: dict[str, Any] = Field(examples=[{"id": "invoice_42", "amount": 1200}])
+
+
+class MessageOut(Shown):
+    """A message."""
+
+    id: str = Field(examples=["msg_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    event_id: str | None
+    event_type: str
+    payload: dict[str, Any]
+    channels: list[str] | None
+    tags: list[str] | None
+    deliver_at: Time | None
+    timestamp: Time
+
+
+def fields_of(message: Message, *, with_content: bool) -> dict[str, Any]:
+    """The fields of `MessageOut`, ready for orjson, the payload as it was written."""
+    return head_of(message) | {"payload": _payload(message.payload) if with_content else LEFT_OUT}
+
+
+def head_of(message: Message) -> dict[str, Any]:
+    """The fields of `MessageOut`, all but the payload."""
+    return {
+        "id": message.id,
+        "eventId": message.event_id,
+        "eventType": message.event_type,
+        "channels": message.channels,
+        "tags": message.tags,
+        "deliverAt": time_or_none(message.deliver_at),
+        "timestamp": written(ids.time_of(message.id)),
+    }
+
+
+def time_or_none(at: datetime | None) -> str | None:
+    """RFC 3339, if there is a time."""
+    return None if at is None else written(at)
+
+
+def _payload(payload: bytes | None) -> orjson.Fragment:
+    if payload is None:
+        return EXPIRED
+    return orjson.Fragment(payload) if _is_object(payload) else LEFT_OUT
+
+
+def _is_object(payload: bytes) -> bool:
+    # A raw payload may be anything, and an answer must be JSON.
+    try:
+        return isinstance(orjson.loads(payload), dict)
+    except orjson.JSONDecodeError:
+        return False

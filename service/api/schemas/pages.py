@@ -1,0 +1,39 @@
+"""Lists: a page of items with the iterators that lead on and back."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from service.api.schemas.rules import Shown
+from service.application.ports import Page
+
+Item = TypeVar("Item")
+T = TypeVar("T")
+
+
+class ListOut(Shown, Generic[Item]):
+    """A page. `iterator` leads on, `prevIterator` leads back, `done` tells that nothing more lies that way."""
+
+    data: Sequence[Item]
+    iterator: str | None
+    prev_iterator: str | None = None
+    done: bool
+
+
+def listed(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], Item]) -> ListOut[Item]:
+    """The page as it goes out. `key` is what the list is ordered by."""
+    iterator, prev_iterator = _iterators(page, key)
+    data = [show(item) for item in page.items]
+    return ListOut(data=data, iterator=iterator, prev_iterator=prev_iterator, done=page.done)
+
+
+def listed_raw(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """The same, ready for orjson: for items that hold JSON which must stay as it is."""
+    iterator, prev_iterator = _iterators(page, key)
+    data = [show(item) for item in page.items]
+    return {"data": data, "iterator": iterator, "prevIterator": prev_iterator, "done": page.done}
+
+
+def _iterators(page: Page[T], key: Callable[[T], str]) -> tuple[str | None, str | None]:
+    if not page.items:
+        return None, None
+    return key(page.items[-1]), f"-{key(page.items[0])}"

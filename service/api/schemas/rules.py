@@ -1,0 +1,110 @@
+"""The rules that values of requests keep, as types, and the two bases of every body: what is read, what is shown."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    UrlConstraints,
+)
+from pydantic.alias_generators import to_camel
+
+from service.domain import ids
+
+LARGEST_METADATA = 4096
+NAME = r"^[a-zA-Z0-9\-_.]+$"
+_CONTROL = re.compile("[\x00-\x08]")
+
+
+class Received(BaseModel):
+    """A body as it comes in. Fields it does not know are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
+
+
+class Shown(BaseModel):
+    """A body as it goes out: camelCase, made from Python by its fields' own names."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True)
+
+
+def plain(text: str) -> str:
+    """The text, when it has none of the control characters that no store and no terminal wants."""
+    if _CONTROL.search(text):
+        raise ValueError("Control characters are not allowed.")
+    return text
+
+
+def stored_json(value: Any) -> Any:
+    """The value, when PostgreSQL can keep it: JSON may write a NUL character, jsonb may not hold one."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str(text) if "\x00" in text:
+                raise ValueError("NUL characters are not allowed.")
+            case list(items):
+                waiting.extend(items)
+            case dict(members):
+                waiting.extend((*members.keys(), *members.values()))
+    return value
+
+
+def utc(at: datetime) -> datetime:
+    """The time with its zone; one without a zone is UTC."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def written(at: datetime) -> str:
+    """RFC 3339 in UTC."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _uid(prefix: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if text.startswith(prefix):
+            raise ValueError("Uids are not allowed to have the same prefix as the ID. Prefix with _?")
+        return text
+
+    return AfterValidator(check)
+
+
+def _small(metadata: dict[str, str]) -> dict[str, str]:
+    if len(orjson.dumps(metadata)) > LARGEST_METADATA:
+        raise ValueError(f"Metadata is limited to {LARGEST_METADATA} bytes of JSON.")
+    return metadata
+
+
+def _or(default: Any) -> BeforeValidator:
+    """An explicit null means the default."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+_Uid = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
+
+Text = Annotated[str, AfterValidator(plain)]
+Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
+OptionalText = Annotated[str, AfterValidator(plain), _or("")]
+Switch = Annotated[bool, _or(False)]  # noqa: FBT003 - the default of a field, not an argument
+Rate = Annotated[int, Field(ge=1, le=65_535, strict=True)]
+Version = Annotated[int, Field(ge=1, le=65_535, strict=True), _or(1)]
+Metadata = Annotated[dict[Text, Text], AfterValidator(_small), _or({})]
+ApplicationUid = Annotated[_Uid, _uid(ids.APPLICATION)]
+EndpointUid = Annotated[_Uid, _uid(ids.ENDPOINT)]
+EventId = Annotated[_Uid, _uid(ids.MESSAGE)]
+EventTypeName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
+Channel = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_.:+]+$")]
+Channels = Annotated[list[Channel], Field(min_length=1, max_length=10)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_./\\#]+$")]
+Tags = Annotated[list[Tag], Field(min_length=1, max_length=5)]
+WebUrl = Annotated[AnyUrl, UrlConstraints(max_length=65_536, allowed_schemes=["http", "https"], host_required=True)]
+Moment = Annotated[datetime, AfterValidator(utc)]
+Time = Annotated[datetime, PlainSerializer(written, return_type=str)]

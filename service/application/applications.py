@@ -1,0 +1,87 @@
+"""What can be asked of applications."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.application.ports import ApplicationRepository, Clock, Page, PageRequest
+from service.domain import ids
+from service.domain.applications import Application, NewApplication
+from service.domain.errors import Conflict, NotFound
+from service.domain.ids import ApplicationId, OrgId
+
+
+class Applications:
+    """The applications of one organisation."""
+
+    def __init__(
+        self, org_id: OrgId, applications: ApplicationRepository, *, clock: Clock, new_id: Callable[[str], str]
+    ) -> None:
+        self._org_id = org_id
+        self._applications = applications
+        self._clock = clock
+        self._new_id = new_id
+
+    async def page(self, page: PageRequest) -> Page[Application]:
+        """One page of them, by id."""
+        return await self._applications.page(self._org_id, page)
+
+    async def get(self, ref: str) -> Application:
+        """NotFound when there is none with this id or uid."""
+        return _found(await self._applications.get(self._org_id, ref))
+
+    async def create(self, new: NewApplication) -> Application:
+        """Conflict when the uid is taken."""
+        application = self._made(new)
+        await self._applications.add(application)
+        return application
+
+    async def create_or_get(self, new: NewApplication) -> tuple[Application, bool]:
+        """The application with this uid, and whether it was created now."""
+        try:
+            return await self.create(new), True
+        except Conflict:
+            return await self.get(new.uid or ""), False
+
+    async def upsert(self, ref: str, new: NewApplication) -> tuple[Application, bool]:
+        """Replace what is said of an application, or create one; tells whether it was created."""
+        known = await self._applications.get(self._org_id, ref, lock=True)
+        if known is None:
+            return await self.create(new), True
+        changes = {"name": new.name, "uid": new.uid, "throttle_rate": new.throttle_rate, "metadata": new.metadata}
+        return await self._change(known, changes), False
+
+    async def patch(self, ref: str, changes: Mapping[str, Any]) -> Application:
+        """Change only these fields of `NewApplication`."""
+        known = _found(await self._applications.get(self._org_id, ref, lock=True))
+        return await self._change(known, changes)
+
+    async def delete(self, ref: str) -> None:
+        """It and its endpoints receive nothing from now on; the uid is free again."""
+        known = _found(await self._applications.get(self._org_id, ref, lock=True))
+        await self._applications.delete(known, at=self._clock.now())
+
+    async def _change(self, known: Application, changes: Mapping[str, Any]) -> Application:
+        changed = replace(known, **changes, updated_at=self._clock.now())
+        await self._applications.replace(changed)
+        return changed
+
+    def _made(self, new: NewApplication) -> Application:
+        application_id = ApplicationId(self._new_id(ids.APPLICATION))
+        now = self._clock.now()
+        return Application(
+            id=application_id,
+            org_id=self._org_id,
+            name=new.name,
+            uid=new.uid,
+            throttle_rate=new.throttle_rate,
+            metadata=new.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def _found(application: Application | None) -> Application:
+    if application is None:
+        raise NotFound
+    return application

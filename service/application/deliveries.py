@@ -1,0 +1,70 @@
+"""What became of messages: attempts, destinations, and asking for one more attempt."""
+
+from collections.abc import Callable, Sequence
+
+from service.application.ports import AttemptFilter, Clock, DeliveryRepository, MessageRepository, Page, PageRequest
+from service.domain import ids
+from service.domain.applications import Application
+from service.domain.deliveries import Attempt, DeliveryState
+from service.domain.endpoints import Endpoint
+from service.domain.errors import EndpointDisabled, MissingPayload, NotFound
+from service.domain.ids import AttemptId, MessageId
+from service.domain.messages import Message
+
+
+class Deliveries:
+    """The deliveries of one application."""
+
+    def __init__(
+        self,
+        application: Application,
+        deliveries: DeliveryRepository,
+        messages: MessageRepository,
+        *,
+        clock: Clock,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._application = application
+        self._deliveries = deliveries
+        self._messages = messages
+        self._clock = clock
+        self._new_id = new_id
+
+    async def attempt(self, message: Message, attempt_id: str) -> Attempt:
+        """NotFound when the message has no such attempt."""
+        attempt = await self._deliveries.attempt(self._application.id, message.id, AttemptId(attempt_id))
+        if attempt is None:
+            raise NotFound("Message attempt not found")
+        return attempt
+
+    async def by_message(self, message: Message, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
+        """One page of a message's attempts, by time."""
+        return await self._deliveries.attempts_by_message(message, page, wanted)
+
+    async def by_endpoint(self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
+        """One page of an endpoint's attempts, by time."""
+        return await self._deliveries.attempts_by_endpoint(self._application.id, endpoint.id, page, wanted)
+
+    async def destinations(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
+        """One page of the endpoints that a message goes to, by id, and how each stands."""
+        return await self._deliveries.states(message, page)
+
+    async def messages(
+        self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter
+    ) -> Page[tuple[Message, DeliveryState]]:
+        """One page of the messages that an endpoint is sent, by time, and how each stands."""
+        return await self._deliveries.messages(self._application.id, endpoint.id, page, wanted)
+
+    async def heads(self, attempts: Sequence[Attempt]) -> dict[MessageId, Message]:
+        """The messages of these attempts, without their payloads; those that are gone are missing."""
+        found = await self._messages.by_ids(self._application.id, {attempt.message_id for attempt in attempts})
+        return {message.id: message for message in found}
+
+    async def resend(self, message: Message, endpoint: Endpoint) -> None:
+        """Owe one manual attempt. `message` is with its content. MissingPayload, EndpointDisabled."""
+        if message.payload is None:
+            raise MissingPayload
+        if endpoint.disabled:
+            raise EndpointDisabled
+        resend = self._new_id(ids.TASK)
+        await self._deliveries.resend(message, endpoint, resend=resend, at=self._clock.now())

@@ -1,0 +1,146 @@
+"""What can be asked of the endpoints of one application, their secrets and headers included."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.application.ports import Clock, EndpointRepository, EventTypeRepository, Page, PageRequest
+from service.domain import ids
+from service.domain.applications import Application
+from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.errors import Invalid, LimitReached, NotFound
+from service.domain.ids import EndpointId
+from service.domain.signatures import Secret
+
+MOST_OLD_SECRETS = 10
+
+
+class Endpoints:
+    """The endpoints of one application. `new_key` makes the bytes of a signing key."""
+
+    def __init__(
+        self,
+        application: Application,
+        endpoints: EndpointRepository,
+        event_types: EventTypeRepository,
+        *,
+        clock: Clock,
+        new_id: Callable[[str], str],
+        new_key: Callable[[], bytes],
+        https_only: bool,
+    ) -> None:
+        self._application = application
+        self._endpoints = endpoints
+        self._event_types = event_types
+        self._clock = clock
+        self._new_id = new_id
+        self._new_key = new_key
+        self._https_only = https_only
+
+    async def page(self, page: PageRequest) -> Page[Endpoint]:
+        """One page of them, by id."""
+        return await self._endpoints.page(self._application.id, page)
+
+    async def get(self, ref: str) -> Endpoint:
+        """NotFound when there is none with this id or uid."""
+        return await self._found(ref)
+
+    async def create(self, new: NewEndpoint, *, key: bytes | None = None, headers: dict[str, str]) -> Endpoint:
+        """Conflict when the uid is taken; without a key it gets one of its own."""
+        await self._check(url=new.url, event_types=new.event_types)
+        endpoint = self._made(new)
+        await self._endpoints.add(endpoint, [Secret(key=key or self._new_key())], headers)
+        return endpoint
+
+    async def upsert(self, ref: str, new: NewEndpoint) -> tuple[Endpoint, bool]:
+        """Replace what is said of an endpoint, or create one; tells whether it was created."""
+        known = await self._endpoints.get(self._application.id, ref, lock=True)
+        if known is None:
+            return await self.create(new, headers={}), True
+        changed = replace(self._made(new), id=known.id, created_at=known.created_at)
+        return await self._change(known, changed), False
+
+    async def patch(self, ref: str, changes: Mapping[str, Any]) -> Endpoint:
+        """Change only these fields of `NewEndpoint`."""
+        known = await self._found(ref, lock=True)
+        return await self._change(known, replace(known, **changes, updated_at=self._clock.now()))
+
+    async def delete(self, ref: str) -> None:
+        """It receives nothing from now on; the uid is free again."""
+        await self._endpoints.delete(await self._found(ref, lock=True), at=self._clock.now())
+
+    async def secret(self, ref: str) -> Secret:
+        """The current one."""
+        secrets = await self._endpoints.secrets((await self._found(ref)).id)
+        return secrets[0]
+
+    async def rotate(self, ref: str, *, key: bytes | None, grace: timedelta) -> Secret:
+        """Sign with a new key from now on, and with the old one too until `grace` is over."""
+        endpoint = await self._found(ref)
+        secrets = await self._endpoints.secrets(endpoint.id, lock=True)
+        newest = Secret(key=key or self._new_key())
+        await self._endpoints.keep_secrets(endpoint.id, [newest, *_aged(secrets, at=self._clock.now(), grace=grace)])
+        return newest
+
+    async def headers(self, ref: str) -> dict[str, str]:
+        """The endpoint's own headers, credentials and all."""
+        return await self._endpoints.headers((await self._found(ref)).id)
+
+    async def set_headers(self, ref: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        """Put what `change` makes of the headers in their place."""
+        endpoint = await self._found(ref)
+        headers = await self._endpoints.headers(endpoint.id, lock=True)
+        await self._endpoints.keep_headers(endpoint.id, change(headers))
+
+    async def _found(self, ref: str, *, lock: bool = False) -> Endpoint:
+        endpoint = await self._endpoints.get(self._application.id, ref, lock=lock)
+        if endpoint is None:
+            raise NotFound
+        return endpoint
+
+    async def _change(self, known: Endpoint, changed: Endpoint) -> Endpoint:
+        fresh_types = changed.event_types if changed.event_types != known.event_types else None
+        await self._check(url=changed.url, event_types=fresh_types)
+        await self._endpoints.replace(changed)
+        if known.disabled and not changed.disabled:
+            await self._endpoints.forget_failures(changed)
+        return changed
+
+    async def _check(self, *, url: str, event_types: Sequence[str] | None) -> None:
+        if self._https_only and not url.startswith("https://"):
+            raise Invalid("Endpoint URL schemes must be https.", loc=("body", "url"))
+        missing = await self._event_types.unknown(self._application.org_id, event_types) if event_types else []
+        if missing:
+            raise Invalid(f"The following event types don't exist: {', '.join(missing)}", loc=("body", "eventTypes"))
+
+    def _made(self, new: NewEndpoint) -> Endpoint:
+        now = self._clock.now()
+        return Endpoint(
+            id=EndpointId(self._new_id(ids.ENDPOINT)),
+            app_id=self._application.id,
+            org_id=self._application.org_id,
+            url=new.url,
+            description=new.description,
+            uid=new.uid,
+            version=new.version,
+            disabled=new.disabled,
+            throttle_rate=new.throttle_rate,
+            event_types=new.event_types,
+            channels=new.channels,
+            metadata=new.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
+    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last."""
+    current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
+    aged = [replace(current, expires_at=at + grace), *older] if grace else older
+    if len(aged) > MOST_OLD_SECRETS:
+        soonest = min(secret.expires_at for secret in aged if secret.expires_at)
+        raise LimitReached(
+            f"You can only rotate a key {MOST_OLD_SECRETS} times; the next key expires at {soonest.isoformat()}."
+        )
+    return aged

@@ -1,0 +1,63 @@
+"""Accepting messages, and reading those that were accepted."""
+
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+from service.application.ports import Intake, MessageFilter, MessageRepository, Page, PageRequest
+from service.domain import errors
+from service.domain.applications import Application
+from service.domain.ids import MessageId
+from service.domain.messages import (
+    Accepted,
+    EventIdTaken,
+    KeyReused,
+    Message,
+    NewMessage,
+    Repeated,
+    UnknownApplication,
+)
+
+
+async def accept(
+    intake: Intake, message: NewMessage, *, create_application: Callable[[], Awaitable[None]] | None = None
+) -> MessageId:
+    """The id under which the message is kept, with every delivery it owes: of a repeat, that of the first.
+
+    `create_application` is called when the application is unknown, and then the message is taken once more.
+    NotFound, Conflict, KeyReused; Busy and Unavailable when it was not kept.
+    """
+    match await intake.accept(message):
+        case Accepted():
+            return message.id
+        case Repeated(id=first):
+            return first
+        case KeyReused():
+            raise errors.KeyReused
+        case EventIdTaken():
+            raise errors.Conflict("A message with that eventId already exists")
+        case UnknownApplication():
+            if create_application is None:
+                raise errors.NotFound("Application not found")
+            await create_application()
+            return await accept(intake, message)
+        case _ as never:
+            assert_never(never)
+
+
+class Messages:
+    """The messages of one application."""
+
+    def __init__(self, application: Application, messages: MessageRepository) -> None:
+        self._application = application
+        self._messages = messages
+
+    async def page(self, page: PageRequest, wanted: MessageFilter) -> Page[Message]:
+        """One page of them, by time."""
+        return await self._messages.page(self._application.id, page, wanted)
+
+    async def get(self, ref: str, *, with_content: bool = False) -> Message:
+        """NotFound when there is none with this id or event id."""
+        message = await self._messages.get(self._application.id, ref, with_content=with_content)
+        if message is None:
+            raise errors.NotFound("Message not found")
+        return message

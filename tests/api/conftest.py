@@ -1,0 +1,86 @@
+"""The API on a real database, asked through its ASGI interface."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from service.adapters.clock import SystemClock, new_id
+from service.adapters.postgres.engine import Database, open_database
+from service.adapters.postgres.intake import PostgresIntake
+from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from service.adapters.tokens import Tokens
+from service.api.app import create_app
+from service.api.services import Services
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.telemetry import open_telemetry
+from tests.support.factories import ORG, VAULT
+
+TOKENS = Tokens("a secret that only tests know, long enough")
+
+OpenApi = Callable[[FastAPI], AsyncIterator[AsyncClient]]
+
+
+@pytest.fixture
+async def postgres(database: str) -> AsyncIterator[Database]:
+    """Connections to the test's own database."""
+    async with open_database(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def services(postgres: Database) -> AsyncIterator[Services]:
+    """What the API needs, over PostgreSQL."""
+    async with (
+        open_telemetry(role="test", version="0", environ={}) as telemetry,
+        AsyncClient() as http_client,
+    ):
+        intake = PostgresIntake(postgres.pool, accepted=lambda: None, telemetry=DeliveryTelemetry(telemetry))
+        async with intake.running():
+            yield Services(
+                sessions=postgres.sessions,
+                unit_of_work=partial(PostgresUnitOfWork, vault=VAULT),
+                http_client=http_client,
+                intake=intake,
+                tokens=TOKENS,
+                clock=SystemClock(),
+                new_id=new_id,
+                wake=lambda: None,
+            )
+
+
+@pytest.fixture
+async def app(services: Services) -> FastAPI:
+    """The API, not yet serving."""
+    return create_app(partial(_handed, services))
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """The API, serving, asked by an organisation's admin."""
+    async with serving(app) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[AsyncClient]:
+    """A client of the application, inside its lifespan."""
+    bearer = token or TOKENS.mint(ORG, now=datetime.now(UTC))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(
+            transport=ASGITransport(app=app, raise_app_exceptions=False),
+            base_url="http://relevo.test/api/v1",
+            headers={"authorization": f"Bearer {bearer}"},
+        ) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def _handed(services: Services) -> AsyncIterator[Services]:
+    yield services
