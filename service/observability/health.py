@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-CHECK_EVERY = 2.0
 CHECK_TIMEOUT = 2.0
 STALE_AFTER = 10.0
 FULL = 1.0
@@ -60,14 +59,8 @@ class Health:
         """How full the intake is, from 0 to 1; at 1 it refuses."""
         self._fullness = fullness
 
-    async def watch_database(self, check: Callable[[], Awaitable[object]], *, every: float = CHECK_EVERY) -> None:
-        """Run as a task: `check` raises when the database does not answer. Its spans are suppressed."""
-        while True:
-            await self.check_database(check)
-            await asyncio.sleep(every)
-
     async def check_database(self, check: Callable[[], Awaitable[object]]) -> None:
-        """One look at the database, remembered for the probes."""
+        """One look at the database, remembered for the probes: `check` raises when it does not answer. Makes no spans."""
         try:
             with suppress_instrumentation():
                 async with asyncio.timeout(CHECK_TIMEOUT):
