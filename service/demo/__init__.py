@@ -1,0 +1,5 @@
+"""The `relevo demo` command: a whole Relevo, three receivers and ten events, in a temporary directory."""
+
+from service.demo.story import run
+
+__all__ = ["run"]

@@ -1,0 +1,115 @@
+"""A Relevo in a process of its own, as `relevo serve` starts it, with short delays and nothing outside a directory."""
+
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
+POLL = 0.05
+
+
+class ServerFailed(Exception):
+    """The server did not get ready; the text is the end of what it logged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevo:
+    """A server that is ready, and an organisation's token for it."""
+
+    url: str
+    token: str
+
+
+@asynccontextmanager
+async def running_relevo(directory: Path, *, traces_to: str) -> AsyncIterator[Relevo]:
+    """Starts a server, waits until it is ready, and stops it by SIGTERM. ServerFailed when it does not start."""
+    port = _free_port()
+    environment = _environment(directory, port=port, traces_to=traces_to)
+    log = directory / "relevo.log"
+    with log.open("wb") as output:
+        # In a session of its own, so that Ctrl-C reaches the demo only, which then stops the server in good order.
+        process = await asyncio.create_subprocess_exec(
+            *_command("serve"), env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await _wait_until_ready(url, process, log)
+        yield Relevo(url=url, token=await _token(environment))
+    finally:
+        await _stop(process)
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "service", name]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(directory: Path, *, port: int, traces_to: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RELEVO_", "OTEL_"))}
+    return inherited | {
+        "RELEVO_DATA_DIR": str(directory / "data"),
+        "RELEVO_HOST": "127.0.0.1",
+        "RELEVO_PORT": str(port),
+        "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
+        "RELEVO_RETRY_SCHEDULE": "[1, 1, 1, 2]",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces_to,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+
+
+async def _wait_until_ready(url: str, process: Process, log: Path) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT), httpx.AsyncClient(trust_env=False) as client:
+            while not await _is_ready(client, url):
+                if process.returncode is not None:
+                    raise ServerFailed(_end_of(log))
+                await asyncio.sleep(POLL)
+    except TimeoutError:
+        raise ServerFailed(_end_of(log)) from None
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(f"{url}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+async def _token(environment: dict[str, str]) -> str:
+    process = await asyncio.create_subprocess_exec(*_command("token"), env=environment, stdout=PIPE, stderr=PIPE)
+    out, err = await process.communicate()
+    if process.returncode:
+        raise ServerFailed(err.decode(errors="replace"))
+    return out.decode().split()[-1]
+
+
+async def _stop(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
