@@ -60,7 +60,7 @@ class Health:
         self._fullness = fullness
 
     async def check_database(self, check: Callable[[], Awaitable[object]]) -> None:
-        """One look at the database, remembered for the probes: `check` raises when it does not answer. Makes no spans."""
+        """One look at the database, kept for the probes: `check` raises when it does not answer. Makes no spans."""
         try:
             with suppress_instrumentation():
                 async with asyncio.timeout(CHECK_TIMEOUT):
