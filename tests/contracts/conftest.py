@@ -1,0 +1,55 @@
+"""Each contract is asked of the memory and of PostgreSQL."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+import pytest
+
+from service.adapters.postgres.engine import Database, open_database
+from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from tests.support.factories import VAULT
+from tests.support.memory import MemoryStore, MemoryUnitOfWork
+
+Work = MemoryUnitOfWork | PostgresUnitOfWork
+Begin = Callable[[], AbstractAsyncContextManager[Work]]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def begin(request: pytest.FixtureRequest) -> Begin:
+    """Opens a unit of work that commits at its end, or undoes everything when it fails."""
+    chosen: Begin = request.getfixturevalue(f"in_{request.param}")
+    return chosen
+
+
+@pytest.fixture
+def in_memory() -> Begin:
+    return partial(_in_memory, MemoryStore())
+
+
+@pytest.fixture
+async def in_postgres(database: str) -> AsyncIterator[Begin]:
+    async with open_database(database) as opened:
+        yield partial(_in_postgres, opened)
+
+
+@asynccontextmanager
+async def _in_memory(store: MemoryStore) -> AsyncIterator[Work]:
+    async with _ending(store.begin()) as work:
+        yield work
+
+
+@asynccontextmanager
+async def _in_postgres(database: Database) -> AsyncIterator[Work]:
+    async with database.sessions() as session, _ending(PostgresUnitOfWork(session, VAULT)) as work:
+        yield work
+
+
+@asynccontextmanager
+async def _ending(work: Work) -> AsyncIterator[Work]:
+    try:
+        yield work
+        await work.commit()
+    except BaseException:
+        await work.rollback()
+        raise

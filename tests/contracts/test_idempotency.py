@@ -1,0 +1,52 @@
+"""What every IdempotencyRepository does."""
+
+import pytest
+
+from service.application.ports import StoredResponse
+from service.domain.errors import KeyReused
+from tests.contracts.conftest import Begin
+from tests.support.factories import idempotency_key
+
+KEY = idempotency_key("a key", body=b"1")
+ANSWER = StoredResponse(status=201, body=b'{"id": "app_1"}')
+
+
+async def test_the_first_answer_comes_again(begin: Begin) -> None:
+    async with begin() as work:
+        assert await work.idempotency.claim(KEY) is None
+        await work.idempotency.keep(KEY, ANSWER)
+
+    async with begin() as work:
+        assert await work.idempotency.claim(KEY) == ANSWER
+
+
+async def test_another_body_is_refused(begin: Begin) -> None:
+    async with begin() as work:
+        await work.idempotency.claim(KEY)
+        await work.idempotency.keep(KEY, ANSWER)
+
+    async with begin() as work:
+        with pytest.raises(KeyReused):
+            await work.idempotency.claim(idempotency_key("a key", body=b"2"))
+
+
+async def test_a_request_that_failed_leaves_its_key_free(begin: Begin) -> None:
+    async def fail() -> None:
+        async with begin() as work:
+            await work.idempotency.claim(KEY)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+
+    async with begin() as work:
+        assert await work.idempotency.claim(KEY) is None
+
+
+async def test_keys_do_not_touch_each_other(begin: Begin) -> None:
+    async with begin() as work:
+        await work.idempotency.claim(KEY)
+        await work.idempotency.keep(KEY, ANSWER)
+
+    async with begin() as work:
+        assert await work.idempotency.claim(idempotency_key("another")) is None
