@@ -48,10 +48,10 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
-        max_body_size=max_body_bytes,
         # The instrumentation from outside opens the one SERVER span of a request.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.state.max_body_bytes = max_body_bytes
     app.include_router(_v1())
     app.add_route("/", _to_docs, include_in_schema=False)
     answer_problems(app)

@@ -28,8 +28,8 @@ from service.domain.errors import NotAuthenticated, NotFound, RelevoError
 _READING = frozenset({"GET", "HEAD"})
 
 
-def services(request: Request) -> Services:
-    """What the lifespan opened."""
+async def services(request: Request) -> Services:
+    """What the lifespan opened. A coroutine, since FastAPI would run a plain function in a thread."""
     opened: Services = request.app.state.services
     return opened
 

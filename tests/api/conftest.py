@@ -84,3 +84,11 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[As
 @asynccontextmanager
 async def _handed(services: Services) -> AsyncIterator[Services]:
     yield services
+
+
+@pytest.fixture
+async def application(api: AsyncClient) -> str:
+    """The uid of an application."""
+    answer = await api.post("/app", json={"name": "an application", "uid": "u"})
+    answer.raise_for_status()
+    return "u"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of
 from service.api.incoming import create_application, new_message, read_message
-from service.api.json_body import JsonResponse
+from service.api.json_body import JsonResponse, JsonRoute
 from service.api.problems import documented
 from service.api.queries import MessagePage, WantedMessages
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of
@@ -22,7 +22,7 @@ from service.application.messages import accept
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import Message, NewMessage
 
-router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"])
+router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"], route_class=JsonRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {

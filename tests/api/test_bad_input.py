@@ -1,0 +1,197 @@
+"""Whatever is wrong with a request, it is told, and told as a 422: never a 500."""
+
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+DEEP = b'{"name":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+GOOD = {"eventType": "a.b", "payload": {}}
+
+BROKEN_JSON = {
+    "empty": b"",
+    "cut short": b'{"name": "a"',
+    "not utf-8": b'{"name": "\xff"}',
+    "lone surrogate": b'{"name": "\\ud800", "payload": {"a": "\\ud800"}}',
+    "not a number": b'{"name": NaN}',
+    "nested too deep": DEEP,
+    "a list": b"[]",
+    "a text": b'"a"',
+    "null": b"null",
+    "a raw control character": b'{"name": "a\x00"}',
+}
+
+
+@pytest.mark.parametrize("content", BROKEN_JSON.values(), ids=list(BROKEN_JSON))
+@pytest.mark.parametrize("path", ["/app", "/event-type", "/app/u/endpoint", "/app/u/msg"])
+async def test_what_is_not_the_json_of_an_object_is_a_fault(
+    application: str, api: AsyncClient, path: str, content: bytes
+) -> None:
+    assert application
+
+    answer = await api.post(path, content=content, headers={"content-type": "application/json"})
+
+    _is_fault(answer.status_code, answer.json())
+
+
+APPLICATIONS: list[dict[str, Any]] = [
+    {},
+    {"name": None},
+    {"name": ""},
+    {"name": 1},
+    {"name": "a\x00b"},
+    {"name": "a", "uid": ""},
+    {"name": "a", "uid": "x" * 257},
+    {"name": "a", "uid": "app_1"},
+    {"name": "a", "uid": "with space"},
+    {"name": "a", "uid": "line\n"},
+    {"name": "a", "throttleRate": 0},
+    {"name": "a", "rateLimit": 70_000},
+    {"name": "a", "throttleRate": "7"},
+    {"name": "a", "metadata": {"k": 1}},
+    {"name": "a", "metadata": {"k": "x" * 4096}},
+    {"name": "a", "metadata": {"k": "\x00"}},
+    {"name": "a", "metadata": []},
+]
+
+ENDPOINTS: list[dict[str, Any]] = [
+    {},
+    {"url": None},
+    {"url": "ftp://example.com"},
+    {"url": "example.com"},
+    {"url": "http://"},
+    {"url": "http://example.com/" + "x" * 70_000},
+    {"url": "http://example.com", "eventTypes": []},
+    {"url": "http://example.com", "eventTypes": ["not.known"]},
+    {"url": "http://example.com", "filterTypes": ["with space"]},
+    {"url": "http://example.com", "channels": []},
+    {"url": "http://example.com", "channels": ["x"] * 11},
+    {"url": "http://example.com", "channels": ["a,b"]},
+    {"url": "http://example.com", "secret": "whsec_short"},
+    {"url": "http://example.com", "secret": "whsec_" + "!" * 40},
+    {"url": "http://example.com", "uid": "ep_1"},
+    {"url": "http://example.com", "version": 0},
+    {"url": "http://example.com", "description": "\x00"},
+    {"url": "http://example.com", "headers": {"svix-id": "1"}},
+    {"url": "http://example.com", "headers": {"Webhook-Signature": "1"}},
+    {"url": "http://example.com", "headers": {"a b": "1"}},
+    {"url": "http://example.com", "headers": {"a": "1\r\nb: 2"}},
+    {"url": "http://example.com", "headers": {"a": "x" * 4097}},
+]
+
+EVENT_TYPES: list[dict[str, Any]] = [
+    {},
+    {"name": "a"},
+    {"name": "", "description": ""},
+    {"name": "a b", "description": ""},
+    {"name": "x" * 257, "description": ""},
+    {"name": "a", "description": "\x00"},
+    {"name": "a", "description": "", "schemas": []},
+    {"name": "a", "description": "", "schemas": {"1": {"title": ["\x00"]}}},
+]
+
+MESSAGES: list[dict[str, Any]] = [
+    {},
+    {"eventType": "a.b"},
+    {"payload": {}},
+    GOOD | {"payload": []},
+    GOOD | {"payload": None},
+    GOOD | {"payload": "text"},
+    GOOD | {"eventType": "x" * 257},
+    GOOD | {"eventType": ""},
+    GOOD | {"eventType": "a\x00"},
+    GOOD | {"eventId": "msg_1"},
+    GOOD | {"eventId": "x" * 10_000},
+    GOOD | {"channels": []},
+    GOOD | {"channels": ["a,b"]},
+    GOOD | {"tags": ["x"] * 6},
+    GOOD | {"deliverAt": "2000-01-01T00:00:00Z"},
+    GOOD | {"deliverAt": "soon"},
+    GOOD | {"payloadRetentionPeriod": 0},
+    GOOD | {"payloadRetentionPeriod": 5, "payloadRetentionHours": 5},
+]
+
+
+@pytest.mark.parametrize("body", APPLICATIONS, ids=str)
+async def test_an_application_keeps_the_rules(api: AsyncClient, body: dict[str, Any]) -> None:
+    answer = await api.post("/app", json=body)
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("body", ENDPOINTS, ids=lambda body: str(body)[:60])
+async def test_an_endpoint_keeps_the_rules(application: str, api: AsyncClient, body: dict[str, Any]) -> None:
+    answer = await api.post(f"/app/{application}/endpoint", json=body)
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("body", EVENT_TYPES, ids=str)
+async def test_an_event_type_keeps_the_rules(api: AsyncClient, body: dict[str, Any]) -> None:
+    answer = await api.post("/event-type", json=body)
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("body", MESSAGES, ids=lambda body: str(body)[:60])
+async def test_a_message_keeps_the_rules(application: str, api: AsyncClient, body: dict[str, Any]) -> None:
+    answer = await api.post(f"/app/{application}/msg", json=body)
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("app_id", ["x" * 10_000, "with space", "a%00b", "a%0A"])
+async def test_a_message_is_refused_for_what_cannot_be_an_application(api: AsyncClient, app_id: str) -> None:
+    answer = await api.post(f"/app/{app_id}/msg", json=GOOD)
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=251",
+        "limit=many",
+        "limit=99999999999999999999",
+        "iterator=msg_",
+        "iterator=msg_zzzzzzzzzzzzzzzzzzzzzzzzzzz",
+        "iterator=--msg_000000000000000000000000000",
+        "iterator=app_000000000000000000000000000",
+        "iterator=msg_00000000000000000000000000%00",
+        "before=yesterday",
+        "channel=%00",
+        "tag=a%20b",
+        "event_types=a,b%00",
+    ],
+)
+async def test_a_list_is_asked_for_in_the_right_words(application: str, api: AsyncClient, query: str) -> None:
+    answer = await api.get(f"/app/{application}/msg?{query}")
+
+    _is_fault(answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "before=0001-01-01T00:00:00%2B14:00",
+        "after=9999-12-31T23:59:59-14:00",
+        "before=2020-01-01T00:00:00",
+        "unknown=1",
+        "event_types=a,b",
+        "event_types[]=a&event_types[1]=b",
+        "iterator=",
+    ],
+)
+async def test_what_is_unusual_but_right_is_answered(application: str, api: AsyncClient, query: str) -> None:
+    answer = await api.get(f"/app/{application}/msg?{query}")
+
+    assert answer.status_code == 200
+
+
+def _is_fault(status: int, body: Any) -> None:
+    assert status == 422, body
+    assert body["detail"]
+    for fault in body["detail"]:
+        assert fault.keys() == {"loc", "msg", "type"}
+        assert fault["loc"][0] in {"body", "path", "query"}
