@@ -1,6 +1,6 @@
 """What the demo shows: colours for a person at a terminal, the same words for a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group
@@ -13,7 +13,12 @@ from service.demo.receivers import Arrival
 from service.demo.traces import Span
 
 STATUS_STYLE = {2: "green", 4: "yellow", 5: "red"}
-SHOWN_ATTRIBUTES = ("http.response.status_code", "relevo.attempt", "relevo.outcome", "error.type")
+ENDPOINT, ATTEMPT, STATUS, ERROR = (
+    "relevo.endpoint.id",
+    "relevo.attempt",
+    "http.response.status_code",
+    "error.type",
+)
 
 
 def show_arrival(console: Console, arrival: Arrival) -> None:
@@ -31,23 +36,21 @@ def deliveries_table(
     messages: Sequence[MessageOut], attempts: dict[str, list[MessageAttemptOut]], endpoint_ids: dict[str, str]
 ) -> Table:
     """Messages by endpoints: how many attempts, how the last one ended, how long after the event was sent."""
-    table = Table(title="\nDeliveries", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    title = "\nThe last answer, the attempts it took, and the time since the event was sent"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("message", no_wrap=True)
     for name in endpoint_ids:
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for message in messages:
         cells = [_cell(message, _to(attempts[message.id], endpoint)) for endpoint in endpoint_ids.values()]
-        table.add_row(message.id, *cells)
+        table.add_row(f"... {message.id[-8:]}", *cells)
     return table
 
 
-def span_trees(roots: Sequence[Span], message_id: str) -> Group:
+def span_trees(roots: Sequence[Span], message_id: str, endpoint_ids: dict[str, str]) -> Group:
     """The traces of one message. Attempts after the first are traces of their own, linked to the first."""
-    trees = []
-    for root in roots:
-        tree = Tree(_line(root), guide_style="dim")
-        _grow(tree, root)
-        trees.append(tree)
+    names = {endpoint_id: name for name, endpoint_id in endpoint_ids.items()}
+    trees = [_grow(Tree(_line(root, names), guide_style="dim"), root, names) for root in roots]
     return Group(Text(f"\nTraces of {message_id}", style="bold"), *trees, "")
 
 
@@ -63,26 +66,35 @@ def _cell(message: MessageOut, attempts: Sequence[MessageAttemptOut]) -> Text:
         return Text("not sent", style="dim")
     last = attempts[-1]
     waited = (last.timestamp - message.timestamp).total_seconds() * 1000 + last.response_duration_ms
-    count = f"{len(attempts)} attempts" if len(attempts) > 1 else "1 attempt"
-    return Text(f"{last.response_status_code}, {count}, {waited:.0f} ms", style=_style(last.response_status_code))
+    return Text(
+        f"{last.response_status_code} x{len(attempts)} {waited:.0f} ms", style=_style(last.response_status_code)
+    )
 
 
 def _to(attempts: Sequence[MessageAttemptOut], endpoint_id: str) -> list[MessageAttemptOut]:
     return [attempt for attempt in attempts if attempt.endpoint_id == endpoint_id]
 
 
-def _grow(tree: Tree, span: Span) -> None:
+def _grow(tree: Tree, span: Span, names: dict[str, str]) -> Tree:
     for child in span.children:
-        _grow(tree.add(_line(child)), child)
+        _grow(tree.add(_line(child, names)), child, names)
+    return tree
 
 
-def _line(span: Span) -> Text:
-    known = [f"{name.split('.')[-1]}={span.attributes[name]}" for name in SHOWN_ATTRIBUTES if name in span.attributes]
-    line = Text.assemble((span.name, "bold"), " ", (span.kind, "cyan"), f"  {span.milliseconds:.1f} ms")
-    line.append(f"  {' '.join(known)}", style="dim")
-    if span.linked and not span.parent_id:
-        line.append("  (linked)", style="dim")
+def _line(span: Span, names: dict[str, str]) -> Text:
+    line = Text.assemble((span.name, "bold"), " ", (span.kind, "cyan"), f"  {span.milliseconds:.1f} ms  ")
+    line.append("  ".join(_facts(span, names)), style="dim")
     return line
+
+
+def _facts(span: Span, names: dict[str, str]) -> Iterator[str]:
+    facts = span.attributes
+    if span.kind == "CONSUMER":
+        yield f"{names.get(facts.get(ENDPOINT, ''), 'another endpoint')}, attempt {facts.get(ATTEMPT, '?')}"
+    elif answer := facts.get(STATUS) or facts.get(ERROR):
+        yield answer
+    if span.linked and not span.parent_id:
+        yield "linked"
 
 
 def _style(status: int) -> str:

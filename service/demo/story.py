@@ -53,7 +53,7 @@ async def run() -> int:
         except ServerFailed as failure:
             console.print(f"[red]Relevo did not start.[/]\n{failure}")
             return 1
-        console.print(f"Relevo serves at [bold]{relevo.url}[/], with everything it keeps in {directory}")
+        console.print(f"Relevo serves at [bold]{relevo.url}[/] and keeps everything in {directory}", soft_wrap=True)
         complete = await _play(console, relevo, receivers, traces, url)
     return 0 if complete else 1
 
@@ -67,7 +67,7 @@ async def _play(console: Console, relevo: Relevo, receivers: Receivers, traces: 
     console.print(report.deliveries_table(messages, attempts, cast.endpoint_ids))
     first = messages[0].id
     await traces.wait_for_attempts(first, len(attempts[first]), within=SETTLING)
-    console.print(report.span_trees(traces.roots(first), first))
+    console.print(report.span_trees(traces.roots(first), first, cast.endpoint_ids))
     gone = await cast.api.endpoint.get(cast.app_id, cast.endpoint_ids[GONE])
     return report.show_checks(console, _checks(receivers, messages, arrived=arrived, gone_disabled=bool(gone.disabled)))
 

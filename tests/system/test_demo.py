@@ -5,21 +5,34 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 
-async def start_demo(temporary: Path) -> Process:
-    environment = {**os.environ, "TMPDIR": str(temporary), "COLUMNS": "160"}
+async def start_demo(directory: Path) -> Process:
+    environment = {**os.environ, "TMPDIR": str(directory), "COLUMNS": "160"}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "demo", env=environment, stdout=PIPE, stderr=PIPE, start_new_session=True
     )
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Like `tmp_path`, but short enough for the path of a Unix socket below it."""
+    with TemporaryDirectory() as path:
+        yield Path(path)
+
+
+def left_in(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
 @pytest.mark.timeout(90)
-async def test_everything_that_should_arrive_does(tmp_path: Path) -> None:
-    demo = await start_demo(tmp_path)
+async def test_everything_that_should_arrive_does(temporary: Path) -> None:
+    demo = await start_demo(temporary)
 
     out, err = await demo.communicate()
 
@@ -29,12 +42,12 @@ async def test_everything_that_should_arrive_does(tmp_path: Path) -> None:
     assert "SIGNATURE WRONG" not in text
     assert "POST CLIENT" in text
     assert "\x1b" not in text, "a pipe gets plain text"
-    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+    assert left_in(temporary) == [], "nothing is left behind"
 
 
 @pytest.mark.timeout(90)
-async def test_ctrl_c_stops_the_server_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    demo = await start_demo(tmp_path)
+async def test_ctrl_c_stops_the_server_and_leaves_nothing_behind(temporary: Path) -> None:
+    demo = await start_demo(temporary)
     assert demo.stdout is not None
     await demo.stdout.readline()  # the server is up
 
@@ -42,4 +55,4 @@ async def test_ctrl_c_stops_the_server_and_leaves_nothing_behind(tmp_path: Path)
     await demo.communicate()
 
     assert demo.returncode != 0
-    assert list(tmp_path.iterdir()) == []
+    assert left_in(temporary) == []
