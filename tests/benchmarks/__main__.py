@@ -1,0 +1,63 @@
+"""`python -m tests.benchmarks [--short] [--section NAME ...] [--profile] [--keep-baseline]`."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.benchmarks import report
+from tests.benchmarks.bench import Bench, open_bench
+from tests.benchmarks.measure import LeftOut, Plan, PromiseBroken, Row
+from tests.benchmarks.sections import NAMES, section
+
+BASELINE = Path(__file__).with_name("baseline.json")
+WIDTH = 200
+
+
+def main() -> int:
+    """Measure, print the table, write `build/bench.json`. Fails only when a promise was broken, never for a figure."""
+    options = _options()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    plan = Plan(short=options.short, profile=options.profile)
+    with open_bench(plan, console, Path("build")) as bench:
+        rows = [row for name in options.section or NAMES for row in _measured(bench, name)]
+    report.tell(rows, console)
+    document = report.shape(rows, plan)
+    report.write(document, Path("build") / "bench.json")
+    if options.keep_baseline:
+        report.write(document, BASELINE)
+    _compare(rows, console)
+    return 1 if any(isinstance(row, LeftOut) and row.key == "*" for row in rows) else 0
+
+
+def _measured(bench: Bench, name: str) -> list[Row]:
+    began = time.monotonic()
+    try:
+        return section(name)(bench)
+    except PromiseBroken as broken:
+        return [LeftOut(section=name, key="*", reason=f"PROMISE BROKEN: {broken}")]
+    finally:
+        bench.console.print(f"{name}: {time.monotonic() - began:.0f} s")
+
+
+def _compare(rows: list[Row], console: Console) -> None:
+    if not BASELINE.exists():
+        return
+    for said in report.regressions(rows, json.loads(BASELINE.read_text())):
+        console.print(f"[bold white on red] REGRESSION [/] {said}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="How fast is Relevo?")
+    parser.add_argument("--short", action="store_true", help="fewer and shorter turns, smaller tables: three minutes")
+    parser.add_argument("--section", action="append", choices=NAMES, help="only this one; may be repeated")
+    parser.add_argument("--profile", action="store_true", help="profiles of the hot paths, in build/")
+    parser.add_argument("--keep-baseline", action="store_true", help="make this run the baseline of later ones")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

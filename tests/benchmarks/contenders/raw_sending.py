@@ -1,0 +1,38 @@
+"""Sending without a queue: a bare loop over the same client, as many calls at once. Prints calls per second.
+
+`python -m tests.benchmarks.contenders.raw_sending PORT CALLS CONCURRENCY BODY_BYTES`
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+import httpx
+import uvloop
+
+from service.adapters.http.client import open_http_client
+from service.adapters.http.egress import Egress
+
+
+async def send(port: int, calls: int, concurrency: int, size: int) -> float:
+    """Post the same body `calls` times to 50 paths; how many a second."""
+    body = b"x" * size
+    waiting = iter(range(calls))
+    async with open_http_client(Egress([ip_network("127.0.0.0/8")]), concurrency=concurrency) as client:
+        began = time.perf_counter()
+        await asyncio.gather(*(_post_on(client, port, waiting, body) for _ in range(concurrency)))
+        return calls / (time.perf_counter() - began)
+
+
+async def _post_on(client: httpx.AsyncClient, port: int, waiting: Iterator[int], body: bytes) -> None:
+    for nth in waiting:
+        response = await client.post(
+            f"http://127.0.0.1:{port}/{nth % 50}", content=body, headers={"Content-Type": "application/json"}
+        )
+        response.raise_for_status()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{uvloop.run(send(*map(int, sys.argv[1:])))}\n")

@@ -1,0 +1,121 @@
+"""Real processes: started, waited for, asked and weighed, and gone at the end of their block."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+READY_WITHIN = 60.0
+GONE_WITHIN = 20.0
+POLL = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A running process that listens on `port` of 127.0.0.1."""
+
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def resident_mb(self) -> float:
+        """Its resident set now."""
+        return float(psutil.Process(self.pid).memory_info().rss / 2**20)
+
+    @property
+    def worked(self) -> float:
+        """Seconds of processor time that it has used."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def ask(self, method: str, path: str) -> Any:
+        """What it answers, read as JSON."""
+        status, body = exchange(self.port, method, path)
+        if status != 200:
+            raise RuntimeError(f"{method} {path} was answered {status}")
+        return json.loads(body)
+
+
+@contextmanager
+def running(arguments: Sequence[str], *, port: int, ready: str, environ: Mapping[str, str]) -> Iterator[Process]:
+    """A Python process, once `GET ready` on `port` is answered with a 200. Its own words are shown if it fails."""
+    started = subprocess.Popen(
+        [sys.executable, *arguments], env={**_inherited(), **environ}, stdout=subprocess.DEVNULL, stderr=None
+    )
+    try:
+        until_ready(started, port, ready)
+        yield Process(pid=started.pid, port=port)
+    finally:
+        _end(started)
+
+
+@contextmanager
+def listening(module: str, *arguments: str) -> Iterator[Process]:
+    """A process built on `listener`, which prints its port."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert started.stdout is not None
+        yield Process(pid=started.pid, port=int(started.stdout.readline()))
+    finally:
+        _end(started)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def exchange(port: int, method: str, path: str) -> tuple[int, bytes]:
+    """Status and body of one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_WITHIN)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def until_ready(started: "subprocess.Popen[bytes]", port: int, path: str) -> None:
+    """Return once it answers 200 there."""
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        if started.poll() is not None:
+            raise RuntimeError(f"{started.args!r} ended with {started.returncode} before it was ready")
+        try:
+            if exchange(port, "GET", path)[0] == 200:
+                return
+        except OSError:
+            pass  # it does not listen yet
+        time.sleep(POLL)
+    raise TimeoutError(f"{started.args!r} was not ready within {READY_WITHIN} s")
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("RELEVO_", "OTEL_"))}
+
+
+def _end(started: "subprocess.Popen[Any]") -> None:
+    started.terminate()
+    try:
+        started.wait(GONE_WITHIN)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        started.wait()

@@ -1,0 +1,60 @@
+"""Relevo's own processes as the benchmarks start them, and the requests that are sent to them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from tests.benchmarks import database, processes, wire
+from tests.benchmarks.database import Database
+from tests.benchmarks.processes import Process
+
+SILENT = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
+PAYLOAD_BYTES = 1024
+
+
+def everything_to(sink: Process, *, sampled: float = 1.0) -> dict[str, str]:
+    """Traces, metrics and logs to the sink."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(sampled),
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    }
+
+
+@contextmanager
+def serving(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
+    """`relevo serve` on that database."""
+    port = processes.free_port()
+    settings = {**used.environ, "RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
+    with processes.running(["-m", "service", "serve"], port=port, ready="/readyz", environ=settings) as process:
+        yield process
+
+
+@contextmanager
+def working(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
+    """`relevo worker` on that database."""
+    port = processes.free_port()
+    settings = {**used.environ, "RELEVO_OPS_PORT": str(port), **environ}
+    with processes.running(["-m", "service", "worker"], port=port, ready="/readyz", environ=settings) as process:
+        yield process
+
+
+@contextmanager
+def contender(name: str, environ: Mapping[str, str]) -> Iterator[Process]:
+    """One of the contenders."""
+    port = processes.free_port()
+    command = ["-m", "tests.benchmarks.contenders", name, str(port)]
+    with processes.running(command, port=port, ready="/readyz", environ=environ) as process:
+        yield process
+
+
+def message(app_id: str, *, later: bool = False, headers: str = "") -> str:
+    """A request that sends a message of 1 KB, stamped with its time; `later` leaves the delivery for another day."""
+    payload = f'{{"at": "{wire.STAMP}", "text": "'
+    payload += "x" * (PAYLOAD_BYTES - len(payload) - 2) + '"}'
+    when = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
+    deliver_at = f'"deliverAt": "{when}", ' if later else ""
+    body = f'{{"eventType": "invoice.paid", {deliver_at}"payload": {payload}}}'
+    return wire.post(f"/api/v1/app/{app_id}/msg", body, token=database.token(), headers=headers)

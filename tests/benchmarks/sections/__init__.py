@@ -1,0 +1,28 @@
+"""The sections of the benchmark, a module for each: `measure(bench)` gives its rows."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.measure import Row
+
+NAMES = (
+    "generator",
+    "accept",
+    "middleware",
+    "tax",
+    "deliver",
+    "latency",
+    "saturation",
+    "backlog",
+    "lists",
+    "memory",
+    "start",
+    "processes",
+)
+
+
+def section(name: str) -> Callable[[Bench], list[Row]]:
+    """What measures it."""
+    measure: Callable[[Bench], list[Row]] = import_module(f"{__name__}.{name}").measure
+    return measure

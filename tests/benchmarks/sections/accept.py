@@ -1,0 +1,77 @@
+"""Accepting a message of 1 KB for two endpoints, 64 connections, one process, telemetry off.
+
+Deliveries are left for another day, so that accepting is all that happens.
+"""
+
+from contextlib import ExitStack
+from functools import partial
+
+from tests.benchmarks import relevo
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.database import Database
+from tests.benchmarks.load import Job
+from tests.benchmarks.measure import Figures, LeftOut, Result, Row, Target, check, in_turns
+from tests.benchmarks.processes import Process
+
+ENDPOINTS = ("http://127.0.0.1:9/one", "http://127.0.0.1:9/two")
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Relevo, a route with one ORM transaction per request, and one with no database, in turns."""
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(bench.database(name)) for name in ("accept", "orm"))
+        process = stack.enter_context(relevo.serving(ours, relevo.SILENT))
+        orm = stack.enter_context(relevo.contender("messages:orm", theirs.environ))
+        noop = stack.enter_context(relevo.contender("messages:noop", theirs.environ))
+        job = _job(bench, ours, process)
+        figures = in_turns(
+            bench.plan.turns,
+            {
+                "relevo": partial(_accepted, bench, job, ours),
+                "orm": partial(_accepted, bench, _job(bench, theirs, orm), theirs),
+                "noop": partial(_answered, bench, _job(bench, theirs, noop)),
+            },
+        )
+        bench.profile("accept", process, job)
+    raw = {f"{name}_per_second": figure.values for name, figure in figures.items()}
+    return [
+        _result(bench, figures, raw, "vs_orm", "orm", Target(must=4, aim=6), "times a plain route with one ORM commit"),
+        _result(bench, figures, raw, "vs_noop", "noop", Target(must=0.55, aim=0.75), "of the same without a database"),
+        LeftOut(section="accept", key="batch", reason="bulk import does not exist yet"),
+    ]
+
+
+def _job(bench: Bench, used: Database, process: Process) -> Job:
+    app_id = used.add_application(*ENDPOINTS)
+    return Job(port=process.port, requests=[relevo.message(app_id, later=True)], seconds=bench.plan.seconds)
+
+
+def _accepted(bench: Bench, job: Job, used: Database) -> float:
+    before = used.count("message"), used.count("pending_delivery")
+    done = bench.drive(job)
+    kept, owed = used.count("message") - before[0], used.count("pending_delivery") - before[1]
+    check(done.accepted == done.answered == kept, f"{done.statuses} were answered and {kept} rows kept")
+    check(owed == kept * len(ENDPOINTS), f"{kept} messages owe {owed} deliveries")
+    return done.per_second
+
+
+def _answered(bench: Bench, job: Job) -> float:
+    done = bench.drive(job)
+    check(done.accepted == done.answered, f"only 202 is an answer: {done.statuses}")
+    return done.per_second
+
+
+def _result(
+    bench: Bench, figures: dict[str, Figures], raw: dict[str, object], key: str, other: str, target: Target, of: str
+) -> Result:
+    return Result(
+        section="accept",
+        key=key,
+        value=figures["relevo"].median / figures[other].median,
+        target=target,
+        meaning=f"{figures['relevo'].median:,.0f} messages/s, {of} ({figures[other].median:,.0f}/s)",
+        promise="a row for every 202, two deliveries for every row",
+        raw=raw,
+        runs=bench.plan.turns,
+        spread=max(figures["relevo"].spread, figures[other].spread),
+    )
