@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -46,6 +47,15 @@ def _json_list(value: object) -> object:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _refuse_unusable_address(url: str) -> None:
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # whose text might quote a part of the password
+        raise ValueError("what should be the port is not one; is the password percent-encoded?") from None
 
 
 def _keys(secret: SecretStr) -> tuple[str, ...]:
@@ -95,9 +105,8 @@ class Storage(_Group):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        schemes = ("postgresql://", "postgres://", "postgresql+asyncpg://")
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
+        if value is not None:
+            _refuse_unusable_address(value.get_secret_value())
         return value
 
 

@@ -72,6 +72,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_PORT", "web", "valid integer"),
         ("RELEVO_PORT", "65536", "less than or equal to 65535"),
         ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
+        ("RELEVO_DATABASE_URL", "postgresql://u:pass/word@db/relevo", "is the password percent-encoded?"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
         ("RELEVO_SECRET_KEY", f"{SECRET},", "at least 32 characters"),
         ("RELEVO_RETRY_SCHEDULE", "5,300", "not a JSON list"),

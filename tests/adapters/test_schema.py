@@ -52,6 +52,13 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str)
     assert await _tables(empty_database) == ["idempotency_key"]
 
 
+async def test_a_database_that_is_not_there_is_told_in_a_sentence(empty_database: str) -> None:
+    with pytest.raises(schema.DatabaseUnreachable, match=r"cannot be reached: .* does not exist"):
+        await schema.check(empty_database.replace("?", "_not?", 1))
+    with pytest.raises(schema.DatabaseUnreachable, match=r"cannot be reached: .*RELEVO_DATABASE_URL"):
+        await schema.check("postgresql+asyncpg://u:hush@127.0.0.1:1/relevo")
+
+
 async def _tables(url: str) -> list[str]:
     connection = await asyncpg.connect(asyncpg_dsn(url))
     try:

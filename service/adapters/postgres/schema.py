@@ -4,15 +4,26 @@ The migrations are found through the package, so an installed wheel has them. Ea
 number of processes may migrate the same database at the same time.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 _LOCK = 0x52454C45564F  # "RELEVO": the key of the advisory lock
+
+
+class DatabaseUnreachable(Exception):
+    """There is no database at that address, or it does not let us in."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(f"The database cannot be reached: {reason}. Is RELEVO_DATABASE_URL right, and is it running?")
 
 
 class SchemaMismatch(Exception):
@@ -39,15 +50,13 @@ class SchemaTooNew(SchemaMismatch):
 
 async def migrate(url: str) -> None:
     """Bring the database at `url` to this release's schema, all of it or nothing. SchemaTooNew when it is beyond."""
-    engine = create_async_engine(url, poolclass=NullPool)
-    async with engine.begin() as connection:
+    async with _connected(url) as connection, connection.begin():
         await connection.run_sync(upgrade)
 
 
 async def check(url: str) -> None:
     """SchemaOutdated or SchemaTooNew unless the database at `url` has exactly this release's schema."""
-    engine = create_async_engine(url, poolclass=NullPool)
-    async with engine.connect() as connection:
+    async with _connected(url) as connection:
         await connection.run_sync(_check)
 
 
@@ -71,6 +80,20 @@ def head() -> str:
     if revision is None:
         raise RuntimeError("the package lacks its migrations")
     return revision
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
+    connection = create_async_engine(url, poolclass=NullPool).connect()
+    try:
+        await connection.start()
+    except (OSError, DBAPIError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseUnreachable((reason and reason.__cause__) or reason or error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _check(connection: Connection) -> None:

@@ -1,0 +1,182 @@
+"""The `relevo` command. Reads the settings, says in a sentence what is wrong with them, and hands over to the runtime.
+
+Imports wait until a command needs them, so that `relevo token` and `--help` answer at once.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import NoReturn
+
+from service.adapters.data_directory import DataDirectoryError, generated_secrets, sole_server
+from service.environment import unknown
+from service.settings import Settings, SettingsError
+
+OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+
+_ABOUT = "Delivers webhooks: durable, signed, retried for a day, and visible in Jaeger."
+_EPILOG = """\
+Settings come from RELEVO_* variables; the README lists them. With none set, Relevo brings its own PostgreSQL and keeps
+everything in ./.relevo. Telemetry follows the standard OTEL_* variables.
+
+exit status: 0 done; 1 something failed; 2 the command line, a setting or the state of the database has to be changed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    chosen = _parser().parse_args(arguments)
+    for sentence in unknown(os.environ, Settings):
+        _tell(f"warning: {sentence}")
+    try:
+        sys.exit(chosen.command(chosen))
+    except (SettingsError, DataDirectoryError) as error:
+        _tell(str(error))
+        sys.exit(UNUSABLE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser("relevo", description=_ABOUT, epilog=_EPILOG, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"relevo {version('relevo')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[Namespace], int], about: str) -> ArgumentParser:
+        added = commands.add_parser(name, help=about, description=f"{about[:1].upper()}{about[1:]}.")
+        added.set_defaults(command=command)
+        return added
+
+    add("serve", _serve, "serve the API and deliver")
+    add("worker", _worker, "deliver only, beside one or more that serve")
+    add("migrate", _migrate, "bring the database to this release's schema")
+    token = add("token", _token, "print a token for the API")
+    token.add_argument("org_id", nargs="?", help="the organisation it speaks for (default: the one that is built in)")
+    add("demo", _demo, "send ten events to three receivers and show what became of each")
+    return parser
+
+
+def _serve(_: Namespace) -> int:
+    settings = _settings()
+    with sole_server(settings.storage.data_dir) if settings.embedded else nullcontext():
+        return _run(_served(settings))
+
+
+def _worker(_: Namespace) -> int:
+    return _run(_worked(_settings()))
+
+
+def _migrate(_: Namespace) -> int:
+    return _run(_migrated(_settings()))
+
+
+def _token(chosen: Namespace) -> int:
+    from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+    from service.domain import ids
+
+    org_id = chosen.org_id or DEFAULT_ORGANISATION
+    if not ids.is_valid(ids.ORGANISATION, org_id):
+        _tell(f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and 27 letters or digits.")
+        return UNUSABLE
+    token = Tokens(_settings().jwt_secret()).mint(ids.OrgId(org_id), now=datetime.now(UTC))
+    sys.stdout.write(f"{token}\n")
+    return OK
+
+
+def _demo(_: Namespace) -> int:
+    from service import demo
+
+    return asyncio.run(demo.run())
+
+
+def _settings() -> Settings:
+    """The settings, with generated secrets where embedded mode allows that."""
+    settings = Settings.from_environment(os.environ)
+    if settings.embedded and None in (settings.access.jwt_secret, settings.access.secret_key):
+        made = generated_secrets(settings.storage.data_dir)
+        return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
+    settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request
+    return settings
+
+
+async def _served(settings: Settings) -> None:
+    from service import runtime
+
+    async with _database(settings):
+        await runtime.serve(settings)
+
+
+async def _worked(settings: Settings) -> None:
+    from service import runtime
+
+    async with _database(settings):
+        await runtime.worker(settings)
+
+
+async def _migrated(settings: Settings) -> None:
+    from service.adapters.postgres import schema
+
+    async with _reachable(settings) as url:
+        await schema.migrate(url)
+    sys.stdout.write(f"The database has schema {schema.head()}.\n")
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[None]:
+    """Find out now, while a sentence can still be said, whether the database is there and fits."""
+    from service.adapters.postgres import schema
+
+    async with _reachable(settings) as url:
+        if settings.embedded:
+            await schema.migrate(url)
+        else:
+            await schema.check(url)
+        yield
+
+
+@asynccontextmanager
+async def _reachable(settings: Settings) -> AsyncIterator[str]:
+    from service.adapters.embedded import open_embedded
+    from service.adapters.postgres.engine import as_sqlalchemy
+
+    if settings.storage.database_url is not None:
+        yield as_sqlalchemy(settings.storage.database_url.get_secret_value())
+        return
+    async with open_embedded(settings.storage.data_dir) as url:
+        yield url
+
+
+def _run(work: Coroutine[None, None, None]) -> int:
+    """Run `work` on uvloop and turn what is wrong with the database into a sentence."""
+    import uvloop
+
+    from service.adapters.embedded import EmbeddedUnavailable
+    from service.adapters.postgres import schema
+
+    # Until the work listens for it, SIGTERM is like Ctrl-C: what was opened is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except schema.SchemaMismatch as error:
+        _tell(str(error))
+        return UNUSABLE
+    except (EmbeddedUnavailable, schema.DatabaseUnreachable) as error:
+        _tell(str(error))
+        return FAILED
+    return OK
+
+
+def _tell(sentence: str) -> None:
+    for line in sentence.splitlines():
+        sys.stderr.write(f"relevo: {line}\n")
+
+
+if __name__ == "__main__":
+    main()

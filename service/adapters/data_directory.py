@@ -1,0 +1,89 @@
+"""The data directory's own files: the secrets that embedded mode generates, and the mark of the one server it has."""
+
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_SECRET_BYTES = 48
+
+
+class DataDirectoryError(Exception):
+    """The data directory cannot be used as it is; the text says what to do."""
+
+
+class AlreadyServed(DataDirectoryError):
+    """Another server uses the directory."""
+
+    def __init__(self, data_dir: Path, pid: str) -> None:
+        super().__init__(
+            f"{data_dir} is served by process {pid or 'unknown'} already. Stop that one, add a `relevo worker` to it, "
+            "or set RELEVO_DATA_DIR to another directory."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedSecrets:
+    """What stands in for RELEVO_JWT_SECRET and RELEVO_SECRET_KEY."""
+
+    jwt_secret: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+def generated_secrets(data_dir: Path) -> GeneratedSecrets:
+    """The secrets of this directory, made on first use; every process that asks gets the same."""
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        _refuse_if_lost(data_dir)
+        _create(path)
+    try:
+        return GeneratedSecrets(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise DataDirectoryError(f"{path} is damaged. Restore it; its secrets cannot be made again.") from None
+
+
+@contextmanager
+def sole_server(data_dir: Path) -> Iterator[None]:
+    """Be the one server of the directory. AlreadyServed when there is one."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _claim(lock, data_dir)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _claim(lock: int, data_dir: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyServed(data_dir, os.pread(lock, 20, 0).decode().strip()) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _refuse_if_lost(data_dir: Path) -> None:
+    """New secrets could not open what the database keeps sealed, and would turn every token away."""
+    if (data_dir / "postgres").exists():
+        raise DataDirectoryError(
+            f"{data_dir} has a database, and its secrets.json is gone. Restore that file, or set RELEVO_JWT_SECRET and "
+            "RELEVO_SECRET_KEY to what the database was used with."
+        )
+
+
+def _create(path: Path) -> None:
+    made = {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt_secret", "secret_key")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft:  # readable by its owner only
+        json.dump(made, draft)
+        draft.flush()
+        os.fsync(draft.fileno())
+        # A link appears whole or not at all, and never takes the place of another process's secrets.
+        with suppress(FileExistsError):
+            path.hardlink_to(draft.name)
