@@ -1,0 +1,1 @@
+"""How Relevo is run and watched."""

@@ -1,0 +1,1 @@
+"""The collector, Jaeger and Prometheus on one machine, without containers: `make stack`."""
