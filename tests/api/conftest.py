@@ -1,6 +1,6 @@
 """The API on a real database, asked through its ASGI interface."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from service.adapters.clock import SystemClock, new_id
+from service.adapters.ed25519 import Ed25519
 from service.adapters.postgres.engine import Database, open_database
 from service.adapters.postgres.intake import PostgresIntake
 from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -21,8 +22,6 @@ from service.observability.telemetry import open_telemetry
 from tests.support.factories import ORG, VAULT
 
 TOKENS = Tokens("a secret that only tests know, long enough")
-
-OpenApi = Callable[[FastAPI], AsyncIterator[AsyncClient]]
 
 
 @pytest.fixture
@@ -50,13 +49,14 @@ async def services(postgres: Database) -> AsyncIterator[Services]:
                 clock=SystemClock(),
                 new_id=new_id,
                 wake=lambda: None,
+                key_pairs=Ed25519(),
             )
 
 
 @pytest.fixture
 async def app(services: Services) -> FastAPI:
     """The API, not yet serving."""
-    return create_app(partial(_handed, services))
+    return create_app(partial(handed, services))
 
 
 @pytest.fixture
@@ -82,7 +82,8 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[As
 
 
 @asynccontextmanager
-async def _handed(services: Services) -> AsyncIterator[Services]:
+async def handed(services: Services) -> AsyncIterator[Services]:
+    """Services that are open already, as a lifespan wants them."""
     yield services
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, null, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, and_, any_, case, func, literal, null, or_, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -132,12 +132,12 @@ def _wanted(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
     if wanted.endpoint_id is not None:
         conditions.append(column.endpoint_id == wanted.endpoint_id)
     if wanted.channel is not None:
-        conditions.append(column.channels.contains([wanted.channel]))
+        conditions.append(literal(wanted.channel) == any_(column.channels))
     if wanted.event_types is not None:
         conditions.append(column.event_type.in_(wanted.event_types))
     if wanted.tag is not None:
         message = tables.message.c
-        tagged = select(message.id).where(message.id == column.message_id, message.tags.contains([wanted.tag]))
+        tagged = select(message.id).where(message.id == column.message_id, literal(wanted.tag) == any_(message.tags))
         conditions.append(tagged.exists())
     return conditions
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, literal, select
+from sqlalchemy import Row, Select, any_, literal, select
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
@@ -60,9 +60,9 @@ def narrowed(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
     if wanted.after is not None:
         statement = statement.where(_table.c.id > ids.highest(ids.MESSAGE, wanted.after))
     if wanted.channel is not None:
-        statement = statement.where(_table.c.channels.contains([wanted.channel]))
+        statement = statement.where(literal(wanted.channel) == any_(_table.c.channels))
     if wanted.tag is not None:
-        statement = statement.where(_table.c.tags.contains([wanted.tag]))
+        statement = statement.where(literal(wanted.tag) == any_(_table.c.tags))
     if wanted.event_types is not None:
         statement = statement.where(_table.c.event_type.in_(wanted.event_types))
     return statement

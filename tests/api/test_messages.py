@@ -1,0 +1,112 @@
+"""Messages: taken, kept byte for byte, found again."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+PAYLOAD = b'{"b" :1.10,\n "a":[ 1e3, "\\u00fc \xc3\xbc", {} ],"a": null }'
+
+
+def _body(payload: bytes, name: bytes = b"payload") -> bytes:
+    return b'{"eventType": "a.b", "' + name + b'" : ' + payload + b" }"
+
+
+@pytest.mark.parametrize("name", [b"payload", b"data"])
+async def test_a_payload_comes_back_as_it_was_written(application: str, api: AsyncClient, name: bytes) -> None:
+    sent = await api.post(f"/app/{application}/msg", content=_body(PAYLOAD, name))
+    found = await api.get(f"/app/{application}/msg/{sent.json()['id']}")
+    listed = await api.get(f"/app/{application}/msg")
+
+    assert sent.status_code == 202
+    assert all(PAYLOAD in answer.content for answer in (sent, found, listed))
+    assert sent.json() == found.json() == listed.json()["data"][0]
+
+
+async def test_a_payload_that_nobody_wants_is_left_out(application: str, api: AsyncClient) -> None:
+    sent = await api.post(f"/app/{application}/msg?with_content=false", content=_body(PAYLOAD))
+    found = await api.get(f"/app/{application}/msg/{sent.json()['id']}?with_content=false")
+    listed = await api.get(f"/app/{application}/msg?with_content=false")
+
+    assert sent.json()["payload"] == found.json()["payload"] == listed.json()["data"][0]["payload"] == {}
+
+
+async def test_a_raw_payload_takes_the_place_of_the_payload(application: str, api: AsyncClient) -> None:
+    body = {"eventType": "a.b", "payload": {}, "transformationsParams": {"rawPayload": "<xml/>"}}
+
+    sent = await api.post(f"/app/{application}/msg", json=body)
+    found = await api.get(f"/app/{application}/msg/{sent.json()['id']}")
+
+    assert sent.status_code == 202
+    assert found.json()["payload"] == {}
+
+
+async def test_an_event_id_names_one_message(application: str, api: AsyncClient) -> None:
+    body = {"eventType": "a.b", "payload": {}, "eventId": "one"}
+    sent = await api.post(f"/app/{application}/msg", json=body)
+
+    again = await api.post(f"/app/{application}/msg", json=body)
+
+    assert again.status_code == 409
+    assert (await api.get(f"/app/{application}/msg/one")).json()["id"] == sent.json()["id"]
+
+
+async def test_an_unknown_application_comes_with_its_first_message(api: AsyncClient) -> None:
+    body = {"eventType": "a.b", "payload": {}, "application": {"name": "new", "uid": "new"}}
+
+    answers = [await api.post("/app/new/msg", json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert (await api.get("/app/new")).json()["name"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("application", "kind"),
+    [({"name": "a"}, "application_uid_missing"), ({"name": "a", "uid": "b"}, "application_uid_mismatch")],
+)
+async def test_an_application_that_comes_along_is_the_one_of_the_path(
+    api: AsyncClient, application: dict[str, str], kind: str
+) -> None:
+    answer = await api.post("/app/a/msg", json={"eventType": "a.b", "payload": {}, "application": application})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == [
+        {"loc": ["body", "application", "uid"], "msg": answer.json()["detail"][0]["msg"], "type": kind}
+    ]
+
+
+async def test_a_message_to_nobody_is_not_found(api: AsyncClient) -> None:
+    answer = await api.post("/app/none/msg", json={"eventType": "a.b", "payload": {}})
+
+    assert answer.status_code == 404
+
+
+async def test_a_message_may_be_delivered_later(application: str, api: AsyncClient) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+    answer = await api.post(f"/app/{application}/msg", json={"eventType": "a.b", "payload": {}, "deliverAt": later})
+
+    assert answer.status_code == 202
+    assert datetime.fromisoformat(answer.json()["deliverAt"]) == datetime.fromisoformat(later)
+
+
+async def test_lists_keep_what_is_asked_for(application: str, api: AsyncClient) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"eventType": "a", "channels": ["x", "y"], "tags": ["t"]},
+        {"eventType": "b", "channels": ["x"]},
+        {"eventType": "c"},
+    ]
+    ids = [(await api.post(f"/app/{application}/msg", json=body | {"payload": {}})).json()["id"] for body in bodies]
+
+    async def found(query: str) -> list[int]:
+        data = (await api.get(f"/app/{application}/msg?{query}")).json()["data"]
+        return [ids.index(message["id"]) for message in data]
+
+    assert await found("") == [2, 1, 0]
+    assert await found("channel=x") == [1, 0]
+    assert await found("tag=t") == [0]
+    assert await found("event_types=a,c") == [2, 0]
+    assert await found("after=2020-01-01T00:00:00Z&before=2100-01-01T00:00:00Z") == [2, 1, 0]
+    assert await found("before=2020-01-01T00:00:00Z") == []
+    assert await found("after=2100-01-01T00:00:00Z") == []
