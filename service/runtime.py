@@ -1,4 +1,4 @@
-"""The composition root: opens what a role needs, passes it in, closes it in reverse order. Nothing else opens anything."""
+"""The composition root: opens what a role needs, passes it in, closes it in reverse. Nothing else opens anything."""
 
 import asyncio
 import os
@@ -19,6 +19,7 @@ from httpx import AsyncClient
 from starlette.middleware import Middleware
 
 from service.adapters.clock import SystemClock, new_id
+from service.adapters.ed25519 import Ed25519
 from service.adapters.embedded import open_embedded
 from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
@@ -34,6 +35,7 @@ from service.adapters.tokens import Tokens
 from service.adapters.vault import Vault
 from service.api.app import create_app
 from service.api.services import Services
+from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.delivery.engine import Engine
 from service.delivery.upkeep import every, keeping
@@ -162,6 +164,7 @@ async def _open_services(settings: Settings, telemetry: Telemetry, health: Healt
             clock=SystemClock(),
             new_id=new_id,
             wake=core.wakeups.announce,
+            key_pairs=Ed25519(),
             https_only=settings.endpoints.https_only,
         )
 
@@ -185,7 +188,7 @@ async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, 
         new_id=new_id,
         telemetry=told,
         schedule=tuple(timedelta(seconds=seconds) for seconds in settings.delivery.retry_schedule),
-        header_families=settings.delivery.signature_headers,
+        signing=_signing(settings),
         patience=LEASE_MARGIN,
     )
     engine = Engine(
@@ -202,6 +205,10 @@ async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, 
     ):
         health.depends_on("engine", loop)
         yield
+
+
+def _signing(settings: Settings) -> Signing:
+    return Signing(families=settings.delivery.signature_headers, key_pairs=Ed25519())
 
 
 async def _run(app: FastAPI, settings: Settings, health: Health) -> None:

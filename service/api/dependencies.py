@@ -143,6 +143,7 @@ async def endpoints(application: ApplicationDep, work: UnitOfWorkDep, services: 
         clock=services.clock,
         new_id=services.new_id,
         new_key=services.new_key,
+        key_pairs=services.key_pairs,
         https_only=services.https_only,
     )
 

@@ -9,7 +9,7 @@ from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.application.access import TokenVerifier
-from service.application.ports import Clock, Intake, UnitOfWork
+from service.application.ports import Clock, Intake, KeyPairs, UnitOfWork
 from service.domain.signatures import GENERATED_BYTES
 
 
@@ -33,5 +33,6 @@ class Services:
     clock: Clock
     new_id: Callable[[str], str]
     wake: Callable[[], None]
+    key_pairs: KeyPairs
     new_key: Callable[[], bytes] = _new_key
     https_only: bool = False

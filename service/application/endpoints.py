@@ -5,19 +5,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.application.ports import Clock, EndpointRepository, EventTypeRepository, Page, PageRequest
+from service.application.ports import Clock, EndpointRepository, EventTypeRepository, KeyPairs, Page, PageRequest
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
-from service.domain.signatures import Secret
+from service.domain.signatures import Kind, Secret
 
 MOST_OLD_SECRETS = 10
 
 
 class Endpoints:
-    """The endpoints of one application. `new_key` makes the bytes of a signing key."""
+    """The endpoints of one application. `new_key` makes the bytes of a signing key, `key_pairs` those of ed25519."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Endpoints:
         clock: Clock,
         new_id: Callable[[str], str],
         new_key: Callable[[], bytes],
+        key_pairs: KeyPairs,
         https_only: bool,
     ) -> None:
         self._application = application
@@ -36,6 +37,7 @@ class Endpoints:
         self._clock = clock
         self._new_id = new_id
         self._new_key = new_key
+        self._key_pairs = key_pairs
         self._https_only = https_only
 
     async def page(self, page: PageRequest) -> Page[Endpoint]:
@@ -46,11 +48,13 @@ class Endpoints:
         """NotFound when there is none with this id or uid."""
         return await self._found(ref)
 
-    async def create(self, new: NewEndpoint, *, key: bytes | None = None, headers: dict[str, str]) -> Endpoint:
-        """Conflict when the uid is taken; without a key it gets one of its own."""
+    async def create(self, new: NewEndpoint, *, secret: Secret | None = None, headers: dict[str, str]) -> Endpoint:
+        """Conflict when the uid is taken; without a secret it gets one of its own."""
         await self._check(url=new.url, event_types=new.event_types)
+        if secret is not None:
+            self._check_pair(secret, loc=("body", "secret"))
         endpoint = self._made(new)
-        await self._endpoints.add(endpoint, [Secret(key=key or self._new_key())], headers)
+        await self._endpoints.add(endpoint, [secret or self._new_secret(Kind.HMAC)], headers)
         return endpoint
 
     async def upsert(self, ref: str, new: NewEndpoint) -> tuple[Endpoint, bool]:
@@ -75,11 +79,16 @@ class Endpoints:
         secrets = await self._endpoints.secrets((await self._found(ref)).id)
         return secrets[0]
 
-    async def rotate(self, ref: str, *, key: bytes | None, grace: timedelta) -> Secret:
-        """Sign with a new key from now on, and with the old one too until `grace` is over."""
+    async def rotate(self, ref: str, *, secret: Secret | None, grace: timedelta) -> Secret:
+        """Sign with a new key from now on, and with the old one too until `grace` is over.
+
+        A key that is made here is of the old one's kind, which is what the receiver knows how to check.
+        """
+        if secret is not None:
+            self._check_pair(secret, loc=("body", "key"))
         endpoint = await self._found(ref)
         secrets = await self._endpoints.secrets(endpoint.id, lock=True)
-        newest = Secret(key=key or self._new_key())
+        newest = secret or self._new_secret(secrets[0].kind)
         await self._endpoints.keep_secrets(endpoint.id, [newest, *_aged(secrets, at=self._clock.now(), grace=grace)])
         return newest
 
@@ -106,6 +115,13 @@ class Endpoints:
         if known.disabled and not changed.disabled:
             await self._endpoints.forget_failures(changed)
         return changed
+
+    def _new_secret(self, kind: Kind) -> Secret:
+        return Secret(key=self._new_key() if kind is Kind.HMAC else self._key_pairs.new(), kind=kind)
+
+    def _check_pair(self, secret: Secret, *, loc: tuple[str, ...]) -> None:
+        if secret.kind is Kind.ED25519 and not self._key_pairs.holds(secret.key):
+            raise Invalid("The public half of this ed25519 secret is not its seed's own.", loc=loc)
 
     async def _check(self, *, url: str, event_types: Sequence[str] | None) -> None:
         if self._https_only and not url.startswith("https://"):

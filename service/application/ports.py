@@ -260,6 +260,17 @@ class Vault(Protocol):
     def open(self, sealed: bytes) -> bytes: ...
 
 
+class KeyPairs(Protocol):
+    """Ed25519 keys of 64 bytes: the seed, then the public half."""
+
+    def new(self) -> bytes: ...
+    def holds(self, key: bytes) -> bool:
+        """Whether the public half is the seed's own."""
+        ...
+
+    def sign(self, key: bytes, text: bytes) -> bytes: ...
+
+
 class NewId(Protocol):
     """Makes an identifier with a prefix, of the instant `at` or of now."""
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from service.application.ports import Clock, DeliveryQueue, NewId, Sender, Settled, Settlement
-from service.domain import ids, retries, signatures
+from service.application.signing import Signing
+from service.domain import ids, retries
 from service.domain.deliveries import Answered, Attempt, Claim, Failed, Outcome, Status, Trigger
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
@@ -49,7 +50,7 @@ class Courier:
         new_id: NewId,
         telemetry: DeliveryTelemetry,
         schedule: Schedule,
-        header_families: tuple[str, ...],
+        signing: Signing,
         patience: timedelta,
     ) -> None:
         self._queue = queue
@@ -58,7 +59,7 @@ class Courier:
         self._new_id = new_id
         self._telemetry = telemetry
         self._schedule = schedule
-        self._header_families = header_families
+        self._signing = signing
         self._patience = patience
 
     async def carry(self, claim: Claim) -> Outcome | None:
@@ -88,8 +89,7 @@ class Courier:
 
     async def _send(self, claim: Claim, at: datetime) -> Outcome:
         body = claim.payload or b""
-        signature = signatures.sign(claim.secrets, message_id=claim.message_id, at=at, body=body)
-        signed = signatures.headers(self._header_families, message_id=claim.message_id, at=at, signature=signature)
+        signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
         return await self._sender.send(url=claim.url, headers={**claim.headers, **signed}, body=body)
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:

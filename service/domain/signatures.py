@@ -1,47 +1,81 @@
-"""Signing as Standard Webhooks 1.0 has it: `v1`, HMAC-SHA256 over `{id}.{unix seconds}.{body}`."""
+"""Signing as Standard Webhooks 1.0 has it: `v1` is HMAC-SHA256, `v1a` is ed25519, over `{id}.{unix seconds}.{body}`.
+
+The arithmetic of ed25519 comes in as a function: it needs a library, which nothing here may import.
+"""
 
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 PREFIX = "whsec_"
+PRIVATE_PREFIX = "whsk_"
+PUBLIC_PREFIX = "whpk_"
 SHORTEST, LONGEST = 24, 75
 GENERATED_BYTES = 24
+SEED_BYTES = 32
+PAIR_BYTES = 64
+
+Sign = Callable[[bytes, bytes], bytes]
+
+
+class Kind(StrEnum):
+    """How a key signs."""
+
+    HMAC = "hmac"
+    ED25519 = "ed25519"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A signing key. `expires_at` is set once a newer key has taken its place."""
+    """A signing key: random bytes for HMAC, seed and public key for ed25519.
+
+    `expires_at` is set once a newer key has taken its place.
+    """
 
     key: bytes
     expires_at: datetime | None = None
+    kind: Kind = Kind.HMAC
 
     def __repr__(self) -> str:
         return "Secret(***)"
 
     @property
     def text(self) -> str:
-        """The form a receiver configures: `whsec_` and base64."""
+        """The form a receiver configures: `whsec_`, or of a key pair only the public half as `whpk_`, and base64."""
+        if self.kind is Kind.ED25519:
+            return PUBLIC_PREFIX + base64.b64encode(self.key[SEED_BYTES:]).decode()
         return PREFIX + base64.b64encode(self.key).decode()
 
 
-def parse(text: str) -> bytes:
-    """The key of a written secret, with or without its prefix. ValueError, saying what to do, when it is not one."""
+def parse(text: str) -> Secret:
+    """The secret that was written, with its prefix or as bare base64. ValueError, saying what to do, for anything else.
+
+    Whether the two halves of a key pair belong together is not known here.
+    """
     try:
-        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(PRIVATE_PREFIX).removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("A secret is `whsec_` followed by base64.") from None
+        raise ValueError("A secret is `whsec_` followed by base64, or `whsk_` for ed25519.") from None
+    if text.startswith(PRIVATE_PREFIX):
+        if len(key) != PAIR_BYTES:
+            raise ValueError(f"An ed25519 secret has {PAIR_BYTES} bytes, seed and public key; this one has {len(key)}.")
+        return Secret(key=key, kind=Kind.ED25519)
     if not SHORTEST <= len(key) <= LONGEST:
         raise ValueError(f"A secret has {SHORTEST} to {LONGEST} bytes, this one has {len(key)}.")
-    return key
+    return Secret(key=key)
 
 
-def sign(secrets: tuple[Secret, ...], *, message_id: str, at: datetime, body: bytes) -> str:
-    """The value of the signature header: one `v1,...` for each key that has not expired, separated by spaces."""
+def sign(secrets: tuple[Secret, ...], *, message_id: str, at: datetime, body: bytes, ed25519: Sign) -> str:
+    """The value of the signature header: one signature for each key that has not expired, separated by spaces.
+
+    `ed25519` takes a key and the bytes to sign.
+    """
     text = f"{message_id}.{int(at.timestamp())}.".encode() + body
-    return " ".join(f"v1,{_hmac(secret.key, text)}" for secret in secrets if _holds(secret, at))
+    return " ".join(_signature(secret, text, ed25519) for secret in secrets if _holds(secret, at))
 
 
 def headers(families: tuple[str, ...], *, message_id: str, at: datetime, signature: str) -> dict[str, str]:
@@ -50,8 +84,10 @@ def headers(families: tuple[str, ...], *, message_id: str, at: datetime, signatu
     return {f"{family}-{name}": value for family in families for name, value in values.items()}
 
 
-def _hmac(key: bytes, text: bytes) -> str:
-    return base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+def _signature(secret: Secret, text: bytes, ed25519: Sign) -> str:
+    if secret.kind is Kind.ED25519:
+        return f"v1a,{base64.b64encode(ed25519(secret.key, text)).decode()}"
+    return f"v1,{base64.b64encode(hmac.digest(secret.key, text, 'sha256')).decode()}"
 
 
 def _holds(secret: Secret, at: datetime) -> bool:

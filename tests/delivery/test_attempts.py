@@ -8,7 +8,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.adapters.clock import new_id
+from service.adapters.ed25519 import Ed25519
 from service.application.ports import Settled, Settlement
+from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger
 from service.domain.errors import Unavailable
@@ -79,7 +81,7 @@ def a_courier(queue: Queue, receiver: Receiver, told: DeliveryTelemetry) -> Cour
         new_id=new_id,
         telemetry=told,
         schedule=(timedelta(seconds=5), timedelta(minutes=5)),
-        header_families=("webhook", "svix"),
+        signing=Signing(families=("webhook", "svix"), key_pairs=Ed25519()),
         patience=timedelta(seconds=30),
     )
 

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import standardwebhooks
 import svix.webhooks
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.adapters.ed25519 import Ed25519
 from service.domain import signatures
-from service.domain.signatures import Secret
+from service.domain.signatures import Kind, Secret
 
 Verifier = Callable[[str], standardwebhooks.Webhook | svix.webhooks.Webhook]
 VERIFIERS = [
@@ -21,6 +23,7 @@ VERIFIERS = [
     pytest.param(svix.webhooks.Webhook, "webhook", id="svix, by the standard's header names"),
 ]
 NOW = datetime.now(UTC)
+PAIRS = Ed25519()
 
 
 def a_secret(number: int, *, expires_at: datetime | None = None) -> Secret:
@@ -28,18 +31,19 @@ def a_secret(number: int, *, expires_at: datetime | None = None) -> Secret:
 
 
 def signed(*secrets: Secret, body: bytes, family: str = "webhook", message_id: str = "msg_1") -> dict[str, str]:
-    signature = signatures.sign(secrets, message_id=message_id, at=NOW, body=body)
+    signature = signatures.sign(secrets, message_id=message_id, at=NOW, body=body, ed25519=PAIRS.sign)
     return signatures.headers((family,), message_id=message_id, at=NOW, signature=signature)
 
 
 def test_the_signature_is_the_one_of_the_published_vector() -> None:
-    secret = Secret(key=signatures.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+    secret = signatures.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
     signature = signatures.sign(
         (secret,),
         message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
         at=datetime.fromtimestamp(1614265330, UTC),
         body=b'{"test": 2432232314}',
+        ed25519=PAIRS.sign,
     )
 
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -99,11 +103,29 @@ def test_each_family_of_headers_says_the_same() -> None:
     }
 
 
+def test_a_key_pair_signs_beside_hmac_and_its_public_half_verifies() -> None:
+    pair, secret = Secret(key=PAIRS.new(), kind=Kind.ED25519), a_secret(1)
+    public = base64.b64decode(pair.text.removeprefix("whpk_"))
+
+    headers = signed(pair, secret, body=b"{}")
+
+    asymmetric, symmetric = headers["webhook-signature"].split(" ")
+    text = f"msg_1.{int(NOW.timestamp())}.{{}}".encode()
+    Ed25519PublicKey.from_public_bytes(public).verify(base64.b64decode(asymmetric.removeprefix("v1a,")), text)
+    assert symmetric == signed(secret, body=b"{}")["webhook-signature"]
+
+
+def test_a_written_key_pair_reads_back() -> None:
+    key = PAIRS.new()
+
+    assert signatures.parse("whsk_" + base64.b64encode(key).decode()) == Secret(key=key, kind=Kind.ED25519)
+
+
 @given(key=st.binary(min_size=signatures.SHORTEST, max_size=signatures.LONGEST))
 def test_a_written_secret_reads_back_with_or_without_its_prefix(key: bytes) -> None:
     text = Secret(key=key).text
 
-    assert signatures.parse(text) == signatures.parse(text.removeprefix("whsec_")) == key
+    assert signatures.parse(text) == signatures.parse(text.removeprefix("whsec_")) == Secret(key=key)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +136,7 @@ def test_a_written_secret_reads_back_with_or_without_its_prefix(key: bytes) -> N
         pytest.param("whsec_", "this one has 0", id="empty"),
         pytest.param("whsec_" + base64.b64encode(bytes(23)).decode(), "this one has 23", id="too short"),
         pytest.param("whsec_" + base64.b64encode(bytes(76)).decode(), "this one has 76", id="too long"),
+        pytest.param("whsk_" + base64.b64encode(bytes(63)).decode(), "this one has 63", id="no key pair"),
     ],
 )
 def test_what_is_no_secret_is_refused_with_a_reason(text: str, complaint: str) -> None:

@@ -6,19 +6,26 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from service.application.ports import Vault
-from service.domain.signatures import Secret
+from service.domain.signatures import Kind, Secret
 
 
 def seal_secrets(vault: Vault, secrets: Sequence[Secret]) -> bytes:
     """The bytes to keep for these secrets, in their order."""
-    rows = [{"key": base64.b64encode(secret.key).decode(), "expires_at": _written(secret)} for secret in secrets]
+    rows = [
+        {"key": base64.b64encode(secret.key).decode(), "expires_at": _written(secret), "kind": secret.kind.value}
+        for secret in secrets
+    ]
     return vault.seal(json.dumps(rows).encode())
 
 
 def open_secrets(vault: Vault, blob: bytes) -> tuple[Secret, ...]:
     """The secrets that were sealed, in their order."""
     return tuple(
-        Secret(key=base64.b64decode(row["key"]), expires_at=_read(row["expires_at"]))
+        Secret(
+            key=base64.b64decode(row["key"]),
+            expires_at=_read(row["expires_at"]),
+            kind=Kind(row.get("kind", Kind.HMAC)),  # the first release knew of no other
+        )
         for row in json.loads(vault.open(blob))
     )
 

@@ -38,7 +38,7 @@ async def create_endpoint(body: EndpointIn, endpoints: EndpointsDep, once: OnceD
     """Create an endpoint. Messages accepted from now on reach it."""
 
     async def create() -> Answer:
-        endpoint = await endpoints.create(body.new(), key=body.key, headers=body.headers)
+        endpoint = await endpoints.create(body.new(), secret=body.own_secret, headers=body.headers)
         return Answer(body=EndpointOut.of(endpoint), status=201)
 
     return await once.answer(create)
@@ -94,7 +94,7 @@ async def rotate_secret(
     """Sign with a new secret, and for a time with the old one too."""
 
     async def rotate() -> Answer:
-        secret = await endpoints.rotate(endpoint_id, key=body.new_key, grace=body.grace)
+        secret = await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
         return Answer(body=EndpointSecretOut(key=secret.text), status=200)
 
     return await once.answer(rotate)

@@ -22,6 +22,7 @@ from service.api.schemas.rules import (
 )
 from service.domain import signatures
 from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.signatures import Secret
 
 LONGEST_GRACE = 604_800
 DEFAULT_GRACE = 86_400
@@ -74,8 +75,8 @@ class EndpointIn(EndpointUpsertIn):
     headers: Headers = Field(default_factory=dict)
 
     @property
-    def key(self) -> bytes | None:
-        """The signing key, if the caller brought one."""
+    def own_secret(self) -> Secret | None:
+        """The secret, if the caller brought one."""
         return None if self.secret is None else signatures.parse(self.secret)
 
 
@@ -146,8 +147,8 @@ class EndpointSecretRotateIn(Received):
     ] = DEFAULT_GRACE
 
     @property
-    def new_key(self) -> bytes | None:
-        """The new signing key, if the caller brought one."""
+    def own_secret(self) -> Secret | None:
+        """The new secret, if the caller brought one."""
         return None if self.key is None else signatures.parse(self.key)
 
     @property

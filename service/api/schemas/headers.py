@@ -15,10 +15,14 @@ _FORBIDDEN = frozenset({
     "age", "cache-control", "clear-site-data", "connection", "content-encoding", "content-language",
     "content-length", "content-location", "content-type", "expires", "host", "keep-alive", "pragma",
     "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "user-agent",
-    "warning", "webhook-id", "webhook-signature", "webhook-timestamp",
+    "warning",
 })
 # fmt: on
-_FORBIDDEN_PREFIXES = ("x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-")
+# fmt: off
+_FORBIDDEN_PREFIXES = (
+    "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "webhook-",
+)
+# fmt: on
 # fmt: off
 _SENSITIVE = frozenset({
     "authorization", "proxy-authenticate", "proxy-authorization", "www-authenticate", "x-api-key", "x-auth-token",

@@ -1,0 +1,30 @@
+"""The arithmetic of ed25519 keys, by the `cryptography` library. A key is 64 bytes: the seed, then the public half."""
+
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from service.domain.signatures import SEED_BYTES
+
+KEYS_REMEMBERED = 4096
+
+
+class Ed25519:
+    """Fulfils `ports.KeyPairs`."""
+
+    def __init__(self) -> None:
+        # Deriving the key from its seed costs as much as signing with it.
+        self._opened = lru_cache(maxsize=KEYS_REMEMBERED)(Ed25519PrivateKey.from_private_bytes)
+
+    def new(self) -> bytes:
+        """A key that nobody else has."""
+        private = Ed25519PrivateKey.generate()
+        return private.private_bytes_raw() + private.public_key().public_bytes_raw()
+
+    def holds(self, key: bytes) -> bool:
+        """Whether the public half is the seed's own."""
+        return self._opened(key[:SEED_BYTES]).public_key().public_bytes_raw() == key[SEED_BYTES:]
+
+    def sign(self, key: bytes, text: bytes) -> bytes:
+        """The signature of the text."""
+        return self._opened(key[:SEED_BYTES]).sign(text)
