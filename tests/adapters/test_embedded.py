@@ -1,0 +1,208 @@
+"""The embedded PostgreSQL: who starts it, who stops it, and what a crash leaves behind."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+
+import asyncpg
+import psutil
+import pytest
+
+from service.adapters.embedded import EmbeddedUnavailable, open_embedded
+from tests.support.postgres import asyncpg_dsn
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from service.adapters.embedded import open_embedded
+
+async def hold():
+    async with open_embedded(Path(sys.argv[1])) as url:
+        print(url, flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+
+asyncio.run(hold())
+"""
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all tests: each finds the cluster that the first one made, stopped."""
+    return tmp_path_factory.mktemp("data")
+
+
+async def test_the_embedded_database_answers_and_is_named_relevo(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        assert await ask(url, "SELECT current_database()") == "relevo"
+
+
+async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        await ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+
+    async with open_embedded(data_dir) as url:
+        assert await ask(url, "SELECT answer FROM kept") == 42
+
+
+async def test_the_last_one_out_stops_it_and_nobody_before(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        async with open_embedded(data_dir):
+            pass
+        still_up = await ask(url, "SELECT 1")
+
+    assert still_up == 1
+    assert running_server(data_dir) is None
+
+
+async def test_a_second_process_uses_the_same_server(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        started = running_server(data_dir)
+
+        async with holder(data_dir) as (_, its_url):
+            assert its_url == url
+            assert running_server(data_dir) == started
+
+
+async def test_a_killed_process_leaves_it_running_and_the_next_one_finds_it(data_dir: Path) -> None:
+    async with holder(data_dir) as (process, _):
+        started = running_server(data_dir)
+        process.kill()
+        await process.wait()
+
+    async with open_embedded(data_dir) as url:
+        assert running_server(data_dir) == started
+        assert await ask(url, "SELECT 1") == 1
+
+    assert running_server(data_dir) is None
+
+
+async def test_a_server_that_was_killed_is_started_again_with_what_it_had(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        await ask(url, "CREATE TABLE survivor ()")
+        os.kill(the_server(data_dir), signal.SIGKILL)
+
+    async with open_embedded(data_dir) as url:
+        assert await ask(url, "SELECT count(*) FROM survivor") == 0
+
+
+async def test_a_query_that_outlives_its_server_is_waited_for(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        query = asyncio.create_task(ask(url, "SELECT count(*) FROM generate_series(1, 10000000)"))
+        while not await ask(
+            url, "SELECT true FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active'"
+        ):
+            pass
+        os.kill(the_server(data_dir), signal.SIGKILL)
+
+    async with open_embedded(data_dir) as url:
+        assert await ask(url, "SELECT 1") == 1
+    assert await query == 10_000_000
+
+
+async def test_the_number_of_a_dead_server_may_belong_to_somebody_else_by_now(data_dir: Path) -> None:
+    async with open_embedded(data_dir):
+        trace = (data_dir / "postgres" / "postmaster.pid").read_text()
+        left_behind = trace.replace(str(the_server(data_dir)), str(os.getpid()), 1)
+    (data_dir / "postgres" / "postmaster.pid").write_text(left_behind)
+
+    async with open_embedded(data_dir) as url:
+        assert await ask(url, "SELECT 1") == 1
+
+
+async def test_ctrl_c_in_our_terminal_does_not_reach_it(data_dir: Path) -> None:
+    async with open_embedded(data_dir):
+        assert os.getsid(the_server(data_dir)) != os.getsid(0)
+
+
+async def test_only_its_own_user_may_use_the_socket(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        directory = await ask(url, "SHOW unix_socket_directories")
+
+        assert mode_of(f"{directory}/.s.PGSQL.5432") == 0o700
+        assert await ask(url, "SHOW listen_addresses") == ""
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) -> None:
+    async with asyncio.timeout(30):
+        opening = asyncio.create_task(open_and_wait(data_dir))
+        while running_server(data_dir) is None:  # noqa: ASYNC110  # another program's file: nobody signals it
+            await asyncio.sleep(0.01)
+
+        opening.cancel()
+        await asyncio.wait({opening})
+
+    assert opening.cancelled()
+    assert running_server(data_dir) is None
+
+
+async def test_many_may_start_at_once_on_an_empty_directory(tmp_path: Path) -> None:
+    async def use() -> object:
+        async with open_embedded(tmp_path / "new") as url:
+            return await ask(url, "SELECT 1")
+
+    assert await asyncio.gather(*(use() for _ in range(4))) == [1, 1, 1, 1]
+    assert running_server(tmp_path / "new") is None
+
+
+async def test_half_a_cluster_of_a_killed_start_does_not_matter_even_in_a_long_path(tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 110)
+    (long / "postgres.new" / "base").mkdir(parents=True)
+    (long / "postgres.new" / "PG_VERSION").write_text("18\n")
+
+    async with open_embedded(long) as url:
+        assert await ask(url, "SELECT 1") == 1
+
+
+async def test_a_path_that_postgresql_cannot_live_in_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedUnavailable, match=r"set RELEVO_DATA_DIR to a path without blanks"):
+        async with open_embedded(tmp_path / "my data"):
+            pass
+
+
+async def ask(url: str, query: str) -> object:
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+def mode_of(path: str) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+async def open_and_wait(data_dir: Path) -> None:
+    async with open_embedded(data_dir):
+        await asyncio.Event().wait()
+
+
+def running_server(data_dir: Path) -> int | None:
+    try:
+        pid = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+    except FileNotFoundError:
+        return None
+    # Who is killed stays a zombie where nobody reaps.
+    return pid if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else None
+
+
+def the_server(data_dir: Path) -> int:
+    pid = running_server(data_dir)
+    assert pid is not None
+    return pid
+
+
+@asynccontextmanager
+async def holder(data_dir: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Another process that uses the server until it is told to leave."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, str(data_dir), stdin=PIPE, stdout=PIPE)
+    assert process.stdout is not None
+    try:
+        yield process, (await process.stdout.readline()).decode().strip()
+    finally:
+        await process.communicate(b"\n")
