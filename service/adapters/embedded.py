@@ -82,10 +82,9 @@ class EmbeddedServer:
                 pass  # recovery takes its time, and connecting waits for it
             except subprocess.SubprocessError as error:
                 # A crash may leave queries that still run; PostgreSQL refuses to start until the last one has ended.
-                if _STILL_IN_USE not in self._end_of_log():
-                    raise EmbeddedUnavailable(
-                        f"PostgreSQL did not start. Its log ends: {self._end_of_log()}"
-                    ) from error
+                end = " / ".join(_lines(self._data / "log")[-3:])
+                if _STILL_IN_USE not in end:
+                    raise EmbeddedUnavailable(f"PostgreSQL did not start. Its log ends: {end}") from error
 
     def release(self) -> None:
         """Stop using the server; the last one to do so stops it, closing whatever is still connected."""

@@ -17,6 +17,7 @@ import pytest
 from service.adapters.embedded import EmbeddedUnavailable, open_embedded
 from tests.support.postgres import asyncpg_dsn
 
+BUSY = "SELECT true FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
@@ -94,9 +95,7 @@ async def test_a_server_that_was_killed_is_started_again_with_what_it_had(data_d
 async def test_a_query_that_outlives_its_server_is_waited_for(data_dir: Path) -> None:
     async with open_embedded(data_dir) as url:
         query = asyncio.create_task(ask(url, "SELECT count(*) FROM generate_series(1, 10000000)"))
-        while not await ask(
-            url, "SELECT true FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active'"
-        ):
+        while not await ask(url, BUSY):
             pass
         os.kill(the_server(data_dir), signal.SIGKILL)
 
