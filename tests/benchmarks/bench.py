@@ -1,7 +1,7 @@
 """What every section works with: the plan, a PostgreSQL server, and a word on how it is going."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.benchmarks import database, load, profiling
 from tests.benchmarks.database import Database, Server
 from tests.benchmarks.load import Job, Load
-from tests.benchmarks.measure import Plan, check
+from tests.benchmarks.measure import Plan, Turn, check
 from tests.benchmarks.processes import Process
 
 BUSY = 0.85
@@ -32,22 +32,24 @@ class Bench:
         with self.server.database(f"bench_{name}_{time.time_ns()}") as used:
             yield used
 
-    def drive(self, job: Job) -> Load:
-        """Run a job, and make sure that it was not the generator that was measured."""
+    def drive(self, job: Job, process: Process) -> tuple[Load, Turn]:
+        """Run a job against a process, and make sure that it was not the generator that was measured."""
+        worked = process.worked
         done = load.run(job)
         check(done.busy < BUSY, f"the load generator is not the bottleneck, it was busy {done.busy:.0%} of the time")
-        return done
+        check(not done.lost, f"no connection was lost, {done.lost} were")
+        return done, Turn(done.per_second, (process.worked - worked) * 1e6 / max(done.answered, 1))
 
-    def profile(self, name: str, process: Process, job: Job) -> None:
-        """When profiles are asked for: one of the process while it does the job."""
+    def profile(self, name: str, process: Process, work: Callable[[], Turn]) -> None:
+        """When profiles are asked for: where the time of the process goes while it works."""
         if not self.plan.profile:
             return
-        with load.running(job) as running:
-            costs = profiling.record(process.pid, self.build / f"{name}.profile.txt", seconds=job.seconds)
-            done = running()
-        self.console.print(f"[bold]{name}[/]: where {1e6 / done.per_second:.0f} µs go (share of the loop's thread)")
-        for cost in costs:
-            self.console.print(f"  {cost.share * 1e6 / done.per_second:7.1f} µs  {cost.share:6.1%}  {cost.where}")
+        to = self.build / f"{name}.profile.txt"
+        with profiling.recording(process.pid, to):
+            turn = work()
+        self.console.print(f"[bold]{name}[/]: where {turn.cpu_us:.0f} µs go (stacks in {to})")
+        for cost in profiling.costs(to.read_text()):
+            self.console.print(f"  {cost.share * turn.cpu_us:7.1f} µs  {cost.share:6.1%}  {cost.where}")
 
 
 @contextmanager

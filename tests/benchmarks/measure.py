@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 
@@ -29,29 +29,51 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn gave: how many a second, and the processor time of the measured process for each.
+
+    Other work on the machine takes from the first and leaves the second almost alone.
+    """
+
+    per_second: float
+    cpu_us: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What the turns of one variant gave."""
 
-    values: tuple[float, ...]
+    turns: tuple[Turn, ...]
 
     @property
     def median(self) -> float:
-        """The middle one."""
-        return statistics.median(self.values)
+        """The middle one of how many a second."""
+        return statistics.median(turn.per_second for turn in self.turns)
+
+    @property
+    def cpu_us(self) -> float:
+        """The middle one of the costs."""
+        return statistics.median(turn.cpu_us for turn in self.turns)
 
     @property
     def spread(self) -> float:
         """From the smallest to the largest, as a share of the median."""
-        return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
+        values = [turn.per_second for turn in self.turns]
+        return (max(values) - min(values)) / self.median if self.median else 0.0
 
 
-def in_turns(turns: int, variants: Mapping[str, Callable[[], float]]) -> dict[str, Figures]:
+def in_turns(turns: int, variants: Mapping[str, Callable[[], Turn]]) -> dict[str, Figures]:
     """Measure A B A B: what the machine does meanwhile happens to all of them."""
-    measured: dict[str, list[float]] = {name: [] for name in variants}
+    measured: dict[str, list[Turn]] = {name: [] for name in variants}
     for _ in range(turns):
         for name, measure in variants.items():
             measured[name].append(measure())
     return {name: Figures(tuple(values)) for name, values in measured.items()}
+
+
+def raw(figures: Mapping[str, Figures]) -> dict[str, object]:
+    """Every turn of every variant, as it is kept beside the figure."""
+    return {name: [asdict(turn) for turn in figure.turns] for name, figure in figures.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,8 @@ import psutil
 READY_WITHIN = 60.0
 GONE_WITHIN = 20.0
 POLL = 0.01
+
+Ready = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +53,27 @@ class Process:
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, port: int, ready: str, environ: Mapping[str, str]) -> Iterator[Process]:
-    """A Python process, once `GET ready` on `port` is answered with a 200. Its own words are shown if it fails."""
-    started = subprocess.Popen(
-        [sys.executable, *arguments], env={**_inherited(), **environ}, stdout=subprocess.DEVNULL, stderr=None
-    )
+def running(arguments: Sequence[str], *, port: int, ready: Ready, environ: Mapping[str, str]) -> Iterator[Process]:
+    """A Python process, once `ready` says so. Its own words are shown if it fails."""
+    command = [sys.executable, *arguments]
+    started = subprocess.Popen(command, env={**_inherited(), **environ}, stdout=subprocess.DEVNULL, stderr=None)
     try:
-        until_ready(started, port, ready)
+        _until_ready(started, ready)
         yield Process(pid=started.pid, port=port)
     finally:
         _end(started)
+
+
+def answers(port: int, path: str) -> Ready:
+    """Whether it answers 200 there."""
+
+    def asked() -> bool:
+        try:
+            return exchange(port, "GET", path)[0] == 200
+        except OSError:
+            return False  # it does not listen yet
+
+    return asked
 
 
 @contextmanager
@@ -93,19 +106,14 @@ def exchange(port: int, method: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def until_ready(started: "subprocess.Popen[bytes]", port: int, path: str) -> None:
-    """Return once it answers 200 there."""
+def _until_ready(started: "subprocess.Popen[bytes]", ready: Ready) -> None:
     deadline = time.monotonic() + READY_WITHIN
-    while time.monotonic() < deadline:
+    while not ready():
         if started.poll() is not None:
             raise RuntimeError(f"{started.args!r} ended with {started.returncode} before it was ready")
-        try:
-            if exchange(port, "GET", path)[0] == 200:
-                return
-        except OSError:
-            pass  # it does not listen yet
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{started.args!r} was not ready within {READY_WITHIN} s")
         time.sleep(POLL)
-    raise TimeoutError(f"{started.args!r} was not ready within {READY_WITHIN} s")
 
 
 def _inherited() -> dict[str, str]:

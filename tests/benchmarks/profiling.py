@@ -1,8 +1,11 @@
 """A profile of a process that runs, taken from outside by py-spy: which functions cost the most, callees included."""
 
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +22,15 @@ class Cost:
     share: float
 
 
-def record(pid: int, to: Path, *, seconds: float) -> list[Cost]:
-    """Sample the process and keep the stacks in `to`, one a line with its count, as flame graph programs read them."""
+@contextmanager
+def recording(pid: int, to: Path) -> Iterator[None]:
+    """Sample the process during the block and keep the stacks in `to`, as flame graph programs read them."""
     command = [BIN / "py-spy", "record", "--pid", str(pid), "--format", "raw", "--output", to, "--rate", str(RATE)]
-    subprocess.run([*map(str, command), "--duration", str(max(int(seconds), 1))], check=True, capture_output=True)
-    return costs(to.read_text())
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as spy:
+        try:
+            yield
+        finally:
+            spy.send_signal(signal.SIGINT)
 
 
 def costs(stacks: str) -> list[Cost]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tests.benchmarks import database, processes, wire
 from tests.benchmarks.database import Database
@@ -10,6 +11,7 @@ from tests.benchmarks.processes import Process
 
 SILENT = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
 PAYLOAD_BYTES = 1024
+_LISTENING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 
 
 def everything_to(sink: Process, *, sampled: float = 1.0) -> dict[str, str]:
@@ -28,17 +30,23 @@ def serving(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
     """`relevo serve` on that database."""
     port = processes.free_port()
     settings = {**used.environ, "RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
-    with processes.running(["-m", "service", "serve"], port=port, ready="/readyz", environ=settings) as process:
+    with processes.running(["-m", "service", "serve"], port=port, ready=processes.answers(port, "/readyz"), environ=settings) as process:
         yield process
 
 
 @contextmanager
 def working(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
-    """`relevo worker` on that database."""
-    port = processes.free_port()
-    settings = {**used.environ, "RELEVO_OPS_PORT": str(port), **environ}
-    with processes.running(["-m", "service", "worker"], port=port, ready="/readyz", environ=settings) as process:
+    """`relevo worker` on that database, once it listens for wake-ups."""
+    before = used.value(_LISTENING)
+    settings = {**used.environ, **environ}
+    command = ["-m", "service", "worker"]
+    ready = partial(_has_joined, used, before)
+    with processes.running(command, port=0, ready=ready, environ=settings) as process:
         yield process
+
+
+def _has_joined(used: Database, before: int) -> bool:
+    return bool(used.value(_LISTENING) > before)
 
 
 @contextmanager
@@ -46,7 +54,7 @@ def contender(name: str, environ: Mapping[str, str]) -> Iterator[Process]:
     """One of the contenders."""
     port = processes.free_port()
     command = ["-m", "tests.benchmarks.contenders", name, str(port)]
-    with processes.running(command, port=port, ready="/readyz", environ=environ) as process:
+    with processes.running(command, port=port, ready=processes.answers(port, "/readyz"), environ=environ) as process:
         yield process
 
 

@@ -29,7 +29,7 @@ class Sink:
             case "GET", "/report":
                 return Reply(orjson.dumps(self._report()))
             case _:
-                packed = b"gzip" in head.lower()
+                packed = b"\r\ncontent-encoding: gzip" in head.lower()
                 self._exports.setdefault(path, []).append(gzip.decompress(body) if packed else body)
                 return Reply(b"")
 

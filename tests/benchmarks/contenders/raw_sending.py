@@ -1,4 +1,5 @@
-"""Sending without a queue: a bare loop over the same client, as many calls at once. Prints calls per second.
+"""Sending without a queue: a bare loop over the same client, as many calls at once. Prints calls per second and
+the microseconds of processor time for each.
 
 `python -m tests.benchmarks.contenders.raw_sending PORT CALLS CONCURRENCY BODY_BYTES`
 """
@@ -16,14 +17,15 @@ from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
 
 
-async def send(port: int, calls: int, concurrency: int, size: int) -> float:
-    """Post the same body `calls` times to 50 paths; how many a second."""
+async def send(port: int, calls: int, concurrency: int, size: int) -> None:
+    """Post the same body `calls` times to 50 paths."""
     body = b"x" * size
     waiting = iter(range(calls))
     async with open_http_client(Egress([ip_network("127.0.0.0/8")]), concurrency=concurrency) as client:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         await asyncio.gather(*(_post_on(client, port, waiting, body) for _ in range(concurrency)))
-        return calls / (time.perf_counter() - began)
+        rate, cost = calls / (time.perf_counter() - began), (time.process_time() - worked) * 1e6 / calls
+    sys.stdout.write(f"{rate} {cost}\n")
 
 
 async def _post_on(client: httpx.AsyncClient, port: int, waiting: Iterator[int], body: bytes) -> None:
@@ -35,4 +37,4 @@ async def _post_on(client: httpx.AsyncClient, port: int, waiting: Iterator[int],
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{uvloop.run(send(*map(int, sys.argv[1:])))}\n")
+    uvloop.run(send(*map(int, sys.argv[1:])))

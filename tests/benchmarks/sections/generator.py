@@ -4,20 +4,20 @@ from tests.benchmarks import processes, wire
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.database import SIGNING_KEY
 from tests.benchmarks.load import Job
-from tests.benchmarks.measure import Result, Row, Target, check, in_turns
+from tests.benchmarks.measure import Result, Row, Target, Turn, check, in_turns, raw
 
 
 def measure(bench: Bench) -> list[Row]:
     """Requests of 1 KB that the generator gets answered."""
     with processes.listening("receiver", SIGNING_KEY.hex()) as receiver:
 
-        def drive() -> float:
+        def drive() -> Turn:
             processes.exchange(receiver.port, "POST", "/forget")
             job = Job(port=receiver.port, requests=[wire.post("/", "x" * 1024)], seconds=bench.plan.seconds)
-            done = bench.drive(job)
+            done, turn = bench.drive(job, receiver)
             counted = receiver.ask("GET", "/count")
             check(counted == done.accepted, f"{done.accepted} calls were answered, {counted} arrived")
-            return done.per_second
+            return turn
 
         figures = in_turns(bench.plan.turns, {"generator": drive})["generator"]
     return [
@@ -28,7 +28,7 @@ def measure(bench: Bench) -> list[Row]:
             target=Target(must=10_000, aim=20_000),
             meaning="requests/s against a server that only counts: far above anything measured below",
             promise="every call counted",
-            raw={"per_second": figures.values},
+            raw=raw({"generator": figures}),
             runs=bench.plan.turns,
             spread=figures.spread,
         )

@@ -6,7 +6,7 @@ from functools import partial
 from tests.benchmarks import relevo, wire
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.load import Job
-from tests.benchmarks.measure import Result, Row, Target, check, in_turns
+from tests.benchmarks.measure import Result, Row, Target, Turn, check, in_turns, raw
 from tests.benchmarks.processes import Process
 
 CONNECTIONS = 32
@@ -19,7 +19,6 @@ def measure(bench: Bench) -> list[Row]:
         running = {name: stack.enter_context(relevo.contender(f"trivial:{name}", {})) for name in names}
         variants = {name: partial(requests_per_second, bench, process) for name, process in running.items()}
         figures = in_turns(bench.plan.turns, variants)
-    raw = {f"{name}_per_second": figure.values for name, figure in figures.items()}
     ours, spread = figures["call_next"].median, max(figure.spread for figure in figures.values())
     rows = (
         ("vs_bare", "bare", Target(must=0.85, aim=0.95), "of no middleware"),
@@ -33,7 +32,7 @@ def measure(bench: Bench) -> list[Row]:
             target=target,
             meaning=f"{ours:,.0f} requests/s, {of} ({figures[other].median:,.0f}/s)",
             promise="every answer a 200",
-            raw=raw,
+            raw=raw(figures),
             runs=bench.plan.turns,
             spread=spread,
         )
@@ -41,11 +40,11 @@ def measure(bench: Bench) -> list[Row]:
     ]
 
 
-def requests_per_second(bench: Bench, process: Process) -> float:
+def requests_per_second(bench: Bench, process: Process) -> Turn:
     """How often the route says hello."""
     job = Job(
         port=process.port, requests=[wire.get("/hello")], connections=CONNECTIONS, seconds=bench.plan.seconds
     )
-    done = bench.drive(job)
+    done, turn = bench.drive(job, process)
     check(set(done.statuses) == {"200"}, f"every answer is a 200: {done.statuses}")
-    return done.per_second
+    return turn

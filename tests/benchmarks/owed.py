@@ -1,0 +1,57 @@
+"""Databases as they are after a while: deliveries waiting, messages kept, attempts made. Filled by SQL, in seconds."""
+
+from datetime import UTC, datetime, timedelta
+
+from service.adapters.postgres.wakeups import CHANNEL
+from service.domain import ids
+from tests.benchmarks.database import Database
+from tests.benchmarks.relevo import PAYLOAD_BYTES
+
+# Identifiers are made in SQL: the time of now, and digits that count, which keeps them unique and in order.
+_MESSAGES = """
+INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)
+SELECT $1 || lpad(to_hex(n), 15, '0'), a.org_id, a.id, 'invoice.paid',
+       convert_to('{"text": "' || repeat('x', $3) || '"}', 'UTF8'), now() + interval '90 days', 'a-request'
+FROM generate_series(1, $2::int) n, (SELECT * FROM application LIMIT 1) a
+"""
+_DELIVERIES = """
+INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
+SELECT e.id, m.id, m.org_id, m.app_id, now() + $2::interval
+FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
+ORDER BY m.id, e.id
+"""
+_ATTEMPTS = """
+INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, url, status, response,
+                     response_status_code, duration_ms, trigger, number)
+SELECT $2 || substr(m.id, length($1) + 1), m.org_id, m.app_id, m.id, e.id, m.event_type, e.url, 0, '{}', 200, 5, 0, 1
+FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
+"""
+
+
+def keep(used: Database, *, messages: int) -> str:
+    """That many messages of 1 KB; what their identifiers begin with."""
+    prefix = _prefix(ids.MESSAGE)
+    used.execute(_MESSAGES, prefix, messages, PAYLOAD_BYTES - 12)
+    return prefix
+
+
+def owe(used: Database, *, messages: int, later: timedelta = timedelta(0)) -> None:
+    """That many messages, each owed to every endpoint, due now or that much `later`."""
+    prefix = keep(used, messages=messages)
+    used.execute(_DELIVERIES, prefix, later)
+    used.execute(f"NOTIFY {CHANNEL}")
+
+
+def attempt(used: Database, *, messages: int) -> None:
+    """That many messages, delivered to every endpoint."""
+    used.execute(_ATTEMPTS, keep(used, messages=messages), _prefix(ids.ATTEMPT))
+
+
+def settle_down(used: Database) -> None:
+    """Give the planner and the visibility map what autovacuum would give them in time."""
+    for table in ("message", "pending_delivery", "attempt", "settled_delivery"):
+        used.execute(f"VACUUM (ANALYZE) {table}")
+
+
+def _prefix(prefix: str) -> str:
+    return ids.lowest(prefix, datetime.now(UTC))[: len(prefix) + 12]
