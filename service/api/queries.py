@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request
@@ -16,12 +17,22 @@ DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 250
 
 Order = Literal["ascending", "descending"]
-StatusCodeClass = Literal[0, 100, 200, 300, 400, 500]
 Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
 _event_type_name = re.compile(r"[a-zA-Z0-9\-_.]{1,256}").fullmatch
 _event_types_parameter = re.compile(r"event_types(\[\d*\])?").fullmatch
+
+
+class StatusCodeClass(IntEnum):
+    """Answers by the hundred; 0 is for none at all."""
+
+    NONE = 0
+    INFORMATIONAL = 100
+    SUCCESS = 200
+    REDIRECT = 300
+    CLIENT_ERROR = 400
+    SERVER_ERROR = 500
 
 
 def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:

@@ -1,9 +1,10 @@
 """The API on a real database, asked through its ASGI interface."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 
 import pytest
 from fastapi import FastAPI
@@ -47,7 +48,7 @@ async def services(postgres: Database) -> AsyncIterator[Services]:
                 intake=intake,
                 tokens=TOKENS,
                 clock=SystemClock(),
-                new_id=new_id,
+                new_id=_ids_in_order(),
                 wake=lambda: None,
                 key_pairs=Ed25519(),
             )
@@ -79,6 +80,17 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[As
         ) as client,
     ):
         yield client
+
+
+def _ids_in_order() -> Callable[[str], str]:
+    """Identifiers far enough apart in time that their order is the one they were made in."""
+    times = count()
+    start = datetime.now(UTC)
+
+    def in_order(prefix: str, *, at: datetime | None = None) -> str:
+        return new_id(prefix, at=at or start + next(times) * timedelta(milliseconds=10))
+
+    return in_order
 
 
 @asynccontextmanager

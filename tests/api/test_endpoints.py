@@ -1,0 +1,104 @@
+"""Endpoints: changes, secrets, headers."""
+
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from service.adapters.postgres.engine import Database
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+async def _create(api: AsyncClient, **body: Any) -> dict[str, Any]:
+    answer = await api.post("/app/u/endpoint", json={"url": "http://127.0.0.1/", "uid": "e"} | body)
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+@pytest.mark.parametrize("brought", [SECRET, SECRET.removeprefix("whsec_")])
+async def test_a_secret_may_be_brought_along(application: str, api: AsyncClient, brought: str) -> None:
+    assert application
+    await _create(api, secret=brought)
+
+    answer = await api.get("/app/u/endpoint/e/secret")
+
+    assert answer.json() == {"key": SECRET}
+
+
+async def test_rotating_makes_a_new_secret_and_goes_on_for_ten_times(application: str, api: AsyncClient) -> None:
+    assert application
+    await _create(api)
+    keys = {(await api.get("/app/u/endpoint/e/secret")).json()["key"]}
+
+    answers = [await api.post("/app/u/endpoint/e/secret/rotate", json={}) for _ in range(10)]
+    eleventh = await api.post("/app/u/endpoint/e/secret/rotate", json={})
+    at_once = await api.post("/app/u/endpoint/e/secret/rotate", json={"key": SECRET, "gracePeriodSeconds": 0})
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(keys | {answer.json()["key"] for answer in answers}) == 11
+    assert (eleventh.status_code, eleventh.json()["code"]) == (400, "limit_reached")
+    assert at_once.json() == {"key": SECRET}
+    assert (await api.get("/app/u/endpoint/e/secret")).json() == {"key": SECRET}
+
+
+async def test_headers_are_kept_and_their_credentials_not_shown(application: str, api: AsyncClient) -> None:
+    assert application
+    await _create(api, headers={"X-One": "1", "Authorization": "Bearer secret"})
+
+    await api.patch("/app/u/endpoint/e/headers", json={"headers": {"X-Two": "2"}, "deleteHeaders": ["x-one"]})
+    patched = (await api.get("/app/u/endpoint/e/headers")).json()
+    replaced = await api.put("/app/u/endpoint/e/headers", json={"headers": {"X-Three": "3"}})
+
+    assert patched == {"headers": {"X-Two": "2"}, "sensitive": ["Authorization"]}
+    assert replaced.status_code == 204
+    assert (await api.get("/app/u/endpoint/e/headers")).json() == {"headers": {"X-Three": "3"}, "sensitive": []}
+
+
+async def test_replacing_resets_what_is_not_said_and_patching_keeps_it(application: str, api: AsyncClient) -> None:
+    assert application
+    await api.post("/event-type", json={"name": "a.b", "description": ""})
+    await _create(api, description="d", channels=["c"], eventTypes=["a.b"], metadata={"k": "v"}, rateLimit=5)
+
+    patched = (await api.patch("/app/u/endpoint/e", json={"channels": None})).json()
+    replaced = (await api.put("/app/u/endpoint/e", json={"url": "http://127.0.0.1/new"})).json()
+
+    assert (patched["description"], patched["channels"], patched["filterTypes"]) == ("d", None, ["a.b"])
+    assert (patched["rateLimit"], patched["throttleRate"], patched["metadata"]) == (5, 5, {"k": "v"})
+    assert (replaced["description"], replaced["eventTypes"], replaced["uid"]) == ("", None, None)
+    assert replaced["id"] == patched["id"]
+
+
+async def test_replacing_what_is_not_there_creates_it(application: str, api: AsyncClient) -> None:
+    assert application
+
+    endpoint = await api.put("/app/u/endpoint/unknown", json={"url": "http://127.0.0.1/"})
+    created = await api.put("/app/unknown", json={"name": "a"})
+    event_type = await api.put("/event-type/a.b", json={"description": ""})
+
+    assert [answer.status_code for answer in (endpoint, created, event_type)] == [201, 201, 201]
+    assert (endpoint.json()["uid"], created.json()["uid"]) == (None, None)
+
+
+async def test_enabling_forgets_the_failures_so_far(application: str, api: AsyncClient, postgres: Database) -> None:
+    assert application
+    await _create(api, disabled=True)
+    await postgres.pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
+
+    await api.patch("/app/u/endpoint/e", json={"disabled": False})
+
+    assert await postgres.pool.fetchval("SELECT first_failure_at FROM endpoint") is None
+
+
+async def test_nothing_secret_is_readable_in_the_database(
+    application: str, api: AsyncClient, postgres: Database
+) -> None:
+    assert application
+    await _create(api, secret=SECRET, headers={"Authorization": "Bearer marker"})
+
+    row = await postgres.pool.fetchrow("SELECT secrets, headers FROM endpoint")
+
+    assert row is not None
+    assert SECRET.removeprefix("whsec_").encode() not in row["secrets"]
+    assert b"marker" not in row["headers"]
