@@ -1,0 +1,77 @@
+"""What a caller is told of a message on its way in."""
+
+import pytest
+
+from service.application.messages import accept
+from service.domain import errors
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.messages import (
+    Accepted,
+    EventIdTaken,
+    KeyReused,
+    NewMessage,
+    Reception,
+    Repeated,
+    UnknownApplication,
+)
+from tests.support.factories import new_message
+
+TAKEN = Accepted(app_id=ApplicationId("app_000000000000000000000000001"), deliveries=1)
+
+
+class Receptionist:
+    """An intake that answers what it was told to, in order."""
+
+    def __init__(self, *receptions: Reception) -> None:
+        self._receptions = iter(receptions)
+
+    async def accept(self, message: NewMessage) -> Reception:
+        assert message
+        return next(self._receptions)
+
+
+async def test_a_message_is_kept_under_its_own_id() -> None:
+    message = new_message("app")
+
+    assert await accept(Receptionist(TAKEN), message) == message.id
+
+
+async def test_a_repeat_goes_by_the_id_of_the_first() -> None:
+    first = MessageId("msg_000000000000000000000000001")
+
+    assert await accept(Receptionist(Repeated(id=first)), new_message("app")) == first
+
+
+@pytest.mark.parametrize(
+    ("reception", "error"),
+    [
+        (KeyReused(), errors.KeyReused),
+        (EventIdTaken(), errors.Conflict),
+        (UnknownApplication(), errors.NotFound),
+    ],
+)
+async def test_what_was_not_kept_is_an_error(reception: Reception, error: type[errors.RelevoError]) -> None:
+    with pytest.raises(error):
+        await accept(Receptionist(reception), new_message("app"))
+
+
+async def test_an_unknown_application_is_created_once_and_the_message_taken_again() -> None:
+    created: list[str] = []
+
+    async def create() -> None:
+        created.append("app")
+
+    message = new_message("app")
+    kept_as = await accept(Receptionist(UnknownApplication(), TAKEN), message, create_application=create)
+
+    assert (kept_as, created) == (message.id, ["app"])
+
+
+async def test_an_application_that_is_gone_again_at_once_is_not_found() -> None:
+    async def create() -> None:
+        return
+
+    with pytest.raises(errors.NotFound):
+        await accept(
+            Receptionist(UnknownApplication(), UnknownApplication()), new_message("app"), create_application=create
+        )
