@@ -278,3 +278,23 @@ async def test_an_announcement_in_one_process_wakes_the_others(database: str) ->
         await asyncio.wait_for(waiting, 5)
 
     assert waiting.done()
+
+
+async def test_a_listener_that_lost_its_connection_hears_again(pool: asyncpg.Pool, database: str) -> None:
+    here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
+
+    async with there.running():
+        await there.wait(5)  # it listens now
+        await pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+        there.forget()
+        await there.wait(5)  # it listens once more
+        there.forget()
+        async with here.running():
+            waiting = asyncio.create_task(there.wait(30))
+            here.announce()
+            await asyncio.wait_for(waiting, 5)
+
+    assert waiting.done()

@@ -67,17 +67,21 @@ class Wakeups:
                 with unavailable_when_lost():
                     await self._talk()
             except Unavailable as error:
-                _log.warning("wakeups.lost", reason=type(error.__cause__).__name__)
+                _log.warning("wakeups.lost", reason=type(error.__cause__ or error).__name__)
             await asyncio.sleep(RECONNECT)
 
     async def _talk(self) -> None:
         connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=CONNECT_TIMEOUT)
         try:
             await connection.add_listener(CHANNEL, self._heard)
+            # Who only listens would otherwise never notice that there is nothing left to listen to.
+            connection.add_termination_listener(lambda _: self._to_tell.set())
             self._due.set()  # whatever was announced while nobody listened
             while not connection.is_closed():
                 await self._to_tell.wait()
                 self._to_tell.clear()
+                if connection.is_closed():
+                    raise Unavailable
                 await connection.execute(f"NOTIFY {CHANNEL}")
                 await asyncio.sleep(QUIET)
         finally:
