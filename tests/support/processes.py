@@ -1,0 +1,137 @@
+"""Relevo in processes of its own, as people run it: started, waited for, killed, told to stop."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+READY_WITHIN = 60.0
+GONE_WITHIN = 30.0
+POLL = 0.05
+SECRET = "a secret of thirty-two characters and more"
+
+
+class RelevoProcess:
+    """One `relevo serve` or `relevo worker` that can be started again after its end. Its log outlives it."""
+
+    def __init__(self, role: str, environ: Mapping[str, str], log: Path) -> None:
+        self._role = role
+        self._environ = environ
+        self._log = log
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self._log.open("ab") as output:
+            # A session of its own, so that Ctrl-C ends the test and the test ends the process.
+            self._process = await asyncio.create_subprocess_exec(
+                *command(self._role),
+                env=environment(self._environ),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        await self._until_ready()
+
+    async def kill(self) -> None:
+        """End it without a word of warning: SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask it to leave, by SIGTERM, and return its exit status."""
+        return await self._end(signal.SIGTERM)
+
+    async def close(self) -> None:
+        """Leave nothing running."""
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """The lines it has logged under that name, over all its lives."""
+        lines = (line for line in self._log.read_text().splitlines() if line.startswith("{"))
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        async with asyncio.timeout(GONE_WITHIN):
+            return await self._process.wait()
+
+    async def _until_ready(self) -> None:
+        assert self._process is not None
+        before = len(self.events("worker.ready"))
+        async with asyncio.timeout(READY_WITHIN):
+            while not await self._is_ready(before):
+                assert self._process.returncode is None, self._log.read_text()[-3000:]
+                await asyncio.sleep(POLL)
+
+    async def _is_ready(self, before: int) -> bool:
+        if self._role == "worker":
+            return len(self.events("worker.ready")) > before
+        return await _answers(f"http://127.0.0.1:{self._environ['RELEVO_PORT']}/readyz")
+
+
+@asynccontextmanager
+async def running(*processes: RelevoProcess) -> AsyncIterator[None]:
+    """Start them one after the other; whichever still runs at the end is killed."""
+    async with AsyncExitStack() as stack:
+        for process in processes:
+            stack.push_async_callback(process.close)
+            await process.start()
+        yield
+
+
+async def run(*arguments: str, environ: Mapping[str, str]) -> tuple[int | None, str, str]:
+    """Run the command to its end: its exit status, what it said, and what it complained of."""
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments), env=environment(environ), stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+def settings(**others: str) -> dict[str, str]:
+    """Settings for a server on a free port that may call receivers on this machine, and gives up on them soon."""
+    return {
+        "RELEVO_PORT": str(free_port()),
+        "RELEVO_JWT_SECRET": SECRET,
+        "RELEVO_SECRET_KEY": SECRET,
+        "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
+        "RELEVO_ATTEMPT_TIMEOUT": "2",
+        "RELEVO_RETRY_SCHEDULE": "[1, 1, 1]",
+        **others,
+    }
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line, whether or not the script is on the path."""
+    return [sys.executable, "-m", "service", *arguments]
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Ours without its settings, and then those of `environ`."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("RELEVO_", "OTEL_"))}
+    return {**ours, **environ}
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            return (await client.get(url)).status_code == 200
+        except httpx.TransportError:
+            return False

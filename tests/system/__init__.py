@@ -1,0 +1,1 @@
+"""Processes: crash, restart, drain, and the command itself."""

@@ -1,0 +1,112 @@
+"""Customers of Relevo: clients of the official SDK that do not give up, and an account of what they were promised."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+from svix.api import (
+    ApplicationIn,
+    EndpointIn,
+    EventTypeIn,
+    MessageCreateOptions,
+    MessageIn,
+    SvixAsync,
+    SvixOptions,
+)
+from svix.exceptions import HttpError
+
+from tests.support.processes import run
+
+EVENT_TYPE = "order.paid"
+AGAIN_AFTER = 0.1  # seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class Promises:
+    """The messages that were answered 202, by event id. `progress` is notified at each."""
+
+    accepted: dict[str, str] = field(default_factory=dict)
+    refused: int = 0
+    progress: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def keep(self, event_id: str, message_id: str) -> None:
+        """Note a 202."""
+        self.accepted[event_id] = message_id
+        async with self.progress:
+            self.progress.notify_all()
+
+    async def reach(self, count: int) -> None:
+        """Wait until so many were accepted."""
+        async with self.progress:
+            await self.progress.wait_for(lambda: len(self.accepted) >= count)
+
+
+@asynccontextmanager
+async def opened(url: str, token: str) -> AsyncIterator[SvixAsync]:
+    """A client of the SDK, closed at the end."""
+    sdk = SvixAsync(token, SvixOptions(server_url=url))
+    try:
+        yield sdk
+    finally:
+        await sdk._httpx_client.aclose()  # the SDK has no way of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Somebody whose application has one endpoint."""
+
+    url: str
+    token: str
+    app_id: str
+    secret: str
+
+
+async def prepare(environ: Mapping[str, str], receiver_url: str) -> Customer:
+    """A customer of the server that runs with these settings, whose endpoint is at `receiver_url`."""
+    status, out, err = await run("token", environ=environ)
+    assert status == 0, err
+    url, token = f"http://127.0.0.1:{environ['RELEVO_PORT']}", out.strip()
+    async with opened(url, token) as sdk:
+        await sdk.event_type.create(EventTypeIn(name=EVENT_TYPE, description="An order was paid."))
+        application = await sdk.application.create(ApplicationIn(name="A customer"))
+        endpoint = await sdk.endpoint.create(application.id, EndpointIn(url=receiver_url))
+        secret = await sdk.endpoint.get_secret(application.id, endpoint.id)
+    return Customer(url=url, token=token, app_id=application.id, secret=secret.key)
+
+
+async def send_all(customer: Customer, *, count: int, clients: int, promises: Promises) -> None:
+    """Send `count` messages from so many clients at once, each until it is accepted."""
+    numbers = iter(range(count))
+
+    async def client() -> None:
+        async with opened(customer.url, customer.token) as sdk:
+            for number in numbers:
+                await _send(sdk, customer.app_id, number, promises)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(client())
+
+
+async def _send(sdk: SvixAsync, app_id: str, number: int, promises: Promises) -> None:
+    event_id = f"order-{number}"
+    message = MessageIn(event_type=EVENT_TYPE, event_id=event_id, payload={"order": number})
+    options = MessageCreateOptions(idempotency_key=f"key-{number}")
+    while True:
+        try:
+            accepted = await sdk.message.create(app_id, message, options)
+        except (httpx.TransportError, HttpError) as refusal:
+            if not _may_pass(refusal):
+                raise
+            promises.refused += 1
+            await asyncio.sleep(AGAIN_AFTER)
+        else:
+            return await promises.keep(event_id, accepted.id)
+
+
+def _may_pass(refusal: httpx.TransportError | HttpError) -> bool:
+    if isinstance(refusal, HttpError):
+        return refusal.status_code >= 500 or refusal.code == "idempotency_conflict"
+    return True

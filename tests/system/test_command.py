@@ -1,0 +1,103 @@
+"""The command as people meet it: what it prints, how it fails, and with which status."""
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.postgres import asyncpg_dsn
+from tests.support.processes import SECRET, RelevoProcess, run, running, settings
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_the_help_names_every_command() -> None:
+    status, out, _ = await run("--help", environ={})
+
+    assert status == 0
+    assert all(command in out for command in ("serve", "worker", "migrate", "token", "demo"))
+
+
+async def test_a_token_is_printed_alone_so_that_a_shell_can_take_it() -> None:
+    status, out, err = await run("token", environ={"RELEVO_JWT_SECRET": SECRET, "RELEVO_SECRET_KEY": SECRET})
+
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", out)
+
+
+async def test_a_token_for_what_is_no_organisation_is_refused() -> None:
+    status, out, err = await run("token", "acme", environ=settings())
+
+    assert (status, out) == (2, "")
+    assert err == "relevo: 'acme' is not an organisation: it has to be org_ and 27 letters or digits.\n"
+
+
+async def test_a_bad_setting_is_told_without_a_traceback() -> None:
+    status, out, err = await run("serve", environ={"RELEVO_PORT": "web", "RELEVO_PROT": "8000"})
+
+    assert (status, out) == (2, "")
+    assert err.splitlines() == [
+        "relevo: warning: RELEVO_PROT is not a setting of Relevo and changes nothing. Did you mean RELEVO_PORT?",
+        "relevo: RELEVO_PORT: input should be a valid integer, unable to parse string as an integer. Example: 8000",
+    ]
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+async def test_a_missing_secret_is_told_with_what_to_set(command: str) -> None:
+    status, _, err = await run(command, environ={"RELEVO_DATABASE_URL": "postgresql://127.0.0.1:1/relevo"})
+
+    assert status == 2
+    assert err.startswith("relevo: RELEVO_JWT_SECRET is not set")
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
+async def test_a_database_that_is_not_there_is_told_without_its_password(command: str) -> None:
+    environ = settings(RELEVO_DATABASE_URL="postgresql://relevo:hush@127.0.0.1:1/relevo")
+
+    status, out, err = await run(command, environ=environ)
+
+    assert (status, out) == (1, "")
+    assert err.startswith("relevo: The database cannot be reached: ")
+    assert err.count("\n") == 1
+    assert "hush" not in err
+
+
+async def test_a_server_asks_for_the_migration_that_is_missing(empty_database: str) -> None:
+    environ = settings(RELEVO_DATABASE_URL=empty_database)
+
+    before, _, err = await run("serve", environ=environ)
+    migrated, out, _ = await run("migrate", environ=environ)
+
+    assert before == 2
+    assert "Run `relevo migrate`." in err
+    assert migrated == 0
+    assert out.startswith("The database has schema ")
+
+
+async def test_a_release_that_is_older_than_the_database_refuses_to_run(database: str) -> None:
+    connection = await asyncpg.connect(asyncpg_dsn(database))
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.close()
+
+    status, _, err = await run("worker", environ=settings(RELEVO_DATABASE_URL=database))
+
+    assert status == 2
+    assert err.startswith("relevo: This release is older than the database")
+
+
+async def test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first(directory: Path) -> None:
+    environ = {"RELEVO_DATA_DIR": str(directory / "data"), "RELEVO_PORT": settings()["RELEVO_PORT"]}
+    server = RelevoProcess("serve", environ, directory / "serve.log")
+    worker = RelevoProcess("worker", environ, directory / "worker.log")
+
+    async with running(server, worker):
+        second, _, err = await run("serve", environ=environ)
+        token = (await run("token", environ=environ))[1].strip()
+        left = [await process.stop() for process in (server, worker)]
+
+    assert second == 2
+    assert re.match(r"relevo: .* is served by process \d+ already\.", err)
+    assert left == [0, 0]
+    assert token
+    assert not (directory / "data" / "postgres" / "postmaster.pid").exists()
