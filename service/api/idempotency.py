@@ -29,6 +29,14 @@ class Once:
     key: IdempotencyKey | None
     answers: IdempotencyRepository
 
+    async def repeated(self) -> Response | None:
+        """The first answer, when the key was used before. KeyReused, StillRunning.
+
+        For acts that wait for somebody else: whoever asks undoes the transaction before waiting, and with it the claim.
+        """
+        first = await self.answers.claim(self.key) if self.key is not None else None
+        return None if first is None else _response(first)
+
     async def answer(self, act: Callable[[], Awaitable[Answer]]) -> Response:
         """The answer of the act, or the first one again when the key was used before. KeyReused, StillRunning."""
         if self.key is None:

@@ -3,16 +3,14 @@
 import asyncio
 import random
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import TypedDict
-from urllib.parse import urlsplit
 
 import structlog
 
 from service.application.ports import Clock, DeliveryQueue, NewId, Sender, Settled, Settlement
 from service.application.signing import Signing
 from service.domain import ids, retries
-from service.domain.deliveries import Answered, Attempt, Claim, Failed, Outcome, Status, Trigger
+from service.domain.addresses import address
+from service.domain.deliveries import Attempt, Claim, Outcome, Trigger, attempt_of
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
 from service.domain.retries import Canceled, Exhausted, Schedule, TryAgain, Verdict
@@ -20,15 +18,6 @@ from service.observability.deliveries import DeliveryTelemetry
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-class Address(TypedDict):
-    """Where a call goes, as far as a span may know."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 _log = structlog.stdlib.get_logger("relevo.delivery")
@@ -76,7 +65,7 @@ class Courier:
     async def _attempt(self, claim: Claim) -> tuple[Settlement, Outcome]:
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
-            with told.calling("POST", **_address(claim.url)):
+            with told.calling("POST", **address(claim.url)):
                 outcome = await self._send(claim, started_at)
             verdict = self._judge(claim, outcome)
             attempt = self._attempt_record(claim, outcome, started_at, trace_id=told.trace_id)
@@ -100,21 +89,8 @@ class Courier:
         return verdict
 
     def _attempt_record(self, claim: Claim, outcome: Outcome, started_at: datetime, *, trace_id: str | None) -> Attempt:
-        return Attempt(
-            id=AttemptId(self._new_id(ids.ATTEMPT, at=started_at)),
-            message_id=claim.message_id,
-            endpoint_id=claim.endpoint_id,
-            url=claim.url,
-            status=Status.SUCCESS if outcome.succeeded else Status.FAIL,
-            response=outcome.body if isinstance(outcome, Answered) else outcome.message,
-            response_status_code=outcome.status if isinstance(outcome, Answered) else 0,
-            duration_ms=round(outcome.duration.total_seconds() * 1000),
-            trigger=claim.trigger,
-            number=claim.attempt,
-            started_at=started_at,
-            error_type=outcome.error_type.value if isinstance(outcome, Failed) else None,
-            trace_id=trace_id,
-        )
+        attempt_id = AttemptId(self._new_id(ids.ATTEMPT, at=started_at))
+        return attempt_of(claim, outcome, id=attempt_id, started_at=started_at, trace_id=trace_id)
 
     async def _keep(self, settlement: Settlement) -> Settled:
         """Settle, and try again for as long as the lease may hold: an attempt that was made should be told."""
@@ -135,11 +111,3 @@ def _why_not_send(claim: Claim) -> str | None:
     if not claim.endpoint_active:
         return "endpoint_disabled"
     return "payload_removed" if claim.payload is None else None
-
-
-@lru_cache(maxsize=4096)
-def _address(url: str) -> Address:
-    parts = urlsplit(url)
-    return Address(
-        scheme=parts.scheme, host=parts.hostname or "", port=parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
-    )

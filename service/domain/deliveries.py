@@ -132,6 +132,32 @@ class Attempt:
     trace_id: str | None
 
 
+def attempt_of(
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    id: AttemptId,  # noqa: A002 - the field's own name
+    started_at: datetime,
+    trace_id: str | None,
+) -> Attempt:
+    """What is kept of a claim's attempt."""
+    return Attempt(
+        id=id,
+        message_id=claim.message_id,
+        endpoint_id=claim.endpoint_id,
+        url=claim.url,
+        status=Status.SUCCESS if outcome.succeeded else Status.FAIL,
+        response=outcome.body if isinstance(outcome, Answered) else outcome.message,
+        response_status_code=outcome.status if isinstance(outcome, Answered) else 0,
+        duration_ms=round(outcome.duration.total_seconds() * 1000),
+        trigger=claim.trigger,
+        number=claim.attempt,
+        started_at=started_at,
+        error_type=outcome.error_type.value if isinstance(outcome, Failed) else None,
+        trace_id=trace_id,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryState:
     """How a delivery stands: still owed (with the time of its next attempt) or final."""

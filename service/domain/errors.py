@@ -101,6 +101,26 @@ class MissingPayload(Refused):
     detail = "Unable to resend message. Payload is missing."
 
 
+class UnusableSpecification(Refused):
+    """The OpenAPI document cannot be read, or does not describe webhooks."""
+
+    code = "invalid_spec"
+    detail = "The OpenAPI document cannot be used."
+
+
+class InvalidRange(Refused):
+    """The span of time cannot be answered for."""
+
+    code = "invalid_range"
+
+
+class NoExample(Refused):
+    """The event type has no example that could be sent."""
+
+    code = "invalid_scheme"
+    detail = "Unable to generate an example message: the event type has no schema with an example."
+
+
 class Busy(RelevoError):
     """More is arriving than can be kept safe. `retry_after` is in seconds."""
 

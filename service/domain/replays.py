@@ -34,8 +34,8 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What came of one stretch: how many are owed once more, and the last message that was looked at."""
+class Covered:
+    """What came of one stretch: how many of its messages were meant, and the last one that was looked at."""
 
     count: int
     reached: MessageId

@@ -131,6 +131,16 @@ WITH input AS MATERIALIZED (
     SELECT attempt_id, org_id, app_id, message_id, endpoint_id, event_type, string_to_array(channels, ','), url, status,
            response, response_status_code, duration_ms, trigger, number, error_type, trace_id
     FROM held WHERE attempt_id IS NOT NULL
+), counted AS (
+    INSERT INTO endpoint_hour AS c (endpoint_id, hour, part, org_id, app_id, success, fail, canceled)
+    SELECT endpoint_id, date_trunc('hour', now(), 'UTC'), pg_backend_pid() % 16, min(org_id), min(app_id),
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND status = 0),
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND status <> 0),
+           count(*) FILTER (WHERE attempt_id IS NULL)
+    FROM held GROUP BY endpoint_id ORDER BY endpoint_id
+    ON CONFLICT (endpoint_id, hour, part) DO UPDATE
+    SET success = c.success + excluded.success, fail = c.fail + excluded.fail,
+        canceled = c.canceled + excluded.canceled
 ), health AS (
     SELECT endpoint_id, bool_or(status = 0) AS succeeded, bool_or(status <> 0 AND trigger = 0) AS failed,
            bool_or(gone) AS gone

@@ -1,0 +1,33 @@
+"""Background tasks: how far they are."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from service.api.dependencies import BackgroundTasksDep
+from service.api.problems import documented
+from service.api.queries import ordered
+from service.api.schemas.background_tasks import BackgroundTaskOut
+from service.api.schemas.pages import ListOut, listed
+from service.application.ports import PageRequest, TaskFilter
+from service.domain import ids
+from service.domain.background_tasks import TaskStatus
+
+router = APIRouter(prefix="/background-task", tags=["Background Task"])
+
+TaskPage = Annotated[PageRequest, Depends(ordered(ids.TASK, default="descending"))]
+
+
+@router.get("", operation_id="v1.background-task.list", responses=documented())
+async def list_background_tasks(
+    tasks: BackgroundTasksDep, page: TaskPage, status: TaskStatus | None = None, task: str | None = None
+) -> ListOut[BackgroundTaskOut]:
+    """List the background tasks of the last 90 days, newest first."""
+    found = await tasks.page(page, TaskFilter(status=status, kind=task))
+    return listed(found, key=lambda item: item.id, show=BackgroundTaskOut.of)
+
+
+@router.get("/{task_id}", operation_id="v1.background-task.get", responses=documented(404))
+async def get_background_task(task_id: str, tasks: BackgroundTasksDep) -> BackgroundTaskOut:
+    """Get a background task, how it stands, and what it has to show so far."""
+    return BackgroundTaskOut.of(await tasks.get(task_id))

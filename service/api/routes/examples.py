@@ -1,0 +1,75 @@
+"""Examples: try an endpoint now, and ask beforehand whether a message would reach anybody."""
+
+from functools import partial
+from uuid import uuid4
+
+import structlog
+from fastapi import APIRouter, Depends, Response
+from opentelemetry import trace
+
+from service.api.dependencies import ExamplesDep, SenderDep, ServicesDep, UnitOfWorkDep, organisation
+from service.api.idempotency import Answer, OnceDep
+from service.api.json_body import JsonRoute
+from service.api.problems import documented
+from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
+from service.application.examples import Example, Examples
+from service.domain.deliveries import Attempt
+from service.observability.correlation import traceparent
+
+router = APIRouter(prefix="/app/{app_id}", route_class=JsonRoute, dependencies=[Depends(organisation)])
+
+
+@router.post(
+    "/endpoint/{endpoint_id}/send-example",
+    tags=["Endpoint"],
+    response_model=ExampleOut,
+    operation_id="v1.endpoint.send-example",
+    responses=documented(400, 404, 409),
+)
+async def send_example(
+    *,
+    endpoint_id: str,
+    body: EventExampleIn,
+    examples: ExamplesDep,
+    sender: SenderDep,
+    services: ServicesDep,
+    work: UnitOfWorkDep,
+    once: OnceDep,
+) -> Response:
+    """Send an example to an endpoint now, whatever it subscribes to, and answer what the receiver said."""
+    answered = await once.repeated()
+    if answered is not None:
+        return answered
+    example = await examples.prepare(
+        endpoint_id,
+        body.event_type,
+        index=body.example_index,
+        payload=body.payload,
+        correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
+        traceparent=traceparent(trace.get_current_span().get_span_context()),
+    )
+    await work.rollback()  # nothing is held, neither a connection nor a key, while the receiver takes its time
+    attempt = await services.example_call.send(example, sender)
+    return await once.answer(partial(_keep, examples, example, attempt))
+
+
+@router.post(
+    "/msg/precheck/active",
+    tags=["Message"],
+    response_model=MessagePrecheckOut,
+    operation_id="v1.message.precheck",
+    responses=documented(404, 409),
+)
+async def precheck_message(body: MessagePrecheckIn, examples: ExamplesDep, once: OnceDep) -> Response:
+    """Tell whether any endpoint would be sent such a message."""
+
+    async def check() -> Answer:
+        active = await examples.wanted(body.event_type, body.channels)
+        return Answer(body=MessagePrecheckOut(active=active), status=200)
+
+    return await once.answer(check)
+
+
+async def _keep(examples: Examples, example: Example, attempt: Attempt) -> Answer:
+    await examples.keep(example, attempt)
+    return Answer(body=ExampleOut.of(example.message, attempt), status=200)

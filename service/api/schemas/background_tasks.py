@@ -1,0 +1,33 @@
+"""Background tasks as they go out."""
+
+from typing import Any
+
+from pydantic import Field
+
+from service.api.schemas.rules import Shown, Time
+from service.domain.background_tasks import BackgroundTask, TaskStatus
+
+
+class TaskStarted(Shown):
+    """A task that was just started. Ask for it by its id to learn how far it is."""
+
+    id: str = Field(examples=["qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    status: TaskStatus
+    task: str = Field(examples=["endpoint.recover"])
+    updated_at: Time
+
+    @classmethod
+    def of(cls, task: BackgroundTask) -> "TaskStarted":
+        """The answer for a task."""
+        return cls(id=task.id, status=task.status, task=task.kind, updated_at=task.updated_at)
+
+
+class BackgroundTaskOut(TaskStarted):
+    """A task, how it stands, and what it has to show so far."""
+
+    data: dict[str, Any] = Field(examples=[{"messagesSent": 2}])
+
+    @classmethod
+    def of(cls, task: BackgroundTask) -> "BackgroundTaskOut":
+        """The answer for a task."""
+        return cls(id=task.id, status=task.status, task=task.kind, updated_at=task.updated_at, data=task.data)

@@ -1,0 +1,39 @@
+"""What to expunge, and what became of it."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from service.api.schemas.rules import Received, Shown, Text
+
+MOST_AT_ONCE = 1000
+
+
+class BulkExpungeContentsIn(Received):
+    """Messages by their ids or event ids."""
+
+    ids: Annotated[list[Text], Field(max_length=MOST_AT_ONCE)] | None = None
+
+
+class BulkExpungeStatus(StrEnum):
+    """What became of one message's payload."""
+
+    EXPUNGED = "expunged"
+    NOT_FOUND = "not-found"
+
+
+class BulkExpungeContentsOut(Shown):
+    """What became of each."""
+
+    results: dict[str, BulkExpungeStatus]
+
+    @classmethod
+    def of(cls, found: dict[str, bool]) -> "BulkExpungeContentsOut":
+        """The answer, by whether each message was there."""
+        return cls(
+            results={
+                ref: BulkExpungeStatus.EXPUNGED if known else BulkExpungeStatus.NOT_FOUND
+                for ref, known in found.items()
+            }
+        )

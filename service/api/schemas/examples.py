@@ -1,0 +1,55 @@
+"""Examples and checks before sending, as they are asked for and as they go out."""
+
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field
+
+from service.api.schemas.deliveries import MessageAttemptOut
+from service.api.schemas.messages import MessageOut
+from service.api.schemas.rules import Channels, EventTypeName, Received, Shown
+from service.domain import ids
+from service.domain.deliveries import Attempt
+from service.domain.messages import NewMessage
+
+
+class EventExampleIn(Received):
+    """Which example to send: one of the event type's own, or a payload of the caller's."""
+
+    event_type: EventTypeName = Field(examples=["invoice.paid"])
+    example_index: Annotated[int, Field(ge=0)] | None = None
+    payload: dict[str, Any] | None = None
+
+
+class ExampleOut(MessageOut):
+    """The message that was sent, and what the receiver said to it."""
+
+    attempt: MessageAttemptOut
+
+    @classmethod
+    def of(cls, message: NewMessage, attempt: Attempt) -> "ExampleOut":
+        """The answer for an example and its one attempt."""
+        return cls(
+            id=message.id,
+            event_id=None,
+            event_type=message.event_type,
+            payload=orjson.loads(message.payload),
+            channels=None,
+            tags=None,
+            deliver_at=None,
+            timestamp=ids.time_of(message.id),
+            attempt=MessageAttemptOut.of(attempt),
+        )
+
+
+class MessagePrecheckIn(Received):
+    """What a message would be."""
+
+    event_type: EventTypeName
+    channels: Channels | None = None
+
+
+class MessagePrecheckOut(Shown):
+    """Whether any endpoint would be sent such a message."""
+
+    active: bool

@@ -1,0 +1,45 @@
+"""Replays as they are asked for."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from service.api.queries import StatusCodeClass
+from service.api.schemas.rules import Channel, EventTypeName, Moment, Received, Tag
+from service.domain.deliveries import Status
+from service.domain.replays import ReplayFilter
+
+
+class ReplayIn(Received):
+    """Messages of a span of time, by default up to now."""
+
+    since: Moment = Field(examples=["2026-03-01T00:00:00Z"])
+    until: Moment | None = None
+
+    def end(self, now: datetime) -> datetime:
+        """Where the span ends."""
+        return self.until or now
+
+
+class RecoverIn(ReplayIn):
+    """Messages of a span of time, at most two weeks long, by default up to now."""
+
+
+class BulkReplayIn(ReplayIn):
+    """Messages of a span of time that fit every one of these."""
+
+    event_types: list[EventTypeName] | None = None
+    channel: Channel | None = None
+    tag: Tag | None = None
+    status: Status | None = None
+    status_code_class: StatusCodeClass | None = None
+
+    def wanted(self) -> ReplayFilter:
+        """In the words of the domain."""
+        return ReplayFilter(
+            statuses=None if self.status is None else (self.status,),
+            event_types=tuple(self.event_types) if self.event_types else None,
+            channel=self.channel,
+            tag=self.tag,
+            status_code_class=self.status_code_class,
+        )

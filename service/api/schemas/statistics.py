@@ -1,0 +1,59 @@
+"""Statistics as they are asked for and as they go out."""
+
+from service.api.schemas.background_tasks import TaskStarted
+from service.api.schemas.rules import Moment, Received, Shown, Text
+from service.domain.background_tasks import BackgroundTask
+from service.domain.statistics import AttemptCounts
+
+
+class EndpointAttemptStats(Shown):
+    """What became of the attempts to reach an endpoint, in whole hours."""
+
+    success: int
+    fail: int
+    canceled: int
+
+    @classmethod
+    def of(cls, counts: AttemptCounts) -> "EndpointAttemptStats":
+        """The answer for these counts."""
+        return cls(success=counts.success, fail=counts.fail, canceled=counts.canceled)
+
+
+class EndpointStats(Shown):
+    """The same, with the states that a finished attempt is never in."""
+
+    success: int
+    pending: int = 0
+    sending: int = 0
+    fail: int
+    canceled: int
+
+    @classmethod
+    def of(cls, counts: AttemptCounts) -> "EndpointStats":
+        """The answer for these counts."""
+        return cls(success=counts.success, fail=counts.fail, canceled=counts.canceled)
+
+
+class AppUsageStatsIn(Received):
+    """A span of time, and the applications to count for, or none for all."""
+
+    since: Moment
+    until: Moment
+    app_ids: list[Text] | None = None
+
+
+class AppUsageStatsOut(TaskStarted):
+    """The task that counts, and the applications that are unknown to it."""
+
+    unresolved_app_ids: list[str]
+
+    @classmethod
+    def with_unresolved(cls, task: BackgroundTask, unresolved: list[str]) -> "AppUsageStatsOut":
+        """The answer for a task."""
+        return cls(
+            id=task.id,
+            status=task.status,
+            task=task.kind,
+            updated_at=task.updated_at,
+            unresolved_app_ids=unresolved,
+        )

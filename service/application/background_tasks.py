@@ -1,0 +1,73 @@
+"""Background tasks: starting them, reading how far they are, and what a kind of task has to provide."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from service.application.ports import BackgroundTaskRepository, Clock, Page, PageRequest, TaskFilter, UnitOfWork
+from service.domain import ids
+from service.domain.background_tasks import BackgroundTask, Progress
+from service.domain.errors import NotFound
+from service.domain.ids import ApplicationId, OrgId, TaskId
+
+
+class Step(Protocol):
+    """One batch of a kind of task, begun where `task.cursor` says.
+
+    Its effects go through `work` and are committed together with the progress it returns. Whatever it awaits besides
+    comes before its first use of `work`, so that no transaction waits for somebody else. An error of the domain ends
+    the task as failed; any other has the batch done again later.
+    """
+
+    async def __call__(self, task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress: ...
+
+
+Steps = Mapping[str, Step]
+
+
+class BackgroundTasks:
+    """The tasks of one organisation, or with `app_id` of one application of it."""
+
+    def __init__(
+        self,
+        org_id: OrgId,
+        tasks: BackgroundTaskRepository,
+        *,
+        app_id: ApplicationId | None,
+        clock: Clock,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._org_id = org_id
+        self._tasks = tasks
+        self._app_id = app_id
+        self._clock = clock
+        self._new_id = new_id
+
+    async def start(
+        self, kind: str, *, params: dict[str, Any], data: dict[str, Any], due_at: datetime | None = None
+    ) -> BackgroundTask:
+        """A new task, kept with the transaction at hand; its first batch is done from `due_at` on, or at once."""
+        now = self._clock.now()
+        task = BackgroundTask(
+            id=TaskId(self._new_id(ids.TASK)),
+            org_id=self._org_id,
+            app_id=self._app_id,
+            kind=kind,
+            params=params,
+            data=data,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._tasks.add(task, due_at=due_at or now)
+        return task
+
+    async def page(self, page: PageRequest, wanted: TaskFilter) -> Page[BackgroundTask]:
+        """One page of them, by time."""
+        return await self._tasks.page(self._org_id, page, wanted)
+
+    async def get(self, task_id: str) -> BackgroundTask:
+        """NotFound when there is none with this id."""
+        task = await self._tasks.get(self._org_id, TaskId(task_id), app_id=self._app_id)
+        if task is None:
+            raise NotFound
+        return task

@@ -1,0 +1,117 @@
+"""Sending messages to an endpoint again: asked for in one request, owed stretch by stretch as a background task."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.application.background_tasks import BackgroundTasks, Steps
+from service.application.ports import EndpointRepository, UnitOfWork
+from service.domain import ids
+from service.domain.applications import Application
+from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
+from service.domain.deliveries import Status
+from service.domain.endpoints import Endpoint
+from service.domain.errors import EndpointDisabled, Invalid, NotFound
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.replays import UNDELIVERED, Covered, ReplayFilter, Stretch
+
+A_BATCH = 1000
+LONGEST_RECOVERY = timedelta(days=14)
+SLACK = timedelta(minutes=5)
+
+_SENT = "messagesSent"
+
+
+class Replays:
+    """The replays of one application's endpoints. Each message that is meant gets one attempt, marked manual."""
+
+    def __init__(self, application: Application, endpoints: EndpointRepository, tasks: BackgroundTasks) -> None:
+        self._application = application
+        self._endpoints = endpoints
+        self._tasks = tasks
+
+    async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
+        """Send again what was sent to the endpoint and has not been delivered. EndpointDisabled, Invalid."""
+        if until - since > LONGEST_RECOVERY + SLACK:
+            raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", loc=("body", "since"))
+        return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
+
+    async def replay_missing(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
+        """Send what the endpoint wants and was never sent. EndpointDisabled, Invalid."""
+        return await self._start(TaskKind.REPLAY, ref, ReplayFilter(), since=since, until=until)
+
+    async def bulk_replay(self, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime) -> BackgroundTask:
+        """Send again what was sent to the endpoint, delivered or not. EndpointDisabled, Invalid."""
+        return await self._start(TaskKind.BULK_REPLAY, ref, wanted, since=since, until=until)
+
+    async def _start(
+        self, kind: TaskKind, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime
+    ) -> BackgroundTask:
+        if since > until:
+            raise Invalid("`since` must be before `until`.", loc=("body", "since"))
+        endpoint = _usable(await self._endpoints.get(self._application.id, ref))
+        params = {
+            "endpoint_id": endpoint.id,
+            "since": ids.lowest(ids.MESSAGE, since),
+            "until": ids.highest(ids.MESSAGE, until),
+            "wanted": asdict(wanted),
+        }
+        return await self._tasks.start(kind, params=params, data={_SENT: 0})
+
+
+def steps(*, size: int = A_BATCH) -> Steps:
+    """What the engine does for these kinds of tasks, `size` messages at a time."""
+
+    async def sent(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
+        del now
+        endpoint = await _endpoint_of(task, work)
+        stretch = stretch_of(task, size=size)
+        return _progress(task, await work.replays.sent(endpoint, task.id, stretch, _filter(task)))
+
+    async def missing(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
+        del now
+        endpoint = await _endpoint_of(task, work)
+        return _progress(task, await work.replays.missing(endpoint, task.id, stretch_of(task, size=size)))
+
+    return {TaskKind.RECOVER: sent, TaskKind.BULK_REPLAY: sent, TaskKind.REPLAY: missing}
+
+
+def stretch_of(task: BackgroundTask, *, size: int) -> Stretch:
+    """The next messages of a task that goes from `since` to `until`."""
+    return Stretch(after=MessageId(task.cursor or task.params["since"]), until=task.params["until"], size=size)
+
+
+def counted(task: BackgroundTask, covered: Covered, name: str) -> Progress:
+    """The task's progress, when it counts what it covers under that name."""
+    done = covered.reached >= task.params["until"]
+    return Progress(cursor=covered.reached, data={**task.data, name: task.data[name] + covered.count}, done=done)
+
+
+def _progress(task: BackgroundTask, covered: Covered) -> Progress:
+    return counted(task, covered, _SENT)
+
+
+async def _endpoint_of(task: BackgroundTask, work: UnitOfWork) -> Endpoint:
+    app_id: ApplicationId | None = task.app_id
+    if app_id is None:
+        raise NotFound
+    return _usable(await work.endpoints.get(app_id, task.params["endpoint_id"]))
+
+
+def _filter(task: BackgroundTask) -> ReplayFilter:
+    kept: dict[str, Any] = task.params["wanted"]
+    return ReplayFilter(
+        statuses=None if kept["statuses"] is None else tuple(map(Status, kept["statuses"])),
+        event_types=None if kept["event_types"] is None else tuple(kept["event_types"]),
+        channel=kept["channel"],
+        tag=kept["tag"],
+        status_code_class=kept["status_code_class"],
+    )
+
+
+def _usable(endpoint: Endpoint | None) -> Endpoint:
+    if endpoint is None:
+        raise NotFound
+    if endpoint.disabled:
+        raise EndpointDisabled
+    return endpoint

@@ -1,0 +1,98 @@
+"""What became of attempts: of one endpoint at once, of a whole organisation as a background task."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from service.application.background_tasks import BackgroundTasks, Steps
+from service.application.ports import Clock, PageRequest, StatisticsRepository, UnitOfWork
+from service.domain import statistics
+from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
+from service.domain.endpoints import Endpoint
+from service.domain.errors import Invalid
+from service.domain.ids import OrgId
+from service.domain.replays import Window
+from service.domain.statistics import AttemptCounts, Subscriptions, Usage
+
+A_BATCH = 200
+
+_USAGE = "appStats"
+_SUBSCRIPTIONS = "event_types"
+
+
+class Statistics:
+    """The statistics of one organisation."""
+
+    def __init__(
+        self, org_id: OrgId, statistics: StatisticsRepository, tasks: BackgroundTasks, *, clock: Clock
+    ) -> None:
+        self._org_id = org_id
+        self._statistics = statistics
+        self._tasks = tasks
+        self._clock = clock
+
+    async def attempts(self, endpoint: Endpoint, *, since: datetime | None, until: datetime | None) -> AttemptCounts:
+        """The attempts to reach an endpoint, of every whole hour that the window touches. InvalidRange."""
+        window = statistics.window(since, until, now=self._clock.now())
+        return await self._statistics.attempts(endpoint, window)
+
+    async def usage(
+        self, refs: Sequence[str] | None, *, since: datetime, until: datetime
+    ) -> tuple[BackgroundTask, list[str]]:
+        """Count the attempts made for these applications, or for all; tells which of them are unknown. Invalid."""
+        if since > until:
+            raise Invalid("`since` must be before `until`.", loc=("body", "since"))
+        known = None if refs is None else await self._statistics.applications(self._org_id, refs)
+        if known is not None and not known:
+            raise Invalid("None of these applications exists.", loc=("body", "appIds"))
+        params = {
+            "since": since.isoformat(),
+            "until": until.isoformat(),
+            "apps": None if known is None else sorted(known.values()),
+        }
+        task = await self._tasks.start(TaskKind.APPLICATION_STATS, params=params, data={_USAGE: []})
+        return task, [ref for ref in refs or () if ref not in (known or {})]
+
+    async def subscriptions(self) -> BackgroundTask:
+        """Find out which event types the endpoints of every application want."""
+        return await self._tasks.start(TaskKind.EVENT_TYPE_AGGREGATE, params={}, data={_SUBSCRIPTIONS: []})
+
+
+def steps(*, size: int = A_BATCH) -> Steps:
+    """What the engine does for these kinds of tasks, `size` applications at a time."""
+
+    async def usage(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
+        del now
+        window = Window(
+            since=datetime.fromisoformat(task.params["since"]), until=datetime.fromisoformat(task.params["until"])
+        )
+        found = await work.statistics.usage(task.org_id, _next(task, size), window, among=task.params["apps"])
+        shown = [_usage(item) for item in found.items]
+        return _progress(task, _USAGE, shown, done=found.done)
+
+    async def subscriptions(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
+        del now
+        found = await work.statistics.subscriptions(task.org_id, _next(task, size))
+        return _progress(task, _SUBSCRIPTIONS, [_subscriptions(item) for item in found.items], done=found.done)
+
+    return {TaskKind.APPLICATION_STATS: usage, TaskKind.EVENT_TYPE_AGGREGATE: subscriptions}
+
+
+def _next(task: BackgroundTask, size: int) -> PageRequest:
+    return PageRequest(limit=size, after=task.cursor or None, ascending=True)
+
+
+def _progress(task: BackgroundTask, name: str, shown: list[dict[str, object]], *, done: bool) -> Progress:
+    cursor = str(shown[-1]["appId"]) if shown else task.cursor
+    return Progress(cursor=cursor, data={name: task.data[name] + shown}, done=done)
+
+
+def _usage(item: Usage) -> dict[str, object]:
+    return {"appId": item.app_id, "appUid": item.app_uid, "messageDestinations": item.attempts}
+
+
+def _subscriptions(item: Subscriptions) -> dict[str, object]:
+    return {
+        "appId": item.app_id,
+        "explicitlySubscribedEventTypes": list(item.event_types),
+        "hasCatchAllEndpoint": item.catches_all,
+    }

@@ -1,0 +1,119 @@
+"""Background tasks: claim the one that waits longest, do one batch of it, keep its progress with what the batch did.
+
+A batch at a time, so that a large task of one organisation does not hold up the small one of another.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from service.application.background_tasks import Steps
+from service.application.ports import Clock, TaskQueue, UnitOfWork
+from service.domain.background_tasks import TaskClaim
+from service.domain.errors import Busy, RelevoError, Unavailable
+from service.observability.tasks import TaskTelemetry
+
+IDLE = timedelta(seconds=1)
+
+_log = structlog.stdlib.get_logger("relevo.tasks")
+
+OpenWork = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+
+
+class LeaseLost(Exception):
+    """Another process has the task by now; what this batch did is undone."""
+
+
+class TaskRunner:
+    """Does the batches of background tasks. Any number of runners share the tasks through their leases.
+
+    `open_work` gives a unit of work that commits when its block ends and rolls back when it raises; `done` is called
+    after a batch was committed, when there may be something to deliver.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: TaskQueue,
+        open_work: OpenWork,
+        steps: Steps,
+        clock: Clock,
+        done: Callable[[], None],
+        telemetry: TaskTelemetry,
+        idle: timedelta = IDLE,
+    ) -> None:
+        self._queue = queue
+        self._open_work = open_work
+        self._steps = steps
+        self._clock = clock
+        self._done = done
+        self._telemetry = telemetry
+        self._idle = idle.total_seconds()
+        self._draining = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Do batches while the block lasts; the one under way is finished."""
+        loop = asyncio.create_task(self._run(), name="background tasks")
+        try:
+            yield loop
+        finally:
+            self._draining.set()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while not self._draining.is_set():
+            try:
+                busy = await self._turn()
+            except Unavailable as error:
+                _log.warning("task.postponed", reason=type(error.__cause__).__name__)
+                busy = False
+            if not busy:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._draining.wait(), self._idle)
+
+    async def _turn(self) -> bool:
+        claim = await self._queue.claim(self._steps.keys())
+        if claim is None:
+            return False
+        with bound_contextvars(**_named(claim)):
+            await self._carry(claim)
+        return True
+
+    async def _carry(self, claim: TaskClaim) -> None:
+        try:
+            with self._telemetry.batch(claim.task):
+                await self._batch(claim)
+        except LeaseLost:
+            _log.warning("task.taken_over")
+        except Unavailable:
+            raise
+        except Busy:
+            await self._queue.postpone(claim)
+        except RelevoError as error:
+            _log.warning("task.failed", code=error.code)
+            await self._queue.give_up(claim, claim.task.failed(error, at=self._clock.now()))
+        except Exception:  # noqa: BLE001 - the batch is done again later, and other tasks must go on
+            _log.exception("task.batch_failed", failures=claim.failures + 1)
+            await self._queue.postpone(claim)
+        else:
+            self._done()
+
+    async def _batch(self, claim: TaskClaim) -> None:
+        now = self._clock.now()
+        async with self._open_work() as work:
+            progress = await self._steps[claim.task.kind](claim.task, work, now=now)
+            advanced = claim.task.advanced(progress, at=now)
+            if not await work.background_tasks.keep(advanced, lease=claim.lease, due_at=now):
+                raise LeaseLost
+        if progress.done:
+            _log.info("task.finished")
+
+
+def _named(claim: TaskClaim) -> dict[str, str | None]:
+    task = claim.task
+    return {"task_id": task.id, "kind": task.kind, "org_id": task.org_id, "app_id": task.app_id}

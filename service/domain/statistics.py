@@ -1,0 +1,49 @@
+"""Counts of what became of attempts, and what endpoints want: plain values and the windows they may be asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.domain.errors import InvalidRange
+from service.domain.ids import ApplicationId
+from service.domain.replays import Window
+
+LONGEST_WINDOW = timedelta(days=28)
+SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCounts:
+    """Attempts that succeeded and failed, and deliveries that ended without one."""
+
+    success: int
+    fail: int
+    canceled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How many attempts were made for an application."""
+
+    app_id: ApplicationId
+    app_uid: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriptions:
+    """The event types that an application's endpoints name, and whether one of them wants all."""
+
+    app_id: ApplicationId
+    event_types: tuple[str, ...]
+    catches_all: bool
+
+
+def window(since: datetime | None, until: datetime | None, *, now: datetime) -> Window:
+    """The window that is meant: by default the last four weeks. InvalidRange when it is too long or not over yet."""
+    end = until or now
+    begin = since or end - LONGEST_WINDOW
+    if end > now + SLACK:
+        raise InvalidRange("`until` is in the future.")
+    if not timedelta() <= end - begin <= LONGEST_WINDOW + SLACK:
+        raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")
+    return Window(since=begin, until=end)
