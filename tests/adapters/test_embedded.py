@@ -140,6 +140,17 @@ async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) 
     assert running_server(data_dir) is None
 
 
+def test_a_loop_that_is_torn_down_during_a_start_leaves_nothing_running(data_dir: Path) -> None:
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        opening = loop.create_task(open_and_wait(data_dir))
+        while running_server(data_dir) is None:
+            loop.run_until_complete(asyncio.sleep(0.01))
+
+    assert opening.cancelled()
+    assert running_server(data_dir) is None
+
+
 async def test_many_may_start_at_once_on_an_empty_directory(tmp_path: Path) -> None:
     async def use() -> object:
         async with open_embedded(tmp_path / "new") as url:
