@@ -24,6 +24,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 async def telemetry(collector: Collector) -> AsyncIterator[Telemetry]:
     """All three signals, exported to the collector."""
+    structlog.contextvars.clear_contextvars()  # a test of the API without its middleware leaves what it bound
     async with open_telemetry(role="test", version="1.2.3", environ=collector.environ()) as telemetry:
         yield telemetry
 

@@ -32,7 +32,6 @@ _LOST = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
 )
 
 
@@ -76,7 +75,12 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     try:
         with unavailable_when_lost():
             pool = await asyncpg.create_pool(
-                dsn(url), min_size=1, max_size=HOT_CONNECTIONS, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT
+                dsn(url),
+                min_size=1,
+                max_size=HOT_CONNECTIONS,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=COMMAND_TIMEOUT,
+                reset=_leave_as_it_is,
             )
         try:
             yield Database(engine=engine, sessions=sessions, pool=pool)
@@ -94,6 +98,10 @@ def dsn(url: str) -> str:
 def as_sqlalchemy(url: str) -> str:
     """The same address in the form that SQLAlchemy reads; `postgres://` and `postgresql://` are both taken."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    """Nothing on the hot path changes a connection's settings, so what would reset them is a round trip for nothing."""
 
 
 @contextmanager
