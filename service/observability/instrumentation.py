@@ -12,6 +12,7 @@ from opentelemetry.trace import Span, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.observability.middleware import PROBES
+from service.observability.route_names import name_by_table
 from service.observability.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
         exclude_spans=["send", "receive"],
         server_request_hook=_forget_what_the_caller_wrote,
     )
+    name_by_table(app)
 
 
 @contextmanager
