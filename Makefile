@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check fix bench migrate lock
+.PHONY: help setup run demo test check fix bench migrate lock stack test-stack
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,3 +47,9 @@ migrate: setup ## bring the database of RELEVO_DATABASE_URL to this version's sc
 lock: setup ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
 		--group dev pyproject.toml --output-file requirements.lock
+
+stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
+	$(BIN)/python -m deploy.stack
+
+test-stack: setup ## the tests that need them
+	$(BIN)/python -m pytest tests/stack

@@ -1,4 +1,4 @@
-"""Takes out of an environment what an installed Relevo does not need: the lock also holds what developing takes."""
+"""Takes out of an environment what an installed Relevo does not need: the lock also has what developing takes."""
 
 import re
 import subprocess

@@ -4,14 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
+
+import httpx
 
 T = TypeVar("T")
 
@@ -78,9 +78,8 @@ def _running(command: Sequence[str], environment: dict[str, str], output: int) -
 
 def _is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        return httpx.get(f"{url}/readyz", trust_env=False).is_success
+    except httpx.TransportError:
         return False
 
 

@@ -18,8 +18,10 @@ class Story:
 def told(relevo: Relevo, receiver: str) -> Story:
     """Send both and wait until both have been delivered."""
     client = Svix(relevo.token, SvixOptions(server_url=relevo.url))
-    prompt = _send(client, name="prompt", url=f"{receiver}/ok", attempts=1)
-    retried = _send(client, name="retried", url=f"{receiver}/fail/1", attempts=2)
+    # The SDK has no way of closing its connections.
+    with client._httpx_client:
+        prompt = _send(client, name="prompt", url=f"{receiver}/ok", attempts=1)
+        retried = _send(client, name="retried", url=f"{receiver}/fail/1", attempts=2)
     return Story(prompt=prompt, retried=retried)
 
 

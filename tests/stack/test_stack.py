@@ -1,0 +1,149 @@
+"""A message's story as an operator finds it: in Jaeger, in Prometheus, in the collector's file."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from deploy.stack.processes import Stack
+from tests.stack.jaeger import Span, shape, traces_of
+from tests.stack.relevo import Relevo, eventually
+from tests.stack.story import Story
+
+DELIVERED_AT_ONCE = """\
+SERVER POST /api/v1/app/{app_id}/msg
+  INTERNAL request
+    PRODUCER send messages
+      CONSUMER process deliveries
+        CLIENT POST"""
+TRIED_AGAIN = """\
+CONSUMER process deliveries
+  CLIENT POST"""
+
+
+def test_a_message_is_one_trace_found_by_its_id(stack: Stack, story: Story) -> None:
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+
+    assert shape(spans) == DELIVERED_AT_ONCE
+
+
+def test_every_span_of_a_delivery_can_be_found_by_what_it_is_about(stack: Stack, story: Story) -> None:
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+
+    ours = [span for span in spans if span.name in {"process deliveries", "POST"}]
+
+    for name in ("relevo.message.id", "relevo.endpoint.id", "relevo.attempt", "relevo.correlation_id"):
+        assert len({span.tags[name] for span in ours}) == 1
+
+
+def test_a_second_attempt_is_a_trace_of_its_own_linked_to_the_first(stack: Stack, story: Story) -> None:
+    accept, retry = eventually(lambda: _traces(stack, story.retried, spans=7))
+
+    assert shape(accept) == DELIVERED_AT_ONCE
+    assert shape(retry) == TRIED_AGAIN
+    assert accept[0].trace in retry[0].links
+    assert [span.tags["relevo.attempt"] for span in (accept[-1], retry[-1])] == [1, 2]
+
+
+def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) -> None:
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+
+    lines = eventually(lambda: _lines_of(stack, spans[0].trace, at_least=2))
+
+    assert {"delivery.attempted", "request.finished"} <= {line["body"]["stringValue"] for line in lines}
+
+
+def test_all_three_signals_have_the_same_resource(stack: Stack, relevo: Relevo, story: Story) -> None:
+    assert relevo.url
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+
+    in_logs = eventually(lambda: _instances_in_logs(stack))
+    in_metrics = {series["instance"] for series in _series(stack, 'relevo_worker_capacity{job="relevo/relevo"}')}
+    in_spans = _instances_in_jaeger(stack, spans[0].trace)
+
+    assert in_logs == in_metrics == in_spans
+
+
+def test_prometheus_has_the_metrics_under_the_names_of_the_metrics_page(
+    stack: Stack, relevo: Relevo, story: Story
+) -> None:
+    assert story.prompt
+    lines = httpx.get(f"{relevo.url}/metrics", trust_env=False).text.splitlines()
+    scraped = {line.partition("{")[0].partition(" ")[0] for line in lines if line and not line.startswith("#")}
+
+    assert any(name.startswith("relevo_delivery_attempt_duration_seconds") for name in scraped)
+    eventually(lambda: scraped <= set(_names(stack)))
+
+
+def test_span_metrics_know_the_route(stack: Stack, story: Story) -> None:
+    assert story.prompt
+
+    found = eventually(lambda: _series(stack, 'traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}'))
+
+    assert "/api/v1/app/{app_id}/msg" in {series.get("http_route") for series in found}
+
+
+def test_an_exemplar_leads_to_a_trace(stack: Stack, story: Story) -> None:
+    assert story.prompt
+    query = {"query": "relevo_delivery_attempt_duration_seconds_bucket", "start": "0", "end": "9999999999"}
+
+    found = eventually(lambda: _get(f"{stack.prometheus}/api/v1/query_exemplars?{urlencode(query)}")["data"])
+    traces = {each["labels"]["trace_id"] for series in found for each in series["exemplars"]}
+
+    assert all(_get(f"{stack.jaeger}/api/traces/{trace}")["data"] for trace in traces)
+
+
+def test_prometheus_runs_the_rules_without_complaint(stack: Stack, story: Story) -> None:
+    assert story.prompt
+
+    groups = _get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
+
+    assert groups
+    assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+
+
+def _traces(stack: Stack, message: str, *, spans: int) -> list[list[Span]]:
+    """All that Jaeger has of a message, once that is as many spans as it should be."""
+    found = traces_of(stack.jaeger, relevo_message_id=message)
+    return found if sum(map(len, found)) >= spans else []
+
+
+def _lines_of(stack: Stack, trace: str, *, at_least: int) -> list[dict[str, Any]]:
+    found = [record for record in _records(stack) if record.get("traceId") == trace]
+    return found if len(found) >= at_least else []
+
+
+def _records(stack: Stack) -> list[dict[str, Any]]:
+    return [record for each in _resources(stack) for scope in each["scopeLogs"] for record in scope["logRecords"]]
+
+
+def _instances_in_logs(stack: Stack) -> set[str]:
+    attributes = [field for each in _resources(stack) for field in each["resource"]["attributes"]]
+    return {field["value"]["stringValue"] for field in attributes if field["key"] == "service.instance.id"}
+
+
+def _resources(stack: Stack) -> list[dict[str, Any]]:
+    lines = stack.logs.read_text().splitlines() if stack.logs.exists() else []
+    return [each for line in lines for each in json.loads(line)["resourceLogs"]]
+
+
+def _instances_in_jaeger(stack: Stack, trace: str) -> set[str]:
+    processes = _get(f"{stack.jaeger}/api/traces/{trace}")["data"][0]["processes"].values()
+    tags = [tag for process in processes for tag in process["tags"]]
+    return {tag["value"] for tag in tags if tag["key"] == "service.instance.id"}
+
+
+def _series(stack: Stack, selector: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = _get(f"{stack.prometheus}/api/v1/series?{urlencode({'match[]': selector})}")["data"]
+    return found
+
+
+def _names(stack: Stack) -> list[str]:
+    names: list[str] = _get(f"{stack.prometheus}/api/v1/label/__name__/values")["data"]
+    return names
+
+
+def _get(url: str) -> dict[str, Any]:
+    document: dict[str, Any] = httpx.get(url, trust_env=False).raise_for_status().json()
+    return document
