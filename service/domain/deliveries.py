@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.signatures import Secret
@@ -30,7 +30,7 @@ class Trigger(IntEnum):
     MANUAL = 1
 
 
-class ErrorType(str, Enum):
+class ErrorType(StrEnum):
     """Why there was no answer: a closed list, fit for a metric label."""
 
     DNS = "dns"

@@ -3,7 +3,7 @@
 The hot path (accept, claim, settle) sends one set-based statement a batch and needs no ORM in between.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -92,12 +92,19 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 def dsn(url: str) -> str:
     """The same address in the form that asyncpg and psql read."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return _written(url, "postgresql", {"ssl": "sslmode"})
 
 
 def as_sqlalchemy(url: str) -> str:
     """The same address in the form that SQLAlchemy reads; `postgres://` and `postgresql://` are both taken."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    return _written(url, "postgresql+asyncpg", {"sslmode": "ssl"})
+
+
+def _written(url: str, driver: str, renamed: Mapping[str, str]) -> str:
+    parts = make_url(url)
+    # The mode of TLS has another name in each form, and managed databases hand out addresses with `sslmode`.
+    query = {renamed.get(name, name): value for name, value in parts.query.items()}
+    return parts.set(drivername=driver, query=query).render_as_string(hide_password=False)
 
 
 async def _leave_as_it_is(_connection: object) -> None:
