@@ -18,7 +18,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            return await handle(_JsonRequest(request.scope, request.receive))
+            return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_json
 
@@ -42,12 +42,16 @@ def parse(body: bytes) -> Any:
         raise RequestValidationError([fault]) from error
 
 
-class _JsonRequest(Request):
+class JsonRequest(Request):
+    """A request whose body is read only up to the application's limit."""
+
     async def json(self) -> Any:
+        """The body, parsed."""
         # FastAPI knows what to do with a JSONDecodeError, and takes anything else for a fault of its own.
         return orjson.loads(await self.body())
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body in pieces. 413 once it is too long."""
         # Counted here and not by a middleware outside of ours, so that a refusal is JSON and has a request id.
         limit = self.app.state.max_body_bytes
         size = int(self.headers.get("content-length") or 0)
