@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.environment import Description, FlatEnvironment, Variable, describe, explain
@@ -79,6 +88,56 @@ class Server(_Group):
             example="9464",
         ),
     ] = None
+    cors_origins: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_split),
+        Variable(
+            "RELEVO_CORS_ORIGINS",
+            "Origins (separated by commas) whose pages may call the API from a browser.",
+            example="https://console.example.com",
+            shown="none",
+        ),
+    ] = ()
+
+
+class Oidc(_Group):
+    """Whose tokens are taken besides our own."""
+
+    issuer: Annotated[
+        str | None,
+        Variable(
+            "RELEVO_OIDC_ISSUER",
+            "OpenID Connect issuer whose tokens (RS256, ES256, EdDSA) are taken besides our own.",
+            example="https://login.example.com/realms/main",
+        ),
+    ] = None
+    audience: Annotated[
+        str | None,
+        Variable(
+            "RELEVO_OIDC_AUDIENCE", "What such a token's `aud` has to name; required with an issuer.", example="relevo"
+        ),
+    ] = None
+    org_claim: Annotated[
+        str, Variable("RELEVO_OIDC_ORG_CLAIM", "Claim that names the organisation, as `org_...`.", example="org_id")
+    ] = "org"
+    role_claim: Annotated[
+        str,
+        Variable("RELEVO_OIDC_ROLE_CLAIM", "Claim with the role: `admin`, `writer` or `reader`.", example="roles"),
+    ] = "role"
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("an issuer is a URL")
+        return value
+
+    @field_validator("audience")
+    @classmethod
+    def _goes_with_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("issuer") is not None:
+            raise ValueError("an issuer's tokens are only taken when they are meant for Relevo, so it has to be set")
+        return value
 
 
 class Storage(_Group):
@@ -226,6 +285,7 @@ class Settings(BaseSettings):
     server: Server = Server()
     storage: Storage = Storage()
     access: Access = Access()
+    oidc: Oidc = Oidc()
     delivery: Delivery = Delivery()
     endpoints: Endpoints = Endpoints()
     observability: Observability = Observability()

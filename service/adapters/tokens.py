@@ -1,14 +1,16 @@
 """Bearer tokens: HS256 JSON Web Tokens that name an organisation, or one application of an organisation."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Any, get_args
 
 import jwt
 from jwt.types import Options
 
 from service.adapters.clock import SystemClock
-from service.application.access import Caller, Role
+from service.application.access import APPLICATION_LIFETIME, Caller, Capability, Credential, Grant, Role
 from service.application.ports import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
@@ -16,7 +18,6 @@ from service.domain.ids import ApplicationId, OrgId
 
 DEFAULT_ORGANISATION = OrgId("org_37dGalny40XHSArfSv8SQtVmvyf")  # who `relevo token` without an argument speaks for
 ORGANISATION_LIFETIME = timedelta(days=3650)
-APPLICATION_LIFETIME = timedelta(days=28)
 
 _ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
 _LEEWAY = 60.0  # seconds that clocks may differ
@@ -32,6 +33,7 @@ _OPTIONS: Options = {
     "verify_iss": False,
 }
 _ROLES: dict[object, Role] = {role: role for role in get_args(Role)}
+_CAPABILITIES: dict[object, Capability] = {name: name for name in get_args(Capability)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,23 @@ class Tokens:
         org_id: OrgId,
         *,
         now: datetime,
-        lifetime: timedelta = APPLICATION_LIFETIME,
+        grant: Grant | None = None,
     ) -> str:
-        """A token for one application of an organisation."""
-        return self._sign({"sub": app_id, "org": org_id}, now=now, lifetime=lifetime)
+        """A token for one application of an organisation; without a grant it may do what an application may."""
+        grant = grant or Grant()
+        claims: dict[str, Any] = {
+            "sub": app_id,
+            "org": org_id,
+            "jti": token_hex(12),
+            # To the millisecond, so that it is told apart from those that were revoked in the same second.
+            "iat": round(now.timestamp(), 3),
+            "capabilities": sorted(grant.capabilities),
+        }
+        if grant.feature_flags is not None:
+            claims["feature_flags"] = sorted(grant.feature_flags)
+        if grant.session_id is not None:
+            claims["session_id"] = grant.session_id
+        return self._sign(claims, now=now, lifetime=min(grant.lifetime, APPLICATION_LIFETIME))
 
     def verify(self, token: str) -> Caller:
         """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
@@ -85,12 +100,15 @@ class Tokens:
             raise NotAuthenticated
         try:
             claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
+            caller = _caller(claims, token_id=token_id(token))
             return _Verified(
-                caller=_caller(claims),
+                caller=caller,
                 valid_from=_seconds(claims.get("nbf", 0)) - _LEEWAY,
-                valid_until=_seconds(claims["exp"]) + _LEEWAY,
+                valid_until=_seconds(claims["exp"] if caller.credential is None else caller.credential.expires_at)
+                + _LEEWAY,
             )
-        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):  # the last: a header nested a thousand deep
+        # The last of them is what a header nested a thousand deep comes to.
+        except (jwt.PyJWTError, KeyError, ValueError, OverflowError, RecursionError):
             raise NotAuthenticated from None
 
     def _remember(self, token: str, verified: _Verified) -> None:
@@ -99,7 +117,12 @@ class Tokens:
         self._verified[token] = verified
 
 
-def _caller(claims: dict[str, Any]) -> Caller:
+def token_id(token: str) -> str:
+    """What tells a token apart without being one: a digest of what is signed, since signatures can be respelt."""
+    return hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()[:32]
+
+
+def _caller(claims: dict[str, Any], *, token_id: str) -> Caller:
     subject = claims["sub"]
     if "org" not in claims:
         return Caller(org_id=OrgId(_identifier(ids.ORGANISATION, subject)), role=_role(claims.get("role", "admin")))
@@ -107,7 +130,30 @@ def _caller(claims: dict[str, Any]) -> Caller:
         org_id=OrgId(_identifier(ids.ORGANISATION, claims["org"])),
         app_id=ApplicationId(_identifier(ids.APPLICATION, subject)),
         role="writer",
+        capabilities=frozenset(_CAPABILITIES[name] for name in _names(claims.get("capabilities", _CAPABILITIES))),
+        feature_flags=frozenset(_names(claims["feature_flags"])) if "feature_flags" in claims else None,
+        credential=_credential(claims, token_id),
     )
+
+
+def _credential(claims: dict[str, Any], token_id: str) -> Credential:
+    """Of an application's token, which holds for a bounded time after it was issued, whatever it says itself."""
+    issued_at, expires_at = _seconds(claims["iat"]), _seconds(claims["exp"])
+    session_id = claims.get("session_id")
+    if not isinstance(session_id, str | None):
+        raise ValueError("not a session")  # noqa: TRY004  # like every other claim that does not hold
+    return Credential(
+        id=token_id,
+        issued_at=issued_at,
+        expires_at=min(expires_at, issued_at + APPLICATION_LIFETIME.total_seconds()),
+        session_id=session_id,
+    )
+
+
+def _names(value: object) -> list[str]:
+    if isinstance(value, list | dict) and all(isinstance(name, str) for name in value):
+        return list(value)
+    raise ValueError("not a list of names")
 
 
 def _identifier(prefix: str, value: object) -> str:

@@ -1,6 +1,6 @@
 """What can be asked of the endpoints of one application, their secrets and headers included."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,9 +11,12 @@ from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
+from service.domain.operational_webhooks import EndpointEvent
 from service.domain.signatures import Kind, Secret
 
 MOST_OLD_SECRETS = 10
+
+Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 
 
 class Endpoints:
@@ -30,6 +33,7 @@ class Endpoints:
         new_key: Callable[[], bytes],
         key_pairs: KeyPairs,
         https_only: bool,
+        announce: Announce,
     ) -> None:
         self._application = application
         self._endpoints = endpoints
@@ -39,6 +43,7 @@ class Endpoints:
         self._new_key = new_key
         self._key_pairs = key_pairs
         self._https_only = https_only
+        self._announce = announce
 
     async def page(self, page: PageRequest) -> Page[Endpoint]:
         """One page of them, by id."""
@@ -55,6 +60,7 @@ class Endpoints:
             self._check_pair(secret, loc=("body", "secret"))
         endpoint = self._made(new)
         await self._endpoints.add(endpoint, [secret or self._new_secret(Kind.HMAC)], headers)
+        await self._announce("endpoint.created", self._application, endpoint)
         return endpoint
 
     async def upsert(self, ref: str, new: NewEndpoint) -> tuple[Endpoint, bool]:
@@ -72,7 +78,9 @@ class Endpoints:
 
     async def delete(self, ref: str) -> None:
         """It receives nothing from now on; the uid is free again."""
-        await self._endpoints.delete(await self._found(ref, lock=True), at=self._clock.now())
+        endpoint = await self._found(ref, lock=True)
+        await self._endpoints.delete(endpoint, at=self._clock.now())
+        await self._announce("endpoint.deleted", self._application, endpoint)
 
     async def secret(self, ref: str) -> Secret:
         """The current one."""
@@ -90,6 +98,7 @@ class Endpoints:
         secrets = await self._endpoints.secrets(endpoint.id, lock=True)
         newest = secret or self._new_secret(secrets[0].kind)
         await self._endpoints.keep_secrets(endpoint.id, [newest, *_aged(secrets, at=self._clock.now(), grace=grace)])
+        await self._announce("endpoint.updated", self._application, endpoint)
         return newest
 
     async def headers(self, ref: str) -> dict[str, str]:
@@ -114,6 +123,7 @@ class Endpoints:
         await self._endpoints.replace(changed)
         if known.disabled and not changed.disabled:
             await self._endpoints.forget_failures(changed)
+        await self._announce("endpoint.updated", self._application, changed)
         return changed
 
     def _new_secret(self, kind: Kind) -> Secret:

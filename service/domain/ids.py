@@ -13,6 +13,7 @@ ApplicationId = NewType("ApplicationId", str)
 EndpointId = NewType("EndpointId", str)
 MessageId = NewType("MessageId", str)
 AttemptId = NewType("AttemptId", str)
+TaskId = NewType("TaskId", str)
 
 ORGANISATION = "org_"
 APPLICATION = "app_"
@@ -20,6 +21,9 @@ ENDPOINT = "ep_"
 MESSAGE = "msg_"
 ATTEMPT = "atmpt_"
 TASK = "qtask_"
+IMPORT = "imp_"
+REVOCATION = "rev_"
+AUDIT_EVENT = "audit_"
 
 RANDOM_BYTES = 15
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

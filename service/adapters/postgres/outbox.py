@@ -1,0 +1,18 @@
+"""Messages of Relevo's own, accepted in somebody else's transaction by the statement that accepts all others."""
+
+from service.adapters.postgres.intake import ACCEPT, columns
+from service.adapters.postgres.transaction import Transaction
+from service.adapters.postgres.wakeups import CHANNEL
+from service.domain.messages import NewMessage
+
+
+class PostgresOutbox:
+    """Fulfils `ports.Outbox`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def send(self, message: NewMessage) -> None:
+        """Owe it to whoever wants it, if this transaction commits; the engines are woken by the same commit."""
+        await self._transaction.execute_driver(ACCEPT, tuple(columns([message])))
+        await self._transaction.execute_driver(f"NOTIFY {CHANNEL}")

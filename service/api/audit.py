@@ -1,0 +1,89 @@
+"""The audit trail's own dependency: which operations are written down, under what name, and when.
+
+What decides over access (tokens, secrets, the end of an application) is written in the transaction of the act, so that
+neither is there without the other. Everything else is written after the answer, by a background task that nobody waits
+for; when that fails, the request's failure after its answer is logged and counted.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import BackgroundTasks, Depends, Request
+
+from service.api.dependencies import AuditTrailDep, ServicesDep
+from service.api.services import Services
+from service.domain.audit import AuditEvent
+
+WITH_THE_ACT = {
+    "v1.application.delete": "application.deleted",
+    "v1.authentication.app-portal-access": "token.granted",
+    "v1.authentication.expire-all": "tokens.revoked",
+    "v1.authentication.logout": "token.revoked",
+    "v1.authentication.refresh": "token.refreshed",
+    "v1.endpoint.get-secret": "endpoint.secret_read",
+    "v1.endpoint.rotate-secret": "endpoint.secret_rotated",
+    "v1.environment.import": "environment.imported",
+    "v1.operational-webhook.endpoint.get-secret": "operational_endpoint.secret_read",
+    "v1.operational-webhook.endpoint.rotate-secret": "operational_endpoint.secret_rotated",
+}
+AFTER_THE_ANSWER = {
+    "v1.application.create": "application.created",
+    "v1.application.patch": "application.changed",
+    "v1.application.upsert": "application.changed",
+    "v1.endpoint.bulk-replay": "endpoint.replayed",
+    "v1.endpoint.create": "endpoint.created",
+    "v1.endpoint.delete": "endpoint.deleted",
+    "v1.endpoint.patch": "endpoint.changed",
+    "v1.endpoint.patch-headers": "endpoint.headers_changed",
+    "v1.endpoint.recover": "endpoint.recovered",
+    "v1.endpoint.replay-missing": "endpoint.replayed",
+    "v1.endpoint.set-headers": "endpoint.headers_changed",
+    "v1.endpoint.upsert": "endpoint.changed",
+    "v1.environment.export": "environment.exported",
+    "v1.event-type.create": "event_type.created",
+    "v1.event-type.delete": "event_type.deleted",
+    "v1.event-type.import-openapi": "event_types.imported",
+    "v1.event-type.patch": "event_type.changed",
+    "v1.event-type.upsert": "event_type.changed",
+    "v1.message.bulk-expunge": "messages.expunged",
+    "v1.message.expunge-all-contents": "messages.expunged",
+    "v1.message.expunge-content": "message.expunged",
+    "v1.message-attempt.expunge-content": "attempt.expunged",
+    "v1.operational-webhook.endpoint.create": "operational_endpoint.created",
+    "v1.operational-webhook.endpoint.delete": "operational_endpoint.deleted",
+    "v1.operational-webhook.endpoint.set-headers": "operational_endpoint.headers_changed",
+    "v1.operational-webhook.endpoint.upsert": "operational_endpoint.changed",
+}
+# What a path says of its target, the nearest first.
+_TARGETS = ("attempt_id", "endpoint_id", "msg_id", "event_type_name", "app_id")
+
+
+async def audited(
+    request: Request, trail: AuditTrailDep, services: ServicesDep, background: BackgroundTasks
+) -> AsyncIterator[None]:
+    """Write down what the route did, if it is of the kind that is written down and did not fail."""
+    operation = getattr(request.scope["route"], "operation_id", None) or ""
+    yield
+    if getattr(request.state, "repeated", False):
+        return
+    if action := WITH_THE_ACT.get(operation):
+        await trail.add(action, **_object(request))
+    elif action := AFTER_THE_ANSWER.get(operation):
+        background.add_task(write, services, trail.event(action, **_object(request)))
+
+
+AUDITED = Depends(audited, scope="function")
+
+
+async def write(services: Services, event: AuditEvent) -> None:
+    """Add to the trail in a transaction of its own."""
+    async with services.sessions() as session:
+        work = services.unit_of_work(session)
+        await work.audit.add(event)
+        await work.commit()
+
+
+def _object(request: Request) -> dict[str, Any]:
+    named = (request.path_params[name] for name in _TARGETS if name in request.path_params)
+    made = getattr(request.state, "made", None)
+    return {"app_id": getattr(request.state, "app_id", None), "target": made or next(named, None)}

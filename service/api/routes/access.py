@@ -1,0 +1,85 @@
+"""Tokens for applications: given by an organisation's admin, renewed, and ended before their time."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Depends, Request
+
+from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep, RevocationsDep, ServicesDep, revoked
+from service.api.json_body import JsonRoute
+from service.api.problems import documented
+from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
+from service.application.access import Grant
+from service.application.applications import Applications
+from service.domain.applications import Application
+from service.domain.errors import Invalid, NotAllowed, NotFound
+
+router = APIRouter(prefix="/auth", tags=["Authentication"], route_class=JsonRoute)
+
+_REVOKED = [Depends(revoked, scope="function")]
+
+
+@router.post(
+    "/app-portal-access/{app_id}", operation_id="v1.authentication.app-portal-access", responses=documented(404, 409)
+)
+async def grant_access(
+    *, request: Request, app_id: str, body: AppPortalAccessIn, applications: ApplicationsDep, services: ServicesDep
+) -> AppPortalAccessOut:
+    """Get a token for an application, with some or all capabilities. Each request makes another one."""
+    application = await _found_or_created(applications, app_id, body)
+    request.state.app_id = application.id
+    # No idempotency key here: its answer would be kept, and a token is kept nowhere.
+    token = services.tokens.mint_for_application(
+        application.id, application.org_id, now=services.clock.now(), grant=body.grant()
+    )
+    return AppPortalAccessOut(url=str(request.url_for("swagger_ui_html")), token=token)
+
+
+@router.post("/logout", status_code=204, dependencies=_REVOKED, operation_id="v1.authentication.logout")
+async def log_out(caller: CallerDep, revocations: RevocationsDep) -> None:
+    """End the application token that this request came with."""
+    await revocations.log_out(caller)
+
+
+@router.post("/refresh", dependencies=_REVOKED, operation_id="v1.authentication.refresh", responses=documented())
+async def refresh(
+    request: Request, caller: CallerDep, revocations: RevocationsDep, services: ServicesDep
+) -> AppPortalAccessOut:
+    """Get a fresh application token of the same kind for this one, which ends."""
+    credential = caller.credential
+    if caller.app_id is None or credential is None:
+        raise NotAllowed
+    grant = Grant(
+        capabilities=caller.capabilities,
+        feature_flags=caller.feature_flags,
+        session_id=credential.session_id,
+        lifetime=timedelta(seconds=credential.expires_at - credential.issued_at),
+    )
+    await revocations.log_out(caller)
+    token = services.tokens.mint_for_application(caller.app_id, caller.org_id, now=services.clock.now(), grant=grant)
+    return AppPortalAccessOut(url=str(request.url_for("swagger_ui_html")), token=token)
+
+
+@router.post(
+    "/app/{app_id}/expire-all",
+    status_code=204,
+    dependencies=_REVOKED,
+    operation_id="v1.authentication.expire-all",
+    responses=documented(404),
+)
+async def expire_all(body: ApplicationTokenExpireIn, application: ApplicationDep, revocations: RevocationsDep) -> None:
+    """End all tokens of an application, or those of some sessions, at once or in a while."""
+    await revocations.expire_all(application.id, sessions=body.session_ids or (), after=timedelta(seconds=body.expiry))
+
+
+async def _found_or_created(applications: Applications, ref: str, body: AppPortalAccessIn) -> Application:
+    if "\x00" in ref:
+        raise NotFound("Application not found")
+    if body.application is None:
+        return await applications.get(ref)
+    try:
+        return await applications.get(ref)
+    except NotFound:
+        if body.application.uid != ref:
+            loc = ("body", "application", "uid")
+            raise Invalid("The uid must be the one of the path.", loc=loc, kind="application_uid_mismatch") from None
+        return (await applications.create_or_get(body.application.new()))[0]

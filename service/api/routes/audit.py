@@ -1,0 +1,17 @@
+"""The audit trail, for reading."""
+
+from fastapi import APIRouter, Depends
+
+from service.api.dependencies import AuditTrailDep, organisation
+from service.api.problems import documented
+from service.api.queries import AuditPage
+from service.api.schemas.audit import AuditEventOut
+from service.api.schemas.pages import ListOut, listed
+
+router = APIRouter(prefix="/audit", tags=["Audit"])
+
+
+@router.get("", dependencies=[Depends(organisation)], operation_id="v1.audit.list", responses=documented())
+async def list_audit_events(trail: AuditTrailDep, page: AuditPage) -> ListOut[AuditEventOut]:
+    """List the sensitive acts of the organisation's callers, newest first. An admin's business."""
+    return listed(await trail.page(page), key=lambda event: event.id, show=AuditEventOut.of)

@@ -1,0 +1,59 @@
+"""Tokens for applications as they are asked for, and as they are given."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from service.api.schemas.applications import ApplicationIn
+from service.api.schemas.rules import NAME, Received, Shown
+from service.application.access import EVERY_CAPABILITY, Capability, Grant
+
+SHORTEST, LONGEST = 3_600, 604_800
+
+Lifetime = Annotated[
+    int, Field(ge=SHORTEST, le=LONGEST), BeforeValidator(lambda value: LONGEST if value is None else value)
+]
+FeatureFlag = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
+SessionId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class AppPortalAccessIn(Received):
+    """What the token shall allow, by default all that an application may do, and for how many seconds."""
+
+    capabilities: list[Capability] | None = Field(default=None, examples=[["ViewBase", "CreateAttempts"]])
+    expiry: Lifetime = LONGEST
+    feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=100)
+    read_only: bool | None = None
+    session_id: SessionId | None = None
+    application: ApplicationIn | None = None
+
+    @model_validator(mode="after")
+    def _base_is_there(self) -> Self:
+        if self.capabilities is not None and "ViewBase" not in self.capabilities:
+            raise ValueError("The capability ViewBase is always required.")
+        return self
+
+    def grant(self) -> Grant:
+        """In the words of the application layer."""
+        capabilities = EVERY_CAPABILITY if self.capabilities is None else frozenset(self.capabilities)
+        return Grant(
+            capabilities=capabilities & {"ViewBase"} if self.read_only else capabilities,
+            feature_flags=None if self.feature_flags is None else frozenset(self.feature_flags),
+            session_id=self.session_id,
+            lifetime=timedelta(seconds=self.expiry),
+        )
+
+
+class AppPortalAccessOut(Shown):
+    """A token for one application, and where a person can use it."""
+
+    url: str
+    token: str
+
+
+class ApplicationTokenExpireIn(Received):
+    """Whose tokens shall end: those of some sessions or all; and in how many seconds."""
+
+    expiry: Annotated[int, Field(ge=0, le=LONGEST), BeforeValidator(lambda value: 0 if value is None else value)] = 0
+    session_ids: list[SessionId] | None = Field(default=None, max_length=100)

@@ -1,0 +1,35 @@
+"""Audit events as they go out."""
+
+from pydantic import Field
+
+from service.api.schemas.rules import Shown, Time
+from service.domain.audit import AuditEvent
+
+
+class AuditEventOut(Shown):
+    """Who did what to what, when, and under which request."""
+
+    id: str = Field(examples=["audit_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    timestamp: Time
+    action: str = Field(examples=["endpoint.secret_rotated"])
+    actor: str = Field(examples=["app_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    role: str = Field(examples=["application"])
+    token_id: str | None = None
+    app_id: str | None
+    target: str | None
+    correlation_id: str
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> "AuditEventOut":
+        """The answer for an event."""
+        return cls(
+            id=event.id,
+            timestamp=event.at,
+            action=event.action,
+            actor=event.actor,
+            role=event.role,
+            token_id=event.token_id,
+            app_id=event.app_id,
+            target=event.target,
+            correlation_id=event.correlation_id,
+        )

@@ -1,0 +1,61 @@
+"""Operational endpoints as they come in and go out: endpoints that every organisation has for itself."""
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from service.api.schemas.endpoints import EndpointIn, EndpointUpsertIn
+from service.api.schemas.rules import Shown, Time
+from service.domain.endpoints import Endpoint, NewEndpoint
+
+
+class OperationalWebhookEndpointUpsertIn(EndpointUpsertIn):
+    """What a caller says of an operational endpoint, all but its secret. Its messages have no channels."""
+
+    def new(self) -> NewEndpoint:
+        """In the words of the domain."""
+        return replace(super().new(), channels=None)
+
+
+class OperationalWebhookEndpointIn(EndpointIn):
+    """A new operational endpoint. Without a secret it gets one of its own."""
+
+    def new(self) -> NewEndpoint:
+        """In the words of the domain."""
+        return replace(super().new(), channels=None)
+
+
+class OperationalWebhookEndpointOut(Shown):
+    """An operational endpoint."""
+
+    id: str = Field(examples=["ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    url: str
+    description: str
+    uid: str | None
+    disabled: bool
+    rate_limit: int | None
+    throttle_rate: int | None
+    event_types: list[str] | None
+    filter_types: list[str] | None
+    metadata: dict[str, str]
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "OperationalWebhookEndpointOut":
+        """The answer for an endpoint."""
+        types = None if endpoint.event_types is None else list(endpoint.event_types)
+        return cls(
+            id=endpoint.id,
+            url=endpoint.url,
+            description=endpoint.description,
+            uid=endpoint.uid,
+            disabled=endpoint.disabled,
+            rate_limit=endpoint.throttle_rate,
+            throttle_rate=endpoint.throttle_rate,
+            event_types=types,
+            filter_types=types,
+            metadata=endpoint.metadata,
+            created_at=endpoint.created_at,
+            updated_at=endpoint.updated_at,
+        )

@@ -1,0 +1,36 @@
+"""Headers that keep a browser from doing with an answer what an API's answer is not for."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+# Answers are a tenant's own, and no page: nothing keeps, frames or runs them.
+_OF_THE_API = (
+    *_EVERYWHERE,
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+class SecurityHeaders:
+    """Adds them to every answer, those of the API's own pages excepted where these could not work with them."""
+
+    def __init__(self, app: ASGIApp, *, api_path: str) -> None:
+        self._app = app
+        self._api_path = api_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything through, and the head of the answer with more headers."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        added = _OF_THE_API if scope["path"].startswith(self._api_path) else _EVERYWHERE
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = list(message.get("headers", ()))
+                set_already = {name.lower() for name, _ in given}
+                message["headers"] = [*given, *(header for header in added if header[0] not in set_already)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,40 @@
+"""The audit trail of one organisation: adding to it, and reading it."""
+
+from service.application.access import Caller
+from service.application.ports import AuditRepository, NewId, Page, PageRequest
+from service.domain import ids
+from service.domain.audit import AuditEvent
+from service.domain.ids import ApplicationId
+
+
+class AuditTrail:
+    """What `caller` does is written down, and an organisation may read what was done in its name."""
+
+    def __init__(self, caller: Caller, events: AuditRepository, *, new_id: NewId, correlation_id: str) -> None:
+        self._caller = caller
+        self._events = events
+        self._new_id = new_id
+        self._correlation_id = correlation_id
+
+    async def page(self, page: PageRequest) -> Page[AuditEvent]:
+        """One page of it, by time."""
+        return await self._events.page(self._caller.org_id, page)
+
+    async def add(self, action: str, *, app_id: ApplicationId | None, target: str | None) -> None:
+        """Write down that the caller did this."""
+        await self._events.add(self.event(action, app_id=app_id, target=target))
+
+    def event(self, action: str, *, app_id: ApplicationId | None, target: str | None) -> AuditEvent:
+        """What `add` would write."""
+        caller = self._caller
+        return AuditEvent(
+            id=self._new_id(ids.AUDIT_EVENT),
+            org_id=caller.org_id,
+            action=action,
+            actor=caller.app_id or caller.org_id,
+            role="application" if caller.app_id else caller.role,
+            token_id=caller.credential.id if caller.credential else None,
+            app_id=app_id,
+            target=target,
+            correlation_id=self._correlation_id,
+        )

@@ -1,0 +1,70 @@
+"""Operational webhooks: where an organisation wants to be told of what happens, and the telling."""
+
+from datetime import datetime, timedelta
+
+from service.application.applications import Applications
+from service.application.ports import ApplicationRepository, Clock, NewId, Outbox
+from service.domain import ids
+from service.domain.applications import Application, NewApplication
+from service.domain.endpoints import Endpoint
+from service.domain.ids import MessageId, OrgId
+from service.domain.messages import NewMessage
+from service.domain.operational_webhooks import OPERATIONS, EndpointEvent, OperationalEvent
+
+KEPT = timedelta(days=90)
+
+
+async def operational_application(
+    org_id: OrgId, applications: ApplicationRepository, *, clock: Clock, new_id: NewId
+) -> Application:
+    """The application that holds the organisation's operational endpoints, made when it is first asked for."""
+    known = await applications.get(OPERATIONS, org_id)
+    if known is not None:
+        return known
+    mine = Applications(OPERATIONS, applications, clock=clock, new_id=new_id)
+    made, _ = await mine.create_or_get(NewApplication(name="Operational webhooks", uid=org_id))
+    return made
+
+
+class Announcer:
+    """Tells an organisation of its endpoints' changes, in the transaction of the change itself."""
+
+    def __init__(self, outbox: Outbox, *, clock: Clock, new_id: NewId, correlation_id: str) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._new_id = new_id
+        self._correlation_id = correlation_id
+
+    async def endpoint(self, event_type: EndpointEvent, application: Application, endpoint: Endpoint) -> None:
+        """Something became of an endpoint. Those of operational webhooks are not spoken of."""
+        if application.org_id == OPERATIONS:
+            return
+        data = {
+            "appId": application.id,
+            "appUid": application.uid,
+            "endpointId": endpoint.id,
+            "endpointUid": endpoint.uid,
+        }
+        event = OperationalEvent(org_id=application.org_id, event_type=event_type, data=data)
+        await self._outbox.send(self._message(event))
+
+    def _message(self, event: OperationalEvent) -> NewMessage:
+        now = self._clock.now()
+        message_id = MessageId(self._new_id(ids.MESSAGE, at=now))
+        return operational_message(event, message_id=message_id, correlation_id=self._correlation_id, now=now)
+
+
+def operational_message(
+    event: OperationalEvent, *, message_id: MessageId, correlation_id: str, now: datetime
+) -> NewMessage:
+    """The event as the message that is delivered."""
+    return NewMessage(
+        id=message_id,
+        org_id=OPERATIONS,
+        app=event.org_id,
+        event_type=event.event_type,
+        payload=event.payload,
+        accepted_at=now,
+        expires_at=now + KEPT,
+        correlation_id=correlation_id,
+    )
