@@ -45,8 +45,8 @@ migrate: setup ## bring the database of RELEVO_DATABASE_URL to this version's sc
 	$(BIN)/relevo migrate
 
 lock: setup ## resolve the dependencies anew into requirements.lock
-	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
-		--group dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
+		--group pyproject.toml:dev pyproject.toml --output-file requirements.lock
 
 stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
 	$(BIN)/python -m deploy.stack
