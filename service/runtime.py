@@ -5,12 +5,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_network
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -19,25 +22,35 @@ from httpx import AsyncClient
 from starlette.middleware import Middleware
 
 from service.adapters.clock import SystemClock, new_id
+from service.adapters.doorkeeper import Doorkeeper
 from service.adapters.ed25519 import Ed25519
 from service.adapters.embedded import open_embedded
 from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
 from service.adapters.http.sender import HttpSender
+from service.adapters.issuers import FETCH_EVERY, Issuer, Trust
 from service.adapters.postgres import schema
+from service.adapters.postgres.attempt_news import AttemptNews
+from service.adapters.postgres.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.engine import Database, as_sqlalchemy, dsn, open_database
 from service.adapters.postgres.intake import PostgresIntake
+from service.adapters.postgres.payload_rules import PostgresPayloadRules
 from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.revocations import RememberedRevocations
+from service.adapters.postgres.unit_of_work import PostgresUnitOfWork, open_unit_of_work
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.adapters.postgres.wakeups import Wakeups
 from service.adapters.tokens import Tokens
 from service.adapters.vault import Vault
 from service.api.app import create_app
 from service.api.services import Services
+from service.application import contents, replays, statistics
+from service.application.examples import ExampleCall
+from service.application.payload_checks import PayloadChecks
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.delivery.engine import Engine
+from service.delivery.tasks import TaskRunner
 from service.delivery.upkeep import every, keeping
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.eventloop import sample_lag
@@ -45,6 +58,9 @@ from service.observability.health import Health
 from service.observability.instrumentation import instrument, instrument_engine
 from service.observability.logging import configure_logging
 from service.observability.middleware import CorrelationMiddleware
+from service.observability.ops import serving
+from service.observability.processes import Processes
+from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from service.settings import Settings
 
@@ -52,7 +68,11 @@ KEPT = timedelta(days=97)
 LEASE_MARGIN = timedelta(seconds=15)
 DRAIN = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=2)
+LOOK_FOR_REVOCATIONS = timedelta(seconds=1)
 GRACE = 10
+PROCESSES = 2
+THREADS = 4
+LONGEST_COMPUTATION = 5.0
 
 _log = structlog.stdlib.get_logger("relevo.runtime")
 
@@ -63,6 +83,7 @@ async def serve(settings: Settings) -> None:
         app = create_app(
             partial(_open_services, settings, telemetry, health),
             middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
+            cors_origins=settings.server.cors_origins,
             routes=health.routes(),
         )
         instrument(app, telemetry)
@@ -88,12 +109,25 @@ async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple
             level=settings.observability.log_level,
             logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
         )
+        asyncio.get_running_loop().set_exception_handler(_tell_of_lost_errors)
         health = Health(registry=telemetry.registry)
         lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
         try:
-            yield telemetry, health
+            async with _ops(settings, health):
+                yield telemetry, health
         finally:
             lag.cancel()
+
+
+def _ops(settings: Settings, health: Health) -> AbstractAsyncContextManager[None]:
+    port = settings.server.ops_port
+    return nullcontext() if port is None else serving(health.routes(), host=settings.server.host, port=port)
+
+
+def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncio would write the error's text, which may hold what nobody should read."""
+    error = context.get("exception")
+    _log.error("loop.error", what=context.get("message"), error_type=type(error).__qualname__, exc_info=error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +136,7 @@ class Core:
 
     database: Database
     wakeups: Wakeups
+    attempt_news: AttemptNews
     vault: Vault
     http_client: AsyncClient
     egress: Egress
@@ -114,8 +149,12 @@ async def _open_core(settings: Settings, telemetry: Telemetry, health: Health) -
         url = await stack.enter_async_context(_database_url(settings))
         database = await stack.enter_async_context(open_database(url))
         stack.enter_context(instrument_engine(database.engine, telemetry))
+        for name, gauges in database.pools().items():
+            telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
         wakeups = Wakeups(dsn(url))
         await stack.enter_async_context(wakeups.running())
+        attempt_news = AttemptNews(dsn(url))
+        await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
         client = await stack.enter_async_context(open_http_client(egress, concurrency=settings.delivery.concurrency))
         upkeep = PostgresUpkeep(database.pool, kept=KEPT)
@@ -124,6 +163,7 @@ async def _open_core(settings: Settings, telemetry: Telemetry, health: Health) -
         yield Core(
             database=database,
             wakeups=wakeups,
+            attempt_news=attempt_news,
             vault=Vault(settings.secret_keys()),
             http_client=client,
             egress=egress,
@@ -153,6 +193,13 @@ async def _open_services(settings: Settings, telemetry: Telemetry, health: Healt
         intake = PostgresIntake(core.database.pool, accepted=core.wakeups.announce, telemetry=told)
         await stack.enter_async_context(_delivering(settings, telemetry, health, core))
         await stack.enter_async_context(intake.running())
+        tokens = Tokens(settings.jwt_secret())
+        access = await stack.enter_async_context(_keeping_the_door(settings, core, tokens))
+        processes = Processes(workers=PROCESSES, seconds=LONGEST_COMPUTATION)
+        stack.callback(processes.close)
+        threads = stack.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="relevo"))
+        # An answer that never ends would hold up the leaving of everybody else.
+        health.when_draining(core.attempt_news.end)
         health.watch_intake(lambda: intake.fullness)
         health.started()
         yield Services(
@@ -160,13 +207,50 @@ async def _open_services(settings: Settings, telemetry: Telemetry, health: Healt
             unit_of_work=partial(PostgresUnitOfWork, vault=core.vault),
             http_client=core.http_client,
             intake=intake,
-            tokens=Tokens(settings.jwt_secret()),
+            access=access,
+            tokens=tokens,
             clock=SystemClock(),
             new_id=new_id,
             wake=core.wakeups.announce,
             key_pairs=Ed25519(),
+            sender=partial(HttpSender, timeout=settings.delivery.attempt_timeout, egress=core.egress),
+            example_call=ExampleCall(signing=_signing(settings), telemetry=told, clock=SystemClock(), new_id=new_id),
+            payload_checks=PayloadChecks(PostgresPayloadRules(core.database.pool), processes),
+            processes=processes,
+            threads=threads,
+            attempt_news=core.attempt_news,
             https_only=settings.endpoints.https_only,
         )
+
+
+@asynccontextmanager
+async def _keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Doorkeeper]:
+    """Whoever comes in while the block lasts; what other processes revoke is known a second later."""
+    async with AsyncExitStack() as stack:
+        doorkeeper = Doorkeeper(
+            tokens,
+            revocations=RememberedRevocations(core.database.pool),
+            clock=SystemClock(),
+            issuer=await stack.enter_async_context(_trusting(settings)),
+        )
+        await doorkeeper.refresh()
+        await stack.enter_async_context(every(LOOK_FOR_REVOCATIONS, doorkeeper.refresh))
+        yield doorkeeper
+
+
+@asynccontextmanager
+async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
+    """The issuer of the settings, and a client of its own for it: whom we trust may be on a private network, and that
+    must not open the network to the endpoints of tenants."""
+    oidc = settings.oidc
+    if oidc.issuer is None or oidc.audience is None:
+        yield None
+        return
+    trust = Trust(issuer=oidc.issuer, audience=oidc.audience, org_claim=oidc.org_claim, role_claim=oidc.role_claim)
+    async with open_http_client(Egress([ip_network("0.0.0.0/0"), ip_network("::/0")]), concurrency=1) as client:
+        issuer = Issuer(client, trust, clock=SystemClock())
+        async with every(FETCH_EVERY, issuer.refresh):
+            yield issuer
 
 
 @asynccontextmanager
@@ -180,6 +264,7 @@ async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, 
         lease=timeout + LEASE_MARGIN,
         disable_after=timedelta(seconds=settings.delivery.disable_after),
         telemetry=told,
+        attempted=core.attempt_news.attempted,
     )
     courier = Courier(
         queue=queue,
@@ -202,9 +287,22 @@ async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, 
         queue.running(),
         keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics),
         engine.running() as loop,
+        _task_runner(telemetry, core).running() as tasks,
     ):
         health.depends_on("engine", loop)
+        health.depends_on("background tasks", tasks)
         yield
+
+
+def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:
+    return TaskRunner(
+        queue=PostgresTaskQueue(core.database.pool),
+        open_work=partial(open_unit_of_work, core.database.sessions, core.vault),
+        steps={**replays.steps(), **contents.steps(), **statistics.steps()},
+        clock=SystemClock(),
+        done=core.wakeups.announce,
+        telemetry=TaskTelemetry(telemetry),
+    )
 
 
 def _signing(settings: Settings) -> Signing:

@@ -6,6 +6,7 @@ what makes a 2xx true, since the transaction is committed by then, and a commit 
 
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import uuid4
 
 import structlog
 from fastapi import Depends, Path, Request, Security
@@ -14,18 +15,24 @@ from httpx import AsyncClient
 from opentelemetry import trace
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.api import permissions
 from service.api.services import Services
-from service.application.access import Caller
+from service.application.access import Caller, Revocations
 from service.application.applications import Applications
+from service.application.audit import AuditTrail
+from service.application.background_tasks import BackgroundTasks
+from service.application.contents import Contents
 from service.application.deliveries import Deliveries
 from service.application.endpoints import Endpoints
 from service.application.event_types import EventTypes
+from service.application.examples import Examples
 from service.application.messages import Messages
-from service.application.ports import UnitOfWork
+from service.application.operational_webhooks import Announcer, operational_application
+from service.application.ports import Sender, UnitOfWork
+from service.application.replays import Replays
+from service.application.statistics import Statistics
 from service.domain.applications import Application
-from service.domain.errors import NotAuthenticated, NotFound, RelevoError
-
-_READING = frozenset({"GET", "HEAD"})
+from service.domain.errors import NotAuthenticated, NotFound, RelevoError, Unavailable
 
 
 async def services(request: Request) -> Services:
@@ -84,14 +91,14 @@ async def caller(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
-    """Whom the bearer token speaks for; somebody who may only read is refused everything else here."""
+    """Whom the bearer token speaks for; whoever may not do what the route is for is refused here."""
     if credentials is None:
         raise NotAuthenticated
-    found = services.tokens.verify(credentials.credentials)
+    found = await services.access.verify(credentials.credentials)
     structlog.contextvars.bind_contextvars(org_id=found.org_id)
     trace.get_current_span().set_attribute("relevo.org.id", found.org_id)
-    if request.method not in _READING:
-        found.require_write()
+    operation = getattr(request.scope["route"], "operation_id", None)
+    permissions.check(found, operation=operation, method=request.method)
     return found
 
 
@@ -108,6 +115,7 @@ OrganisationDep = Annotated[Caller, Depends(organisation)]
 
 
 async def application(
+    request: Request,
     work: UnitOfWorkDep,
     caller: CallerDep,
     app_id: Annotated[str, Path(description="The application's id or uid.")],
@@ -116,12 +124,41 @@ async def application(
     found = None if "\x00" in app_id else await work.applications.get(caller.org_id, app_id)
     if found is None or caller.app_id not in {None, found.id}:
         raise NotFound("Application not found")
+    request.state.app_id = found.id
     structlog.contextvars.bind_contextvars(app_id=found.id)
     trace.get_current_span().set_attribute("relevo.app.id", found.id)
     return found
 
 
 ApplicationDep = Annotated[Application, Depends(application)]
+
+
+async def revocations(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> Revocations:
+    """The ending of tokens of the organisation's applications."""
+    return Revocations(caller.org_id, work.revocations, clock=services.clock, new_id=services.new_id)
+
+
+async def revoked(services: ServicesDep) -> AsyncIterator[None]:
+    """Let this process know at once what was revoked. Named among a route's own `dependencies`, like `wake`."""
+    yield
+    try:
+        await services.access.refresh()
+    except Unavailable:
+        structlog.stdlib.get_logger(__name__).warning("revocations.not_read", hint="they are read again in a second")
+
+
+async def audit_trail(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> AuditTrail:
+    """The organisation's audit trail, and the caller's name on what is added to it."""
+    return AuditTrail(caller, work.audit, new_id=services.new_id, correlation_id=correlation_id())
+
+
+def correlation_id() -> str:
+    """The request's own, which the middleware has bound."""
+    return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
+
+
+RevocationsDep = Annotated[Revocations, Depends(revocations)]
+AuditTrailDep = Annotated[AuditTrail, Depends(audit_trail)]
 
 
 async def applications(work: UnitOfWorkDep, caller: OrganisationDep, services: ServicesDep) -> Applications:
@@ -131,11 +168,24 @@ async def applications(work: UnitOfWorkDep, caller: OrganisationDep, services: S
 
 async def event_types(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> EventTypes:
     """The use cases of the organisation's event types."""
-    return EventTypes(caller.org_id, work.event_types, clock=services.clock)
+    return EventTypes(caller.org_id, work.event_types, clock=services.clock, flags=caller.feature_flags)
 
 
 async def endpoints(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Endpoints:
     """The use cases of the application's endpoints."""
+    return _endpoints(application, work, services)
+
+
+async def operational_endpoints(work: UnitOfWorkDep, caller: OrganisationDep, services: ServicesDep) -> Endpoints:
+    """The use cases of the organisation's own endpoints, which are told of what happens."""
+    application = await operational_application(
+        caller.org_id, work.applications, clock=services.clock, new_id=services.new_id
+    )
+    return _endpoints(application, work, services)
+
+
+def _endpoints(application: Application, work: UnitOfWork, services: Services) -> Endpoints:
+    announcer = Announcer(work.outbox, clock=services.clock, new_id=services.new_id, correlation_id=correlation_id())
     return Endpoints(
         application,
         work.endpoints,
@@ -145,6 +195,7 @@ async def endpoints(application: ApplicationDep, work: UnitOfWorkDep, services: 
         new_key=services.new_key,
         key_pairs=services.key_pairs,
         https_only=services.https_only,
+        announce=announcer.endpoint,
     )
 
 
@@ -158,8 +209,72 @@ async def deliveries(application: ApplicationDep, work: UnitOfWorkDep, services:
     return Deliveries(application, work.deliveries, work.messages, clock=services.clock, new_id=services.new_id)
 
 
+async def background_tasks(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> BackgroundTasks:
+    """The caller's background tasks: the organisation's, or those of the one application."""
+    return BackgroundTasks(
+        caller.org_id, work.background_tasks, app_id=caller.app_id, clock=services.clock, new_id=services.new_id
+    )
+
+
+async def application_tasks(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> BackgroundTasks:
+    """The background tasks of the application of the path."""
+    return BackgroundTasks(
+        application.org_id,
+        work.background_tasks,
+        app_id=application.id,
+        clock=services.clock,
+        new_id=services.new_id,
+    )
+
+
+BackgroundTasksDep = Annotated[BackgroundTasks, Depends(background_tasks)]
+ApplicationTasksDep = Annotated[BackgroundTasks, Depends(application_tasks)]
+
+
+async def replays(application: ApplicationDep, work: UnitOfWorkDep, tasks: ApplicationTasksDep) -> Replays:
+    """The replays of the application's endpoints."""
+    return Replays(application, work.endpoints, tasks)
+
+
+async def contents(
+    application: ApplicationDep, work: UnitOfWorkDep, tasks: ApplicationTasksDep, services: ServicesDep
+) -> Contents:
+    """The removal of what the application's messages say."""
+    return Contents(application, work.contents, tasks, clock=services.clock)
+
+
+async def statistics(
+    work: UnitOfWorkDep, caller: CallerDep, tasks: BackgroundTasksDep, services: ServicesDep
+) -> Statistics:
+    """The statistics of the caller's organisation."""
+    return Statistics(caller.org_id, work.statistics, tasks, clock=services.clock)
+
+
+async def examples(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Examples:
+    """The examples of the application's endpoints."""
+    return Examples(
+        application,
+        endpoints=work.endpoints,
+        event_types=work.event_types,
+        examples=work.examples,
+        clock=services.clock,
+        new_id=services.new_id,
+    )
+
+
+async def sender(client: HttpClientDep, services: ServicesDep) -> Sender:
+    """What calls a receiver while the caller of the API waits."""
+    return services.sender(client)
+
+
+ReplaysDep = Annotated[Replays, Depends(replays)]
+ContentsDep = Annotated[Contents, Depends(contents)]
+StatisticsDep = Annotated[Statistics, Depends(statistics)]
+ExamplesDep = Annotated[Examples, Depends(examples)]
+SenderDep = Annotated[Sender, Depends(sender)]
 ApplicationsDep = Annotated[Applications, Depends(applications)]
 EventTypesDep = Annotated[EventTypes, Depends(event_types)]
 EndpointsDep = Annotated[Endpoints, Depends(endpoints)]
+OperationalEndpointsDep = Annotated[Endpoints, Depends(operational_endpoints)]
 MessagesDep = Annotated[Messages, Depends(messages)]
 DeliveriesDep = Annotated[Deliveries, Depends(deliveries)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
+from starlette.datastructures import State
 
 from service.api.dependencies import CallerDep, UnitOfWorkDep
 from service.application.access import Caller
@@ -28,6 +29,7 @@ class Once:
 
     key: IdempotencyKey | None
     answers: IdempotencyRepository
+    state: State
 
     async def repeated(self) -> Response | None:
         """The first answer, when the key was used before. KeyReused, StillRunning.
@@ -40,13 +42,20 @@ class Once:
     async def answer(self, act: Callable[[], Awaitable[Answer]]) -> Response:
         """The answer of the act, or the first one again when the key was used before. KeyReused, StillRunning."""
         if self.key is None:
-            return _response(_stored(await act()))
+            return _response(await self._act(act))
         first = await self.answers.claim(self.key)
         if first is not None:
+            self.state.repeated = True
             return _response(first)
-        response = _stored(await act())
+        response = await self._act(act)
         await self.answers.keep(self.key, response)
         return _response(response)
+
+    async def _act(self, act: Callable[[], Awaitable[Answer]]) -> StoredResponse:
+        answer = await act()
+        # For the audit trail, which otherwise knows only what the path says.
+        self.state.made = getattr(answer.body, "id", None) or getattr(answer.body, "name", None)
+        return _stored(answer)
 
 
 def key_of(request: Request, caller: Caller, *, body: bytes, key: str | None) -> IdempotencyKey | None:
@@ -65,7 +74,7 @@ KeyHeader = Annotated[str | None, Header(alias="idempotency-key", description="M
 async def once(request: Request, caller: CallerDep, work: UnitOfWorkDep, idempotency_key: KeyHeader = None) -> Once:
     """Idempotency for the request at hand."""
     key = key_of(request, caller, body=await request.body(), key=idempotency_key)
-    return Once(key=key, answers=work.idempotency)
+    return Once(key=key, answers=work.idempotency, state=request.state)
 
 
 OnceDep = Annotated[Once, Depends(once)]

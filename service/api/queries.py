@@ -21,6 +21,7 @@ Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
 _event_type_name = re.compile(r"[a-zA-Z0-9\-_.]{1,256}").fullmatch
+_line_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _event_types_parameter = re.compile(r"event_types(\[\d*\])?").fullmatch
 
 
@@ -106,10 +107,17 @@ def wanted_attempts(
     )
 
 
+def by_line(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+    """The page of a list by the lines of a file."""
+    return _page(limit, iterator, lambda key: _line_number(key) is not None, ascending=True)
+
+
 ApplicationPage = Annotated[PageRequest, Depends(ordered(ids.APPLICATION, default="ascending"))]
 EndpointPage = Annotated[PageRequest, Depends(ordered(ids.ENDPOINT, default="descending"))]
 EventTypePage = Annotated[PageRequest, Depends(by_name)]
+LinePage = Annotated[PageRequest, Depends(by_line)]
 MessagePage = Annotated[PageRequest, Depends(newest_first(ids.MESSAGE))]
+AuditPage = Annotated[PageRequest, Depends(newest_first(ids.AUDIT_EVENT))]
 AttemptPage = Annotated[PageRequest, Depends(newest_first(ids.ATTEMPT))]
 DestinationPage = Annotated[PageRequest, Depends(oldest_first_by_endpoint)]
 WantedMessages = Annotated[MessageFilter, Depends(wanted_messages)]

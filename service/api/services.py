@@ -1,6 +1,7 @@
 """What the API is given by whoever opens it. Nothing here is made by the API itself."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -8,9 +9,12 @@ from secrets import token_bytes
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.application.access import TokenVerifier
-from service.application.ports import Clock, Intake, KeyPairs, UnitOfWork
+from service.application.access import TokenIssuer, TokenVerifier
+from service.application.examples import ExampleCall
+from service.application.payload_checks import PayloadChecks
+from service.application.ports import AttemptNews, Clock, Intake, KeyPairs, NewId, Sender, UnitOfWork
 from service.domain.signatures import GENERATED_BYTES
+from service.observability.processes import Processes
 
 
 def _new_key() -> bytes:
@@ -29,10 +33,17 @@ class Services:
     unit_of_work: Callable[[AsyncSession], UnitOfWork]
     http_client: AsyncClient
     intake: Intake
-    tokens: TokenVerifier
+    access: TokenVerifier
+    tokens: TokenIssuer
     clock: Clock
-    new_id: Callable[[str], str]
+    new_id: NewId
     wake: Callable[[], None]
     key_pairs: KeyPairs
+    sender: Callable[[AsyncClient], Sender]
+    example_call: ExampleCall
+    payload_checks: PayloadChecks
+    processes: Processes
+    attempt_news: AttemptNews
+    threads: ThreadPoolExecutor
     new_key: Callable[[], bytes] = _new_key
     https_only: bool = False

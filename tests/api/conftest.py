@@ -1,9 +1,11 @@
 """The API on a real database, asked through its ASGI interface."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import ip_network
 from itertools import count
 
 import pytest
@@ -11,17 +13,30 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from service.adapters.clock import SystemClock, new_id
+from service.adapters.doorkeeper import Doorkeeper
 from service.adapters.ed25519 import Ed25519
-from service.adapters.postgres.engine import Database, open_database
+from service.adapters.http.client import open_http_client
+from service.adapters.http.egress import Egress
+from service.adapters.http.sender import HttpSender
+from service.adapters.postgres.attempt_news import AttemptNews
+from service.adapters.postgres.engine import Database, dsn, open_database
 from service.adapters.postgres.intake import PostgresIntake
+from service.adapters.postgres.payload_rules import PostgresPayloadRules
+from service.adapters.postgres.revocations import RememberedRevocations
 from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from service.adapters.tokens import Tokens
 from service.api.app import create_app
 from service.api.services import Services
+from service.application.examples import ExampleCall
+from service.application.payload_checks import PayloadChecks
+from service.application.ports import NewId
+from service.application.signing import Signing
 from service.observability.deliveries import DeliveryTelemetry
+from service.observability.processes import Processes
 from service.observability.telemetry import open_telemetry
 from tests.support.factories import ORG, VAULT
 
+EGRESS = Egress([ip_network("127.0.0.0/8")])
 TOKENS = Tokens("a secret that only tests know, long enough")
 
 
@@ -33,24 +48,42 @@ async def postgres(database: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def services(postgres: Database) -> AsyncIterator[Services]:
+async def services(database: str, postgres: Database) -> AsyncIterator[Services]:
     """What the API needs, over PostgreSQL."""
     async with (
         open_telemetry(role="test", version="0", environ={}) as telemetry,
-        AsyncClient() as http_client,
+        open_http_client(EGRESS, concurrency=8) as http_client,
+        AsyncExitStack() as exits,
     ):
         intake = PostgresIntake(postgres.pool, accepted=lambda: None, telemetry=DeliveryTelemetry(telemetry))
+        processes = Processes(workers=1, seconds=5)
+        exits.callback(processes.close)
+        threads = exits.enter_context(ThreadPoolExecutor(2))
+        news = AttemptNews(dsn(database))
+        await exits.enter_async_context(news.running())
         async with intake.running():
             yield Services(
                 sessions=postgres.sessions,
                 unit_of_work=partial(PostgresUnitOfWork, vault=VAULT),
                 http_client=http_client,
                 intake=intake,
+                access=Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock()),
                 tokens=TOKENS,
                 clock=SystemClock(),
                 new_id=_ids_in_order(),
                 wake=lambda: None,
                 key_pairs=Ed25519(),
+                sender=partial(HttpSender, timeout=5, egress=EGRESS),
+                example_call=ExampleCall(
+                    signing=Signing(families=("webhook",), key_pairs=Ed25519()),
+                    telemetry=DeliveryTelemetry(telemetry),
+                    clock=SystemClock(),
+                    new_id=new_id,
+                ),
+                payload_checks=PayloadChecks(PostgresPayloadRules(postgres.pool), processes),
+                processes=processes,
+                threads=threads,
+                attempt_news=news,
             )
 
 
@@ -82,7 +115,7 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[As
         yield client
 
 
-def _ids_in_order() -> Callable[[str], str]:
+def _ids_in_order() -> NewId:
     """Identifiers far enough apart in time that their order is the one they were made in."""
     times = count()
     start = datetime.now(UTC)

@@ -17,6 +17,7 @@ from service.domain.messages import (
     NewMessage,
     Reception,
     Repeated,
+    Unchecked,
     UnknownApplication,
 )
 from service.observability.deliveries import DeliveryTelemetry
@@ -27,11 +28,14 @@ MOST_WAITING = 4096
 # Rows are claimed in one order everywhere, so that two batches never wait for each other.
 ACCEPT = """
 WITH input AS MATERIALIZED (
-    SELECT i.*, a.id AS app_id
+    SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-                $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[])
+                $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[],
+                $15::timestamptz[])
       AS i(id, org_id, app, event_id, event_type, payload, channels, tags,
-           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint)
+           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint, checked_against)
+    LEFT JOIN event_type t ON t.org_id = i.org_id AND t.name = i.event_type AND t.validate_payloads AND NOT t.archived
+    CROSS JOIN LATERAL (SELECT t.name IS NOT NULL AND t.updated_at IS DISTINCT FROM i.checked_against) AS u(unchecked)
     LEFT JOIN LATERAL (
         SELECT id FROM application WHERE id = i.app AND org_id = i.org_id AND deleted_at IS NULL
         UNION ALL
@@ -74,7 +78,7 @@ WITH input AS MATERIALIZED (
      AND (e.channels IS NULL OR e.channels && string_to_array(m.channels, ','))
     RETURNING message_id
 )
-SELECT input.id, input.app_id, input.id IN (SELECT id FROM admitted) AS admitted,
+SELECT input.id, input.unchecked, input.app_id, input.id IN (SELECT id FROM admitted) AS admitted,
        (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
 FROM input
 """
@@ -133,13 +137,14 @@ class PostgresIntake:
     async def _commit(self, batch: Sequence[_Received]) -> list[_Committed]:
         with self._telemetry.batch("accept", [received.context for received in batch], size=len(batch)) as context:
             receptions = await self._accept([received.message for received in batch])
-        self._telemetry.received(receptions)
+        # An unchecked message comes back in a moment, checked or refused.
+        self._telemetry.received([reception for reception in receptions if not isinstance(reception, Unchecked)])
         return [_Committed(reception, context, len(batch)) for reception in receptions]
 
     async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, connection.transaction():
-                rows = await connection.fetch(ACCEPT, *_columns(messages))
+                rows = await connection.fetch(ACCEPT, *columns(messages))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
@@ -149,7 +154,8 @@ class PostgresIntake:
         return [_known(receptions[message.id]) for message in messages]
 
 
-def _columns(batch: Sequence[NewMessage]) -> list[list[object]]:
+def columns(batch: Sequence[NewMessage]) -> list[list[object]]:
+    """The parameters of ACCEPT for these messages."""
     rows = [
         (
             message.id,
@@ -166,6 +172,7 @@ def _columns(batch: Sequence[NewMessage]) -> list[list[object]]:
             message.traceparent,
             message.idempotency_key.scope if message.idempotency_key else None,
             message.idempotency_key.fingerprint if message.idempotency_key else None,
+            message.checked_against,
         )
         for message in batch
     ]
@@ -173,6 +180,8 @@ def _columns(batch: Sequence[NewMessage]) -> list[list[object]]:
 
 
 def _reception(row: asyncpg.Record) -> Reception | None:
+    if row["unchecked"]:
+        return Unchecked()
     if row["app_id"] is None:
         return UnknownApplication()
     if row["admitted"]:

@@ -1,7 +1,7 @@
 """The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -10,12 +10,13 @@ import asyncpg
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
+from service.adapters.postgres.operational_webhooks import may_be_news, tell
 from service.adapters.postgres.sealed import open_headers, open_secrets
 from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports import Settled, Settlement, Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Status, Trigger
-from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
+from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 
@@ -176,7 +177,9 @@ class PostgresQueue:
         lease: timedelta,
         disable_after: timedelta,
         telemetry: DeliveryTelemetry,
+        attempted: Callable[[ApplicationId, AttemptId], None] = lambda _app, _attempt: None,
     ) -> None:
+        self._attempted = attempted
         self._pool = pool
         self._wakeups = wakeups
         self._lease = lease
@@ -259,9 +262,27 @@ class PostgresQueue:
 
     async def _commit(self, batch: Sequence[Settlement]) -> list[Settled]:
         with self._telemetry.batch("settle", (), size=len(batch)), unavailable_when_lost():
-            rows = await self._pool.fetch(SETTLE, *_columns([_settle_row(s) for s in batch]), self._disable_after)
+            rows = await self._settle(batch)
         applied = {(row["endpoint_id"], row["message_id"], row["resend"]): row["switched_off"] for row in rows}
+        for settlement in batch:
+            if settlement.attempt is not None and _key(settlement.claim)[:3] in applied:
+                self._attempted(settlement.claim.app_id, settlement.attempt.id)
         return [_settled(applied.get(_key(settlement.claim)[:3])) for settlement in batch]
+
+    async def _settle(self, batch: Sequence[Settlement]) -> list[asyncpg.Record]:
+        parameters = (*_columns([_settle_row(settlement) for settlement in batch]), self._disable_after)
+        if not may_be_news(batch):
+            settled: list[asyncpg.Record] = await self._pool.fetch(SETTLE, *parameters)
+            return settled
+        async with self._pool.acquire() as connection, connection.transaction():
+            settled = await connection.fetch(SETTLE, *parameters)
+            keys = {(row["endpoint_id"], row["message_id"], row["resend"]) for row in settled}
+            applied = [settlement for settlement in batch if _key(settlement.claim)[:3] in keys]
+            switched_off = {row["endpoint_id"] for row in settled if row["switched_off"]}
+            something = await tell(connection, applied, switched_off=switched_off)
+        if something:
+            self._wakeups.announce()
+        return settled
 
 
 def _shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> tuple[object, ...]:

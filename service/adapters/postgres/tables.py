@@ -5,7 +5,19 @@ dropped whole. `pending_delivery` holds only what is owed: a row is born in its 
 is final. A leased row has its `due_at` at the lease's end, so a lease that expires is simply due again.
 """
 
-from sqlalchemy import ARRAY, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -58,6 +70,7 @@ event_type = Table(
     Column("schemas", JSONB),
     Column("feature_flags", ARRAY(Text)),
     Column("group_name", Text),
+    Column("validate_payloads", Boolean),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
 )
@@ -141,4 +154,89 @@ idempotency_key = Table(
     Column("status", SmallInteger),
     Column("body", LargeBinary),
     Column("created_at", DateTime(timezone=True)),
+)
+
+background_task = Table(
+    "background_task",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("kind", Text),
+    Column("status", Text),
+    Column("params", JSONB),
+    Column("cursor", Text),
+    Column("data", JSONB),
+    Column("failures", SmallInteger),
+    Column("due_at", DateTime(timezone=True)),
+    Column("lease", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+# Counted as attempts are settled. `part` keeps processes that settle for the same endpoint out of each other's way.
+endpoint_hour = Table(
+    "endpoint_hour",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("success", Integer),
+    Column("fail", Integer),
+    Column("canceled", Integer),
+)
+
+revocation = Table(
+    "revocation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("token_id", Text),  # this token alone; null for any
+    Column("session_id", Text),  # tokens of this session alone; null for any
+    Column("issued_before", DateTime(timezone=True)),
+    Column("effective_at", DateTime(timezone=True)),
+    Column("forgettable_at", DateTime(timezone=True)),
+    Column("written_at", DateTime(timezone=True)),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("action", Text),
+    Column("actor", Text),
+    Column("role", Text),
+    Column("token_id", Text),
+    Column("app_id", Text),
+    Column("target", Text),
+    Column("correlation_id", Text),
+)
+
+message_import = Table(
+    "message_import",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("file_id", Text),
+    Column("status", Text),
+    Column("lines", BigInteger),
+    Column("accepted", BigInteger),
+    Column("repeated", BigInteger),
+    Column("refused", BigInteger),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+message_import_fault = Table(
+    "message_import_fault",
+    metadata,
+    Column("import_id", Text, primary_key=True),
+    Column("line", BigInteger, primary_key=True),
+    Column("code", Text),
+    Column("detail", Text),
 )

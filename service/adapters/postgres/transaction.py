@@ -27,6 +27,12 @@ class Transaction:
             raise TypeError("repositories speak Core, not ORM")
         return result
 
+    async def execute_driver(self, statement: str, parameters: tuple[object, ...] = ()) -> None:
+        """Run one statement as asyncpg writes it, for those that the hot path shares."""
+        with _translated():
+            connection = await self._session.connection()
+            await connection.exec_driver_sql(statement, parameters)
+
     async def configure(self, setting: str) -> None:
         """Run one `SET LOCAL`; it holds until the transaction ends."""
         with _translated():

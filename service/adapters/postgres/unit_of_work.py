@@ -1,13 +1,25 @@
 """One transaction of a session, and the repositories that share it."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.postgres.applications import PostgresApplications
+from service.adapters.postgres.audit import PostgresAudit
+from service.adapters.postgres.background_tasks import PostgresBackgroundTasks
+from service.adapters.postgres.contents import PostgresContents
 from service.adapters.postgres.deliveries import PostgresDeliveries
 from service.adapters.postgres.endpoints import PostgresEndpoints
 from service.adapters.postgres.event_types import PostgresEventTypes
+from service.adapters.postgres.examples import PostgresExamples
 from service.adapters.postgres.idempotency import PostgresIdempotency
+from service.adapters.postgres.imports import PostgresImports
 from service.adapters.postgres.messages import PostgresMessages
+from service.adapters.postgres.outbox import PostgresOutbox
+from service.adapters.postgres.replays import PostgresReplays
+from service.adapters.postgres.revocations import PostgresRevocations
+from service.adapters.postgres.statistics import PostgresStatistics
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports import Vault
 
@@ -21,8 +33,17 @@ class PostgresUnitOfWork:
         self.endpoints = PostgresEndpoints(self._transaction, vault)
         self.event_types = PostgresEventTypes(self._transaction)
         self.messages = PostgresMessages(self._transaction)
+        self.imports = PostgresImports(self._transaction)
         self.deliveries = PostgresDeliveries(self._transaction)
         self.idempotency = PostgresIdempotency(self._transaction)
+        self.background_tasks = PostgresBackgroundTasks(self._transaction)
+        self.replays = PostgresReplays(self._transaction)
+        self.contents = PostgresContents(self._transaction)
+        self.statistics = PostgresStatistics(self._transaction)
+        self.examples = PostgresExamples(self._transaction)
+        self.revocations = PostgresRevocations(self._transaction)
+        self.audit = PostgresAudit(self._transaction)
+        self.outbox = PostgresOutbox(self._transaction)
 
     async def commit(self) -> None:
         """Make everything last, or raise. Unavailable when the database was lost."""
@@ -31,3 +52,18 @@ class PostgresUnitOfWork:
     async def rollback(self) -> None:
         """Undo everything."""
         await self._transaction.rollback()
+
+
+@asynccontextmanager
+async def open_unit_of_work(
+    sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault
+) -> AsyncIterator[PostgresUnitOfWork]:
+    """A unit of work outside of requests: committed when the block ends, undone when it raises."""
+    async with sessions() as session:
+        work = PostgresUnitOfWork(session, vault)
+        try:
+            yield work
+            await work.commit()
+        except BaseException:
+            await work.rollback()
+            raise
