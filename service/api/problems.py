@@ -20,6 +20,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.InvalidRange: 400,
     errors.NoExample: 400,
     errors.UnusableSpecification: 400,
+    errors.UnreadableFile: 400,
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,

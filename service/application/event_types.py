@@ -1,7 +1,7 @@
 """What can be asked of event types."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from service.application.ports import Clock, EventTypeRepository, Page, PageRequest
@@ -9,22 +9,44 @@ from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId
 
+A_PAGE = 250
+
 
 class EventTypes:
-    """The event types of one organisation."""
+    """The event types of one organisation. With `flags` only those are seen that need no flag or one of these."""
 
-    def __init__(self, org_id: OrgId, event_types: EventTypeRepository, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        org_id: OrgId,
+        event_types: EventTypeRepository,
+        *,
+        clock: Clock,
+        flags: Collection[str] | None = None,
+    ) -> None:
+        self._flags = flags
         self._org_id = org_id
         self._event_types = event_types
         self._clock = clock
 
     async def page(self, page: PageRequest, *, include_archived: bool) -> Page[EventType]:
         """One page of them, by name."""
-        return await self._event_types.page(self._org_id, page, include_archived=include_archived)
+        return await self._event_types.page(self._org_id, page, include_archived=include_archived, flags=self._flags)
+
+    async def every(self, *, include_archived: bool) -> AsyncIterator[EventType]:
+        """All of them, by name."""
+        page, done = PageRequest(limit=A_PAGE, ascending=True), False
+        while not done:
+            found = await self.page(page, include_archived=include_archived)
+            for event_type in found.items:
+                yield event_type
+            done = found.done
+            if not done:
+                page = replace(page, after=found.items[-1].name)
 
     async def get(self, name: str) -> EventType:
         """NotFound when there is none of that name."""
-        return _found(await self._event_types.get(self._org_id, name))
+        event_type = _found(await self._event_types.get(self._org_id, name))
+        return _found(event_type if event_type.is_visible(self._flags) else None)
 
     async def create(self, new: NewEventType) -> EventType:
         """Takes the place of an archived one; EventTypeExists when a live one has the name."""
@@ -56,6 +78,36 @@ class EventTypes:
         else:
             await self._event_types.replace(replace(known, archived=True, updated_at=self._clock.now()))
 
+    async def take_over(
+        self,
+        described: Sequence[NewEventType],
+        *,
+        unsaid: Collection[str] = (),
+        archive_others: bool = False,
+        dry_run: bool = False,
+    ) -> list[str]:
+        """Have these event types as they are described; the names of those that change, or would in a `dry_run`.
+
+        `unsaid` are the fields that the descriptions do not speak of: what is known of them stays.
+        """
+        modified = []
+        for new in described:
+            known = await self._event_types.get(self._org_id, new.name, lock=not dry_run)
+            wanted = new if known is None else replace(new, **{field: getattr(known, field) for field in unsaid})
+            if known is None or not _says(known, wanted):
+                modified.append(new.name)
+                if not dry_run:
+                    await self.upsert(wanted)
+        if archive_others:
+            modified += await self._archive_all_but({new.name for new in described}, dry_run=dry_run)
+        return modified
+
+    async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[str]:
+        others = [found.name async for found in self.every(include_archived=False) if found.name not in names]
+        for name in () if dry_run else others:
+            await self.delete(name, expunge=False)
+        return others
+
     def _made(self, new: NewEventType) -> EventType:
         now = self._clock.now()
         return EventType(
@@ -67,6 +119,7 @@ class EventTypes:
             schemas=new.schemas,
             feature_flags=new.feature_flags,
             group_name=new.group_name,
+            validate_payloads=new.validate_payloads,
             created_at=now,
             updated_at=now,
         )
@@ -76,3 +129,8 @@ def _found(event_type: EventType | None) -> EventType:
     if event_type is None:
         raise NotFound
     return event_type
+
+
+def _says(known: EventType, new: NewEventType) -> bool:
+    """Whether an event type is already what is said of it."""
+    return all(getattr(known, field.name) == getattr(new, field.name) for field in fields(NewEventType))

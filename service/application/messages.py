@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
+from service.application.payload_checks import PayloadChecks
 from service.application.ports import Intake, MessageFilter, MessageRepository, Page, PageRequest
 from service.domain import errors
 from service.domain.applications import Application
@@ -13,20 +14,28 @@ from service.domain.messages import (
     KeyReused,
     Message,
     NewMessage,
+    Reception,
     Repeated,
+    Unchecked,
     UnknownApplication,
 )
 
+MOST_CHECKS = 5
+
 
 async def accept(
-    intake: Intake, message: NewMessage, *, create_application: Callable[[], Awaitable[None]] | None = None
+    intake: Intake,
+    message: NewMessage,
+    *,
+    checks: PayloadChecks,
+    create_application: Callable[[], Awaitable[None]] | None = None,
 ) -> MessageId:
     """The id under which the message is kept, with every delivery it owes: of a repeat, that of the first.
 
     `create_application` is called when the application is unknown, and then the message is taken once more.
-    NotFound, Conflict, KeyReused; Busy and Unavailable when it was not kept.
+    NotFound, Conflict, KeyReused, Invalid; Busy and Unavailable when it was not kept.
     """
-    match await intake.accept(message):
+    match await received(intake, message, checks=checks):
         case Accepted():
             return message.id
         case Repeated(id=first):
@@ -39,9 +48,24 @@ async def accept(
             if create_application is None:
                 raise errors.NotFound("Application not found")
             await create_application()
-            return await accept(intake, message)
+            return await accept(intake, message, checks=checks)
+        case Unchecked():
+            raise errors.Busy("The event type's schema is being changed. Try again shortly.")
         case _ as never:
             assert_never(never)
+
+
+async def received(intake: Intake, message: NewMessage, *, checks: PayloadChecks) -> Reception:
+    """What the intake makes of the message, whose payload is checked if its event type asks for it. Invalid.
+
+    A schema that is changed between the check and the commit is noticed there, and the payload is checked again.
+    """
+    reception = await intake.accept(await checks.checked(message))
+    for _ in range(MOST_CHECKS):
+        if not isinstance(reception, Unchecked):
+            break
+        reception = await intake.accept(await checks.checked_afresh(message))
+    return reception
 
 
 class Messages:

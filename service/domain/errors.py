@@ -101,6 +101,13 @@ class MissingPayload(Refused):
     detail = "Unable to resend message. Payload is missing."
 
 
+class UnreadableFile(Refused):
+    """The file cannot be unpacked; what came before that was taken."""
+
+    code = "unreadable_file"
+    detail = "The file cannot be read."
+
+
 class UnusableSpecification(Refused):
     """The OpenAPI document cannot be read, or does not describe webhooks."""
 

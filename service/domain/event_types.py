@@ -1,5 +1,6 @@
 """An event type: the name of a kind of message, with its schemas by version."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,10 @@ from service.domain.ids import OrgId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEventType:
-    """What a caller says of an event type. `schemas` maps a version to a JSON Schema (Draft 7)."""
+    """What a caller says of an event type. `schemas` maps a version to a JSON Schema (Draft 7).
+
+    With `validate_payloads` a message is accepted only when its payload keeps the latest of them.
+    """
 
     name: str
     description: str
@@ -18,6 +22,7 @@ class NewEventType:
     schemas: dict[str, Any] | None = None
     feature_flags: tuple[str, ...] | None = None
     group_name: str | None = None
+    validate_payloads: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +32,7 @@ class EventType(NewEventType):
     org_id: OrgId
     created_at: datetime
     updated_at: datetime
+
+    def is_visible(self, flags: Collection[str] | None) -> bool:
+        """Whether somebody with these flags may know of it; None is somebody who may know of everything."""
+        return flags is None or self.feature_flags is None or not set(self.feature_flags).isdisjoint(flags)

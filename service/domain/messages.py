@@ -19,7 +19,10 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message on its way in. `app` is the application's id or uid."""
+    """A message on its way in. `app` is the application's id or uid.
+
+    `checked_against` is the version of the event type whose schema the payload was found to keep.
+    """
 
     id: MessageId
     org_id: OrgId
@@ -35,6 +38,7 @@ class NewMessage:
     correlation_id: str
     traceparent: str | None = None
     idempotency_key: IdempotencyKey | None = None
+    checked_against: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,12 @@ class UnknownApplication:
     """The caller has no such application."""
 
 
-Reception = Accepted | Repeated | KeyReused | EventIdTaken | UnknownApplication
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchecked:
+    """The event type vouches for its payloads, and this one was not held against its schema as it is now."""
+
+
+Reception = Accepted | Repeated | KeyReused | EventIdTaken | UnknownApplication | Unchecked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

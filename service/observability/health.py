@@ -38,6 +38,7 @@ class Health:
         self._log = structlog.get_logger("relevo.health")
         self._started = False
         self._draining = False
+        self._on_draining: list[Callable[[], None]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._database: Finding | None = None
         self._checked_at = 0.0
@@ -50,6 +51,12 @@ class Health:
     def draining(self) -> None:
         """No new traffic, please: the process is on its way out. Alive it stays."""
         self._draining = True
+        for callback in self._on_draining:
+            callback()
+
+    def when_draining(self, callback: Callable[[], None]) -> None:
+        """Call back when the process is on its way out, from the signal's handler."""
+        self._on_draining.append(callback)
 
     def depends_on(self, name: str, task: "asyncio.Task[None]") -> None:
         """A task without which the process had better be restarted."""

@@ -30,6 +30,9 @@ FILL = (
     f" FROM generate_series(1, {A_LOT}) n",
     "INSERT INTO settled_delivery (message_id, endpoint_id, org_id, app_id, status, attempts)"
     f" SELECT 'msg_' || n, 'ep_' || n % 2000, 'org', 'app_1', 0, 1 FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO event_type"
+    " (org_id, name, description, archived, deprecated, validate_payloads, created_at, updated_at)"
+    " SELECT 'org', 't' || n, '', false, false, n % 2 = 0, now(), now() FROM generate_series(1, 2000) n",
     f"INSERT INTO event_id SELECT 'app_1', n::text, 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     f"INSERT INTO idempotency_key SELECT n::text::bytea, '', 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     "ANALYZE",
@@ -71,7 +74,7 @@ async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
 
 
 async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
-    assert await scanned(connection, ACCEPT, *([[None]] * 14)) == set()
+    assert await scanned(connection, ACCEPT, *([[None]] * 15)) == set()
 
 
 async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:

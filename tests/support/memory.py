@@ -1,6 +1,6 @@
 """The repositories in memory, held to the same contracts as those in PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -151,9 +151,11 @@ class MemoryEventTypes:
     async def get(self, org_id: OrgId, name: str, *, lock: bool = False) -> EventType | None:
         return self._rows.event_types.get((org_id, name))
 
-    async def page(self, org_id: OrgId, page: PageRequest, *, include_archived: bool) -> Page[EventType]:
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+    ) -> Page[EventType]:
         found = [kept for kept in self._rows.event_types.values() if kept.org_id == org_id]
-        shown = [kept for kept in found if include_archived or not kept.archived]
+        shown = [kept for kept in found if (include_archived or not kept.archived) and kept.is_visible(flags)]
         return _page(shown, page, lambda event_type: event_type.name)
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:

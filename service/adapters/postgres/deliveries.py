@@ -1,5 +1,6 @@
 """Attempts and the states of deliveries in PostgreSQL, for reading, and the asking for one more attempt."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +39,11 @@ class PostgresDeliveries:
         )
         row = (await self._transaction.execute(statement)).first()
         return _attempt_of(row) if row else None
+
+    async def attempts(self, app_id: ApplicationId, attempt_ids: Collection[AttemptId]) -> Sequence[Attempt]:
+        """Those that there are, by id."""
+        statement = select(_attempt).where(_attempt.c.app_id == app_id, _attempt.c.id.in_(attempt_ids))
+        return [_attempt_of(row) for row in await self._transaction.execute(statement.order_by(_attempt.c.id))]
 
     async def attempts_by_message(self, message: Message, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         """The message's attempts by id, which is by time."""

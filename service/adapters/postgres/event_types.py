@@ -1,9 +1,9 @@
 """Event types in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -30,11 +30,17 @@ class PostgresEventTypes:
         row = result.first()
         return _event_type(row) if row else None
 
-    async def page(self, org_id: OrgId, page: PageRequest, *, include_archived: bool) -> Page[EventType]:
-        """Event types by name."""
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+    ) -> Page[EventType]:
+        """Event types by name; with `flags` only those that need no flag or one of these."""
         statement = select(_table).where(_table.c.org_id == org_id)
         if not include_archived:
             statement = statement.where(_table.c.archived.is_(False))
+        if flags is not None:
+            statement = statement.where(
+                or_(_table.c.feature_flags.is_(None), _table.c.feature_flags.overlap(sorted(flags)))
+            )
         result = await self._transaction.execute(keyset(statement, _table.c.name, page))
         return page_of(result.all(), page, _event_type)
 
@@ -82,6 +88,7 @@ def _columns(event_type: EventType) -> dict[str, Any]:
         "schemas": event_type.schemas,
         "feature_flags": event_type.feature_flags,
         "group_name": event_type.group_name,
+        "validate_payloads": event_type.validate_payloads,
         "created_at": event_type.created_at,
         "updated_at": event_type.updated_at,
     }
@@ -97,6 +104,7 @@ def _event_type(row: Row[Any]) -> EventType:
         schemas=row.schemas,
         feature_flags=tuple(row.feature_flags) if row.feature_flags is not None else None,
         group_name=row.group_name,
+        validate_payloads=row.validate_payloads,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

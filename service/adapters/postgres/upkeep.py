@@ -20,6 +20,12 @@ FORGET_EVENT_IDS = """
 DELETE FROM event_id WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM event_id WHERE message_id < $1 ORDER BY message_id LIMIT $2))
 """
+# Reads by the index of payloads that are there, so what is kept for longer costs nothing.
+REMOVE_PAYLOADS = """
+UPDATE message SET payload = NULL WHERE id = ANY (ARRAY(
+    SELECT id FROM message WHERE expires_at <= $1 AND payload IS NOT NULL
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+"""
 SAMPLE = """
 SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due_at > now()) AS leased,
        count(*) FILTER (WHERE due_at <= now()) AS due,
@@ -43,11 +49,12 @@ class PostgresUpkeep:
                 await partitions.ensure(connection, now=now)
 
     async def clear_away(self, *, now: datetime) -> None:
-        """Drop the weeks that are over and forget the keys that are too old."""
+        """Drop the weeks that are over, remove payloads whose time has come, forget the keys that are too old."""
         oldest = now - self._kept
         with unavailable_when_lost():
             async with self._pool.acquire() as connection:
                 await partitions.drop_older(connection, before=oldest)
+                await _all(connection, REMOVE_PAYLOADS, now)
                 await _all(connection, FORGET_KEYS, KEYS_KEPT)
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, oldest))
 
@@ -68,5 +75,5 @@ class PostgresUpkeep:
 
 
 async def _all(connection: asyncpg.Connection, statement: str, bound: object) -> None:
-    while await connection.execute(statement, bound, A_BATCH) == f"DELETE {A_BATCH}":
+    while (await connection.execute(statement, bound, A_BATCH)).endswith(f" {A_BATCH}"):
         pass

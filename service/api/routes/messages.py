@@ -57,7 +57,12 @@ async def create_message(
     head, payload = read_message(body)
     key = key_of(request, caller, body=body, key=idempotency_key)
     message = new_message(services, caller, app=app_id, head=head, payload=payload, key=key)
-    kept_as = await accept(services.intake, message, create_application=_application_of(head, services, caller, app_id))
+    kept_as = await accept(
+        services.intake,
+        message,
+        checks=services.payload_checks,
+        create_application=_application_of(head, services, caller, app_id),
+    )
     shown = head_of(_as_kept(message, kept_as)) | {"payload": orjson.Fragment(payload) if with_content else LEFT_OUT}
     return JsonResponse(shown, status_code=202)
 

@@ -5,21 +5,40 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from service.api.schemas.rules import EventTypeName, Received, Shown, Switch, Text, Time, stored_json
+from service.application.json_schemas import refuse_unusable
 from service.domain.event_types import EventType, NewEventType
 
-Schemas = Annotated[dict[str, Any], AfterValidator(stored_json)]
+MOST_FLAGS = 50
+
+
+def _json_schemas(schemas: dict[str, Any]) -> dict[str, Any]:
+    for schema in stored_json(schemas).values():
+        refuse_unusable(schema)
+    return schemas
+
+
+Schemas = Annotated[
+    dict[str, Any],
+    AfterValidator(_json_schemas),
+    Field(description="A JSON Schema (Draft 7) for each version.", examples=[{"1": {"type": "object"}}]),
+]
+Flags = Annotated[list[EventTypeName], Field(max_length=MOST_FLAGS)]
+Vouching = Annotated[
+    Switch, Field(description="Accept a message of this type only when its payload keeps the latest schema.")
+]
 
 
 class EventTypeUpsertIn(Received):
     """What a caller says of an event type, all but its name."""
 
-    description: Text
+    description: Text = Field(examples=["An invoice was paid."])
     archived: Switch = False
     deprecated: Switch = False
     schemas: Schemas | None = None
     group_name: EventTypeName | None = None
-    feature_flags: list[EventTypeName] | None = None
+    feature_flags: Flags | None = None
     feature_flag: EventTypeName | None = None
+    validate_payloads: Vouching = False
 
     def new(self, name: str) -> NewEventType:
         """In the words of the domain."""
@@ -31,6 +50,7 @@ class EventTypeUpsertIn(Received):
             schemas=self.schemas,
             feature_flags=_flags(self.feature_flags, self.feature_flag),
             group_name=self.group_name,
+            validate_payloads=self.validate_payloads,
         )
 
 
@@ -48,8 +68,9 @@ class EventTypePatch(Received):
     deprecated: Switch = False
     schemas: Schemas | None = None
     group_name: EventTypeName | None = None
-    feature_flags: list[EventTypeName] | None = None
+    feature_flags: Flags | None = None
     feature_flag: EventTypeName | None = None
+    validate_payloads: Vouching = False
 
     def changes(self) -> dict[str, Any]:
         """Only what was said, in the domain's names and types."""
@@ -62,7 +83,7 @@ class EventTypePatch(Received):
 class EventTypeOut(Shown):
     """An event type. A list leaves the schemas out unless they are asked for."""
 
-    name: str
+    name: str = Field(examples=["invoice.paid"])
     description: str
     archived: bool
     deprecated: bool
@@ -70,6 +91,7 @@ class EventTypeOut(Shown):
     group_name: str | None
     feature_flags: list[str] | None
     feature_flag: str | None
+    validate_payloads: bool
     created_at: Time
     updated_at: Time
 
@@ -86,6 +108,7 @@ class EventTypeOut(Shown):
             group_name=event_type.group_name,
             feature_flags=flags,
             feature_flag=flags[0] if flags else None,
+            validate_payloads=event_type.validate_payloads,
             created_at=event_type.created_at,
             updated_at=event_type.updated_at,
         )

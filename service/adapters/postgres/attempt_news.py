@@ -1,0 +1,203 @@
+"""News of attempts for those who follow an application live, from whichever process made the attempt.
+
+Who follows says so to all processes, and says it again while it lasts; only attempts of applications that somebody
+follows are told. News is the identifiers: whoever follows reads the attempts themselves. What is lost, because a
+follower was too slow or the connection broke, is told as missed.
+"""
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+import structlog
+
+from service.adapters.postgres.engine import CONNECT_TIMEOUT, unavailable_when_lost
+from service.application.ports import Missed
+from service.domain.errors import Unavailable
+from service.domain.ids import ApplicationId, AttemptId
+
+INTEREST, NEWS = "relevo_follow", "relevo_attempt"
+A_NOTIFICATION = 200  # identifiers; PostgreSQL takes 8,000 bytes
+BUFFERED = 1000
+MOST_OUTGOING = 10_000
+INTEREST_LASTS = 30.0
+SAID_AGAIN = 10.0
+QUIET = 0.02
+RECONNECT = 1.0
+
+_log = structlog.stdlib.get_logger("relevo.attempt_news")
+
+
+class Follower:
+    """One who follows. Keeps the latest news while nobody asks for them, and counts what it had to drop."""
+
+    def __init__(self) -> None:
+        self._news: deque[AttemptId] = deque()
+        self._missed = 0
+        self._lost = False
+        self._ended = False
+        self._changed = asyncio.Event()
+        self.heard_of = asyncio.Event()
+
+    async def next(self) -> list[AttemptId] | Missed | None:
+        """The next news, at least one; what was missed before them; None when this process is leaving."""
+        while not (self._news or self._missed or self._lost or self._ended):
+            self._changed.clear()
+            await self._changed.wait()
+        if self._missed or self._lost:
+            missed = Missed(count=None if self._lost else self._missed)
+            self._missed, self._lost = 0, False
+            return missed
+        if not self._news:
+            return None
+        return [self._news.popleft() for _ in range(min(len(self._news), A_NOTIFICATION))]
+
+    def tell(self, attempts: list[AttemptId]) -> None:
+        """Something happened."""
+        self._news.extend(attempts)
+        while len(self._news) > BUFFERED:
+            self._news.popleft()
+            self._missed += 1
+        self._changed.set()
+
+    def miss(self, count: int | None) -> None:
+        """Something happened, and nobody can tell any more what; None when not even how much."""
+        self._lost = self._lost or count is None
+        self._missed += count or 0
+        self._changed.set()
+
+    def end(self) -> None:
+        """There will be no more news."""
+        self._ended = True
+        self._changed.set()
+
+
+class AttemptNews:
+    """Fulfils `ports.AttemptNews`. One connection of its own, which must be a direct one, as LISTEN needs it."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
+        self._followed_until: dict[ApplicationId, float] = {}
+        self._outgoing: list[tuple[ApplicationId, AttemptId]] = []
+        self._dropped: Counter[ApplicationId] = Counter()
+        self._to_tell = asyncio.Event()
+        self._ended = False
+
+    @asynccontextmanager
+    async def follow(self, app_id: ApplicationId) -> AsyncIterator[Follower]:
+        """News of the application from now on. Unavailable when nobody can be told."""
+        follower = Follower()
+        if self._ended:
+            follower.end()
+        self._followers[app_id].add(follower)
+        try:
+            self._to_tell.set()
+            await _within_reason(follower.heard_of)
+            yield follower
+        finally:
+            self._followers[app_id].discard(follower)
+            if not self._followers[app_id]:
+                del self._followers[app_id]
+
+    def attempted(self, app_id: ApplicationId, attempt_id: AttemptId) -> None:
+        """An attempt was kept. Costs next to nothing when nobody follows."""
+        if self._followed_until.get(app_id, 0.0) < asyncio.get_running_loop().time():
+            return
+        if len(self._outgoing) < MOST_OUTGOING:
+            self._outgoing.append((app_id, attempt_id))
+        else:
+            self._dropped[app_id] += 1
+        self._to_tell.set()
+
+    def end(self) -> None:
+        """Tell those who follow that this process is leaving."""
+        self._ended = True
+        for follower in self._everybody():
+            follower.end()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen and tell while the block lasts, reconnecting as needed."""
+        talker = asyncio.create_task(self._run(), name="attempt news")
+        try:
+            yield
+        finally:
+            self.end()
+            talker.cancel()
+            await asyncio.gather(talker, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                with unavailable_when_lost():
+                    await self._talk()
+            except Unavailable as error:
+                _log.warning("attempt_news.lost", reason=type(error.__cause__ or error).__name__)
+            for follower in self._everybody():
+                follower.miss(None)
+            await asyncio.sleep(RECONNECT)
+
+    async def _talk(self) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=CONNECT_TIMEOUT)
+        try:
+            await connection.add_listener(INTEREST, self._heard_interest)
+            await connection.add_listener(NEWS, self._heard_news)
+            connection.add_termination_listener(lambda _: self._to_tell.set())
+            while not connection.is_closed():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SAID_AGAIN):
+                        await self._to_tell.wait()
+                self._to_tell.clear()
+                await self._tell(connection)
+                await asyncio.sleep(QUIET)
+        finally:
+            connection.terminate()
+
+    async def _tell(self, connection: asyncpg.Connection) -> None:
+        for app_id, followers in list(self._followers.items()):
+            waiting = [follower for follower in followers if not follower.heard_of.is_set()]
+            await connection.execute("SELECT pg_notify($1, $2)", INTEREST, app_id)
+            for follower in waiting:
+                follower.heard_of.set()
+        for text in self._taken():
+            await connection.execute("SELECT pg_notify($1, $2)", NEWS, text)
+
+    def _taken(self) -> Iterator[str]:
+        outgoing, self._outgoing = self._outgoing, []
+        dropped, self._dropped = self._dropped, Counter()
+        by_application: defaultdict[ApplicationId, list[AttemptId]] = defaultdict(list)
+        for app_id, attempt_id in outgoing:
+            by_application[app_id].append(attempt_id)
+        for app_id, attempts in by_application.items():
+            for first in range(0, len(attempts), A_NOTIFICATION):
+                yield f"{app_id} {' '.join(attempts[first : first + A_NOTIFICATION])}"
+        for app_id, count in dropped.items():
+            yield f"{app_id} missed {count}"
+
+    def _heard_interest(self, *heard: Any) -> None:
+        now = asyncio.get_running_loop().time()
+        self._followed_until = {app: until for app, until in self._followed_until.items() if until > now}
+        self._followed_until[ApplicationId(heard[-1])] = now + INTEREST_LASTS
+
+    def _heard_news(self, *heard: Any) -> None:
+        app_id, *news = heard[-1].split(" ")
+        for follower in self._followers.get(ApplicationId(app_id), ()):
+            if news[0] == "missed":
+                follower.miss(int(news[1]))
+            else:
+                follower.tell([AttemptId(attempt_id) for attempt_id in news])
+
+    def _everybody(self) -> list[Follower]:
+        return [follower for followers in self._followers.values() for follower in followers]
+
+
+async def _within_reason(event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await event.wait()
+    except TimeoutError:
+        raise Unavailable from None

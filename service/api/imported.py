@@ -1,0 +1,63 @@
+"""From an upload to groups of parsed lines: the bytes are unpacked, split and parsed in a thread of our pool."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+
+from service.api.incoming import new_message, read_message
+from service.api.lines import LineReader, NumberedLine
+from service.api.problems import fault_of
+from service.api.services import Services
+from service.application.access import Caller
+from service.domain.errors import Invalid
+from service.domain.imports import Line, LineFault, LineMessage
+from service.observability.threads import run_in_thread
+
+LONGEST_DETAIL = 500
+
+
+async def parsed_lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
+    """The lines of the request's body, some at a time. What is no message is a fault of its own. UnreadableFile."""
+    reader = LineReader()
+    take = partial(_take, reader, services, caller)
+    async for piece in request.stream():
+        reader.push(piece)
+        async for lines in _until_starved(services.threads, take):
+            yield lines
+    reader.end()
+    async for lines in _until_starved(services.threads, take):
+        yield lines
+
+
+async def _until_starved(threads: ThreadPoolExecutor, take: "partial[list[Line] | None]") -> AsyncIterator[list[Line]]:
+    while (lines := await run_in_thread(threads, take)) is not None:
+        if lines:
+            yield lines
+
+
+def _take(reader: LineReader, services: Services, caller: Caller) -> list[Line] | None:
+    taken = reader.take()
+    return None if taken is None else [_parsed(line, services, caller) for line in taken]
+
+
+def _parsed(line: NumberedLine, services: Services, caller: Caller) -> Line:
+    number, text = line
+    if text is None:
+        return LineFault(line=number, code="payload_too_large", detail="The line is longer than a message may be.")
+    try:
+        head, payload = read_message(text)
+        message = new_message(services, caller, app="", head=head, payload=payload, key=None)
+    except Invalid as error:
+        return LineFault(line=number, code=error.kind, detail=_told(error.loc, error.detail))
+    except RequestValidationError as error:
+        faults = [fault_of(fault) for fault in error.errors()]
+        told = "; ".join(_told(tuple(fault.loc), fault.msg) for fault in faults)
+        return LineFault(line=number, code=faults[0].type, detail=told[:LONGEST_DETAIL])
+    return LineMessage(line=number, message=message)
+
+
+def _told(loc: tuple[str, ...], detail: str) -> str:
+    return f"{'.'.join(loc[1:])}: {detail}" if loc[1:] else detail

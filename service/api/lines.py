@@ -1,0 +1,102 @@
+"""A file that arrives in pieces, gzip or not, as numbered lines. Holds a bounded part of it, however large it is."""
+
+import zlib
+from collections.abc import Iterator
+
+from service.domain.errors import UnreadableFile
+
+LARGEST_LINE = 2 * 1024 * 1024
+A_PIECE = 256 * 1024
+_GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31
+_BOM = b"\xef\xbb\xbf"
+
+NumberedLine = tuple[int, bytes | None]
+
+
+class LineReader:
+    """`push` what arrived, then `take` lines until there is None; `end` when nothing more comes.
+
+    A line that is longer than any message may be comes as None in its place. Blank lines count, and are left out.
+    """
+
+    def __init__(self) -> None:
+        self._arrived = b""
+        self._decoded = bytearray()
+        self._gzip: zlib._Decompress | None = None
+        self._begun = False
+        self._ended = False
+        self._number = 0
+        self._too_long = False
+
+    def push(self, piece: bytes) -> None:
+        """More of the file."""
+        self._arrived += piece
+
+    def end(self) -> None:
+        """That was all of it."""
+        self._ended = True
+
+    def take(self) -> list[NumberedLine] | None:
+        """Some more lines, perhaps none of them of interest; None when more has to arrive. UnreadableFile."""
+        piece = self._decode()
+        if piece is None:
+            return self._last() if self._ended else None
+        self._decoded += piece
+        return list(self._complete())
+
+    def _decode(self) -> bytes | None:
+        if not self._begun and not self._begin():
+            return None
+        if not self._arrived:
+            return None
+        if self._gzip is None:
+            piece, self._arrived = self._arrived[:A_PIECE], self._arrived[A_PIECE:]
+            return piece
+        return self._inflate(self._gzip)
+
+    def _begin(self) -> bool:
+        if len(self._arrived) < len(_BOM) and not self._ended:
+            return False
+        self._begun = True
+        if self._arrived.startswith(_GZIP):
+            self._gzip = zlib.decompressobj(_GZIP_WINDOW)
+        self._arrived = self._arrived.removeprefix(_BOM)
+        return True
+
+    def _inflate(self, gzip: "zlib._Decompress") -> bytes:
+        try:
+            piece = gzip.decompress(self._arrived, A_PIECE)
+        except zlib.error as error:
+            raise UnreadableFile(f"After line {self._number} the file is not gzip.") from error
+        # A file may be several that were joined, as `cat` joins them.
+        self._arrived = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
+        if gzip.eof and self._arrived:
+            self._gzip = zlib.decompressobj(_GZIP_WINDOW)
+        return piece
+
+    def _complete(self) -> Iterator[NumberedLine]:
+        *lines, rest = self._decoded.split(b"\n")
+        self._decoded = rest
+        for line in lines:
+            yield from self._counted(bytes(line))
+        if len(self._decoded) > LARGEST_LINE:
+            self._too_long = True
+            self._decoded.clear()
+
+    def _counted(self, line: bytes) -> Iterator[NumberedLine]:
+        self._number += 1
+        if self._too_long or len(line) > LARGEST_LINE:
+            self._too_long = False
+            yield self._number, None
+        elif line.strip():
+            yield self._number, line
+
+    def _last(self) -> list[NumberedLine] | None:
+        if self._gzip is not None and not self._gzip.eof:
+            raise UnreadableFile(f"After line {self._number} the file breaks off.")
+        if not self._decoded and not self._too_long:
+            return None
+        line = bytes(self._decoded)
+        self._decoded.clear()
+        return list(self._counted(line))

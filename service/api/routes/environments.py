@@ -1,0 +1,105 @@
+"""Setting up an organisation by document: its export, its import, and event types out of an OpenAPI document."""
+
+import orjson
+from fastapi import APIRouter, Depends, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from service.api.dependencies import EventTypesDep, ServicesDep, organisation
+from service.api.idempotency import Answer, OnceDep
+from service.api.json_body import JsonRoute
+from service.api.problems import documented
+from service.api.schemas.environments import (
+    EnvironmentIn,
+    EnvironmentOut,
+    EventTypeFromOpenApi,
+    EventTypeImportOpenApiIn,
+    EventTypeImportOpenApiOut,
+    EventTypeImportOpenApiOutData,
+)
+from service.api.schemas.event_types import EventTypeIn
+from service.api.services import Services
+from service.application import openapi_webhooks
+from service.domain.errors import UnusableSpecification
+from service.domain.event_types import NewEventType
+
+UNSAID = ("feature_flags", "validate_payloads")
+
+router = APIRouter(route_class=JsonRoute, dependencies=[Depends(organisation)])
+
+
+@router.post(
+    "/environment/export",
+    response_model=EnvironmentOut,
+    tags=["Environment"],
+    operation_id="v1.environment.export",
+    responses=documented(409),
+)
+async def export_environment(event_types: EventTypesDep, services: ServicesDep, once: OnceDep) -> Response:
+    """Export the organisation's event types, archived ones included."""
+
+    async def export() -> Answer:
+        found = [event_type async for event_type in event_types.every(include_archived=True)]
+        return Answer(body=EnvironmentOut.of(found, at=services.clock.now()), status=200)
+
+    return await once.answer(export)
+
+
+@router.post(
+    "/environment/import",
+    status_code=204,
+    tags=["Environment"],
+    operation_id="v1.environment.import",
+    responses=documented(),
+)
+async def import_environment(body: EnvironmentIn, event_types: EventTypesDep) -> None:
+    """Set up what was exported. Nothing is deleted, and importing it again changes nothing."""
+    described = [event_type.new(event_type.name) for event_type in body.event_types or ()]
+    await event_types.take_over(described)
+
+
+@router.post(
+    "/event-type/import/openapi",
+    response_model=EventTypeImportOpenApiOut,
+    tags=["Event Type"],
+    operation_id="v1.event-type.import-openapi",
+    responses=documented(400, 409),
+)
+async def import_event_types(
+    body: EventTypeImportOpenApiIn, event_types: EventTypesDep, services: ServicesDep, once: OnceDep
+) -> Response:
+    """Create or update event types by the webhooks of an OpenAPI document."""
+
+    async def take_over() -> Answer:
+        described = await _described(body, services)
+        modified = await event_types.take_over(
+            described, unsaid=UNSAID, archive_others=body.replace_all, dry_run=body.dry_run
+        )
+        shown = [EventTypeFromOpenApi.of(new) for new in described if new.name in modified] if body.dry_run else None
+        data = EventTypeImportOpenApiOutData(modified=[] if body.dry_run else modified, to_modify=shown)
+        return Answer(body=EventTypeImportOpenApiOut(data=data), status=200)
+
+    return await once.answer(take_over)
+
+
+async def _described(body: EventTypeImportOpenApiIn, services: Services) -> list[NewEventType]:
+    if (body.spec is None) == (body.spec_raw is None):
+        raise UnusableSpecification("Give either `spec` or `specRaw`.")
+    text = orjson.dumps(body.spec).decode() if body.spec_raw is None else body.spec_raw
+    try:
+        described = await services.processes.run(openapi_webhooks.read, text)
+    except TimeoutError:
+        raise UnusableSpecification("Reading the document took too long.") from None
+    return [_by_the_rules(new) for new in described]
+
+
+def _by_the_rules(described: NewEventType) -> NewEventType:
+    """The event type, when it could have been created by hand."""
+    fields = {name: getattr(described, name) for name in ("description", "schemas", "deprecated")}
+    group = described.group_name
+    try:
+        checked = EventTypeIn.model_validate({**fields, "name": described.name, "groupName": group})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**fault, "loc": ("body", "spec", *fault["loc"])} for fault in faults]) from error
+    return checked.new(described.name)

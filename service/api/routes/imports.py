@@ -1,0 +1,68 @@
+"""Files of messages: taken in line by line while they arrive, however large. No body limit holds here."""
+
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Query, Request
+
+from service.api.dependencies import OrganisationDep, ServicesDep
+from service.api.imported import parsed_lines
+from service.api.problems import documented
+from service.api.queries import LinePage
+from service.api.schemas.imports import LineFaultOut, MessageImportOut
+from service.api.schemas.pages import ListOut, listed
+from service.api.streams import ImportsDep
+
+router = APIRouter(prefix="/app/{app_id}/msg/import", tags=["Message"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A message on each line, as `MessageIn` has it; gzip or not.",
+        "content": {
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"eventType":"invoice.paid","payload":{"id":1}}\n',
+            },
+            "application/gzip": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+FileId = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[a-zA-Z0-9\-_.]+$",
+        description="Your name for the file. Sent again under it within 12 h, no line is accepted twice.",
+    ),
+]
+
+
+@router.post("", operation_id="v1.message.import", responses=documented(400, 404, 429, 503), openapi_extra=_BODY)
+async def import_messages(
+    *,
+    request: Request,
+    services: ServicesDep,
+    caller: OrganisationDep,
+    imports: ImportsDep,
+    file_id: FileId = None,
+) -> MessageImportOut:
+    """Send a file of messages. Answers when the file is through; lines that are no message are refused one by one."""
+    async with aclosing(parsed_lines(request, services, caller)) as lines:
+        taken = await imports.take(file_id or uuid4().hex, lines)
+    return MessageImportOut.of(taken, now=services.clock.now())
+
+
+@router.get("/{import_id}", operation_id="v1.message.import-get", responses=documented(404))
+async def get_import(import_id: str, imports: ImportsDep, services: ServicesDep) -> MessageImportOut:
+    """Get an import by its id, or by that of its file: how far it is."""
+    return MessageImportOut.of(await imports.get(import_id), now=services.clock.now())
+
+
+@router.get("/{import_id}/fault", operation_id="v1.message.import-faults", responses=documented(404))
+async def list_import_faults(import_id: str, imports: ImportsDep, page: LinePage) -> ListOut[LineFaultOut]:
+    """List the lines that were refused, by number."""
+    return listed(await imports.faults(import_id, page), key=lambda fault: str(fault.line), show=LineFaultOut.of)

@@ -1,0 +1,109 @@
+"""Answers that stream: every message of an application as a file, and its attempts as they are made."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+
+from service.api.dependencies import ServicesDep
+from service.api.problems import documented
+from service.api.queries import WantedMessages
+from service.api.schemas.deliveries import MessageAttemptOut
+from service.api.schemas.messages import fields_of
+from service.api.streams import LastingApplicationDep, ReadingDep
+from service.application.ports import AttemptNews, Missed, UnitOfWork
+from service.application.streams import every_message
+from service.domain.ids import ApplicationId
+
+HEARTBEAT = 15.0
+
+router = APIRouter(prefix="/app/{app_id}", tags=["Message"])
+
+_NDJSON: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A `MessageOut` on each line, oldest first.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events: `ready`, then an `attempt` for each, and `gap` where some could not be told.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get(
+    "/msg/export",
+    response_class=StreamingResponse,
+    operation_id="v1.message.export",
+    responses=documented(404) | _NDJSON,
+)
+async def export_messages(
+    application: LastingApplicationDep, reading: ReadingDep, wanted: WantedMessages
+) -> StreamingResponse:
+    """Export the messages of an application. An answer that breaks off is not complete."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        async with aclosing(every_message(application.id, reading, wanted)) as pages:
+            async for page in pages:
+                # Line breaks in JSON are space between values: within a text they are written `\n`.
+                shown = (orjson.dumps(fields_of(message, with_content=wanted.with_content)) for message in page)
+                yield b"".join(line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in shown)
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+@router.get(
+    "/attempt/tail",
+    tags=["Message Attempt"],
+    response_class=StreamingResponse,
+    operation_id="v1.message-attempt.tail",
+    responses=documented(404, 503) | _EVENTS,
+)
+async def tail_attempts(
+    application: LastingApplicationDep,
+    reading: ReadingDep,
+    services: ServicesDep,
+    last_event_id: Annotated[str | None, Header(description="What a browser sends when it comes back.")] = None,
+) -> StreamingResponse:
+    """Follow the attempts of an application live, whichever process makes them."""
+    events = _events(application.id, services.attempt_news, reading, came_back=last_event_id is not None)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _events(
+    app_id: ApplicationId, news: AttemptNews, reading: UnitOfWork, *, came_back: bool
+) -> AsyncIterator[bytes]:
+    async with news.follow(app_id) as follower:
+        yield _event("ready", {})
+        if came_back:
+            yield _event("gap", {"missed": None})
+        while True:
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    heard = await follower.next()
+            except TimeoutError:
+                yield b": still here\n\n"
+                continue
+            match heard:
+                case None:
+                    return
+                case Missed(count=count):
+                    yield _event("gap", {"missed": count})
+                case attempt_ids:
+                    attempts = await reading.deliveries.attempts(app_id, attempt_ids)
+                    await reading.rollback()  # the connection goes back while the client reads
+                    for attempt in attempts:
+                        shown = MessageAttemptOut.of(attempt).model_dump(mode="json", by_alias=True)
+                        yield _event("attempt", shown, event_id=attempt.id)
+
+
+def _event(name: str, data: Any, *, event_id: str | None = None) -> bytes:
+    identified = f"id: {event_id}\n" if event_id else ""
+    return f"{identified}event: {name}\ndata: {orjson.dumps(data).decode()}\n\n".encode()

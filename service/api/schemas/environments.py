@@ -1,0 +1,79 @@
+"""What an organisation has set up, as one document, and event types as other documents describe them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from service.api.schemas.event_types import EventTypeIn, EventTypeOut
+from service.api.schemas.rules import Received, Shown, Switch, Time
+from service.domain.event_types import EventType, NewEventType
+
+VERSION = 1
+
+
+class EnvironmentIn(Received):
+    """What was exported. Connectors and settings of the hosted product are not Relevo's, and are left alone."""
+
+    event_types: list[EventTypeIn] | None = None
+    settings: dict[str, Any] | None = None
+    connectors: list[dict[str, Any]] | None = None
+
+
+class EnvironmentOut(Shown):
+    """Everything that `environment/import` needs to set up the same elsewhere."""
+
+    version: int = VERSION
+    created_at: Time
+    event_types: list[EventTypeOut]
+    settings: dict[str, Any] | None = None
+    connectors: list[dict[str, Any]] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, event_types: list[EventType], *, at: datetime) -> "EnvironmentOut":
+        """The document of these event types."""
+        return cls(created_at=at, event_types=[EventTypeOut.of(event_type) for event_type in event_types])
+
+
+class EventTypeImportOpenApiIn(Received):
+    """An OpenAPI document, as an object or as the text of YAML or JSON: one of the two."""
+
+    dry_run: Switch = False
+    replace_all: Switch = Field(default=False, description="Archive every event type that the document lacks.")
+    spec: dict[str, Any] | None = Field(default=None, examples=[{"openapi": "3.1.0", "webhooks": {}}])
+    spec_raw: str | None = None
+
+
+class EventTypeFromOpenApi(Shown):
+    """An event type as the document describes it."""
+
+    name: str
+    description: str
+    schemas: dict[str, Any] | None
+    deprecated: bool
+    group_name: str | None
+    feature_flags: list[str] | None = None
+
+    @classmethod
+    def of(cls, described: NewEventType) -> "EventTypeFromOpenApi":
+        """The answer for a description."""
+        return cls(
+            name=described.name,
+            description=described.description,
+            schemas=described.schemas,
+            deprecated=described.deprecated,
+            group_name=described.group_name,
+        )
+
+
+class EventTypeImportOpenApiOutData(Shown):
+    """The names of what changed, or in a dry run of what would."""
+
+    modified: list[str]
+    to_modify: list[EventTypeFromOpenApi] | None = Field(default=None, alias="to_modify")
+
+
+class EventTypeImportOpenApiOut(Shown):
+    """What came of the import."""
+
+    data: EventTypeImportOpenApiOutData

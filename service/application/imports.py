@@ -1,0 +1,177 @@
+"""Taking in a file of messages: line by line, a group at a time, each line once however often the file is sent."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import assert_never
+
+import structlog
+
+from service.application.messages import received
+from service.application.payload_checks import PayloadChecks
+from service.application.ports import Clock, Intake, Page, PageRequest, UnitOfWork
+from service.domain import errors, ids
+from service.domain.applications import Application
+from service.domain.errors import Busy, Invalid, NotFound, RelevoError, Unavailable
+from service.domain.imports import (
+    ImportStatus,
+    Line,
+    LineAccepted,
+    LineFault,
+    LineMessage,
+    MessageImport,
+    Taken,
+)
+from service.domain.messages import Accepted, EventIdTaken, IdempotencyKey, KeyReused, Reception, Repeated, Unchecked
+from service.domain.messages import UnknownApplication as Unknown
+
+A_GROUP = 256
+LONGEST_DETAIL = 500
+
+_log = structlog.stdlib.get_logger("relevo.import")
+
+Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+
+
+class Imports:
+    """The imports of one application. `begin` opens a short unit of work: none is held while the file arrives."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        begin: Begin,
+        intake: Intake,
+        checks: PayloadChecks,
+        clock: Clock,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._application = application
+        self._begin = begin
+        self._intake = intake
+        self._checks = checks
+        self._clock = clock
+        self._new_id = new_id
+
+    async def get(self, ref: str) -> MessageImport:
+        """The import with this id, or of the file with this id. NotFound."""
+        async with self._begin() as work:
+            found = await work.imports.get(self._application.id, ref)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def faults(self, ref: str, page: PageRequest) -> Page[LineFault]:
+        """One page of the lines that were refused, by number. NotFound."""
+        found = await self.get(ref)
+        async with self._begin() as work:
+            return await work.imports.faults(self._application.id, found.id, page)
+
+    async def take(self, file_id: str, groups: AsyncIterator[Sequence[Line]]) -> MessageImport:
+        """Take in the file. A line that cannot be taken is reported, and nothing else suffers from it.
+
+        Unavailable, UnreadableFile, or whatever ended the file early: what was taken by then stays, and sending the
+        file again under the same id takes the rest.
+        """
+        progress = await self._start(file_id)
+        _log.info("import.began", import_id=progress.id)
+        try:
+            async for lines in groups:
+                for first in range(0, len(lines), A_GROUP):
+                    progress = await self._take_group(progress, lines[first : first + A_GROUP])
+        except BaseException:
+            # Shielded: when the sender has gone, this request is being cancelled.
+            await asyncio.shield(self._end(progress, ImportStatus.FAILED))
+            raise
+        return await self._end(progress, ImportStatus.FINISHED)
+
+    async def _start(self, file_id: str) -> MessageImport:
+        now = self._clock.now()
+        new = MessageImport(
+            id=self._new_id(ids.IMPORT),
+            org_id=self._application.org_id,
+            app_id=self._application.id,
+            file_id=file_id,
+            created_at=now,
+            updated_at=now,
+        )
+        async with self._begin() as work:
+            return await work.imports.start(new)
+
+    async def _take_group(self, progress: MessageImport, lines: Sequence[Line]) -> MessageImport:
+        taken = await asyncio.gather(*(self._take_line(line, progress.file_id) for line in lines))
+        progress = progress.after(taken, at=self._clock.now())
+        async with self._begin() as work:
+            await work.imports.keep(progress, [one for one in taken if isinstance(one, LineFault)])
+        return progress
+
+    async def _take_line(self, line: Line, file_id: str) -> Taken:
+        match line:
+            case LineFault():
+                return line
+            case LineMessage():
+                return await self._accept(line, file_id)
+            case _ as never:
+                assert_never(never)
+
+    async def _accept(self, line: LineMessage, file_id: str) -> Taken:
+        key = _key(self._application, file_id, line)
+        message = replace(line.message, app=self._application.id, idempotency_key=key)
+        while True:
+            try:
+                return _taken(line.line, await received(self._intake, message, checks=self._checks))
+            except Invalid as error:
+                return _fault(line.line, error)
+            except Unavailable:
+                raise
+            except Busy as error:
+                await asyncio.sleep(error.retry_after)
+
+    async def _end(self, progress: MessageImport, status: ImportStatus) -> MessageImport:
+        ended = progress.ended(status, at=self._clock.now())
+        async with self._begin() as work:
+            await work.imports.keep(ended, [])
+        _log.info(
+            "import.ended",
+            import_id=ended.id,
+            status=ended.status,
+            lines=ended.lines,
+            accepted=ended.accepted,
+            repeated=ended.repeated,
+            refused=ended.refused,
+        )
+        return ended
+
+
+def _key(application: Application, file_id: str, line: LineMessage) -> IdempotencyKey:
+    """A line's own key: the same file and line of the same application is the same message."""
+    parts = (application.org_id, application.id, "msg/import", file_id, str(line.line))
+    digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
+    said = line.message
+    fingerprint = hashlib.sha256(b"\n".join((said.event_type.encode(), (said.event_id or "").encode(), said.payload)))
+    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=fingerprint.digest())
+
+
+def _taken(line: int, reception: Reception) -> Taken:
+    match reception:
+        case Accepted():
+            return LineAccepted(line=line, repeated=False)
+        case Repeated():
+            return LineAccepted(line=line, repeated=True)
+        case KeyReused():
+            return _fault(line, errors.KeyReused())
+        case EventIdTaken():
+            return _fault(line, errors.Conflict("A message with that eventId already exists"))
+        case Unknown():
+            return _fault(line, NotFound("Application not found"))
+        case Unchecked():
+            return _fault(line, Busy("The event type's schema is being changed."))
+        case _ as never:
+            assert_never(never)
+
+
+def _fault(line: int, error: RelevoError) -> LineFault:
+    code = error.kind if isinstance(error, Invalid) else error.code
+    return LineFault(line=line, code=code, detail=error.detail[:LONGEST_DETAIL])

@@ -1,0 +1,161 @@
+"""Event types read from the webhooks of an OpenAPI document. Pure and slow: what is large is read in a process."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import yaml
+
+from service.application import json_schemas
+from service.domain.errors import UnusableSpecification
+from service.domain.event_types import NewEventType
+
+VERSION = "1"
+MOST_REFERENCES = 20
+_METHODS = ("post", "put", "patch", "get", "delete")
+_COMPONENTS = "#/components/schemas/"
+_DEFINITIONS = "#/definitions/"
+
+
+def read(text: str) -> list[NewEventType]:
+    """The event types of a document written as YAML or JSON. UnusableSpecification."""
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        document = _yaml(text)
+    return described(document)
+
+
+def described(document: Any) -> list[NewEventType]:
+    """The event types of a document, one for each of its webhooks. UnusableSpecification."""
+    if not isinstance(document, dict):
+        raise UnusableSpecification("An OpenAPI document is an object.")
+    webhooks = document.get("webhooks") or document.get("x-webhooks") or {}
+    if not isinstance(webhooks, dict):
+        raise UnusableSpecification("`webhooks` has to be an object, with a path item for each name.")
+    return [_event_type(str(name), item, document) for name, item in webhooks.items()]
+
+
+def _event_type(name: str, item: Any, document: dict[str, Any]) -> NewEventType:
+    operation = _operation(_resolved(item, document))
+    schema = _schema(operation, document)
+    tags = operation.get("tags")
+    return NewEventType(
+        name=name,
+        description=str(operation.get("description") or operation.get("summary") or ""),
+        deprecated=operation.get("deprecated") is True,
+        schemas=None if schema is None else {VERSION: schema},
+        group_name=str(tags[0]) if isinstance(tags, list) and tags else None,
+    )
+
+
+def _operation(item: Any) -> dict[str, Any]:
+    operations = [item[method] for method in _METHODS if method in item] if isinstance(item, dict) else []
+    if not operations or not isinstance(operations[0], dict):
+        raise UnusableSpecification("A webhook needs an operation, such as `post`.")
+    return operations[0]
+
+
+def _schema(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any] | None:
+    body = _resolved(operation.get("requestBody"), document)
+    content = body.get("content") if isinstance(body, dict) else None
+    kinds = content if isinstance(content, dict) else {}
+    media = next((kinds[kind] for kind in kinds if "json" in str(kind)), None)
+    schema = media.get("schema") if isinstance(media, dict) else None
+    if not isinstance(schema, dict):
+        return None
+    bundled = _bundled(schema, document) | ({"examples": examples} if (examples := _examples(media)) else {})
+    try:
+        json_schemas.refuse_unusable(bundled)
+    except ValueError as error:
+        raise UnusableSpecification(str(error)) from None
+    return bundled
+
+
+def _examples(media: Any) -> list[Any]:
+    if "example" in media:
+        return [media["example"]]
+    examples = media.get("examples")
+    found = examples.values() if isinstance(examples, dict) else ()
+    return [example["value"] for example in found if isinstance(example, dict) and "value" in example]
+
+
+def _bundled(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The schema with every component that it needs as a definition of its own."""
+    components = document.get("components")
+    known = components.get("schemas") if isinstance(components, dict) else None
+    known = known if isinstance(known, dict) else {}
+    needed, waiting = {}, list(_references(schema))
+    while waiting:
+        name = waiting.pop()
+        if name in needed:
+            continue
+        if name not in known:
+            raise UnusableSpecification(f"There is no schema {_COMPONENTS}{name}.")
+        needed[name] = known[name]
+        waiting.extend(_references(known[name]))
+    moved: dict[str, Any] = _moved(schema)
+    return moved | {"definitions": {name: _moved(part) for name, part in needed.items()}} if needed else moved
+
+
+def _references(node: Any) -> Iterator[str]:
+    match node:
+        case dict():
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference.startswith(_COMPONENTS):
+                yield reference.removeprefix(_COMPONENTS).partition("/")[0]
+            for value in node.values():
+                yield from _references(value)
+        case list():
+            for value in node:
+                yield from _references(value)
+
+
+def _moved(node: Any) -> Any:
+    match node:
+        case dict():
+            return {
+                name: value.replace(_COMPONENTS, _DEFINITIONS, 1)
+                if name == "$ref" and isinstance(value, str)
+                else _moved(value)
+                for name, value in node.items()
+            }
+        case list():
+            return [_moved(value) for value in node]
+    return node
+
+
+def _resolved(node: Any, document: dict[str, Any]) -> Any:
+    for _ in range(MOST_REFERENCES):
+        if not isinstance(node, dict) or not isinstance(node.get("$ref"), str):
+            return node
+        node = _at(node["$ref"], document)
+    raise UnusableSpecification("References lead in a circle.")
+
+
+def _at(pointer: str, document: dict[str, Any]) -> Any:
+    found: Any = document
+    for part in pointer.removeprefix("#/").split("/"):
+        if not isinstance(found, dict) or part not in found:
+            raise UnusableSpecification(f"There is nothing at {pointer[:200]}.")
+        found = found[part]
+    return found
+
+
+def _yaml(text: str) -> Any:
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Plain)):
+            # A few lines of them can stand for more than any memory holds.
+            raise UnusableSpecification("YAML aliases are not allowed.")
+        return yaml.load(text, Loader=_Plain)  # noqa: S506 - a safe loader, less the types that JSON does not have
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UnusableSpecification(f"This is neither JSON nor YAML: {type(error).__name__}.") from None
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML with the types of JSON: dates stay text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - typed by the class above
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }

@@ -1,0 +1,32 @@
+"""Reading everything there is, a page at a time, so that neither memory nor a transaction grows with it."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+
+from service.application.ports import MessageFilter, PageRequest, UnitOfWork
+from service.domain.ids import ApplicationId
+from service.domain.messages import Message
+
+SMALLEST_PAGE, LARGEST_PAGE = 4, 500
+BYTES_A_PAGE = 4 * 1024 * 1024
+
+
+async def every_message(
+    app_id: ApplicationId, work: UnitOfWork, wanted: MessageFilter
+) -> AsyncGenerator[Sequence[Message], None]:
+    """The application's messages, oldest first, in pages of a bounded size. Between pages no transaction is open."""
+    page, done = PageRequest(limit=SMALLEST_PAGE, ascending=True), False
+    while not done:
+        found = await work.messages.page(app_id, page, wanted)
+        await work.rollback()
+        done = found.done
+        if found.items:
+            yield found.items
+            page = replace(page, after=found.items[-1].id, limit=_next_limit(found.items, page.limit))
+
+
+def _next_limit(items: Sequence[Message], limit: int) -> int:
+    """As many as fit by the size of these, and never many times as many at once."""
+    size = sum(len(message.payload or b"") for message in items) / len(items)
+    fitting = int(BYTES_A_PAGE / max(size, 1))
+    return max(SMALLEST_PAGE, min(fitting, limit * 4, LARGEST_PAGE))

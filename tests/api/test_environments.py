@@ -1,0 +1,135 @@
+"""Setting up by document: environments come out as they went in, OpenAPI webhooks become event types."""
+
+from typing import Any
+
+import orjson
+import pytest
+from httpx import AsyncClient
+
+SPEC: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "webhooks": {
+        "invoice.paid": {
+            "post": {
+                "description": "An invoice was paid.",
+                "tags": ["billing"],
+                "requestBody": {
+                    "content": {
+                        "application/json": {
+                            "schema": {"$ref": "#/components/schemas/Invoice"},
+                            "example": {"id": 1, "customer": {"name": "A"}},
+                        }
+                    }
+                },
+            }
+        },
+        "invoice.lost": {"post": {"summary": "Lost.", "deprecated": True}},
+    },
+    "components": {
+        "schemas": {
+            "Invoice": {"type": "object", "properties": {"customer": {"$ref": "#/components/schemas/Customer"}}},
+            "Customer": {"type": "object", "required": ["name"]},
+            "Unused": {"type": "object"},
+        }
+    },
+}
+
+AS_YAML = """
+openapi: 3.1.0
+webhooks:
+  user.created:
+    post:
+      description: 2020-01-01
+      requestBody:
+        content:
+          application/json:
+            schema: {type: object}
+"""
+
+
+async def names(api: AsyncClient) -> list[str]:
+    return [event_type["name"] for event_type in (await api.get("/event-type")).json()["data"]]
+
+
+async def test_what_was_exported_sets_up_the_same_again(api: AsyncClient) -> None:
+    for name in ("a", "b", "c"):
+        body = {"name": name, "description": "d", "schemas": {"1": {"type": "object"}}, "validatePayloads": True}
+        (await api.post("/event-type", json=body)).raise_for_status()
+    await api.delete("/event-type/c")
+    exported = (await api.post("/environment/export")).json()
+    for name in ("a", "b", "c"):
+        await api.delete(f"/event-type/{name}", params={"expunge": "true"})
+
+    imported = [await api.post("/environment/import", json=exported) for _ in range(2)]
+    again = (await api.post("/environment/export")).json()
+
+    assert [answer.status_code for answer in imported] == [204, 204]
+    assert await names(api) == ["a", "b"]
+    for before, after in zip(exported["eventTypes"], again["eventTypes"], strict=True):
+        times = {"createdAt": None, "updatedAt": None}
+        assert before | times == after | times
+
+
+async def test_webhooks_of_a_document_become_event_types_with_their_own_schemas(api: AsyncClient) -> None:
+    answer = await api.post("/event-type/import/openapi", json={"spec": SPEC})
+    paid = (await api.get("/event-type/invoice.paid")).json()
+    lost = (await api.get("/event-type/invoice.lost")).json()
+
+    assert answer.json() == {"data": {"modified": ["invoice.paid", "invoice.lost"], "to_modify": None}}
+    assert paid["description"] == "An invoice was paid."
+    assert paid["groupName"] == "billing"
+    assert paid["schemas"]["1"] == {
+        "$ref": "#/definitions/Invoice",
+        "examples": [{"id": 1, "customer": {"name": "A"}}],
+        "definitions": {
+            "Invoice": {"type": "object", "properties": {"customer": {"$ref": "#/definitions/Customer"}}},
+            "Customer": {"type": "object", "required": ["name"]},
+        },
+    }
+    assert (lost["description"], lost["deprecated"], lost["schemas"]) == ("Lost.", True, None)
+
+
+async def test_a_dry_run_changes_nothing_and_tells_what_it_would(api: AsyncClient) -> None:
+    answer = await api.post("/event-type/import/openapi", json={"specRaw": AS_YAML, "dryRun": True})
+
+    (described,) = answer.json()["data"]["to_modify"]
+    assert (described["name"], described["description"]) == ("user.created", "2020-01-01")
+    assert await names(api) == []
+
+
+async def test_a_document_may_replace_everything_and_changes_only_what_differs(api: AsyncClient) -> None:
+    await api.post("/event-type", json={"name": "old", "description": ""})
+    await api.post("/event-type/import/openapi", json={"spec": SPEC})
+    await api.patch("/event-type/invoice.paid", json={"featureFlags": ["beta"], "validatePayloads": True})
+
+    answer = await api.post("/event-type/import/openapi", json={"spec": SPEC, "replaceAll": True})
+    paid = (await api.get("/event-type/invoice.paid")).json()
+
+    assert answer.json()["data"]["modified"] == ["old"]
+    assert await names(api) == ["invoice.lost", "invoice.paid"]
+    assert (paid["featureFlags"], paid["validatePayloads"]) == (["beta"], True)
+
+
+BOMB = "a: &a [x]\nb: &b [*a, *a]\nwebhooks: *b\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"spec": {}, "specRaw": ""}, 400),
+        ({"specRaw": "{"}, 400),
+        ({"specRaw": "[" * 5000}, 400),
+        ({"specRaw": BOMB}, 400),
+        ({"specRaw": "- a"}, 400),
+        ({"spec": {"webhooks": {"a": {}}}}, 400),
+        ({"spec": {"webhooks": {"a": {"$ref": "#/nowhere"}}}}, 400),
+        ({"spec": {"webhooks": {"not a name": {"post": {}}}}}, 422),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_a_document_that_cannot_be_used_is_refused(api: AsyncClient, body: dict[str, Any], status: int) -> None:
+    answer = await api.post("/event-type/import/openapi", content=orjson.dumps(body))
+
+    assert answer.status_code == status, answer.text
+    assert await names(api) == []
