@@ -1,0 +1,232 @@
+"""Tokens of an OpenID Connect issuer, with an issuer of our own on a real socket."""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from httpx import AsyncClient
+
+from service.adapters.issuers import NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer, Trust
+from service.application.access import Caller
+from service.domain.errors import NotAuthenticated
+from service.domain.operational_webhooks import OPERATIONS
+from tests.support.factories import ORG
+from tests.support.issuer import IssuerStub, new_rsa_key, running_issuer, signed, unsigned
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class HandClock:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """An issuer, ours of it, and the key `first` that it publishes."""
+
+    stub: IssuerStub
+    issuer: Issuer
+    clock: HandClock
+    key: rsa.RSAPrivateKey
+
+    def claims(self, **changed: Any) -> dict[str, Any]:
+        given = {
+            "iss": self.stub.url,
+            "aud": "relevo",
+            "exp": NOW.timestamp() + 3600,
+            "org_id": ORG,
+            "roles": "writer",
+        }
+        return {name: value for name, value in (given | changed).items() if value is not None}
+
+    def token(self, *, kid: str | None = "first", key: Any = None, algorithm: str = "RS256", **changed: Any) -> str:
+        return signed(self.claims(**changed), kid=kid, key=key or self.key, algorithm=algorithm)
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return new_rsa_key()
+
+
+@pytest.fixture
+async def site(key: rsa.RSAPrivateKey) -> AsyncIterator[Site]:
+    async with running_issuer() as stub, AsyncClient(trust_env=False) as client:
+        stub.publish("first", key)
+        clock = HandClock()
+        trust = Trust(issuer=stub.url, audience="relevo", org_claim="org_id", role_claim="roles")
+        yield Site(stub=stub, issuer=Issuer(client, trust, clock=clock), clock=clock, key=key)
+
+
+async def test_a_token_speaks_for_the_organisation_and_the_role_that_its_claims_name(site: Site) -> None:
+    assert await site.issuer.verify(site.token()) == Caller(org_id=ORG, role="writer")
+    assert (await site.issuer.verify(site.token(roles=["user", "reader", "admin"]))).role == "admin"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "other"),
+    [("ES256", ec.generate_private_key(ec.SECP256R1())), ("EdDSA", ed25519.Ed25519PrivateKey.generate())],
+    ids=["ES256", "EdDSA"],
+)
+async def test_elliptic_keys_are_taken_as_well(site: Site, algorithm: str, other: Any) -> None:
+    site.stub.publish("other", other)
+
+    assert (await site.issuer.verify(site.token(kid="other", key=other, algorithm=algorithm))).org_id == ORG
+
+
+async def test_keys_are_fetched_once_for_any_number_of_tokens(site: Site) -> None:
+    for second in range(20):
+        await site.issuer.verify(site.token(nbf=NOW.timestamp() - second))
+
+    assert site.stub.asked == 1
+
+
+async def test_a_new_key_is_found_when_a_token_names_it(site: Site) -> None:
+    await site.issuer.verify(site.token())
+    second = new_rsa_key()
+    site.stub.publish("second", second)
+    site.clock.time += NOT_MORE_OFTEN_THAN
+
+    assert (await site.issuer.verify(site.token(kid="second", key=second))).org_id == ORG
+
+
+async def test_unknown_keys_do_not_make_us_ask_again_and_again(site: Site) -> None:
+    for number in range(20):
+        with pytest.raises(NotAuthenticated):
+            await site.issuer.verify(site.token(kid=f"unknown {number}"))
+    assert site.stub.asked == 1
+
+    site.clock.time += NOT_MORE_OFTEN_THAN
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(kid="unknown"))
+
+    assert site.stub.asked == 2
+
+
+async def test_a_key_that_was_withdrawn_ends_its_tokens_also_those_that_are_remembered(site: Site) -> None:
+    token = site.token()
+    await site.issuer.verify(token)
+    site.stub.withdraw("first")
+
+    await site.issuer.refresh()
+
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(token)
+
+
+async def test_an_issuer_that_does_not_answer_is_trusted_for_a_day_and_no_longer(site: Site) -> None:
+    token = site.token(exp=(NOW + 2 * TRUSTED_FOR).timestamp())
+    await site.issuer.verify(token)
+    site.stub.broken = True
+
+    await site.issuer.refresh()
+    assert (await site.issuer.verify(token)).org_id == ORG
+
+    site.clock.time += TRUSTED_FOR
+    await site.issuer.refresh()
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(token)
+
+
+async def test_a_token_ends_when_it_says_also_when_it_is_remembered(site: Site) -> None:
+    token = site.token()
+    await site.issuer.verify(token)
+
+    site.clock.time += timedelta(seconds=3661)
+
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(token)
+
+
+async def test_a_configuration_that_names_another_issuer_gives_no_keys(site: Site) -> None:
+    site.stub.says_it_is = "https://somebody.else"
+
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token())
+
+    assert site.stub.asked == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"aud": "another"},
+        {"aud": None},
+        {"iss": "https://another.issuer"},
+        {"iss": None},
+        {"exp": NOW.timestamp() - 61},
+        {"exp": None},
+        {"nbf": NOW.timestamp() + 61},
+        {"org_id": None},
+        {"org_id": "org_short"},
+        {"org_id": OPERATIONS},
+        {"org_id": [ORG]},
+        {"roles": None},
+        {"roles": "root"},
+        {"roles": []},
+        {"roles": [["admin"]]},
+    ],
+    ids=str,
+)
+async def test_claims_that_do_not_hold_are_refused_without_a_reason(site: Site, changed: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthenticated, match=r"^Invalid token$"):
+        await site.issuer.verify(site.token(**changed))
+
+
+async def test_the_algorithm_is_the_keys_own_whatever_the_token_says(site: Site) -> None:
+    public = site.key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(_by_public_key_as_secret(site, public))
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(unsigned(site.claims(), kid="first"))
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(algorithm="RS512"))
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(algorithm="PS256"))
+
+
+async def test_a_published_secret_is_no_key(site: Site) -> None:
+    site.stub.published.append({"kty": "oct", "kid": "shared", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"})
+    secret = b"secret-secret-secret-secret-secret"
+
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(kid="shared", key=secret, algorithm="HS256"))
+
+
+async def test_a_key_for_encryption_or_of_another_algorithm_signs_nothing(site: Site) -> None:
+    other = new_rsa_key()
+    site.stub.publish("encrypts", other, use="enc")
+    site.stub.publish("other", other, alg="PS256")
+
+    for kid in ("encrypts", "other"):
+        with pytest.raises(NotAuthenticated):
+            await site.issuer.verify(site.token(kid=kid, key=other))
+
+
+@pytest.mark.parametrize("token", ["", "garbage", "a.b.c", "x" * 100_000], ids=lambda token: token[:8])
+async def test_what_is_no_token_is_refused(site: Site, token: str) -> None:
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(token)
+
+
+def _by_public_key_as_secret(site: Site, public: bytes) -> str:
+    def encoded(value: bytes) -> bytes:
+        return urlsafe_b64encode(value).rstrip(b"=")
+
+    head = encoded(orjson.dumps({"alg": "HS256", "typ": "JWT", "kid": "first"}))
+    text = head + b"." + encoded(orjson.dumps(site.claims()))
+    return (text + b"." + encoded(hmac.digest(public, text, "sha256"))).decode()

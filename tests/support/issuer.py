@@ -1,0 +1,90 @@
+"""An OpenID Connect issuer on loopback: it publishes the keys that the test gives it, and counts who asks."""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+@dataclass(slots=True, kw_only=True)
+class IssuerStub:
+    """A running issuer. `asked` counts how often its keys were fetched; while `broken` it answers 500."""
+
+    url: str = ""
+    asked: int = 0
+    broken: bool = False
+    says_it_is: str | None = None
+    published: list[dict[str, Any]] = field(default_factory=list)
+
+    def publish(self, kid: str, key: Key, **changed: Any) -> None:
+        """Add a key to those that are published."""
+        self.published.append({**_public(key), "kid": kid, "use": "sig", **changed})
+
+    def withdraw(self, kid: str) -> None:
+        """Publish a key no longer."""
+        self.published = [key for key in self.published if key["kid"] != kid]
+
+    def answer(self, path: str) -> bytes:
+        """What it says at a path."""
+        if path == "/jwks":
+            self.asked += 1
+            return orjson.dumps({"keys": self.published})
+        return orjson.dumps({"issuer": self.says_it_is or self.url, "jwks_uri": f"{self.url}/jwks"})
+
+
+def new_rsa_key() -> rsa.RSAPrivateKey:
+    """As small as it may be, since making one takes its time."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def signed(claims: dict[str, Any], *, kid: str | None, key: Any, algorithm: str) -> str:
+    """A token, as anybody could make one who has the key."""
+    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
+
+
+def unsigned(claims: dict[str, Any], *, kid: str) -> str:
+    """A token that says that it needs no signature."""
+    head = {"alg": "none", "kid": kid}
+    return ".".join(urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=").decode() for part in (head, claims)) + "."
+
+
+@asynccontextmanager
+async def running_issuer() -> AsyncIterator[IssuerStub]:
+    """An issuer on 127.0.0.1, on a free port."""
+    stub = IssuerStub()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readline()).decode().split(" ")[1]
+        while await reader.readline() not in {b"\r\n", b""}:
+            pass
+        status, body = ("500 Broken", b"") if stub.broken else ("200 OK", stub.answer(path))
+        head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield stub
+    finally:
+        server.close()
+
+
+def _public(key: Key) -> dict[str, Any]:
+    match key:
+        case rsa.RSAPrivateKey():
+            return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        case ec.EllipticCurvePrivateKey():
+            return ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        case _:
+            return OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
