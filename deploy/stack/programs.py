@@ -62,6 +62,9 @@ PROMTOOL = FromModule(
     package="./cmd/promtool",
     tags="remove_all_sd",
 )
+# What checks the manifests and the compose file; the stack itself needs neither.
+KUSTOMIZE = FromModule(name="kustomize", module="sigs.k8s.io/kustomize/kustomize/v5", version="v5.8.2", package=".")
+COMPOSE = FromModule(name="docker-compose", module="github.com/docker/compose/v2", version="v2.40.3", package="./cmd")
 PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS, PROMTOOL)
 
 

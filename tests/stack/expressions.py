@@ -1,0 +1,54 @@
+"""The PromQL of the rules, the dashboards and the runbook, and the names in it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from deploy.stack.processes import PROMETHEUS_DIRECTORY, ROOT
+
+DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
+RUNBOOK = ROOT / "deploy" / "runbook.md"
+
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MATCHERS = re.compile(r"\{[^{}]*\}")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
+_OURS = re.compile(r"\b(?:relevo|http|otel|otelcol|traces)_[a-z0-9_]+\b(?!:)")
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that an expression reads, our recording rules aside."""
+    bare = _GROUPING.sub("", _MATCHERS.sub("", _STRINGS.sub("", expression)))
+    return set(_OURS.findall(bare))
+
+
+def rules() -> list[Mapping[str, Any]]:
+    """Every rule of every file."""
+    files = sorted((PROMETHEUS_DIRECTORY / "rules").glob("*.yml"))
+    return [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+
+
+def dashboards() -> list[Mapping[str, Any]]:
+    """Every dashboard."""
+    return [json.loads(file.read_text()) for file in sorted(DASHBOARDS.glob("*.json"))]
+
+
+def runbook_entries() -> dict[str, str]:
+    """Heading and text."""
+    _, *entries = RUNBOOK.read_text().split("\n## ")
+    return {heading: text for heading, _, text in (entry.partition("\n") for entry in entries)}
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """All of them, each with where it stands."""
+    for rule in rules():
+        yield str(rule.get("alert") or rule.get("record")), rule["expr"]
+    for dashboard in dashboards():
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                yield f"{dashboard['title']}: {panel['title']}", target["expr"]
+    for heading, text in runbook_entries().items():
+        for block in re.findall(r"```promql\n(.*?)```", text, re.DOTALL):
+            yield f"runbook: {heading}", block
