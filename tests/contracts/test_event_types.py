@@ -81,3 +81,18 @@ async def test_replacing_keeps_every_change_and_deleting_leaves_nothing(begin: B
         assert await work.event_types.get(ORG, kept.name) is None
         with pytest.raises(NotFound):
             await work.event_types.replace(changed)
+
+
+async def test_flags_open_the_event_types_that_ask_for_one_of_them(begin: Begin) -> None:
+    async with begin() as work:
+        await work.event_types.add(an_event_type("open"))
+        await work.event_types.add(an_event_type("beta", feature_flags=("beta", "new")))
+        await work.event_types.add(an_event_type("closed", feature_flags=()))
+
+    async with begin() as work:
+        page = PageRequest(ascending=True)
+        with_flag = await work.event_types.page(ORG, page, include_archived=False, flags={"new"})
+        without = await work.event_types.page(ORG, page, include_archived=False, flags=set())
+
+    assert [kept.name for kept in with_flag.items] == ["beta", "open"]
+    assert [kept.name for kept in without.items] == ["open"]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import ARRAY, Row, Text, cast, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -38,9 +38,8 @@ class PostgresEventTypes:
         if not include_archived:
             statement = statement.where(_table.c.archived.is_(False))
         if flags is not None:
-            statement = statement.where(
-                or_(_table.c.feature_flags.is_(None), _table.c.feature_flags.overlap(sorted(flags)))
-            )
+            one_of_them = _table.c.feature_flags.op("&&")(cast(sorted(flags), ARRAY(Text)))
+            statement = statement.where(or_(_table.c.feature_flags.is_(None), one_of_them))
         result = await self._transaction.execute(keyset(statement, _table.c.name, page))
         return page_of(result.all(), page, _event_type)
 

@@ -1,0 +1,182 @@
+"""Exports and live tails: what is read while it happens."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, RemoteProtocolError, Response
+
+from service.adapters.clock import new_id
+from service.adapters.postgres.attempt_news import BUFFERED, AttemptNews, Follower
+from service.adapters.postgres.engine import Database, dsn
+from service.api.services import Services
+from service.application.ports import Missed
+from service.domain import ids
+from service.domain.ids import ApplicationId, AttemptId
+from tests.api.served import served
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    name: str
+    data: dict[str, Any]
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with served(app) as client:
+        yield client
+
+
+async def events(answer: Response) -> AsyncIterator[Event]:
+    name = ""
+    async for text in answer.aiter_lines():
+        field, _, value = text.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield Event(name=name, data=json.loads(value))
+
+
+@asynccontextmanager
+async def tailing(api: AsyncClient, **headers: str) -> AsyncIterator[AsyncIterator[Event]]:
+    async with api.stream("GET", "/app/u/attempt/tail", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        heard = events(answer)
+        assert (await anext(heard)).name == "ready"
+        yield heard
+
+
+async def an_attempt(database: Database, app_id: str) -> AttemptId:
+    attempt_id = AttemptId(new_id(ids.ATTEMPT))
+    await database.pool.execute(
+        "INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, url, status, response,"
+        " response_status_code, duration_ms, trigger, number)"
+        " VALUES ($1, '', $2, '', '', 't', '', 0, '', 200, 1, 0, 1)",
+        attempt_id,
+        app_id,
+    )
+    return attempt_id
+
+
+async def app_id_of(api: AsyncClient) -> ApplicationId:
+    return ApplicationId((await api.get("/app/u")).json()["id"])
+
+
+@pytest.mark.usefixtures("application")
+async def test_an_export_has_every_message_once_with_its_payload_on_one_line(api: AsyncClient) -> None:
+    payload = b'{\n "text": "a\\nb",\r\n "n": 1.10\n}'
+    for number in range(30):
+        body = b'{"eventType": "t.%d", "payload": %s}' % (number % 2, payload)
+        (await api.post("/app/u/msg", content=body)).raise_for_status()
+
+    answer = await api.get("/app/u/msg/export")
+    narrowed = await api.get("/app/u/msg/export", params={"event_types": "t.1", "with_content": "false"})
+
+    lines = answer.text.splitlines()
+    listed = (await api.get("/app/u/msg", params={"limit": 100})).json()["data"]
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(line)["id"] for line in lines] == [message["id"] for message in reversed(listed)]
+    assert '"n": 1.10' in lines[0], "numbers are as they were written"
+    assert json.loads(lines[0])["payload"]["text"] == "a\nb"
+    assert {json.loads(line)["eventType"] for line in narrowed.text.splitlines()} == {"t.1"}
+
+
+@pytest.mark.usefixtures("application")
+async def test_an_export_that_fails_midway_is_a_broken_answer(api: AsyncClient, postgres: Database) -> None:
+    for _ in range(20):
+        await api.post("/app/u/msg", json={"eventType": "t", "payload": {"text": "x" * 1_000_000}})
+
+    async with api.stream("GET", "/app/u/msg/export") as answer:
+        pieces = answer.aiter_raw()
+        first = await anext(pieces)
+        await postgres.pool.execute("ALTER TABLE message RENAME TO gone")
+        with pytest.raises(RemoteProtocolError):
+            _ = [piece async for piece in pieces]
+
+    assert (answer.status_code, bool(first)) == (200, True)
+
+
+@pytest.mark.usefixtures("application")
+async def test_a_tail_hears_of_attempts_that_another_process_makes(
+    api: AsyncClient, database: str, postgres: Database
+) -> None:
+    app_id = await app_id_of(api)
+    other = AttemptNews(dsn(database))
+
+    async with other.running(), tailing(api) as heard:
+        attempt_id = await an_attempt(postgres, app_id)
+        other._followed_until |= {ApplicationId("app_neighbour"): float("inf")}
+        other.attempted(ApplicationId("app_neighbour"), await an_attempt(postgres, "app_neighbour"))
+        await renewed(other, app_id, api)
+        other.attempted(app_id, attempt_id)
+        event = await anext(heard)
+
+    assert (event.name, event.data["id"], event.data["statusText"]) == ("attempt", attempt_id, "success")
+
+
+async def renewed(news: AttemptNews, app_id: ApplicationId, api: AsyncClient) -> None:
+    """Until the process has heard who follows: whoever begins to follow has everybody say so again."""
+    while app_id not in news._followed_until:
+        async with tailing(api):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("application")
+async def test_who_comes_back_is_told_of_the_gap(api: AsyncClient) -> None:
+    async with tailing(api, **{"last-event-id": "atmpt_1"}) as heard:
+        event = await anext(heard)
+
+    assert (event.name, event.data) == ("gap", {"missed": None})
+
+
+@pytest.mark.usefixtures("application")
+async def test_open_tails_end_when_the_process_leaves(api: AsyncClient, services: Services) -> None:
+    async with tailing(api) as heard:
+        services.attempt_news.end()  # type: ignore[attr-defined] # the runtime's, not the API's
+        rest = [event async for event in heard]
+
+    assert rest == []
+
+
+async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
+    follower = Follower()
+    told = [AttemptId(str(number)) for number in range(BUFFERED + 50)]
+
+    follower.tell(told)
+
+    assert await follower.next() == Missed(count=50)
+    assert await follower.next() == told[50:250]
+
+
+async def test_nobody_is_told_when_nobody_follows(database: str) -> None:
+    news = AttemptNews(dsn(database))
+
+    async with news.running():
+        for _ in range(10):
+            news.attempted(ApplicationId("app_1"), AttemptId("atmpt_1"))
+
+        assert news._outgoing == []
+
+
+async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, postgres: Database) -> None:
+    news = AttemptNews(dsn(database))
+    app_id = ApplicationId("app_1")
+
+    async with news.running(), news.follow(app_id) as follower:
+        await postgres.pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE '%pg_notify%' AND pid <> pg_backend_pid()"
+        )
+        gap = await follower.next()
+        async with news.follow(app_id):
+            news.attempted(app_id, AttemptId("atmpt_1"))
+            after = await follower.next()
+
+    assert gap == Missed(count=None)
+    assert after == ["atmpt_1"]
