@@ -7,13 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from service.api.audit import AUDITED
+from service.api.audit import AUDITED, is_audited
 from service.api.problems import answer_problems
 from service.api.routes import (
     access,
@@ -39,17 +39,6 @@ from service.api.security_headers import SecurityHeaders
 from service.api.services import Services
 
 BASE_PATH = "/api/v1"
-# Whose operations may be ones that are written down. Not those of messages: accepting pays for nothing it need not.
-_SENSITIVE = (
-    access,
-    applications,
-    contents,
-    endpoints,
-    environments,
-    event_types,
-    operational_webhooks,
-    replays,
-)
 LARGEST_BODY = 2 * 1024 * 1024
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -133,7 +122,7 @@ def _v1() -> APIRouter:
         background_tasks,
         health,
     ):
-        router.include_router(routes.router, dependencies=[AUDITED] if routes in _SENSITIVE else [])
+        router.include_router(routes.router)
     return router
 
 
@@ -159,13 +148,21 @@ def _flat(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
     FastAPI matches through every inclusion, and the instrumentation through all of them again: measured, a quarter of
     what accepting a message costs. The route of `scope` then also knows its whole template.
     """
-    parameters = list(signature(APIRoute).parameters)
     return [
-        type(context.original_route)(**{name: getattr(context, name) for name in parameters if hasattr(context, name)})
+        type(context.original_route)(**_arguments(context))
         if isinstance(context.original_route, APIRoute)
         else context.original_route
         for context in iter_route_contexts(routes)
     ]
+
+
+def _arguments(context: RouteContext) -> dict[str, Any]:
+    """What the route was made of, and the audit trail's dependency where the operation is one that is written down."""
+    arguments = {name: getattr(context, name) for name in signature(APIRoute).parameters if hasattr(context, name)}
+    if is_audited(context.operation_id):
+        # The last of the route's own, so that those before it end after the transaction has.
+        arguments["dependencies"] = [*arguments["dependencies"], AUDITED]
+    return arguments
 
 
 async def _to_docs(_request: object) -> RedirectResponse:

@@ -45,7 +45,7 @@ AFTER_THE_ANSWER = {
     "v1.event-type.import-openapi": "event_types.imported",
     "v1.event-type.patch": "event_type.changed",
     "v1.event-type.upsert": "event_type.changed",
-    "v1.message.bulk-expunge": "messages.expunged",
+    "v1.message.bulk-expunge-content": "messages.expunged",
     "v1.message.expunge-all-contents": "messages.expunged",
     "v1.message.expunge-content": "message.expunged",
     "v1.message-attempt.expunge-content": "attempt.expunged",
@@ -73,6 +73,11 @@ async def audited(
 
 
 AUDITED = Depends(audited, scope="function")
+
+
+def is_audited(operation: str | None) -> bool:
+    """Whether the operation is one that is written down."""
+    return operation in WITH_THE_ACT or operation in AFTER_THE_ANSWER
 
 
 async def write(services: Services, event: AuditEvent) -> None:

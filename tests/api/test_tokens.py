@@ -1,0 +1,241 @@
+"""Tokens of applications: what they allow, and that they end when somebody says so."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+
+from service.adapters.clock import SystemClock
+from service.adapters.doorkeeper import Doorkeeper
+from service.adapters.postgres.engine import Database
+from service.adapters.postgres.revocations import RememberedRevocations
+from service.application.access import Grant
+from service.domain.errors import NotAuthenticated
+from service.domain.ids import ApplicationId
+from tests.api.conftest import TOKENS
+from tests.support.factories import ORG
+
+ENDPOINT = {"url": "http://127.0.0.1:9/"}
+
+
+@pytest.fixture
+async def endpoint(api: AsyncClient, application: str) -> str:
+    """The path of an endpoint of the application."""
+    answer = await api.post(f"/app/{application}/endpoint", json=ENDPOINT)
+    return f"/app/{application}/endpoint/{answer.json()['id']}"
+
+
+async def granted(api: AsyncClient, ref: str, **body: Any) -> dict[str, str]:
+    """The headers of a caller who was given a token."""
+    answer = await api.post(f"/auth/app-portal-access/{ref}", json=body)
+    assert answer.status_code == 200, answer.text
+    return {"authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def status(api: AsyncClient, method: str, path: str, headers: dict[str, str], body: Any = None) -> int:
+    return (await api.request(method, path, headers=headers, json=body)).status_code
+
+
+async def test_a_token_may_do_what_its_capabilities_say_and_nothing_else(
+    api: AsyncClient, application: str, endpoint: str
+) -> None:
+    bearers = {
+        capability: await granted(api, application, capabilities=["ViewBase", capability])
+        for capability in ("ViewBase", "ViewEndpointSecret", "ManageEndpointSecret", "CreateAttempts", "ManageEndpoint")
+    }
+
+    async def allowed(method: str, path: str, body: Any = None) -> list[str]:
+        return [name for name, bearer in bearers.items() if await status(api, method, path, bearer, body) != 403]
+
+    assert await allowed("GET", endpoint) == list(bearers)
+    assert await allowed("GET", f"{endpoint}/secret") == [
+        "ViewEndpointSecret",
+        "ManageEndpointSecret",
+        "ManageEndpoint",
+    ]
+    assert await allowed("POST", f"{endpoint}/secret/rotate", {}) == ["ManageEndpointSecret", "ManageEndpoint"]
+    assert await allowed("PATCH", endpoint, {"description": "d"}) == ["ManageEndpoint"]
+    assert await allowed("PUT", f"{endpoint}/headers", {"headers": {}}) == ["ManageEndpoint"]
+    assert await allowed("POST", f"/app/{application}/endpoint", ENDPOINT) == ["ManageEndpoint"]
+    assert await allowed("POST", f"/app/{application}/msg/m/endpoint/e/resend", {}) == ["CreateAttempts"]
+    assert await allowed("DELETE", endpoint) == ["ManageEndpoint"]
+
+
+async def test_a_token_without_restrictions_manages_its_application(
+    api: AsyncClient, application: str, endpoint: str
+) -> None:
+    bearer = await granted(api, application)
+
+    assert await status(api, "GET", f"{endpoint}/secret", bearer) == 200
+    assert await status(api, "PATCH", endpoint, bearer, {"description": "d"}) == 200
+    assert await status(api, "POST", f"/auth/app-portal-access/{application}", bearer, {}) == 403
+
+
+async def test_read_only_is_the_base_alone(api: AsyncClient, application: str, endpoint: str) -> None:
+    bearer = await granted(api, application, readOnly=True)
+
+    assert await status(api, "GET", endpoint, bearer) == 200
+    assert await status(api, "GET", f"{endpoint}/secret", bearer) == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"capabilities": []},
+        {"capabilities": ["ManageEndpoint"]},
+        {"capabilities": ["ViewBase", "Everything"]},
+        {"expiry": 3599},
+        {"expiry": 604_801},
+    ],
+    ids=str,
+)
+async def test_a_grant_that_cannot_be_is_a_fault_of_the_request(
+    api: AsyncClient, application: str, body: dict[str, Any]
+) -> None:
+    assert (await api.post(f"/auth/app-portal-access/{application}", json=body)).status_code == 422
+
+
+async def test_a_grant_can_bring_its_application_along(api: AsyncClient) -> None:
+    unknown = await api.post("/auth/app-portal-access/new", json={})
+    other = await api.post("/auth/app-portal-access/new", json={"application": {"name": "n", "uid": "other"}})
+
+    bearer = await granted(api, "new", application={"name": "n", "uid": "new"})
+
+    assert (unknown.status_code, other.status_code) == (404, 422)
+    assert await status(api, "GET", "/app/new", bearer) == 200
+
+
+@pytest.mark.parametrize("role", ["writer", "reader"])
+async def test_only_an_admin_gives_and_ends_tokens(api: AsyncClient, application: str, role: Any) -> None:
+    bearer = {"authorization": f"Bearer {TOKENS.mint(ORG, now=datetime.now(UTC), role=role)}"}
+
+    assert await status(api, "POST", f"/auth/app-portal-access/{application}", bearer, {}) == 403
+    assert await status(api, "POST", f"/auth/app/{application}/expire-all", bearer, {}) == 403
+
+
+async def test_who_logs_out_is_out_and_nobody_else(api: AsyncClient, application: str) -> None:
+    first, second = await granted(api, application), await granted(api, application)
+
+    answer = await api.post("/auth/logout", headers=first)
+
+    assert answer.status_code == 204
+    assert await status(api, "GET", f"/app/{application}", first) == 401
+    assert await status(api, "GET", f"/app/{application}", second) == 200
+
+
+async def test_respelling_the_signature_does_not_bring_a_token_back(api: AsyncClient, application: str) -> None:
+    bearer = await granted(api, application)
+    await api.post("/auth/logout", headers=bearer)
+
+    for character in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+        respelt = {"authorization": bearer["authorization"][:-1] + character}
+        assert await status(api, "GET", f"/app/{application}", respelt) == 401
+
+
+async def test_an_organisation_cannot_log_out(api: AsyncClient) -> None:
+    answer = await api.post("/auth/logout")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "insufficient access")
+
+
+async def test_expire_all_ends_what_there_is_and_not_what_comes(api: AsyncClient, application: str) -> None:
+    before = [await granted(api, application), await granted(api, application, sessionId="s")]
+
+    assert (await api.post(f"/auth/app/{application}/expire-all", json={})).status_code == 204
+    after = await granted(api, application)
+
+    assert [await status(api, "GET", f"/app/{application}", bearer) for bearer in before] == [401, 401]
+    assert await status(api, "GET", f"/app/{application}", after) == 200
+
+
+async def test_expire_all_can_be_for_some_sessions(api: AsyncClient, application: str) -> None:
+    ended = [await granted(api, application, sessionId=session) for session in ("a", "b")]
+    kept = [await granted(api, application, sessionId="c"), await granted(api, application)]
+
+    await api.post(f"/auth/app/{application}/expire-all", json={"sessionIds": ["a", "b"]})
+
+    assert [await status(api, "GET", f"/app/{application}", bearer) for bearer in ended] == [401, 401]
+    assert [await status(api, "GET", f"/app/{application}", bearer) for bearer in kept] == [200, 200]
+
+
+async def test_expire_all_can_be_for_later(api: AsyncClient, application: str) -> None:
+    bearer = await granted(api, application)
+
+    await api.post(f"/auth/app/{application}/expire-all", json={"expiry": 3600})
+
+    assert await status(api, "GET", f"/app/{application}", bearer) == 200
+
+
+async def test_another_applications_tokens_are_left_alone(api: AsyncClient, application: str) -> None:
+    await api.post("/app", json={"name": "n", "uid": "neighbour"})
+    bearer = await granted(api, "neighbour")
+
+    await api.post(f"/auth/app/{application}/expire-all", json={})
+
+    assert await status(api, "GET", "/app/neighbour", bearer) == 200
+
+
+async def test_a_refreshed_token_is_of_the_same_kind_and_the_old_one_has_ended(
+    api: AsyncClient, application: str, endpoint: str
+) -> None:
+    old = await granted(api, application, capabilities=["ViewBase", "ViewEndpointSecret"], sessionId="s")
+
+    answer = await api.post("/auth/refresh", headers=old)
+    fresh = {"authorization": f"Bearer {answer.json()['token']}"}
+
+    assert await status(api, "GET", endpoint, old) == 401
+    assert await status(api, "GET", f"{endpoint}/secret", fresh) == 200
+    assert await status(api, "DELETE", endpoint, fresh) == 403
+    await api.post(f"/auth/app/{application}/expire-all", json={"sessionIds": ["s"]})
+    assert await status(api, "GET", endpoint, fresh) == 401
+
+
+async def test_another_process_learns_of_it_by_looking(postgres: Database, api: AsyncClient, application: str) -> None:
+    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    await other.refresh()
+    tokens = [(await granted(api, application))["authorization"].removeprefix("Bearer ") for _ in range(2)]
+    for token in tokens:
+        assert await other.verify(token)
+
+    await api.post("/auth/logout", headers={"authorization": f"Bearer {tokens[0]}"})
+    await other.refresh()
+
+    with pytest.raises(NotAuthenticated):
+        await other.verify(tokens[0])
+    assert await other.verify(tokens[1])
+
+
+async def test_a_process_that_starts_later_knows_of_it(postgres: Database, api: AsyncClient, application: str) -> None:
+    bearer = await granted(api, application)
+    await api.post("/auth/logout", headers=bearer)
+
+    started = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    await started.refresh()
+
+    with pytest.raises(NotAuthenticated):
+        await started.verify(bearer["authorization"].removeprefix("Bearer "))
+
+
+async def test_no_request_asks_the_database_about_tokens(app: FastAPI, api: AsyncClient, postgres: Database) -> None:
+    assert app
+    token = TOKENS.mint_for_application(
+        ApplicationId("app_000000000000000000000000001"), ORG, now=datetime.now(UTC), grant=Grant()
+    )
+    door = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    await postgres.pool.close()
+
+    assert (await door.verify(token)).org_id == ORG
+
+
+async def test_no_token_is_kept_with_an_idempotency_key(postgres: Database, api: AsyncClient, application: str) -> None:
+    answers: list[Response] = [
+        await api.post(f"/auth/app-portal-access/{application}", json={}, headers={"idempotency-key": "the same"})
+        for _ in range(2)
+    ]
+
+    tokens = {answer.json()["token"] for answer in answers}
+    kept = await postgres.pool.fetchval("SELECT count(*) FROM idempotency_key WHERE body LIKE '%token%'::bytea")
+
+    assert (len(tokens), kept) == (2, 0)
