@@ -28,6 +28,11 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_HOST": "0.0.0.0",
             "RELEVO_PORT": "9000",
             "RELEVO_OPS_PORT": "9464",
+            "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
+            "RELEVO_OIDC_ISSUER": "https://login.example.com",
+            "RELEVO_OIDC_AUDIENCE": "relevo",
+            "RELEVO_OIDC_ORG_CLAIM": "org_id",
+            "RELEVO_OIDC_ROLE_CLAIM": "roles",
             "RELEVO_DATA_DIR": "/data",
             "RELEVO_DATABASE_URL": "postgresql://relevo@db/relevo",
             "RELEVO_JWT_SECRET": SECRET,
@@ -44,7 +49,18 @@ def test_every_setting_is_read_from_its_variable() -> None:
         }
     )
 
-    assert settings.server.model_dump() == {"host": "0.0.0.0", "port": 9000, "ops_port": 9464}
+    assert settings.server.model_dump() == {
+        "host": "0.0.0.0",
+        "port": 9000,
+        "ops_port": 9464,
+        "cors_origins": ("https://a.example.com", "https://b.example.com"),
+    }
+    assert settings.oidc.model_dump() == {
+        "issuer": "https://login.example.com",
+        "audience": "relevo",
+        "org_claim": "org_id",
+        "role_claim": "roles",
+    }
     assert settings.storage.data_dir == Path("/data")
     assert not settings.embedded
     assert settings.jwt_secret() == SECRET
@@ -71,6 +87,7 @@ def test_an_empty_variable_is_not_set() -> None:
     [
         ("RELEVO_PORT", "web", "valid integer"),
         ("RELEVO_PORT", "65536", "less than or equal to 65535"),
+        ("RELEVO_OIDC_ISSUER", "login.example.com", "an issuer is a URL"),
         ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
         ("RELEVO_DATABASE_URL", "postgresql://u:pass/word@db/relevo", "is the password percent-encoded?"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
@@ -164,3 +181,8 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     listed = readme.split("<!-- configuration -->")[1].split("<!-- /configuration -->")[0].strip()
 
     assert listed == configuration_table()
+
+
+def test_an_issuer_is_not_trusted_with_tokens_that_are_meant_for_others() -> None:
+    with pytest.raises(SettingsError, match=r"^RELEVO_OIDC_AUDIENCE: .* it has to be set"):
+        Settings.from_environment({"RELEVO_OIDC_ISSUER": "https://login.example.com"})
