@@ -138,7 +138,7 @@ class ExampleCall:
             verdict = Delivered() if outcome.succeeded else Exhausted(reason="manual")
             told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self.clock.now())
         attempt_id = AttemptId(self.new_id(ids.ATTEMPT, at=now))
-        return attempt_of(claim, outcome, id=attempt_id, started_at=now, trace_id=told.trace_id)
+        return attempt_of(claim, outcome, id=attempt_id, started_at=ids.time_of(attempt_id), trace_id=told.trace_id)
 
     def _claim(self, example: Example) -> Claim:
         message, endpoint = example.message, example.endpoint

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import null, or_, select
-from sqlalchemy.dialects.postgresql import array, insert
-from sqlalchemy.types import Text
+from sqlalchemy import ARRAY, Text, any_, cast, null, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.transaction import Transaction
@@ -68,8 +67,8 @@ class PostgresExamples:
                 _endpoint.c.app_id == app_id,
                 _endpoint.c.deleted_at.is_(None),
                 _endpoint.c.disabled.is_(False),
-                or_(types.is_(None), types.contains([event_type])),
-                or_(wanted.is_(None), wanted.overlap(array(channels or (), type_=Text))),
+                or_(types.is_(None), event_type == any_(types)),
+                or_(wanted.is_(None), wanted.op("&&")(cast(list(channels or ()), ARRAY(Text)))),
             )
             .limit(1)
         )

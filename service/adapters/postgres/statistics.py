@@ -72,12 +72,14 @@ class PostgresStatistics:
         chosen = select(_application.c.id).where(_application.c.org_id == org_id, _application.c.deleted_at.is_(None))
         apps = keyset(chosen, _application.c.id, page).cte()
         live = and_(_endpoint.c.org_id == org_id, _endpoint.c.app_id == apps.c.id, _endpoint.c.deleted_at.is_(None))
-        name = func.unnest(_endpoint.c.event_types).column_valued("name")
-        names = select(func.array_agg(name.distinct())).select_from(_endpoint).join(name, true()).where(live)
+        names = select(func.unnest(_endpoint.c.event_types).label("name")).where(live).correlate(apps).subquery()
+        gathered = select(func.array_agg(names.c.name.distinct()).label("names")).lateral()
         catches_all = select(_endpoint.c.id).where(live, _endpoint.c.event_types.is_(None)).exists()
-        statement = select(
-            apps.c.id, names.scalar_subquery().label("names"), catches_all.label("catches_all")
-        ).order_by(apps.c.id)
+        statement = (
+            select(apps.c.id, gathered.c.names, catches_all.label("catches_all"))
+            .join(gathered, true())
+            .order_by(apps.c.id)
+        )
         rows = (await self._transaction.execute(statement)).all()
         return page_of(
             rows,

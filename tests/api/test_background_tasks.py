@@ -1,0 +1,32 @@
+"""Background tasks as they are listed and read."""
+
+from httpx import AsyncClient
+
+from service.adapters.postgres.engine import Database
+from tests.support.operations import finished, running_tasks
+
+
+async def test_tasks_are_listed_newest_first_and_filtered(
+    api: AsyncClient, postgres: Database, application: str
+) -> None:
+    first = (await api.put("/stats/usage/event-types")).json()["id"]
+    async with running_tasks(postgres):
+        await finished(api, first)
+    second = (await api.post(f"/app/{application}/msg/expunge-all-contents")).json()["id"]
+
+    everything = (await api.get("/background-task")).json()
+    running = (await api.get("/background-task", params={"status": "running"})).json()
+    aggregates = (await api.get("/background-task", params={"task": "event-type.aggregate"})).json()
+    page = (await api.get("/background-task", params={"limit": 1, "order": "ascending"})).json()
+
+    assert [task["id"] for task in everything["data"]] == [second, first]
+    assert [task["id"] for task in running["data"]] == [second]
+    assert [task["id"] for task in aggregates["data"]] == [first]
+    assert [task["id"] for task in page["data"]] == [first]
+    assert (page["iterator"], page["done"]) == (first, False)
+
+
+async def test_a_task_that_nobody_started_is_not_found(api: AsyncClient) -> None:
+    answer = await api.get("/background-task/qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2")
+
+    assert answer.status_code == 404

@@ -1,0 +1,121 @@
+"""Trying an endpoint now: what is sent, what is answered, what is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from service.adapters.postgres.engine import Database
+from tests.support.operations import a_message, an_endpoint
+from tests.support.receiver import Receiver, running_receiver
+
+pytestmark = pytest.mark.usefixtures("application")
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with running_receiver() as running:
+        yield running
+
+
+async def test_an_example_is_sent_signed_and_the_answer_says_what_the_receiver_said(
+    api: AsyncClient, receiver: Receiver
+) -> None:
+    schema = {"examples": [{"n": 1}, {"n": 2}]}
+    await api.post("/event-type", json={"name": "a.b", "description": "", "schemas": {"1": schema}})
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/ok", eventTypes=["a.b"], headers={"X-Mine": "yes"})
+    secret = (await api.get(f"/app/u/endpoint/{endpoint}/secret")).json()["key"]
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "a.b", "exampleIndex": 1})
+
+    assert answer.status_code == 200
+    (call,) = receiver.at("/ok")
+    call.verify(secret)
+    assert (call.body, call.header("x-mine")) == (b'{"n":2}', "yes")
+    message = answer.json()
+    assert (message["eventType"], message["payload"]) == ("a.b", {"n": 2})
+    assert (message["attempt"]["responseStatusCode"], message["attempt"]["triggerType"]) == (200, 1)
+
+
+async def test_an_example_is_kept_like_any_message(api: AsyncClient, receiver: Receiver) -> None:
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/status/500")
+
+    sent = (await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})).json()
+
+    attempt = sent.pop("attempt")
+    assert (await api.get(f"/app/u/msg/{sent['id']}")).json() == sent | {"payload": {"success": True}}
+    assert (await api.get(f"/app/u/attempt/msg/{sent['id']}")).json()["data"] == [attempt]
+    destinations = (await api.get(f"/app/u/msg/{sent['id']}/endpoint")).json()["data"]
+    assert [(found["id"], found["statusText"]) for found in destinations] == [(endpoint, "fail")]
+
+
+async def test_no_connection_is_held_while_the_receiver_takes_its_time(
+    api: AsyncClient, postgres: Database, receiver: Receiver
+) -> None:
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/slow/1")
+
+    asking = asyncio.create_task(api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"}))
+    await receiver.wait_for(1)
+
+    assert postgres.engine.pool.status().count("Checked out connections: 0") == 1
+    assert (await asking).status_code == 200
+
+
+async def test_sending_it_again_with_the_same_key_calls_the_receiver_once(api: AsyncClient, receiver: Receiver) -> None:
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/ok")
+    asked: dict[str, Any] = {"url": f"/app/u/endpoint/{endpoint}/send-example", "headers": {"idempotency-key": "k"}}
+
+    first = await api.post(**asked, json={"eventType": "svix.ping"})
+    again = await api.post(**asked, json={"eventType": "svix.ping"})
+
+    assert first.json() == again.json()
+    assert len(receiver.calls) == 1
+
+
+async def test_without_an_example_there_is_nothing_to_send(api: AsyncClient) -> None:
+    endpoint = await an_endpoint(api)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "nothing.known"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_scheme")
+
+
+async def test_an_example_that_does_not_exist_is_a_fault_of_the_request(api: AsyncClient) -> None:
+    await api.post("/event-type", json={"name": "a", "description": "", "schemas": {"1": {"examples": [{}]}}})
+    endpoint = await an_endpoint(api)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "a", "exampleIndex": 1})
+
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "exampleIndex"])
+
+
+async def test_a_disabled_endpoint_is_sent_no_example(api: AsyncClient) -> None:
+    endpoint = await an_endpoint(api, disabled=True)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "endpoint_disabled")
+
+
+@pytest.mark.parametrize(
+    ("message", "active"),
+    [
+        ({"eventType": "a", "channels": ["c"]}, True),
+        ({"eventType": "a", "channels": ["d"]}, False),
+        ({"eventType": "a"}, False),
+        ({"eventType": "b", "channels": ["c"]}, False),
+    ],
+)
+async def test_whether_a_message_would_reach_anybody_follows_from_what_endpoints_want(
+    api: AsyncClient, message: dict[str, object], *, active: bool
+) -> None:
+    await api.post("/event-type", json={"name": "a", "description": ""})
+    await an_endpoint(api, eventTypes=["a"], channels=["c"])
+    await an_endpoint(api, disabled=True)
+
+    answer = await api.post("/app/u/msg/precheck/active", json=message)
+
+    assert answer.json() == {"active": active}
+    assert await a_message(api)  # the routes of messages are none the worse for it

@@ -1,0 +1,166 @@
+"""Resending many: what recover, replay-missing and bulk-replay owe, and to whom."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from service.adapters.postgres.engine import Database
+from service.domain.deliveries import Status
+from tests.support.operations import SINCE, a_message, an_endpoint, finished, owed, running_tasks, settled
+
+pytestmark = pytest.mark.usefixtures("application")
+
+
+def days_ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+async def replayed(
+    api: AsyncClient, postgres: Database, endpoint: str, what: str, *, size: int = 2, **said: Any
+) -> dict[str, Any]:
+    """The task after it was done, in small batches."""
+    started = await api.post(f"/app/u/endpoint/{endpoint}/{what}", json={"since": days_ago(1)} | said)
+    assert started.status_code == 202, started.text
+    async with running_tasks(postgres, size=size):
+        return await finished(api, started.json()["id"])
+
+
+async def test_recover_owes_every_failure_once_and_no_success(api: AsyncClient, postgres: Database) -> None:
+    endpoint = await an_endpoint(api)
+    failed = [await a_message(api) for _ in range(5)]
+    await settled(postgres, status=Status.FAIL)
+    [await a_message(api) for _ in range(3)]
+    await settled(postgres, status=Status.SUCCESS)
+
+    task = await replayed(api, postgres, endpoint, "recover")
+
+    assert task | {"updatedAt": ""} == {
+        "id": task["id"],
+        "status": "finished",
+        "task": "endpoint.recover",
+        "updatedAt": "",
+        "data": {"messagesSent": 5},
+    }
+    assert await owed(postgres) == [(message, task["id"]) for message in failed]
+
+
+async def test_recover_sends_at_once_what_waits_for_its_retry_and_leaves_the_retry(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint = await an_endpoint(api)
+    waiting, fresh = await a_message(api), await a_message(api)
+    await postgres.pool.execute("UPDATE pending_delivery SET attempts = 1 WHERE message_id = $1", waiting)
+
+    task = await replayed(api, postgres, endpoint, "recover")
+
+    assert await owed(postgres) == [(waiting, ""), (waiting, task["id"]), (fresh, "")]
+
+
+async def test_replay_missing_owes_what_the_endpoint_wants_and_was_never_sent(
+    api: AsyncClient, postgres: Database
+) -> None:
+    missed, unwanted = await a_message(api), await a_message(api, eventType="other")
+    await api.post("/event-type", json={"name": "t", "description": ""})
+    endpoint = await an_endpoint(api, eventTypes=["t"])
+    sent = await a_message(api)
+    await settled(postgres, status=Status.FAIL)
+    waiting = await a_message(api)
+
+    task = await replayed(api, postgres, endpoint, "replay-missing", size=1)
+
+    assert task["data"] == {"messagesSent": 1}
+    assert await owed(postgres) == [(missed, task["id"]), (waiting, "")]
+    assert {sent, unwanted}.isdisjoint(message for message, _ in await owed(postgres))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({}, 3),
+        ({"status": 0}, 2),
+        ({"status": 2}, 1),
+        ({"eventTypes": ["other"]}, 1),
+        ({"channel": "c"}, 1),
+        ({"tag": "g"}, 1),
+        ({"statusCodeClass": 500}, 1),
+        ({"statusCodeClass": 200, "status": 0}, 2),
+        ({"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}, 0),
+    ],
+)
+async def test_bulk_replay_owes_what_fits_every_filter(
+    api: AsyncClient, postgres: Database, wanted: dict[str, Any], count: int
+) -> None:
+    endpoint = await an_endpoint(api)
+    await a_message(api, eventType="other")
+    await a_message(api, channels=["c"], tags=["g"])
+    await settled(postgres, status=Status.SUCCESS)
+    await a_message(api)
+    await settled(postgres, status=Status.FAIL, code=503)
+
+    task = await replayed(api, postgres, endpoint, "bulk-replay", **wanted)
+
+    assert task["data"] == {"messagesSent": count}
+
+
+async def test_what_lost_its_payload_is_not_replayed(api: AsyncClient, postgres: Database) -> None:
+    endpoint, message = await an_endpoint(api), await a_message(api)
+    await settled(postgres, status=Status.FAIL)
+    await api.delete(f"/app/u/msg/{message}/content")
+
+    task = await replayed(api, postgres, endpoint, "recover")
+
+    assert task["data"] == {"messagesSent": 0}
+
+
+@pytest.mark.parametrize("what", ["recover", "replay-missing", "bulk-replay"])
+async def test_nothing_is_replayed_to_a_disabled_endpoint(api: AsyncClient, what: str) -> None:
+    endpoint = await an_endpoint(api, disabled=True)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/{what}", json={"since": days_ago(1)})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "endpoint_disabled")
+
+
+async def test_a_task_whose_endpoint_is_disabled_meanwhile_fails_and_says_so(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint = await an_endpoint(api)
+    started = await api.post(f"/app/u/endpoint/{endpoint}/recover", json={"since": days_ago(1)})
+    await api.patch(f"/app/u/endpoint/{endpoint}", json={"disabled": True})
+
+    async with running_tasks(postgres):
+        task = await finished(api, started.json()["id"])
+
+    assert task["status"] == "failed"
+    assert task["data"]["error"]["code"] == "endpoint_disabled"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"since": "yesterday"},
+        {"since": SINCE},  # more than two weeks
+        {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
+    ],
+)
+async def test_a_span_that_makes_no_sense_is_refused(api: AsyncClient, said: dict[str, str]) -> None:
+    endpoint = await an_endpoint(api)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/recover", json=said)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "since"]
+
+
+async def test_asking_twice_with_one_key_starts_one_task(api: AsyncClient) -> None:
+    endpoint, key = await an_endpoint(api), {"idempotency-key": "k"}
+    body = {"since": days_ago(1)}
+
+    first = await api.post(f"/app/u/endpoint/{endpoint}/recover", json=body, headers=key)
+    again = await api.post(f"/app/u/endpoint/{endpoint}/recover", json=body, headers=key)
+
+    assert first.json() == again.json()
+    assert len((await api.get("/background-task")).json()["data"]) == 1
