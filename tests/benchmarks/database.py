@@ -1,4 +1,4 @@
-"""PostgreSQL for the benchmarks: the embedded server as it comes, with fsync on, and a fresh database for each variant."""
+"""PostgreSQL for the benchmarks: the embedded server as it comes, with fsync on, and fresh databases."""
 
 import asyncio
 import shutil

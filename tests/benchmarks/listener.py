@@ -1,4 +1,4 @@
-"""A server that does next to nothing, so that what it stands beside is what is measured. Receiver and sink build on it."""
+"""A server that does next to nothing, so that what stands before it is what is measured."""
 
 import asyncio
 import re

@@ -144,7 +144,7 @@ class Generator:
         last = min(int((self._until_ns - start_ns) / interval), self._left)
         for nth in range(last):
             meant_for = start_ns + int(nth * interval)
-            while now_ns() < meant_for:
+            while now_ns() < meant_for:  # noqa: ASYNC110 - time has no event
                 await asyncio.sleep(TICK)
             if nth % SLICE == 0:
                 await asyncio.sleep(0)

@@ -95,11 +95,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def exchange(port: int, method: str, path: str) -> tuple[int, bytes]:
+def exchange(port: int, method: str, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """Status and body of one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_WITHIN)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -30,7 +30,9 @@ def serving(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
     """`relevo serve` on that database."""
     port = processes.free_port()
     settings = {**used.environ, "RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
-    with processes.running(["-m", "service", "serve"], port=port, ready=processes.answers(port, "/readyz"), environ=settings) as process:
+    with processes.running(
+        ["-m", "service", "serve"], port=port, ready=processes.answers(port, "/readyz"), environ=settings
+    ) as process:
         yield process
 
 

@@ -8,18 +8,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Response, Security
+from fastapi import Depends, FastAPI, HTTPException, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
 
 from service.adapters.clock import new_id
-from service.adapters.postgres import tables
 from service.adapters.tokens import Tokens
 from service.api.schemas.messages import MessageIn, MessageOut
 from service.application.access import Caller
 from service.domain import ids
+from tests.benchmarks.contenders.rows import Application, Endpoint, Message, PendingDelivery
 
 PATH = "/api/v1/app/{app_id}/msg"
 FindCaller = Callable[[HTTPAuthorizationCredentials], Awaitable[Caller]]
@@ -44,34 +43,6 @@ async def opened(environ: Mapping[str, str]) -> AsyncIterator[FastAPI]:
     _add_orm_route(app, caller, async_sessionmaker(engine, expire_on_commit=False))
     yield app
     await engine.dispose()
-
-
-class Row(DeclarativeBase):
-    """The mapped classes are those of Relevo's own tables."""
-
-
-class Application(Row):
-    """An application."""
-
-    __table__ = tables.application
-
-
-class Endpoint(Row):
-    """An endpoint."""
-
-    __table__ = tables.endpoint
-
-
-class Message(Row):
-    """A message."""
-
-    __table__ = tables.message
-
-
-class PendingDelivery(Row):
-    """A message owed to an endpoint."""
-
-    __table__ = tables.pending_delivery
 
 
 def _add_noop_route(app: FastAPI, caller: FindCaller) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -80,7 +81,7 @@ class _JsonLines(logging.Formatter):
 
 
 def _usual() -> FastAPI:
-    """FastAPIInstrumentor as it comes, traces, metrics and logs over OTLP, BaseHTTPMiddleware, JSON by the formatter."""
+    """FastAPIInstrumentor as it comes, all signals over OTLP, BaseHTTPMiddleware, JSON by a formatter."""
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -111,7 +112,7 @@ async def _relevo(environ: Mapping[str, str]) -> AsyncIterator[FastAPI]:
     async with open_telemetry(role="benchmark", version="1", environ=environ) as telemetry:
         configure_logging(logger_provider=telemetry.logger_provider if telemetry.exports_logs else None)
         # Native telemetry is off, as it is in Relevo: one SERVER span per request.
-        native = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+        native: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
         outermost = Middleware(CorrelationMiddleware, telemetry=telemetry)
         app = _hello(FastAPI(middleware=[outermost], telemetry=native))
         instrument(app, telemetry)

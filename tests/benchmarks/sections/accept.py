@@ -33,9 +33,12 @@ def measure(bench: Bench) -> list[Row]:
             },
         )
         bench.profile("accept", process, partial(accepted, bench, job, ours, process))
+    rows = (
+        ("vs_orm", "orm", Target(must=4, aim=6), "times a plain route with one ORM commit"),
+        ("vs_noop", "noop", Target(must=0.55, aim=0.75), "of the same without a database"),
+    )
     return [
-        _result(bench, figures, "vs_orm", "orm", Target(must=4, aim=6), "times a plain route with one ORM commit"),
-        _result(bench, figures, "vs_noop", "noop", Target(must=0.55, aim=0.75), "of the same without a database"),
+        *(_result(bench, figures, (key, other), target=target, of=of) for key, other, target, of in rows),
         LeftOut(section="accept", key="batch", reason="bulk import does not exist yet"),
     ]
 
@@ -61,7 +64,8 @@ def _answered(bench: Bench, job: Job, process: Process) -> Turn:
     return turn
 
 
-def _result(bench: Bench, figures: dict[str, Figures], key: str, other: str, target: Target, of: str) -> Result:
+def _result(bench: Bench, figures: dict[str, Figures], compared: tuple[str, str], *, target: Target, of: str) -> Result:
+    key, other = compared
     ours, theirs = figures["relevo"], figures[other]
     return Result(
         section="accept",

@@ -42,9 +42,7 @@ def measure(bench: Bench) -> list[Row]:
 
 def requests_per_second(bench: Bench, process: Process) -> Turn:
     """How often the route says hello."""
-    job = Job(
-        port=process.port, requests=[wire.get("/hello")], connections=CONNECTIONS, seconds=bench.plan.seconds
-    )
+    job = Job(port=process.port, requests=[wire.get("/hello")], connections=CONNECTIONS, seconds=bench.plan.seconds)
     done, turn = bench.drive(job, process)
     check(set(done.statuses) == {"200"}, f"every answer is a 200: {done.statuses}")
     return turn

@@ -36,7 +36,7 @@ def _result(bench: Bench, figures: dict[str, Figures]) -> Result:
         key="two_vs_one",
         value=two.median / one.median,
         target=Target(must=1.5, aim=1.9),
-        meaning=f"{two.median:,.0f} deliveries/s by two workers, {one.median:,.0f}/s by one, {CONCURRENCY} under way each",
+        meaning=f"{two.median:,.0f} deliveries/s by two, {one.median:,.0f}/s by one, {CONCURRENCY} under way each",
         promise="each received once, its signature verified, and settled",
         raw=raw(figures),
         runs=bench.plan.turns,

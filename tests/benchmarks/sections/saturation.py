@@ -61,9 +61,7 @@ def measure(bench: Bench) -> list[Row]:
 
 def _offered(bench: Bench, used: Database, process: Process, request: str, rate: float) -> Load:
     before = used.count("message")
-    job = Job(
-        port=process.port, requests=[request], connections=CONNECTIONS, rate=rate, seconds=bench.plan.seconds * 2
-    )
+    job = Job(port=process.port, requests=[request], connections=CONNECTIONS, rate=rate, seconds=bench.plan.seconds * 2)
     done, _ = bench.drive(job, process)
     kept = used.count("message") - before
     check(kept == done.accepted, f"{done.accepted} were answered with 202 and {kept} rows kept")

@@ -48,7 +48,10 @@ def _accepting(bench: Bench) -> list[Row]:
         figures = in_turns(bench.plan.turns, {degree.name: partial(_turn, bench, degree) for degree in degrees})
         told = {degree.name: _told(degree) for degree in degrees if degree.sink}
         bench.profile("tax", degrees[1].process, partial(_turn, bench, degrees[1]))
-    return [_result(bench, figures, name, target, meaning, told[name]) for name, target, meaning in DEGREES]
+    return [
+        _result(bench, figures, name, target=target, meaning=meaning, told=told[name])
+        for name, target, meaning in DEGREES
+    ]
 
 
 def _open(bench: Bench, stack: ExitStack, name: str) -> Degree:
@@ -89,7 +92,7 @@ def _is_complete(report: dict[str, Any], kept: int, share: float) -> bool:
 
 
 def _result(
-    bench: Bench, figures: dict[str, Figures], name: str, target: Target, meaning: str, told: dict[str, Any]
+    bench: Bench, figures: dict[str, Figures], name: str, *, target: Target, meaning: str, told: dict[str, Any]
 ) -> Result:
     off, on = figures["off"], figures[name]
     spans = min(told["spans"].values())
