@@ -3,8 +3,10 @@
 import pytest
 
 from service.application.messages import accept
+from service.application.payload_checks import PayloadChecks
+from service.application.ports import PayloadRule
 from service.domain import errors
-from service.domain.ids import ApplicationId, MessageId
+from service.domain.ids import ApplicationId, MessageId, OrgId
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
@@ -14,9 +16,22 @@ from service.domain.messages import (
     Repeated,
     UnknownApplication,
 )
+from service.observability.processes import Processes
 from tests.support.factories import new_message
 
 TAKEN = Accepted(app_id=ApplicationId("app_000000000000000000000000001"), deliveries=1)
+
+
+class NoRules:
+    """No event type vouches for its payloads."""
+
+    async def rule(self, org_id: OrgId, event_type: str) -> PayloadRule | None:
+        return None
+
+
+@pytest.fixture
+def checks() -> PayloadChecks:
+    return PayloadChecks(NoRules(), Processes(workers=1, seconds=1))
 
 
 class Receptionist:
@@ -30,16 +45,16 @@ class Receptionist:
         return next(self._receptions)
 
 
-async def test_a_message_is_kept_under_its_own_id() -> None:
+async def test_a_message_is_kept_under_its_own_id(checks: PayloadChecks) -> None:
     message = new_message("app")
 
-    assert await accept(Receptionist(TAKEN), message) == message.id
+    assert await accept(Receptionist(TAKEN), message, checks=checks) == message.id
 
 
-async def test_a_repeat_goes_by_the_id_of_the_first() -> None:
+async def test_a_repeat_goes_by_the_id_of_the_first(checks: PayloadChecks) -> None:
     first = MessageId("msg_000000000000000000000000001")
 
-    assert await accept(Receptionist(Repeated(id=first)), new_message("app")) == first
+    assert await accept(Receptionist(Repeated(id=first)), new_message("app"), checks=checks) == first
 
 
 @pytest.mark.parametrize(
@@ -50,28 +65,33 @@ async def test_a_repeat_goes_by_the_id_of_the_first() -> None:
         (UnknownApplication(), errors.NotFound),
     ],
 )
-async def test_what_was_not_kept_is_an_error(reception: Reception, error: type[errors.RelevoError]) -> None:
+async def test_what_was_not_kept_is_an_error(
+    reception: Reception, error: type[errors.RelevoError], checks: PayloadChecks
+) -> None:
     with pytest.raises(error):
-        await accept(Receptionist(reception), new_message("app"))
+        await accept(Receptionist(reception), new_message("app"), checks=checks)
 
 
-async def test_an_unknown_application_is_created_once_and_the_message_taken_again() -> None:
+async def test_an_unknown_application_is_created_once_and_the_message_taken_again(checks: PayloadChecks) -> None:
     created: list[str] = []
 
     async def create() -> None:
         created.append("app")
 
     message = new_message("app")
-    kept_as = await accept(Receptionist(UnknownApplication(), TAKEN), message, create_application=create)
+    kept_as = await accept(Receptionist(UnknownApplication(), TAKEN), message, checks=checks, create_application=create)
 
     assert (kept_as, created) == (message.id, ["app"])
 
 
-async def test_an_application_that_is_gone_again_at_once_is_not_found() -> None:
+async def test_an_application_that_is_gone_again_at_once_is_not_found(checks: PayloadChecks) -> None:
     async def create() -> None:
         return
 
     with pytest.raises(errors.NotFound):
         await accept(
-            Receptionist(UnknownApplication(), UnknownApplication()), new_message("app"), create_application=create
+            Receptionist(UnknownApplication(), UnknownApplication()),
+            new_message("app"),
+            checks=checks,
+            create_application=create,
         )
