@@ -67,7 +67,7 @@ class PostgresExamples:
                 _endpoint.c.app_id == app_id,
                 _endpoint.c.deleted_at.is_(None),
                 _endpoint.c.disabled.is_(False),
-                or_(types.is_(None), event_type == any_(types)),
+                or_(types.is_(None), any_(types) == event_type),
                 or_(wanted.is_(None), wanted.op("&&")(cast(list(channels or ()), ARRAY(Text)))),
             )
             .limit(1)

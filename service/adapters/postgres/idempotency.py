@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import StoredResponse
+from service.application.ports import StoredResponse, Vault
 from service.domain.errors import KeyReused, StillRunning
 from service.domain.messages import IdempotencyKey
 
@@ -21,10 +21,11 @@ _table = tables.idempotency_key
 
 
 class PostgresIdempotency:
-    """Fulfils `ports.IdempotencyRepository`."""
+    """Fulfils `ports.IdempotencyRepository`. Answers are sealed, for some of them hold a secret."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, vault: Vault) -> None:
         self._transaction = transaction
+        self._vault = vault
 
     async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
         """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
@@ -32,13 +33,12 @@ class PostgresIdempotency:
             return None
         statement = select(_table).where(_table.c.scope == key.scope)
         first = (await self._transaction.execute(statement)).one()
-        return _answer(first, key)
+        return self._answer(first, key)
 
     async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None:
         """Remember the answer, if this transaction commits."""
-        await self._transaction.execute(
-            update(_table).where(_table.c.scope == key.scope).values(status=response.status, body=response.body)
-        )
+        answer = {"status": response.status, "body": self._vault.seal(response.body)}
+        await self._transaction.execute(update(_table).where(_table.c.scope == key.scope).values(**answer))
 
     async def _take(self, key: IdempotencyKey) -> bool:
         # The row of a request that has not committed blocks this insert, which is how its answer is waited for.
@@ -51,6 +51,13 @@ class PostgresIdempotency:
             raise
         await self._transaction.configure("lock_timeout = 0")
         return taken
+
+    def _answer(self, first: Row[Any], key: IdempotencyKey) -> StoredResponse:
+        if first.fingerprint != key.fingerprint:
+            raise KeyReused
+        if first.status is None:
+            raise StillRunning
+        return StoredResponse(status=first.status, body=self._vault.open(first.body))
 
 
 def _claim(key: IdempotencyKey) -> Any:
@@ -65,11 +72,3 @@ def _claim(key: IdempotencyKey) -> Any:
         )
         .returning(_table.c.scope)
     )
-
-
-def _answer(first: Row[Any], key: IdempotencyKey) -> StoredResponse:
-    if first.fingerprint != key.fingerprint:
-        raise KeyReused
-    if first.status is None:
-        raise StillRunning
-    return StoredResponse(status=first.status, body=first.body)

@@ -35,7 +35,7 @@ class PostgresUnitOfWork:
         self.messages = PostgresMessages(self._transaction)
         self.imports = PostgresImports(self._transaction)
         self.deliveries = PostgresDeliveries(self._transaction)
-        self.idempotency = PostgresIdempotency(self._transaction)
+        self.idempotency = PostgresIdempotency(self._transaction, vault)
         self.background_tasks = PostgresBackgroundTasks(self._transaction)
         self.replays = PostgresReplays(self._transaction)
         self.contents = PostgresContents(self._transaction)
