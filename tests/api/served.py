@@ -19,6 +19,7 @@ async def served(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """A client of the application, asked by an organisation's admin."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # whoever asks before the server is up waits for it
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"

@@ -34,7 +34,13 @@ async def grant_access(
     return AppPortalAccessOut(url=str(request.url_for("swagger_ui_html")), token=token)
 
 
-@router.post("/logout", status_code=204, dependencies=_REVOKED, operation_id="v1.authentication.logout")
+@router.post(
+    "/logout",
+    status_code=204,
+    dependencies=_REVOKED,
+    operation_id="v1.authentication.logout",
+    responses=documented(),
+)
 async def log_out(caller: CallerDep, revocations: RevocationsDep) -> None:
     """End the application token that this request came with."""
     await revocations.log_out(caller)

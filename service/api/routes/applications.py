@@ -24,7 +24,7 @@ async def list_applications(applications: ApplicationsDep, page: ApplicationPage
     status_code=201,
     response_model=ApplicationOut,
     operation_id="v1.application.create",
-    responses=documented(409, created=ApplicationOut),
+    responses=documented(409) | {200: {"model": ApplicationOut, "description": "The one that has the uid."}},
 )
 async def create_application(
     *,
