@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check fix bench migrate lock stack test-stack
+.PHONY: help setup run demo test check fix bench migrate lock stack test-stack test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,3 +53,6 @@ stack: setup ## run collector, Jaeger and Prometheus on this machine (built from
 
 test-stack: setup ## the tests that need them
 	$(BIN)/python -m pytest tests/stack
+
+test-faults: setup ## break processes, database, network and receivers under load, and count (some minutes)
+	$(BIN)/python -m tests.faults

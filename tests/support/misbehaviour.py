@@ -127,10 +127,11 @@ async def short_body(connection: Connection, _call: Received, _arguments: list[s
     connection.hang_up()
 
 
-async def huge(connection: Connection, _call: Received, _arguments: list[str]) -> None:
-    """50 MB, for whoever reads on."""
-    await connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {HUGE}\r\n\r\n".encode())
-    for _ in range(HUGE // 50_000):
+async def huge(connection: Connection, _call: Received, arguments: list[str]) -> None:
+    """50 MB, or as many bytes as the path says, for whoever reads on."""
+    length = int(arguments[0]) if arguments else HUGE
+    await connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
+    for _ in range(length // 50_000):
         await connection.send(b"x" * 50_000)
 
 

@@ -49,6 +49,24 @@ class RelevoProcess:
         """Ask it to leave, by SIGTERM, and return its exit status."""
         return await self._end(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Its settings."""
+        return self._environ
+
+    def peak_memory(self) -> int:
+        """The most bytes of memory that it, in this life, has had resident at once; 0 when it is gone."""
+        assert self._process is not None
+        if self._process.returncode is not None:
+            return 0
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
     async def close(self) -> None:
         """Leave nothing running."""
         if self._process is not None and self._process.returncode is None:
@@ -61,7 +79,7 @@ class RelevoProcess:
 
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
-        self._process.send_signal(number)
+        self.send(number)
         async with asyncio.timeout(GONE_WITHIN):
             return await self._process.wait()
 

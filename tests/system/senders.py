@@ -83,14 +83,15 @@ async def send_all(customer: Customer, *, count: int, clients: int, promises: Pr
     async def client() -> None:
         async with opened(customer.url, customer.token) as sdk:
             for number in numbers:
-                await _send(sdk, customer.app_id, number, promises)
+                await send(sdk, customer.app_id, number, promises)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(client())
 
 
-async def _send(sdk: SvixAsync, app_id: str, number: int, promises: Promises) -> None:
+async def send(sdk: SvixAsync, app_id: str, number: int, promises: Promises) -> None:
+    """Send message `number`, again and again until it is accepted."""
     event_id = f"order-{number}"
     message = MessageIn(event_type=EVENT_TYPE, event_id=event_id, payload={"order": number})
     options = MessageCreateOptions(idempotency_key=f"key-{number}")

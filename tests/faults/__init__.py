@@ -1,0 +1,1 @@
+"""Faults, one after the other, while messages come in: what was lost, what came twice, how long until all was well."""

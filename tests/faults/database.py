@@ -1,0 +1,167 @@
+"""A PostgreSQL that is ours to kill: its own server, started and ended at will, reached over a wire that can be cut."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import make_url
+
+from service.adapters.embedded import EmbeddedServer
+from service.adapters.postgres import schema
+from tests.faults.wire import Wire, open_wire
+from tests.support.postgres import asyncpg_dsn
+
+NAME = "relevo"
+ANSWERS_WITHIN = 60.0
+POLL = 0.05
+DISK = "400m"
+BLOCK = 4096
+END_OTHERS = """
+    SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> ALL ($1::int[])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FragileDatabase:
+    """`url` leads over the wire, `direct` does not."""
+
+    server: EmbeddedServer
+    directory: Path
+    wire: Wire
+    direct: str
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+asyncpg://postgres@127.0.0.1:{self.wire.port}/{NAME}"
+
+    def kill(self) -> None:
+        """SIGKILL to the server; what it had in memory is gone."""
+        os.kill(int(_trace(self.directory)[0]), signal.SIGKILL)
+
+    async def start(self) -> None:
+        """Start it again and wait for the end of its recovery."""
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await asyncio.to_thread(self.server.start)
+            while not await self._answers():
+                await asyncio.sleep(POLL)
+                await asyncio.to_thread(self.server.start)
+
+    @asynccontextmanager
+    async def full(self) -> AsyncIterator[None]:
+        """No byte is left on its disk while the block lasts. Whether the server survives that is its own affair."""
+        filler = self.directory / "filler"
+        await asyncio.to_thread(_fill, filler)
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+    async def execute(self, statement: str) -> None:
+        """One statement, past the wire."""
+        connection = await asyncpg.connect(asyncpg_dsn(self.direct))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def locked(self, table: str) -> AsyncIterator[None]:
+        """Every statement on the table hangs while the block lasts."""
+        connection = await asyncpg.connect(asyncpg_dsn(self.direct))
+        try:
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                yield
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def exhausted(self) -> AsyncIterator[None]:
+        """Nobody else gets a connection while the block lasts, and whoever had one has lost it."""
+        held: list[asyncpg.Connection] = []
+        try:
+            while not held or await held[0].fetchval(END_OTHERS, [one.get_server_pid() for one in held]):
+                # Whoever was faster than we are in taking what came free loses it in the next round.
+                while (one := await self._one_more()) is not None:
+                    held.append(one)
+            yield
+        finally:
+            await asyncio.gather(*(connection.close() for connection in held))
+
+    async def _one_more(self) -> "asyncpg.Connection | None":
+        try:
+            return await asyncpg.connect(asyncpg_dsn(self.direct))
+        except asyncpg.TooManyConnectionsError:
+            return None
+
+    async def _answers(self) -> bool:
+        try:
+            await self.execute("SELECT")
+        except (asyncpg.CannotConnectNowError, OSError):
+            return False
+        return True
+
+
+@asynccontextmanager
+async def open_fragile_database(directory: Path, *, options: Sequence[str] = ()) -> AsyncIterator[FragileDatabase]:
+    """A migrated database. What was committed is on disk: nothing is taken from PostgreSQL's promises."""
+    server = EmbeddedServer(directory, options=options)
+    await asyncio.to_thread(server.acquire)
+    try:
+        async with open_wire(lambda: _socket_of(directory)) as wire:
+            direct = make_url(server.url(NAME)).render_as_string(hide_password=False)
+            database = FragileDatabase(server=server, directory=directory, wire=wire, direct=direct)
+            await _create(server)
+            await schema.migrate(direct)
+            yield database
+    finally:
+        await asyncio.to_thread(server.release)
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[Path]:
+    """A directory with a disk of its own, where we may mount one."""
+    directory.mkdir()
+    if not may_mount():
+        yield directory
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def may_mount() -> bool:
+    """Whether a database can be given a disk of its own."""
+    return os.geteuid() == 0
+
+
+def _fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(BLOCK))
+
+
+async def _create(server: EmbeddedServer) -> None:
+    connection = await asyncpg.connect(asyncpg_dsn(server.url("postgres")))
+    try:
+        await connection.execute(f"CREATE DATABASE {NAME}")
+    finally:
+        await connection.close()
+
+
+def _trace(directory: Path) -> list[str]:
+    return (directory / "postgres" / "postmaster.pid").read_text().splitlines()
+
+
+def _socket_of(directory: Path) -> str:
+    port, socket_directory = _trace(directory)[3:5]
+    return f"{socket_directory}/.s.PGSQL.{port}"
