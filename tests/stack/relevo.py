@@ -41,8 +41,10 @@ def running_relevo(directory: Path, *, otlp: str) -> Iterator[Relevo]:
         "OTEL_BLRP_SCHEDULE_DELAY": "200",
     }
     url = f"http://127.0.0.1:{port}"
-    with (directory / "relevo.log").open("wb") as log, _running([*_RELEVO, "serve"], environment, log.fileno()):
-        eventually(lambda: _is_ready(url), within=60)
+    log = directory / "relevo.log"
+    with log.open("wb") as output, _running([*_RELEVO, "serve"], environment, output.fileno()) as process:
+        eventually(lambda: process.poll() is not None or _is_ready(url), within=60)
+        assert process.poll() is None, log.read_text()[-2000:]
         token = subprocess.check_output([*_RELEVO, "token"], env=environment, text=True).strip()
         yield Relevo(url=url, token=token)
 

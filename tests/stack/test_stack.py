@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import httpx
 
 from deploy.stack.processes import Stack
+from tests.stack.expressions import runbook_tags
 from tests.stack.jaeger import Span, shape, traces_of
 from tests.stack.relevo import Relevo, eventually
 from tests.stack.story import Story
@@ -44,6 +45,14 @@ def test_a_second_attempt_is_a_trace_of_its_own_linked_to_the_first(stack: Stack
     assert shape(retry) == TRIED_AGAIN
     assert accept[0].trace in retry[0].links
     assert [span.tags["relevo.attempt"] for span in (accept[-1], retry[-1])] == [1, 2]
+
+
+def test_the_runbook_searches_for_tags_that_traces_have(stack: Stack, story: Story) -> None:
+    eventually(lambda: _traces(stack, story.retried, spans=7))
+
+    missing = [name for name in runbook_tags() if name not in _tags_in_jaeger(stack)]
+
+    assert not missing
 
 
 def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) -> None:
@@ -132,6 +141,13 @@ def _instances_in_jaeger(stack: Stack, trace: str) -> set[str]:
     processes = _get(f"{stack.jaeger}/api/traces/{trace}")["data"][0]["processes"].values()
     tags = [tag for process in processes for tag in process["tags"]]
     return {tag["value"] for tag in tags if tag["key"] == "service.instance.id"}
+
+
+def _tags_in_jaeger(stack: Stack) -> set[str]:
+    query = urlencode({"service": "relevo", "limit": 500, "lookback": "1h"})
+    traces = _get(f"{stack.jaeger}/api/traces?{query}")["data"]
+    of_spans = {tag["key"] for trace in traces for span in trace["spans"] for tag in span["tags"]}
+    return of_spans | {tag["key"] for trace in traces for each in trace["processes"].values() for tag in each["tags"]}
 
 
 def _series(stack: Stack, selector: str) -> list[dict[str, str]]:
