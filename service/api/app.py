@@ -40,6 +40,7 @@ from service.api.services import Services
 
 BASE_PATH = "/api/v1"
 LARGEST_BODY = 2 * 1024 * 1024
+HOT = "v1.message.create"
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -79,7 +80,7 @@ def create_app(
     app.include_router(_v1())
     app.add_route("/", _to_docs, include_in_schema=False)
     answer_problems(app)
-    app.router.routes[:] = _flat(app.router.routes)
+    app.router.routes[:] = sorted(_flat(app.router.routes), key=_is_not_hot)
     return app
 
 
@@ -163,6 +164,11 @@ def _arguments(context: RouteContext) -> dict[str, Any]:
         # The last of the route's own, so that those before it end after the transaction has.
         arguments["dependencies"] = [*arguments["dependencies"], AUDITED]
     return arguments
+
+
+def _is_not_hot(route: BaseRoute) -> bool:
+    # Routes are tried in order: at its place among the others, a sixth of what a message costs was finding its route.
+    return getattr(route, "operation_id", None) != HOT
 
 
 async def _to_docs(_request: object) -> RedirectResponse:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ class Job:
     requests: list[str]
     connections: int = 64
     rate: float | None = None
-    warm_up: float = 1.0
+    warm_up: float = 0.7
     seconds: float = 5.0
     count: int | None = None
 
@@ -109,7 +109,7 @@ class Generator:
         self._job = job
         self._requests: Iterator[Request] = itertools.cycle([parse(text) for text in job.requests])
         self._left = job.count if job.count is not None else sys.maxsize
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._statuses: Counter[int] = Counter()
         self._latencies = array("d")
@@ -135,8 +135,8 @@ class Generator:
 
     async def _closed(self) -> None:
         asyncio.get_running_loop().call_later(self._job.warm_up + self._job.seconds, self._stop)
-        for connection in self._idle.copy():
-            self._send(connection, now_ns())
+        while self._idle and not self._stopping:
+            self._send(self._idle.popleft(), now_ns())
         await self._quiet.wait()
 
     async def _at_rate(self, rate: float, start_ns: int) -> None:
@@ -149,7 +149,7 @@ class Generator:
             if nth % SLICE == 0:
                 await asyncio.sleep(0)
             if self._idle:
-                self._send(self._idle[-1], meant_for)
+                self._send(self._idle.popleft(), meant_for)
             else:
                 self._unsent += 1
         self._stop()
@@ -157,7 +157,6 @@ class Generator:
             await self._quiet.wait()
 
     def _send(self, connection: Connection, at_ns: int) -> None:
-        self._idle.remove(connection) if self._idle[-1] is not connection else self._idle.pop()
         self._left -= 1
         connection.send(next(self._requests), at_ns)
 
@@ -166,11 +165,12 @@ class Generator:
         self._statuses[status] += 1
         if self._from_ns <= now < self._until_ns and 200 <= status < 300:
             self._latencies.append((now - connection.meant_for_ns) / 1e6)
+        if self._job.rate is None and self._left > 0 and not self._stopping:
+            self._send(connection, now)
+            return
         self._idle.append(connection)
         if self._stopping or self._left <= 0:
             self._stop()
-        elif self._job.rate is None:
-            self._send(connection, now)
 
     def _stop(self) -> None:
         self._stopping = True

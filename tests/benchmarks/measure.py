@@ -16,12 +16,12 @@ class Plan:
     @property
     def turns(self) -> int:
         """How often each variant is measured."""
-        return 3 if self.short else 5
+        return 2 if self.short else 5
 
     @property
     def seconds(self) -> float:
         """How long each turn takes."""
-        return 1.5 if self.short else 5.0
+        return 1.0 if self.short else 5.0
 
     def size(self, full: int, short: int) -> int:
         """A number of rows."""

@@ -26,6 +26,11 @@ INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, ur
 SELECT $2 || substr(m.id, length($1) + 1), m.org_id, m.app_id, m.id, e.id, m.event_type, e.url, 0, '{}', 200, 5, 0, 1
 FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
 """
+_SETTLED = """
+INSERT INTO settled_delivery (message_id, endpoint_id, org_id, app_id, status, attempts)
+SELECT m.id, e.id, m.org_id, m.app_id, 0, 1
+FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
+"""
 
 
 def keep(used: Database, *, messages: int) -> str:
@@ -44,7 +49,9 @@ def owe(used: Database, *, messages: int, later: timedelta = timedelta(0)) -> No
 
 def attempt(used: Database, *, messages: int) -> None:
     """That many messages, delivered to every endpoint."""
-    used.execute(_ATTEMPTS, keep(used, messages=messages), _prefix(ids.ATTEMPT))
+    prefix = keep(used, messages=messages)
+    used.execute(_ATTEMPTS, prefix, _prefix(ids.ATTEMPT))
+    used.execute(_SETTLED, prefix)
 
 
 def settle_down(used: Database) -> None:

@@ -1,8 +1,9 @@
 """Accepting messages: one statement a batch claims keys and event ids, keeps messages and fans out to deliveries."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import asyncpg
 from opentelemetry.trace import SpanContext
@@ -106,7 +107,7 @@ class _Committed:
 
 
 class PostgresIntake:
-    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver."""
+    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver now."""
 
     def __init__(self, pool: asyncpg.Pool, *, accepted: Callable[[], None], telemetry: DeliveryTelemetry) -> None:
         self._pool = pool
@@ -143,15 +144,23 @@ class PostgresIntake:
 
     async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
         with unavailable_when_lost():
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire() as connection, _transaction(connection, messages):
                 rows = await connection.fetch(ACCEPT, *columns(messages))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
                     receptions |= await _explain(connection, left_out)
-        if any(row["deliveries"] for row in rows):
+        later = {message.id for message in messages if message.deliver_at is not None}
+        if any(row["deliveries"] and row["id"] not in later for row in rows):
             self._accepted()
         return [_known(receptions[message.id]) for message in messages]
+
+
+def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage]) -> AbstractAsyncContextManager[object]:
+    """A statement is a transaction by itself; only who has both an event id and a key may need a second one."""
+    if any(message.event_id is not None and message.idempotency_key is not None for message in messages):
+        return cast("AbstractAsyncContextManager[object]", connection.transaction())
+    return nullcontext()
 
 
 def columns(batch: Sequence[NewMessage]) -> list[list[object]]:

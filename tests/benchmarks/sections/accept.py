@@ -9,8 +9,9 @@ from functools import partial
 from tests.benchmarks import relevo
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.database import Database
+from tests.benchmarks.importing import imported, inserted
 from tests.benchmarks.load import Job
-from tests.benchmarks.measure import Figures, LeftOut, Result, Row, Target, Turn, check, in_turns, raw
+from tests.benchmarks.measure import Figures, Result, Row, Target, Turn, check, in_turns, raw
 from tests.benchmarks.processes import Process
 
 ENDPOINTS = ("http://127.0.0.1:9/one", "http://127.0.0.1:9/two")
@@ -39,8 +40,33 @@ def measure(bench: Bench) -> list[Row]:
     )
     return [
         *(_result(bench, figures, (key, other), target=target, of=of) for key, other, target, of in rows),
-        LeftOut(section="accept", key="batch", reason="bulk import does not exist yet"),
+        _batch(bench),
     ]
+
+
+def _batch(bench: Bench) -> Result:
+    lines = bench.plan.size(20_000, 4_000)
+    with ExitStack() as stack:
+        used, bare = (stack.enter_context(bench.database(name)) for name in ("import", "insert"))
+        process = stack.enter_context(relevo.serving(used, relevo.SILENT))
+        turns = {
+            "import": partial(imported, used, process, used.add_application(*ENDPOINTS), lines),
+            "insert": partial(inserted, bare, bare.add_application(*ENDPOINTS), lines),
+        }
+        figures = in_turns(bench.plan.turns, turns)
+    ours, theirs = figures["import"], figures["insert"]
+    return Result(
+        section="accept",
+        key="batch",
+        value=ours.median / theirs.median,
+        target=Target(must=0.3, aim=0.6),
+        meaning=f"{ours.median:,.0f} messages/s by bulk import at {ours.cpu_us:.0f} µs, of the database's own insert"
+        f" of the same rows ({theirs.median:,.0f}/s)",
+        promise="a row for every line",
+        raw=raw(figures),
+        runs=bench.plan.turns,
+        spread=max(ours.spread, theirs.spread),
+    )
 
 
 def accepted(bench: Bench, job: Job, used: Database, process: Process) -> Turn:

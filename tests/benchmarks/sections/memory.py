@@ -10,12 +10,11 @@ from tests.benchmarks.measure import Result, Row, Target, check
 from tests.benchmarks.sections.deliver import until
 
 PATIENCE = 600.0
-RATE = 800.0
 
 
 def measure(bench: Bench) -> list[Row]:
     """One `relevo serve` that accepts and delivers."""
-    many = bench.plan.size(100_000, 10_000)
+    many = bench.plan.size(100_000, 5_000)
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         used = stack.enter_context(bench.database("memory"))
@@ -23,9 +22,11 @@ def measure(bench: Bench) -> list[Row]:
         app_id = used.add_application(*(f"{receiver.url}/{nth}" for nth in range(2)))
         resident = []
         for count in (many // 10, many - many // 10):
-            job = Job(port=process.port, requests=[relevo.message(app_id)], count=count, rate=RATE, seconds=PATIENCE)
+            job = Job(
+                port=process.port, requests=[relevo.message(app_id)], connections=8, count=count, seconds=PATIENCE
+            )
             done, _ = bench.drive(job, process)
-            check(done.accepted + done.unsent == count, f"all were accepted: {done.statuses}")
+            check(done.accepted >= count, f"all were accepted: {done.statuses}")
             until(lambda: used.count("pending_delivery") == 0)
             processes.exchange(receiver.port, "POST", "/forget")
             resident.append(process.resident_mb)

@@ -1,0 +1,82 @@
+"""A file of messages through bulk import, and the same rows put into the database by its own multi-row insert."""
+
+import asyncio
+import http.client
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from service.adapters.clock import new_id
+from service.adapters.postgres.engine import dsn
+from service.domain import ids
+from tests.benchmarks import database, relevo
+from tests.benchmarks.database import Database
+from tests.benchmarks.measure import Turn, check
+from tests.benchmarks.processes import Process
+
+A_GROUP = 256  # as many as an import commits at once
+PATIENCE = 300.0
+
+_MESSAGES = """
+INSERT INTO message (id, org_id, app_id, event_type, payload, deliver_at, expires_at, correlation_id)
+SELECT id, a.org_id, a.id, 'invoice.paid', $3, $4, $4 + interval '90 days', 'a-request'
+FROM unnest($2::text[]) AS i(id), application a WHERE a.id = $1
+"""
+_KEYS = """
+INSERT INTO idempotency_key (scope, fingerprint, message_id)
+SELECT scope, scope, id FROM unnest($1::bytea[], $2::text[]) AS i(scope, id)
+"""
+_DELIVERIES = """
+INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
+SELECT e.id, i.id, e.org_id, e.app_id, $3 FROM unnest($2::text[]) AS i(id), endpoint e WHERE e.app_id = $1
+"""
+
+
+def imported(used: Database, process: Process, app_id: str, lines: int) -> Turn:
+    """Lines a second, from the first byte sent to the answer, which comes when all are kept."""
+    line = json.dumps({"eventType": "invoice.paid", "deliverAt": _later().isoformat(), "payload": _payload()})
+    file = f"{line}\n".encode() * lines
+    headers = {"Authorization": f"Bearer {database.token()}", "Content-Type": "application/x-ndjson"}
+    before, worked, began = used.count("message"), process.worked, time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=PATIENCE)
+    try:
+        connection.request("POST", f"/api/v1/app/{app_id}/msg/import", file, headers)
+        answer = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    seconds = time.perf_counter() - began
+    kept = used.count("message") - before
+    check(kept == answer.get("accepted") == lines, f"{lines} lines sent, {kept} kept, answered {answer}")
+    return Turn(lines / seconds, (process.worked - worked) * 1e6 / lines)
+
+
+def inserted(used: Database, app_id: str, rows: int) -> Turn:
+    """Messages a second with their keys and deliveries, a transaction for as many as an import commits at once."""
+    return Turn(asyncio.run(_insert(used.url, app_id, rows)))
+
+
+async def _insert(url: str, app_id: str, rows: int) -> float:
+    payload, later = json.dumps(_payload()).encode(), _later()
+    groups = [[new_id(ids.MESSAGE) for _ in range(min(A_GROUP, rows - first))] for first in range(0, rows, A_GROUP)]
+    connection = await asyncpg.connect(dsn(url))
+    try:
+        began = time.perf_counter()
+        for group in groups:
+            async with connection.transaction():
+                await connection.execute(_MESSAGES, app_id, group, payload, later)
+                await connection.execute(_KEYS, [os.urandom(32) for _ in group], group)
+                await connection.execute(_DELIVERIES, app_id, group, later)
+        return rows / (time.perf_counter() - began)
+    finally:
+        await connection.close()
+
+
+def _payload() -> dict[str, str]:
+    return {"text": "x" * (relevo.PAYLOAD_BYTES - len('{"text": ""}'))}
+
+
+def _later() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=23)
