@@ -5,6 +5,7 @@ Imports wait until a command needs them, so that `relevo token` and `--help` ans
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import NoReturn
+
+import structlog
 
 from service.adapters.data_directory import DataDirectoryError, generated_secrets, sole_server
 from service.environment import unknown
@@ -33,6 +36,11 @@ exit status: 0 done; 1 something failed; 2 the command line, a setting or the st
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     chosen = _parser().parse_args(arguments)
+    # Until the runtime sets logging up, only what matters is told, and standard output belongs to the command.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     for sentence in unknown(os.environ, Settings):
         _tell(f"warning: {sentence}")
     try:

@@ -19,6 +19,9 @@ from tests.support.postgres import asyncpg_dsn
 
 BUSY = "SELECT true FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
 HOLDER = """
+import logging
+import structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 import asyncio, sys
 from pathlib import Path
 from service.adapters.embedded import open_embedded
