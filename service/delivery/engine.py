@@ -74,8 +74,9 @@ class Engine:
             try:
                 await self._turn()
                 pause = FIRST_PAUSE
-            except Unavailable as error:
-                _log.warning("claim.failed", reason=type(error.__cause__).__name__, seconds=pause)
+            except Exception as error:  # noqa: BLE001 - whatever it is, deliveries are owed and the next turn may do
+                tell = _log.warning if isinstance(error, Unavailable) else _log.exception
+                tell("claim.failed", reason=type(error.__cause__ or error).__name__, seconds=pause)
                 await _first_of(self._draining.wait(), asyncio.sleep(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 

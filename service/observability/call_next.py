@@ -135,6 +135,10 @@ class Exchange:
     async def _run(self, scope: Scope) -> None:
         try:
             await self._app(scope, self._receive, self._pass_on)
+        except asyncio.CancelledError:
+            if not self._started.done():
+                self._started.cancel()  # whoever awaits the head would wait for ever
+            raise
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the head, or told and re-raised
             self._failed(error)
         else:
@@ -160,6 +164,8 @@ class Exchange:
             raise BrokenResponse from None
 
     def _ended(self) -> None:
+        if self._head is None and self._started.done():
+            return
         if self._head is None:
             self._started.set_exception(RuntimeError("the application returned without an answer"))
         else:

@@ -92,3 +92,19 @@ async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connec
         ids.highest(ids.MESSAGE, later),
     )
     assert await connection.fetchval("SELECT count(*) FROM message_20260727") == 1
+
+
+async def test_a_row_from_a_clock_that_ran_ahead_keeps_no_other_week_from_being_made(
+    connection: asyncpg.Connection,
+) -> None:
+    now = datetime(2026, 7, 15, tzinfo=UTC)
+    await connection.execute(
+        "INSERT INTO message (id, org_id, app_id, event_type, expires_at, correlation_id)"
+        " VALUES ($1, 'org', 'app_1', 't', now(), '')",
+        ids.highest(ids.MESSAGE, now + timedelta(weeks=1)),
+    )
+
+    await partitions.ensure(connection, now=now)
+
+    made = {row["relname"] for row in await connection.fetch(partitions.PARTITIONS, "message")}
+    assert made == {"message_default", "message_20260713", "message_20260727"}

@@ -298,3 +298,37 @@ async def test_a_listener_that_lost_its_connection_hears_again(pool: asyncpg.Poo
             await asyncio.wait_for(waiting, 5)
 
     assert waiting.done()
+
+
+async def test_an_endpoint_whose_secrets_cannot_be_opened_stops_nobody_else(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    locked, open_to_us = await add_endpoint(pool, app), await add_endpoint(pool, app)
+    await pool.execute("UPDATE endpoint SET secrets = 'sealed by a key that is gone' WHERE id = $1", locked)
+    await owe(pool, locked, app)
+    (message,) = await owe(pool, open_to_us, app)
+
+    claims = await queue.claim(limit=10, per_endpoint=10, rooms={})
+
+    assert [claim.message_id for claim in claims] == [message]
+
+
+async def test_a_manual_and_the_scheduled_delivery_may_end_in_one_statement(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app)
+    (message,) = await owe(pool, endpoint, app)
+    await pool.execute(
+        "INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at)"
+        " SELECT endpoint_id, message_id, 'again', org_id, app_id, due_at FROM pending_delivery"
+    )
+    first, second = await queue.claim(limit=2, per_endpoint=2, rooms={})
+
+    await queue._settle(
+        [came_of(first, Exhausted(reason="manual")), came_of(second, Delivered(), status=Status.SUCCESS)]
+    )
+
+    rows = await pool.fetch("SELECT message_id, status, attempts FROM settled_delivery")
+    assert [tuple(row) for row in rows] == [(message, Status.SUCCESS, 2)]

@@ -19,6 +19,7 @@ class Queue:
 
     due: list[Claim]
     fails: int = 0
+    error: type[Exception] = Unavailable
     released: list[Claim] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -27,7 +28,7 @@ class Queue:
         self.asked.set()
         if self.fails:
             self.fails -= 1
-            raise Unavailable
+            raise self.error
         free = [claim for claim in self.due if rooms.get(claim.endpoint_id, per_endpoint)]
         turns: dict[str, int] = {}
         taken = []
@@ -130,6 +131,16 @@ async def test_leaving_gives_back_what_does_not_finish_in_time() -> None:
 
 async def test_a_lost_database_is_waited_for() -> None:
     queue, courier = Queue([a_claim()], fails=1), Courier(expected=1)
+    courier.arrive.set()
+
+    async with an_engine(queue, courier).running():
+        await asyncio.wait_for(courier.all_carried.wait(), 5)
+
+    assert len(courier.carried) == 1
+
+
+async def test_an_error_that_nobody_foresaw_does_not_end_the_engine() -> None:
+    queue, courier = Queue([a_claim()], fails=1, error=ValueError), Courier(expected=1)
     courier.arrive.set()
 
     async with an_engine(queue, courier).running():

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 import asyncpg
+import structlog
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
@@ -19,6 +20,8 @@ from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
+
+_log = structlog.stdlib.get_logger("relevo.queue")
 
 LARGEST_BATCH = 256
 MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and an attempt that was made must be kept
@@ -123,7 +126,8 @@ WITH input AS MATERIALIZED (
       AND p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend = h.resend
 ), settled AS (
     INSERT INTO settled_delivery AS s (message_id, endpoint_id, org_id, app_id, status, attempts)
-    SELECT message_id, endpoint_id, org_id, app_id, final_status, number FROM held WHERE delay IS NULL
+    SELECT message_id, endpoint_id, org_id, app_id, min(final_status), sum(number) FROM held WHERE delay IS NULL
+    GROUP BY message_id, endpoint_id, org_id, app_id  -- a manual and the scheduled delivery may end in one batch
     ON CONFLICT (message_id, endpoint_id) DO UPDATE
     SET status = CASE WHEN s.status = 0 THEN 0 ELSE excluded.status END, attempts = s.attempts + excluded.attempts
 ), tried AS (
@@ -235,7 +239,16 @@ class PostgresQueue:
             yield
 
     def _claims(self, rows: Sequence[asyncpg.Record]) -> list[Claim]:
-        return [self._claim(row) for row in rows if row["lease"] is not None]
+        claims = (self._readable(row) for row in rows if row["lease"] is not None)
+        return [claim for claim in claims if claim is not None]
+
+    def _readable(self, row: asyncpg.Record) -> Claim | None:
+        """None for a claim whose endpoint's secrets cannot be opened: it waits for its lease, the others go on."""
+        try:
+            return self._claim(row)
+        except Exception as error:  # noqa: BLE001 - one endpoint's fault must not stop everybody's deliveries
+            _log.error("claim.unreadable", endpoint_id=row["endpoint_id"], error_type=type(error).__qualname__)
+            return None
 
     def _claim(self, row: asyncpg.Record) -> Claim:
         return Claim(

@@ -50,9 +50,11 @@ class PostgresUpkeep:
 
     async def clear_away(self, *, now: datetime) -> None:
         """Drop the weeks that are over, remove payloads whose time has come, forget the keys that are too old."""
-        oldest = now - self._kept
         with unavailable_when_lost():
             async with self._pool.acquire() as connection:
+                # A clock of ours that runs ahead must not throw away what the database's clock still keeps.
+                now = min(now, await connection.fetchval("SELECT now()"))
+                oldest = now - self._kept
                 await partitions.drop_older(connection, before=oldest)
                 await _all(connection, REMOVE_PAYLOADS, now)
                 await _all(connection, FORGET_KEYS, KEYS_KEPT)
