@@ -39,6 +39,9 @@ def _measured(bench: Bench, name: str) -> list[Row]:
         return section(name)(bench)
     except PromiseBroken as broken:
         return [LeftOut(section=name, key="*", reason=f"PROMISE BROKEN: {broken}")]
+    except Exception as failed:  # noqa: BLE001 - what the other sections measured is not lost with this one
+        bench.console.print_exception()
+        return [LeftOut(section=name, key="*", reason=f"FAILED: {type(failed).__name__}: {failed}")]
     finally:
         bench.console.print(f"{name}: {time.monotonic() - began:.0f} s")
 
