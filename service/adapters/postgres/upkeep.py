@@ -26,6 +26,14 @@ UPDATE message SET payload = NULL WHERE id = ANY (ARRAY(
     SELECT id FROM message WHERE expires_at <= $1 AND payload IS NOT NULL
     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
+FORGET_HOURS = """
+DELETE FROM endpoint_hour WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM endpoint_hour WHERE hour < $1 ORDER BY hour LIMIT $2))
+"""
+FORGET_TASKS = """
+DELETE FROM background_task WHERE id = ANY (ARRAY(
+    SELECT id FROM background_task WHERE id < $1 AND status <> 'running' ORDER BY id LIMIT $2))
+"""
 SAMPLE = """
 SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due_at > now()) AS leased,
        count(*) FILTER (WHERE due_at <= now()) AS due,
@@ -59,6 +67,8 @@ class PostgresUpkeep:
                 await _all(connection, REMOVE_PAYLOADS, now)
                 await _all(connection, FORGET_KEYS, KEYS_KEPT)
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, oldest))
+                await _all(connection, FORGET_HOURS, oldest)
+                await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
 
     async def sample(self) -> QueueSample:
         """How the queue stands now."""
