@@ -22,7 +22,7 @@ PATIENCE = 300.0
 
 _MESSAGES = """
 INSERT INTO message (id, org_id, app_id, event_type, payload, deliver_at, expires_at, correlation_id)
-SELECT i.id, a.org_id, a.id, 'invoice.paid', $3, $4, $4 + interval '90 days', 'a-request'
+SELECT i.id, a.org_id, a.id, 'invoice.paid', $3, $4::timestamptz, $4::timestamptz + interval '90 days', 'a-request'
 FROM unnest($2::text[]) AS i(id), application a WHERE a.id = $1
 """
 _KEYS = """
