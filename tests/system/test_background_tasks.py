@@ -83,10 +83,11 @@ async def test_a_recovery_that_is_canceled_mid_batch_owes_each_message_once(
         await delivered_before(database, count=3000, status=Status.FAIL)
         canceled = 0
         while await audit.ask(database, RUNNING):
-            runner = a_runner(postgres, telemetry, steps=all_steps(size=100))
+            runner = a_runner(postgres, telemetry, steps=all_steps(size=25))
             async with runner.running() as loop:
                 if canceled < KILLS:
-                    await asyncio.sleep(chance.uniform(0.01, 0.1))
+                    await until_it_reached(database, canceled * 400)
+                    await asyncio.sleep(chance.uniform(0, 0.02))
                     loop.cancel()
                     canceled += 1
                 else:

@@ -1,0 +1,64 @@
+"""What a list is asked for and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from service.domain.background_tasks import TaskStatus
+from service.domain.deliveries import Status
+from service.domain.ids import ApplicationId, EndpointId
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Where to read on. `after` is the key of the last item seen; `backwards` reads towards the start of the list."""
+
+    limit: int = 50
+    after: str | None = None
+    backwards: bool = False
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Items in display order. `done` tells that nothing follows in the direction that was read."""
+
+    items: Sequence[T]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Which messages to list. Times are exclusive bounds."""
+
+    before: datetime | None = None
+    after: datetime | None = None
+    channel: str | None = None
+    tag: str | None = None
+    event_types: tuple[str, ...] | None = None
+    with_content: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter(MessageFilter):
+    """Which attempts to list. `status_code_class` is 0, 100, ... 500."""
+
+    status: Status | None = None
+    status_code_class: int | None = None
+    endpoint_id: EndpointId | None = None
+
+    def of_endpoint(self, endpoint_id: EndpointId) -> "AttemptFilter":
+        """The same, of one endpoint."""
+        return replace(self, endpoint_id=endpoint_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which background tasks to list."""
+
+    app_id: ApplicationId | None = None
+    status: TaskStatus | None = None
+    kind: str | None = None
