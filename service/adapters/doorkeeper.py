@@ -4,7 +4,7 @@ from service.adapters.issuers import Issuer
 from service.adapters.postgres.revocations import RememberedRevocations
 from service.adapters.tokens import Tokens
 from service.application.access import Caller
-from service.application.ports import Clock
+from service.application.ports.world import Clock
 from service.domain.errors import NotAuthenticated
 
 

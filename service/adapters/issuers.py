@@ -17,7 +17,7 @@ from jwt.types import Options
 
 from service.adapters.tokens import token_id
 from service.application.access import Caller, Credential, Role
-from service.application.ports import Clock
+from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import OrgId

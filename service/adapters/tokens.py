@@ -11,7 +11,7 @@ from jwt.types import Options
 
 from service.adapters.clock import SystemClock
 from service.application.access import APPLICATION_LIFETIME, Caller, Capability, Credential, Grant, Role
-from service.application.ports import Clock
+from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId

@@ -28,7 +28,8 @@ from service.application.event_types import EventTypes
 from service.application.examples import Examples
 from service.application.messages import Messages
 from service.application.operational_webhooks import Announcer, operational_application
-from service.application.ports import Sender, UnitOfWork
+from service.application.ports.engine import Sender
+from service.application.ports.transaction import UnitOfWork
 from service.application.replays import Replays
 from service.application.statistics import Statistics
 from service.domain.applications import Application

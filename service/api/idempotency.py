@@ -11,7 +11,7 @@ from starlette.datastructures import State
 
 from service.api.dependencies import CallerDep, UnitOfWorkDep
 from service.application.access import Caller
-from service.application.ports import IdempotencyRepository, StoredResponse
+from service.application.ports.repositories import IdempotencyRepository, StoredResponse
 from service.domain.messages import IdempotencyKey
 
 

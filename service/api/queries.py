@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request
 
 from service.api.schemas.rules import Channel, Moment, Tag
-from service.application.ports import AttemptFilter, MessageFilter, PageRequest
+from service.application.ports.lists import AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.errors import Invalid

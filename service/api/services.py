@@ -12,7 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.application.access import TokenIssuer, TokenVerifier
 from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
-from service.application.ports import AttemptNews, Clock, Intake, KeyPairs, NewId, Sender, UnitOfWork
+from service.application.ports.engine import Intake, Sender
+from service.application.ports.news import AttemptNews
+from service.application.ports.transaction import UnitOfWork
+from service.application.ports.world import Clock, KeyPairs, NewId
 from service.domain.signatures import GENERATED_BYTES
 from service.observability.processes import Processes
 

@@ -14,7 +14,7 @@ from fastapi import Depends, Path, Request
 from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, unit_of_work
 from service.api.services import Services
 from service.application.imports import Imports
-from service.application.ports import UnitOfWork
+from service.application.ports.transaction import UnitOfWork
 from service.domain.applications import Application
 
 AppId = Annotated[str, Path(description="The application's id or uid.")]

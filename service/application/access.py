@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, get_args
 
-from service.application.ports import Clock, NewId, RevocationRepository
+from service.application.ports.repositories import RevocationRepository
+from service.application.ports.world import Clock, NewId
 from service.domain import ids
 from service.domain.errors import NotAllowed
 from service.domain.ids import ApplicationId, OrgId

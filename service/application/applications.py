@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.application.ports import ApplicationRepository, Clock, Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.repositories import ApplicationRepository
+from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.applications import Application, NewApplication
 from service.domain.errors import Conflict, NotFound

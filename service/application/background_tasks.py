@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from service.application.ports import BackgroundTaskRepository, Clock, Page, PageRequest, TaskFilter, UnitOfWork
+from service.application.ports.background import BackgroundTaskRepository
+from service.application.ports.lists import Page, PageRequest, TaskFilter
+from service.application.ports.transaction import UnitOfWork
+from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress
 from service.domain.errors import NotFound

@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.application.ports import Clock, EndpointRepository, EventTypeRepository, KeyPairs, Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.repositories import EndpointRepository, EventTypeRepository
+from service.application.ports.world import Clock, KeyPairs
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from service.application.ports import Clock, EventTypeRepository, Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.repositories import EventTypeRepository
+from service.application.ports.world import Clock
 from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId

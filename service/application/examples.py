@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from service.application.ports import Clock, EndpointRepository, EventTypeRepository, ExampleRepository, NewId, Sender
+from service.application.ports.engine import Sender
+from service.application.ports.repositories import EndpointRepository, EventTypeRepository, ExampleRepository
+from service.application.ports.world import Clock, NewId
 from service.application.signing import Signing
 from service.domain import ids
 from service.domain.addresses import address

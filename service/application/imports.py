@@ -11,7 +11,10 @@ import structlog
 
 from service.application.messages import received
 from service.application.payload_checks import PayloadChecks
-from service.application.ports import Clock, Intake, Page, PageRequest, UnitOfWork
+from service.application.ports.engine import Intake
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.transaction import UnitOfWork
+from service.application.ports.world import Clock
 from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.errors import Busy, Invalid, NotFound, RelevoError, Unavailable

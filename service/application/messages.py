@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from service.application.payload_checks import PayloadChecks
-from service.application.ports import Intake, MessageFilter, MessageRepository, Page, PageRequest
+from service.application.ports.engine import Intake
+from service.application.ports.lists import MessageFilter, Page, PageRequest
+from service.application.ports.repositories import MessageRepository
 from service.domain import errors
 from service.domain.applications import Application
 from service.domain.ids import MessageId

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from service.application import json_schemas
-from service.application.ports import PayloadRule, PayloadRules
+from service.application.ports.engine import PayloadRule, PayloadRules
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
 from service.domain.messages import NewMessage

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.application.background_tasks import BackgroundTasks, Steps
-from service.application.ports import EndpointRepository, UnitOfWork
+from service.application.ports.repositories import EndpointRepository
+from service.application.ports.transaction import UnitOfWork
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind

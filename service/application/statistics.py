@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.application.background_tasks import BackgroundTasks, Steps
-from service.application.ports import Clock, PageRequest, StatisticsRepository, UnitOfWork
+from service.application.ports.lists import PageRequest
+from service.application.ports.repositories import StatisticsRepository
+from service.application.ports.transaction import UnitOfWork
+from service.application.ports.world import Clock
 from service.domain import statistics
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.endpoints import Endpoint

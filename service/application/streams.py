@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
-from service.application.ports import MessageFilter, PageRequest, UnitOfWork
+from service.application.ports.lists import MessageFilter, PageRequest
+from service.application.ports.transaction import UnitOfWork
 from service.domain.ids import ApplicationId
 from service.domain.messages import Message
 

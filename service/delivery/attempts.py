@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from service.application.ports import Clock, DeliveryQueue, NewId, Sender, Settled, Settlement
+from service.application.ports.engine import DeliveryQueue, Sender, Settled, Settlement
+from service.application.ports.world import Clock, NewId
 from service.application.signing import Signing
 from service.domain import ids, retries
 from service.domain.addresses import address

@@ -12,7 +12,9 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from service.application.background_tasks import Steps
-from service.application.ports import Clock, TaskQueue, UnitOfWork
+from service.application.ports.background import TaskQueue
+from service.application.ports.transaction import UnitOfWork
+from service.application.ports.world import Clock
 from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable
 from service.observability.tasks import TaskTelemetry

@@ -14,7 +14,7 @@ from service.adapters.clock import new_id
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.wakeups import Wakeups
-from service.application.ports import Settled, Settlement
+from service.application.ports.engine import Settled, Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId

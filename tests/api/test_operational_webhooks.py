@@ -13,7 +13,7 @@ from service.adapters.clock import new_id
 from service.adapters.postgres.engine import Database, dsn
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.wakeups import Wakeups
-from service.application.ports import Settlement
+from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status
 from service.domain.ids import AttemptId, OrgId

@@ -15,7 +15,7 @@ from service.adapters.clock import new_id
 from service.adapters.postgres.attempt_news import BUFFERED, AttemptNews, Follower
 from service.adapters.postgres.engine import Database, dsn
 from service.api.services import Services
-from service.application.ports import Missed
+from service.application.ports.news import Missed
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId
 from tests.api.served import served

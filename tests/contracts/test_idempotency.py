@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.application.ports import StoredResponse
+from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused
 from tests.contracts.conftest import Begin
 from tests.support.factories import idempotency_key

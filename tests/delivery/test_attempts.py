@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from service.adapters.clock import new_id
 from service.adapters.ed25519 import Ed25519
-from service.application.ports import Settled, Settlement
+from service.application.ports.engine import Settled, Settlement
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from service.application.ports import Page, PageRequest, StoredResponse
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.repositories import StoredResponse
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Conflict, EventTypeExists, KeyReused, NotFound

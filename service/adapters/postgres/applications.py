@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction, conflict_when_taken
-from service.application.ports import Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.errors import Conflict, NotFound

@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from service.adapters.postgres.engine import CONNECT_TIMEOUT, unavailable_when_lost
-from service.application.ports import Missed
+from service.application.ports.news import Missed
 from service.domain.errors import Unavailable
 from service.domain.ids import ApplicationId, AttemptId
 

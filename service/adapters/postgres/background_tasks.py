@@ -14,7 +14,7 @@ from service.adapters.postgres import tables
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import Page, PageRequest, TaskFilter
+from service.application.ports.lists import Page, PageRequest, TaskFilter
 from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 

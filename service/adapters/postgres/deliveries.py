@@ -12,7 +12,7 @@ from service.adapters.postgres.endpoints import endpoint_of
 from service.adapters.postgres.messages import message_of, narrowed, select_messages
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import AttemptFilter, Page, PageRequest
+from service.application.ports.lists import AttemptFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
 from service.domain.endpoints import Endpoint

@@ -11,7 +11,8 @@ from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.sealed import open_headers, open_secrets, seal_headers, seal_secrets
 from service.adapters.postgres.transaction import Transaction, conflict_when_taken
-from service.application.ports import Page, PageRequest, Vault
+from service.application.ports.lists import Page, PageRequest
+from service.application.ports.world import Vault
 from service.domain import ids
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Conflict, NotFound

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
 from service.domain.errors import EventTypeExists, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import OrgId

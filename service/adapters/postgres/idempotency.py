@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import StoredResponse, Vault
+from service.application.ports.repositories import StoredResponse
+from service.application.ports.world import Vault
 from service.domain.errors import KeyReused, StillRunning
 from service.domain.messages import IdempotencyKey
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
 from service.domain.ids import ApplicationId
 from service.domain.imports import ImportStatus, LineFault, MessageImport
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, any_, literal, select
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import MessageFilter, Page, PageRequest
+from service.application.ports.lists import MessageFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import Message

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select
 
-from service.application.ports import Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import orjson
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.application.json_schemas import newest
-from service.application.ports import PayloadRule
+from service.application.ports.engine import PayloadRule
 from service.domain.ids import OrgId
 
 RULE = """

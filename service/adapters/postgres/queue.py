@@ -14,7 +14,8 @@ from service.adapters.postgres.group_commit import GroupCommit
 from service.adapters.postgres.operational_webhooks import may_be_news, tell
 from service.adapters.postgres.sealed import open_headers, open_secrets
 from service.adapters.postgres.wakeups import Wakeups
-from service.application.ports import Settled, Settlement, Vault
+from service.application.ports.engine import Settled, Settlement
+from service.application.ports.world import Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, select, true
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import Page, PageRequest
+from service.application.ports.lists import Page, PageRequest
 from service.domain import ids
 from service.domain.endpoints import Endpoint
 from service.domain.ids import ApplicationId, OrgId

@@ -21,7 +21,7 @@ from service.adapters.postgres.replays import PostgresReplays
 from service.adapters.postgres.revocations import PostgresRevocations
 from service.adapters.postgres.statistics import PostgresStatistics
 from service.adapters.postgres.transaction import Transaction
-from service.application.ports import Vault
+from service.application.ports.world import Vault
 
 
 class PostgresUnitOfWork:

@@ -6,7 +6,7 @@ import asyncpg
 
 from service.adapters.postgres import partitions
 from service.adapters.postgres.engine import unavailable_when_lost
-from service.application.ports import QueueSample
+from service.application.ports.engine import QueueSample
 from service.domain import ids
 
 KEYS_KEPT = timedelta(hours=12)

@@ -9,7 +9,7 @@ from service.api.problems import documented
 from service.api.queries import ordered
 from service.api.schemas.background_tasks import BackgroundTaskOut
 from service.api.schemas.pages import ListOut, listed
-from service.application.ports import PageRequest, TaskFilter
+from service.application.ports.lists import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 

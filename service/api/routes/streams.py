@@ -15,7 +15,8 @@ from service.api.queries import WantedMessages
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
 from service.api.streams import LastingApplicationDep, ReadingDep
-from service.application.ports import AttemptNews, Missed, UnitOfWork
+from service.application.ports.news import AttemptNews, Missed
+from service.application.ports.transaction import UnitOfWork
 from service.application.streams import every_message
 from service.domain.ids import ApplicationId
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from service.api.schemas.rules import Shown
-from service.application.ports import Page
+from service.application.ports.lists import Page
 
 Item = TypeVar("Item")
 T = TypeVar("T")
