@@ -1,7 +1,6 @@
 """From the bytes of a request to a message on its way in: one parse, and the payload cut out as it was written."""
 
 from contextlib import asynccontextmanager
-from datetime import datetime
 from uuid import uuid4
 
 import structlog
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from service.api.dependencies import unit_of_work
 from service.api.json_body import parse
 from service.api.raw_json import members
-from service.api.schemas.messages import LATEST, SOONEST, MessageHead
+from service.api.schemas.messages import MessageHead
 from service.api.services import Services
 from service.application.access import Caller
 from service.application.applications import Applications
@@ -20,7 +19,7 @@ from service.domain import ids
 from service.domain.applications import NewApplication
 from service.domain.errors import Invalid
 from service.domain.ids import MessageId
-from service.domain.messages import IdempotencyKey, NewMessage
+from service.domain.messages import LATEST, IdempotencyKey, NewMessage
 from service.observability.correlation import traceparent
 
 
@@ -50,8 +49,8 @@ def new_message(
         event_id=head.event_id,
         channels=_tuple(head.channels),
         tags=_tuple(head.tags),
-        deliver_at=_deliver_at(head.deliver_at, now),
-        expires_at=max(now, head.deliver_at or now) + head.retention,
+        deliver_at=head.deliver_at,
+        expires_at=min(max(now, head.deliver_at or now), now + LATEST) + head.retention,
         correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
         traceparent=traceparent(trace.get_current_span().get_span_context()),
         idempotency_key=key,
@@ -78,12 +77,6 @@ def _head(document: dict[str, object]) -> MessageHead:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
-
-
-def _deliver_at(at: datetime | None, now: datetime) -> datetime | None:
-    if at is not None and not now + SOONEST <= at <= now + LATEST:
-        raise Invalid("deliverAt must be at least one minute and at most 24 hours ahead.", loc=("body", "deliverAt"))
-    return at
 
 
 def _tuple(items: list[str] | None) -> tuple[str, ...] | None:

@@ -58,10 +58,20 @@ async def accept(
 
 
 async def received(intake: Intake, message: NewMessage, *, checks: PayloadChecks) -> Reception:
-    """What the intake makes of the message, whose payload is checked if its event type asks for it. Invalid.
+    """What the intake makes of the message, whose payload is checked if its event type asks for it. Invalid."""
+    try:
+        message.refuse_untimely()
+        return await _taken(intake, message, checks=checks)
+    except errors.Invalid:
+        # What would be refused today may have been taken before: whoever repeats it is owed the first answer.
+        first = await intake.first_use(message)
+        if first is None:
+            raise
+        return first
 
-    A schema that is changed between the check and the commit is noticed there, and the payload is checked again.
-    """
+
+async def _taken(intake: Intake, message: NewMessage, *, checks: PayloadChecks) -> Reception:
+    """A schema that is changed between the check and the commit is noticed there, and the payload checked again."""
     reception = await intake.accept(await checks.checked(message))
     for _ in range(MOST_CHECKS):
         if not isinstance(reception, Unchecked):

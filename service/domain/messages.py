@@ -1,9 +1,13 @@
 """A message: one event of an application, kept byte for byte as the caller wrote its payload."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from service.domain.errors import Invalid
 from service.domain.ids import ApplicationId, MessageId, OrgId
+
+SOONEST = timedelta(minutes=1)
+LATEST = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,14 @@ class NewMessage:
     traceparent: str | None = None
     idempotency_key: IdempotencyKey | None = None
     checked_against: datetime | None = None
+
+    def refuse_untimely(self) -> None:
+        """Invalid for a delivery that is to be too soon, or too far ahead, of when the message arrived."""
+        earliest, latest = self.accepted_at + SOONEST, self.accepted_at + LATEST
+        if self.deliver_at is not None and not earliest <= self.deliver_at <= latest:
+            raise Invalid(
+                "deliverAt must be at least one minute and at most 24 hours ahead.", loc=("body", "deliverAt")
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,15 @@
 """One request, however often it is sent."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
 from service.adapters.postgres.engine import Database
+from service.api.services import Services
 
 KEY = {"idempotency-key": "the same"}
 
@@ -84,3 +88,44 @@ async def test_a_message_sent_again_is_the_same_message(application: str, api: A
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.content for answer in answers}) == 1
     assert len((await api.get(f"/app/{application}/msg")).json()["data"]) == 1
+
+
+async def test_a_scheduled_message_sent_again_when_its_time_is_near_is_the_same_message(
+    application: str, app: FastAPI, api: AsyncClient, services: Services
+) -> None:
+    in_two_minutes = (services.clock.now() + timedelta(minutes=2)).isoformat()
+    body = {"eventType": "a.b", "payload": {}, "deliverAt": in_two_minutes}
+    first = await api.post(f"/app/{application}/msg", json=body, headers=KEY)
+    app.state.services = replace(services, clock=Ahead(timedelta(seconds=90)))
+
+    again = await api.post(f"/app/{application}/msg", json=body, headers=KEY)
+    new = await api.post(f"/app/{application}/msg", json=body)
+
+    assert (again.status_code, again.content) == (202, first.content)
+    assert (new.status_code, new.json()["detail"][0]["loc"]) == (422, ["body", "deliverAt"])
+
+
+async def test_a_message_sent_again_after_its_schema_changed_is_the_same_message(
+    application: str, api: AsyncClient
+) -> None:
+    event_type = {"name": "a.b", "description": "", "validatePayloads": True}
+    await api.post("/event-type", json=event_type | {"schemas": {"1": {"type": "object"}}})
+    body = {"eventType": "a.b", "payload": {}}
+    first = await api.post(f"/app/{application}/msg", json=body, headers=KEY)
+    await api.patch("/event-type/a.b", json={"schemas": {"1": {"required": ["id"]}}})
+
+    again = await api.post(f"/app/{application}/msg", json=body, headers=KEY)
+    new = await api.post(f"/app/{application}/msg", json=body)
+
+    assert (again.status_code, again.content) == (202, first.content)
+    assert new.status_code == 422
+
+
+class Ahead:
+    """A clock that is ahead of ours."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._by

@@ -1,5 +1,8 @@
 """What a caller is told of a message on its way in."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from service.application.messages import accept
@@ -43,6 +46,12 @@ class Receptionist:
     async def accept(self, message: NewMessage) -> Reception:
         assert message
         return next(self._receptions)
+
+    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
+        assert message
+        first = next(self._receptions, None)
+        assert first is None or isinstance(first, Repeated | KeyReused)
+        return first
 
 
 async def test_a_message_is_kept_under_its_own_id(checks: PayloadChecks) -> None:
@@ -95,3 +104,27 @@ async def test_an_application_that_is_gone_again_at_once_is_not_found(checks: Pa
             checks=checks,
             create_application=create,
         )
+
+
+TOO_SOON, TOO_LATE = timedelta(seconds=59), timedelta(hours=24, seconds=1)
+
+
+@pytest.mark.parametrize("ahead", [TOO_SOON, TOO_LATE])
+async def test_what_is_to_be_delivered_too_soon_or_too_late_is_refused(ahead: timedelta, checks: PayloadChecks) -> None:
+    message = new_message("app")
+    untimely = replace(message, deliver_at=message.accepted_at + ahead)
+
+    with pytest.raises(errors.Invalid) as refused:
+        await accept(Receptionist(), untimely, checks=checks)
+
+    assert refused.value.loc == ("body", "deliverAt")
+
+
+async def test_a_repeat_that_comes_when_its_time_is_near_gets_the_first_answer(checks: PayloadChecks) -> None:
+    message = new_message("app")
+    late_repeat = replace(message, deliver_at=message.accepted_at + TOO_SOON)
+    first = MessageId("msg_000000000000000000000000001")
+
+    assert await accept(Receptionist(Repeated(id=first)), late_repeat, checks=checks) == first
+    with pytest.raises(errors.KeyReused):
+        await accept(Receptionist(KeyReused()), late_repeat, checks=checks)

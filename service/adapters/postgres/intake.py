@@ -14,6 +14,7 @@ from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
+    IdempotencyKey,
     KeyReused,
     NewMessage,
     Reception,
@@ -129,6 +130,14 @@ class PostgresIntake:
             told.committed(committed.reception, batch=committed.batch, size=committed.size)
         return committed.reception
 
+    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
+        """What the message's idempotency key stands for, if it was used before. Unavailable."""
+        if message.idempotency_key is None:
+            return None
+        with unavailable_when_lost():
+            row = await self._pool.fetchrow(FIRST_USES, [message.idempotency_key.scope])
+        return None if row is None else _used_before(message.idempotency_key, row)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Accept while the block lasts."""
@@ -209,8 +218,10 @@ async def _explain(connection: asyncpg.Connection, left_out: list[NewMessage]) -
 def _why(message: NewMessage, first_uses: dict[bytes, asyncpg.Record]) -> Reception:
     key = message.idempotency_key
     first = first_uses.get(key.scope) if key else None
-    if key is None or first is None:
-        return EventIdTaken()
+    return EventIdTaken() if key is None or first is None else _used_before(key, first)
+
+
+def _used_before(key: IdempotencyKey, first: asyncpg.Record) -> Repeated | KeyReused:
     if first["fingerprint"] != key.fingerprint:
         return KeyReused()
     return Repeated(id=MessageId(first["message_id"]))

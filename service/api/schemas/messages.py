@@ -12,8 +12,6 @@ from service.domain import ids
 from service.domain.messages import Message
 
 DEFAULT_RETENTION = timedelta(days=90)
-SOONEST = timedelta(minutes=1)
-LATEST = timedelta(hours=24)
 
 EXPIRED = orjson.Fragment(b'{"expired":true}')
 LEFT_OUT = orjson.Fragment(b"{}")

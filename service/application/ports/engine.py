@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from service.domain.deliveries import Attempt, Claim, Outcome
 from service.domain.ids import EndpointId, OrgId
-from service.domain.messages import NewMessage, Reception
+from service.domain.messages import KeyReused, NewMessage, Reception, Repeated
 from service.domain.retries import Gone, Verdict
 
 
@@ -32,6 +32,10 @@ class Intake(Protocol):
 
     async def accept(self, message: NewMessage) -> Reception:
         """Answers once the message and every delivery it owes are committed. Busy when too many wait."""
+        ...
+
+    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
+        """What the message's idempotency key stands for, if it was used before."""
         ...
 
 
