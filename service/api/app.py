@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from inspect import signature
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
-from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
@@ -77,10 +77,9 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.max_body_bytes = max_body_bytes
-    app.include_router(_v1())
     app.add_route("/", _to_docs, include_in_schema=False)
+    app.router.routes[:0] = _operations(app)
     answer_problems(app)
-    app.router.routes[:] = sorted(_flat(app.router.routes), key=_is_not_hot)
     return app
 
 
@@ -102,9 +101,9 @@ class _Api(FastAPI):
         return document
 
 
-def _v1() -> APIRouter:
-    router = APIRouter(prefix=BASE_PATH)
-    for routes in (
+def _operations(app: FastAPI) -> list[APIRoute]:
+    """Every operation of the API, in the order in which paths are matched."""
+    modules = (
         access,
         applications,
         audit,
@@ -122,9 +121,11 @@ def _v1() -> APIRouter:
         contents,
         background_tasks,
         health,
-    ):
-        router.include_router(routes.router)
-    return router
+    )
+    operations = [
+        _operation(route, app) for routes in modules for route in routes.router.routes if isinstance(route, APIRoute)
+    ]
+    return sorted(operations, key=_is_not_hot)
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:
@@ -143,27 +144,18 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
     ]
 
 
-def _flat(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """The same routes without the routers that they were included by.
+def _operation(route: APIRoute, app: FastAPI) -> APIRoute:
+    """The route as it is served: below BASE_PATH, and with the audit trail's dependency where it is written down.
 
-    FastAPI matches through every inclusion, and the instrumentation through all of them again: measured, a quarter of
-    what accepting a message costs. The route of `scope` then also knows its whole template.
+    Made anew instead of included by a router: FastAPI matches through every inclusion, and the instrumentation through
+    all of them again. Measured, that was a quarter of what accepting a message costs.
     """
-    return [
-        type(context.original_route)(**_arguments(context))
-        if isinstance(context.original_route, APIRoute)
-        else context.original_route
-        for context in iter_route_contexts(routes)
-    ]
-
-
-def _arguments(context: RouteContext) -> dict[str, Any]:
-    """What the route was made of, and the audit trail's dependency where the operation is one that is written down."""
-    arguments = {name: getattr(context, name) for name in signature(APIRoute).parameters if hasattr(context, name)}
-    if is_audited(context.operation_id):
+    arguments = {name: getattr(route, name) for name in signature(APIRoute).parameters if hasattr(route, name)}
+    if is_audited(route.operation_id):
         # The last of the route's own, so that those before it end after the transaction has.
         arguments["dependencies"] = [*arguments["dependencies"], AUDITED]
-    return arguments
+    served = {"path": BASE_PATH + route.path, "dependency_overrides_provider": app, "strict_content_type": False}
+    return type(route)(**arguments | served)
 
 
 def _is_not_hot(route: BaseRoute) -> bool:

@@ -87,10 +87,29 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
             )
 
 
+class Handed:
+    """The services of the test that runs, as the lifespan of the one application wants them."""
+
+    services: Services
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Services]:
+        yield self.services
+
+
+@pytest.fixture(scope="session")
+def shared_app() -> tuple[FastAPI, Handed]:
+    """The API, made once: analysing its routes takes longer than most tests."""
+    handed = Handed()
+    return create_app(handed.opened), handed
+
+
 @pytest.fixture
-async def app(services: Services) -> FastAPI:
-    """The API, not yet serving."""
-    return create_app(partial(handed, services))
+def app(shared_app: tuple[FastAPI, Handed], services: Services) -> FastAPI:
+    """The API, not yet serving. It is every test's: whoever changes an application makes one."""
+    app, handed = shared_app
+    handed.services = services
+    return app
 
 
 @pytest.fixture
