@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres import partitions
+from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.intake import ACCEPT
-from service.adapters.postgres.queue import CLAIM, CLAIM_BY_TURNS, SETTLE
+from service.adapters.postgres.settlements import SETTLE
 from service.domain import ids
 
 A_LOT = 20_000

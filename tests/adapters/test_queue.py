@@ -326,7 +326,7 @@ async def test_a_manual_and_the_scheduled_delivery_may_end_in_one_statement(
     )
     first, second = await queue.claim(limit=2, per_endpoint=2, rooms={})
 
-    await queue._settle(
+    await queue._settlements._settle(
         [came_of(first, Exhausted(reason="manual")), came_of(second, Delivered(), status=Status.SUCCESS)]
     )
 
