@@ -41,11 +41,12 @@ class Deliveries:
 
     async def by_message(self, message: Message, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         """One page of a message's attempts, by time."""
-        return await self._deliveries.attempts_by_message(message, page, wanted)
+        return await self._deliveries.attempts_by_message(message, wanted.opening(page, ids.ATTEMPT), wanted)
 
     async def by_endpoint(self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         """One page of an endpoint's attempts, by time."""
-        return await self._deliveries.attempts_by_endpoint(self._application.id, endpoint.id, page, wanted)
+        opening = wanted.opening(page, ids.ATTEMPT)
+        return await self._deliveries.attempts_by_endpoint(self._application.id, endpoint.id, opening, wanted)
 
     async def destinations(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
         """One page of the endpoints that a message goes to, by id, and how each stands."""
@@ -55,7 +56,8 @@ class Deliveries:
         self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
         """One page of the messages that an endpoint is sent, by time, and how each stands."""
-        return await self._deliveries.messages(self._application.id, endpoint.id, page, wanted)
+        opening = wanted.opening(page, ids.MESSAGE)
+        return await self._deliveries.messages(self._application.id, endpoint.id, opening, wanted)
 
     async def heads(self, attempts: Sequence[Attempt]) -> dict[MessageId, Message]:
         """The messages of these attempts, without their payloads; those that are gone are missing."""

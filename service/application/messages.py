@@ -7,7 +7,7 @@ from service.application.payload_checks import PayloadChecks
 from service.application.ports.engine import Intake
 from service.application.ports.lists import MessageFilter, Page, PageRequest
 from service.application.ports.repositories import MessageRepository
-from service.domain import errors
+from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.ids import MessageId
 from service.domain.messages import (
@@ -89,7 +89,7 @@ class Messages:
 
     async def page(self, page: PageRequest, wanted: MessageFilter) -> Page[Message]:
         """One page of them, by time."""
-        return await self._messages.page(self._application.id, page, wanted)
+        return await self._messages.page(self._application.id, wanted.opening(page, ids.MESSAGE), wanted)
 
     async def get(self, ref: str, *, with_content: bool = False) -> Message:
         """NotFound when there is none with this id or event id."""

@@ -110,3 +110,18 @@ async def test_lists_keep_what_is_asked_for(application: str, api: AsyncClient) 
     assert await found("after=2020-01-01T00:00:00Z&before=2100-01-01T00:00:00Z") == [2, 1, 0]
     assert await found("before=2020-01-01T00:00:00Z") == []
     assert await found("after=2100-01-01T00:00:00Z") == []
+
+
+async def test_who_follows_the_news_reads_on_from_a_time_and_misses_none(application: str, api: AsyncClient) -> None:
+    path = f"/app/{application}/msg"
+    sent = [(await api.post(path, json={"eventType": "a", "payload": {}})).json() for _ in range(5)]
+    ids = [message["id"] for message in sent]
+
+    since = {"after": sent[1]["timestamp"], "limit": 2}
+    first = (await api.get(path, params=since)).json()
+    second = (await api.get(path, params=since | {"iterator": first["prevIterator"]})).json()
+    bounded = (await api.get(path, params=since | {"before": sent[4]["timestamp"]})).json()
+
+    assert ([message["id"] for message in first["data"]], first["done"]) == ([ids[2], ids[1]], False)
+    assert ([message["id"] for message in second["data"]], second["done"]) == ([ids[4], ids[3]], True)
+    assert ([message["id"] for message in bounded["data"]], bounded["done"]) == ([ids[3], ids[2]], False)

@@ -129,7 +129,7 @@ def _wanted(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
     if wanted.before is not None:
         conditions.append(column.id < ids.lowest(ids.ATTEMPT, wanted.before))
     if wanted.after is not None:
-        conditions.append(column.id > ids.highest(ids.ATTEMPT, wanted.after))
+        conditions.append(column.id > ids.lowest(ids.ATTEMPT, wanted.after))
     if wanted.status is not None:
         conditions.append(column.status == wanted.status)
     if wanted.status_code_class is not None:

@@ -58,7 +58,7 @@ def narrowed(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
     if wanted.before is not None:
         statement = statement.where(_table.c.id < ids.lowest(ids.MESSAGE, wanted.before))
     if wanted.after is not None:
-        statement = statement.where(_table.c.id > ids.highest(ids.MESSAGE, wanted.after))
+        statement = statement.where(_table.c.id > ids.lowest(ids.MESSAGE, wanted.after))
     if wanted.channel is not None:
         statement = statement.where(literal(wanted.channel) == any_(_table.c.channels))
     if wanted.tag is not None:

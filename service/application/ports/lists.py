@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 from service.domain.deliveries import Status
 from service.domain.ids import ApplicationId, EndpointId
@@ -32,7 +33,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:
-    """Which messages to list. Times are exclusive bounds."""
+    """Which messages to list: those before `before`, and from `after` on."""
 
     before: datetime | None = None
     after: datetime | None = None
@@ -40,6 +41,12 @@ class MessageFilter:
     tag: str | None = None
     event_types: tuple[str, ...] | None = None
     with_content: bool = True
+
+    def opening(self, page: PageRequest, prefix: str) -> PageRequest:
+        """The page, which for `after` alone begins there: who follows the news reads on from it and misses none."""
+        if self.after is None or self.before is not None or page.after is not None:
+            return page
+        return replace(page, after=ids.lowest(prefix, self.after), backwards=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
