@@ -107,7 +107,7 @@ def _demo(_: Namespace) -> int:
 def _settings() -> Settings:
     """The settings, with generated secrets where embedded mode allows that."""
     settings = Settings.from_environment(os.environ)
-    if settings.embedded and None in (settings.access.jwt_secret, settings.access.secret_key):
+    if settings.embedded and settings.lacks_secrets:
         made = generated_secrets(settings.storage.data_dir)
         return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
     settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request

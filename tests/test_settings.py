@@ -36,7 +36,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_DATA_DIR": "/data",
             "RELEVO_DATABASE_URL": "postgresql://relevo@db/relevo",
             "RELEVO_JWT_SECRET": SECRET,
-            "RELEVO_SECRET_KEY": f"{SECRET}-new, {SECRET}-old",
+            "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
             "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
             "RELEVO_ATTEMPT_TIMEOUT": "3",
             "RELEVO_DISABLE_AFTER": "60",
@@ -91,7 +91,11 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
         ("RELEVO_DATABASE_URL", "postgresql://u:pass/word@db/relevo", "is the password percent-encoded?"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
-        ("RELEVO_SECRET_KEY", f"{SECRET},", "at least 32 characters"),
+        ("RELEVO_SECRET_KEY", "short", "at least 32 characters"),
+        ("RELEVO_SECRET_KEY", f"{SECRET},{SECRET}", "several go into RELEVO_SECRET_KEYS"),
+        ("RELEVO_SECRET_KEYS", f"{SECRET},", "at least 32 characters"),
+        ("RELEVO_SECRET_KEYS", f'["{SECRET}"', "not a JSON list"),
+        ("RELEVO_SECRET_KEYS", f'["{SECRET}", "short"]', "at least 32 characters"),
         ("RELEVO_RETRY_SCHEDULE", "5,300", "not a JSON list"),
         ("RELEVO_RETRY_SCHEDULE", "5", "not a JSON list"),
         ("RELEVO_RETRY_SCHEDULE", "[5, 0]", "item 2: input should be greater than 0"),
@@ -135,6 +139,24 @@ def test_a_missing_secret_says_what_to_set(variable: str) -> None:
         (settings.jwt_secret(), settings.secret_keys())
 
 
+@pytest.mark.parametrize("written", [f"{SECRET}-new,{SECRET}-old", f'["{SECRET}-new", "{SECRET}-old"]'])
+def test_keys_are_listed_by_commas_or_as_json(written: str) -> None:
+    settings = Settings.from_environment({"RELEVO_SECRET_KEYS": written})
+
+    assert settings.secret_keys() == (f"{SECRET}-new", f"{SECRET}-old")
+
+
+def test_one_key_and_several_may_both_be_set_when_they_agree() -> None:
+    settings = Settings.from_environment({"RELEVO_SECRET_KEY": SECRET, "RELEVO_SECRET_KEYS": f"{SECRET}, {SECRET}-old"})
+
+    assert settings.secret_keys() == (SECRET, f"{SECRET}-old")
+
+
+def test_one_key_and_several_that_disagree_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^RELEVO_SECRET_KEYS: its first key is not the one that"):
+        Settings.from_environment({"RELEVO_SECRET_KEY": SECRET, "RELEVO_SECRET_KEYS": f"{SECRET}-new,{SECRET}"})
+
+
 def test_secrets_are_never_shown() -> None:
     settings = Settings.from_environment(
         {"RELEVO_JWT_SECRET": SECRET, "RELEVO_SECRET_KEY": SECRET, "RELEVO_DATABASE_URL": "postgresql://u:hush@db/r"}
@@ -155,6 +177,15 @@ def test_generated_secrets_stand_in_only_where_none_was_set() -> None:
 
     assert completed.jwt_secret() == SECRET
     assert completed.secret_keys() == ("k" * 40,)
+    assert not completed.lacks_secrets
+
+
+def test_no_key_is_generated_where_several_were_set() -> None:
+    settings = Settings.from_environment({"RELEVO_SECRET_KEYS": SECRET})
+
+    completed = settings.with_secrets(jwt_secret="g" * 40, secret_key="k" * 40)
+
+    assert completed.secret_keys() == (SECRET,)
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -43,7 +43,7 @@ class Vault:
             raise VaultLocked("These bytes were not sealed by this release or an earlier one.")
         cipher = self._ciphers.get(head[1 : 1 + _KEY_ID_BYTES])
         if cipher is None:
-            raise VaultLocked("A stored secret was sealed with a key that RELEVO_SECRET_KEY no longer lists.")
+            raise VaultLocked("A stored secret was sealed with a key that is not among RELEVO_SECRET_KEYS.")
         try:
             return cipher.decrypt(head[-_NONCE_BYTES:], body, head)
         except (InvalidTag, ValueError):

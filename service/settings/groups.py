@@ -1,11 +1,7 @@
-"""What can be set. Values only: the environment is read when `from_environment` is called, and by nobody else."""
+"""What can be set, group by group. Each field carries the variable that sets it."""
 
-import json
-from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -13,62 +9,25 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.environment import Description, FlatEnvironment, Variable, describe, explain
-
-Family = Literal["webhook", "svix"]
-Level = Literal["debug", "info", "warning", "error"]
-Network = IPv4Network | IPv6Network
-Port = Annotated[int, Field(ge=0, le=65535)]
-Delay = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
-
-_SHORTEST_SECRET = 32
-
-
-class SettingsError(Exception):
-    """The environment does not make a configuration; the text names each variable, its fault and a value that works."""
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _networks(value: object) -> object:
-    return [ip_network(part.strip()) for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _json_list(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        read = json.loads(value)
-    except ValueError:
-        read = None
-    if not isinstance(read, list):
-        raise ValueError("it is not a JSON list")  # noqa: TRY004  # pydantic reports a ValueError as the value's fault
-    return read
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _refuse_unusable_address(url: str) -> None:
-    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:  # whose text might quote a part of the password
-        raise ValueError("what should be the port is not one; is the password percent-encoded?") from None
-
-
-def _keys(secret: SecretStr) -> tuple[str, ...]:
-    return tuple(key.strip() for key in secret.get_secret_value().split(","))
+from service.environment import Variable
+from service.settings.values import (
+    Delay,
+    Family,
+    Level,
+    Network,
+    Port,
+    json_list,
+    keys,
+    lower,
+    networks,
+    refuse_short_secret,
+    refuse_unusable_address,
+    split,
+)
 
 
 class _Group(BaseModel):
@@ -90,7 +49,7 @@ class Server(_Group):
     ] = None
     cors_origins: Annotated[
         tuple[str, ...],
-        BeforeValidator(_split),
+        BeforeValidator(split),
         Variable(
             "RELEVO_CORS_ORIGINS",
             "Origins (separated by commas) whose pages may call the API from a browser.",
@@ -165,7 +124,7 @@ class Storage(_Group):
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            _refuse_unusable_address(value.get_secret_value())
+            refuse_unusable_address(value.get_secret_value())
         return value
 
 
@@ -185,17 +144,44 @@ class Access(_Group):
         SecretStr | None,
         Variable(
             "RELEVO_SECRET_KEY",
-            "Encrypts endpoint secrets in the database; 32 characters or more. Older keys may follow after commas.",
+            "Encrypts endpoint secrets in the database; 32 characters or more.",
             example="the output of `openssl rand -hex 32`",
             shown="generated when embedded",
         ),
     ] = None
+    secret_keys: Annotated[
+        tuple[SecretStr, ...],
+        BeforeValidator(keys),
+        Variable(
+            "RELEVO_SECRET_KEYS",
+            "Several such keys, by commas or as a JSON list, to replace one: the first encrypts, all decrypt.",
+            example="the new key, a comma, the old key",
+            shown="none",
+        ),
+    ] = ()
 
     @field_validator("jwt_secret", "secret_key")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and any(len(key) < _SHORTEST_SECRET for key in _keys(value)):
-            raise ValueError(f"a secret needs at least {_SHORTEST_SECRET} characters")
+        if value is not None:
+            refuse_short_secret(value.get_secret_value())
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_one_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and "," in value.get_secret_value():
+            raise ValueError("it is one key; several go into RELEVO_SECRET_KEYS")
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_long_enough(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        for key in value:
+            refuse_short_secret(key.get_secret_value())
+        only: SecretStr | None = info.data.get("secret_key")
+        if value and only is not None and only.get_secret_value() != value[0].get_secret_value().strip():
+            raise ValueError("its first key is not the one that RELEVO_SECRET_KEY names; set one of the two")
         return value
 
 
@@ -205,7 +191,7 @@ class Delivery(_Group):
     retry_schedule: Annotated[
         tuple[Delay, ...],
         Field(max_length=50),
-        BeforeValidator(_json_list),
+        BeforeValidator(json_list),
         Variable(
             "RELEVO_RETRY_SCHEDULE",
             "Seconds to wait before each retry, as a JSON list; its length is the number of retries.",
@@ -232,7 +218,7 @@ class Delivery(_Group):
     signature_headers: Annotated[
         tuple[Family, ...],
         Field(min_length=1),
-        BeforeValidator(_split),
+        BeforeValidator(split),
         Variable(
             "RELEVO_SIGNATURE_HEADERS",
             "Families of signature headers to send: `webhook`, `svix` or both.",
@@ -241,7 +227,7 @@ class Delivery(_Group):
     ] = ("webhook", "svix")
     egress_allow: Annotated[
         tuple[Network, ...],
-        BeforeValidator(_networks),
+        BeforeValidator(networks),
         Variable(
             "RELEVO_EGRESS_ALLOW",
             "Networks (CIDR, separated by commas) that may be called although they are private or reserved.",
@@ -272,80 +258,6 @@ class Observability(_Group):
 
     log_level: Annotated[
         Level,
-        BeforeValidator(_lower),
+        BeforeValidator(lower),
         Variable("RELEVO_LOG_LEVEL", "`debug`, `info`, `warning` or `error`.", example="info"),
     ] = "info"
-
-
-class Settings(BaseSettings):
-    """Everything that can be set. `Settings()` are the defaults; only `from_environment` looks at variables."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
-
-    server: Server = Server()
-    storage: Storage = Storage()
-    access: Access = Access()
-    oidc: Oidc = Oidc()
-    delivery: Delivery = Delivery()
-    endpoints: Endpoints = Endpoints()
-    observability: Observability = Observability()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic passes it by this name
-        init_settings: PydanticBaseSettingsSource,
-        *_: Any,
-        **__: Any,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments only: what the environment says is itself handed over as arguments."""
-        return (init_settings,)
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that `environ` describes, an empty variable being one that is not set. SettingsError if none."""
-        try:
-            return cls(**FlatEnvironment(cls, environ)())
-        except ValidationError as error:
-            raise SettingsError("\n".join(explain(error, cls))) from None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether Relevo brings its own PostgreSQL."""
-        return self.storage.database_url is None
-
-    def with_secrets(self, *, jwt_secret: str, secret_key: str) -> Self:
-        """These settings with the given secrets where none were set."""
-        access = Access(
-            jwt_secret=self.access.jwt_secret or SecretStr(jwt_secret),
-            secret_key=self.access.secret_key or SecretStr(secret_key),
-        )
-        return self.model_copy(update={"access": access})
-
-    def jwt_secret(self) -> str:
-        """The secret behind API tokens. SettingsError when there is none."""
-        return _required(self.access.jwt_secret, "RELEVO_JWT_SECRET").get_secret_value()
-
-    def secret_keys(self) -> tuple[str, ...]:
-        """The keys of the vault, newest first. SettingsError when there is none."""
-        return _keys(_required(self.access.secret_key, "RELEVO_SECRET_KEY"))
-
-    @classmethod
-    def describe(cls) -> list[Description]:
-        """Each variable with its default and its meaning, in the order of the groups."""
-        return describe(cls)
-
-
-def configuration_table() -> str:
-    """The README's table of variables, in Markdown."""
-    rows = [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in Settings.describe()]
-    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
-
-
-def _required(secret: SecretStr | None, variable: str) -> SecretStr:
-    if secret is None:
-        raise SettingsError(
-            f"{variable} is not set, and only the embedded database comes with one. "
-            f"Set it to the output of `openssl rand -hex 32`, the same for every process."
-        )
-    return secret

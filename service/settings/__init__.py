@@ -1,0 +1,95 @@
+"""What can be set. Values only: the environment is read when `from_environment` is called, and by nobody else."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.environment import Description, FlatEnvironment, describe, explain
+from service.settings.groups import Access, Delivery, Endpoints, Observability, Oidc, Server, Storage
+
+
+class SettingsError(Exception):
+    """The environment does not make a configuration; the text names each variable, its fault and a value that works."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `Settings()` are the defaults; only `from_environment` looks at variables."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    server: Server = Server()
+    storage: Storage = Storage()
+    access: Access = Access()
+    oidc: Oidc = Oidc()
+    delivery: Delivery = Delivery()
+    endpoints: Endpoints = Endpoints()
+    observability: Observability = Observability()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic passes it by this name
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only: what the environment says is itself handed over as arguments."""
+        return (init_settings,)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """The settings that `environ` describes, an empty variable being one that is not set. SettingsError if none."""
+        try:
+            return cls(**FlatEnvironment(cls, environ)())
+        except ValidationError as error:
+            raise SettingsError("\n".join(explain(error, cls))) from None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether Relevo brings its own PostgreSQL."""
+        return self.storage.database_url is None
+
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether there is something for generated secrets to stand in for."""
+        return self.access.jwt_secret is None or not (self.access.secret_key or self.access.secret_keys)
+
+    def with_secrets(self, *, jwt_secret: str, secret_key: str) -> Self:
+        """These settings with the given secrets where none were set."""
+        access = Access(
+            jwt_secret=self.access.jwt_secret or SecretStr(jwt_secret),
+            secret_key=self.access.secret_key or (None if self.access.secret_keys else SecretStr(secret_key)),
+            secret_keys=self.access.secret_keys,
+        )
+        return self.model_copy(update={"access": access})
+
+    def jwt_secret(self) -> str:
+        """The secret behind API tokens. SettingsError when there is none."""
+        return _required(self.access.jwt_secret, "RELEVO_JWT_SECRET").get_secret_value()
+
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of the vault, newest first. SettingsError when there is none."""
+        listed = self.access.secret_keys or (_required(self.access.secret_key, "RELEVO_SECRET_KEY"),)
+        return tuple(key.get_secret_value().strip() for key in listed)
+
+    @classmethod
+    def describe(cls) -> list[Description]:
+        """Each variable with its default and its meaning, in the order of the groups."""
+        return describe(cls)
+
+
+def configuration_table() -> str:
+    """The README's table of variables, in Markdown."""
+    rows = [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in Settings.describe()]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _required(secret: SecretStr | None, variable: str) -> SecretStr:
+    if secret is None:
+        raise SettingsError(
+            f"{variable} is not set, and only the embedded database comes with one. "
+            f"Set it to the output of `openssl rand -hex 32`, the same for every process."
+        )
+    return secret

@@ -1,0 +1,67 @@
+"""What the text of a variable may be, and how it becomes a value. A ValueError is the value's fault."""
+
+import json
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+Family = Literal["webhook", "svix"]
+Level = Literal["debug", "info", "warning", "error"]
+Network = IPv4Network | IPv6Network
+Port = Annotated[int, Field(ge=0, le=65535)]
+Delay = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+
+_SHORTEST_SECRET = 32
+
+
+def split(value: object) -> object:
+    """The parts between commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def networks(value: object) -> object:
+    """The networks between commas."""
+    return [ip_network(part.strip()) for part in value.split(",")] if isinstance(value, str) else value
+
+
+def json_list(value: object) -> object:
+    """A list, from JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        read = None
+    if not isinstance(read, list):
+        raise ValueError("it is not a JSON list")  # noqa: TRY004  # pydantic reports a ValueError as the value's fault
+    return read
+
+
+def lower(value: object) -> object:
+    """In lower case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def refuse_unusable_address(url: str) -> None:
+    """ValueError for what is no address of a PostgreSQL."""
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # whose text might quote a part of the password
+        raise ValueError("what should be the port is not one; is the password percent-encoded?") from None
+
+
+def keys(value: object) -> object:
+    """Keys between commas or as a JSON list, the first being the one that is used."""
+    text = value.strip() if isinstance(value, str) else ""
+    listed = json_list(text) if text.startswith("[") else value
+    return listed.split(",") if isinstance(listed, str) else listed
+
+
+def refuse_short_secret(secret: str) -> None:
+    """ValueError for what could be guessed."""
+    if len(secret.strip()) < _SHORTEST_SECRET:
+        raise ValueError(f"a secret needs at least {_SHORTEST_SECRET} characters")
