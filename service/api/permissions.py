@@ -9,6 +9,8 @@ from service.application.access import EVERY_CAPABILITY, Caller, Capability
 from service.domain.errors import NotAllowed
 
 _READING = frozenset({"GET", "HEAD"})
+# The interface asks for them by POST, and nothing is changed.
+_READING_BY_ANOTHER_METHOD = frozenset({"v1.environment.export"})
 
 # Who holds a token made here can do what its application can, so making one is not for everybody who writes.
 _FOR_ADMINS = frozenset(
@@ -41,15 +43,16 @@ def check(caller: Caller, *, operation: str | None, method: str) -> None:
     """NotAllowed unless the caller may do this."""
     if operation in _FOR_ADMINS:
         caller.require_admin()
+    reads = method in _READING or operation in _READING_BY_ANOTHER_METHOD
     if caller.app_id is None:
-        if method not in _READING:
+        if not reads:
             caller.require_write()
     elif operation not in _FOR_ITSELF:
-        _check_application(caller, operation=operation, method=method)
+        _check_application(caller, operation=operation, reads=reads)
 
 
-def _check_application(caller: Caller, *, operation: str | None, method: str) -> None:
-    capability = _CAPABILITIES.get(operation or "", "ViewBase" if method in _READING else None)
+def _check_application(caller: Caller, *, operation: str | None, reads: bool) -> None:
+    capability = _CAPABILITIES.get(operation or "", "ViewBase" if reads else None)
     if capability is not None:
         caller.require(capability)
     elif caller.capabilities != EVERY_CAPABILITY:
