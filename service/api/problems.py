@@ -35,6 +35,9 @@ STATUSES: dict[type[errors.RelevoError], int] = {
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 501: "not_implemented"}
 _DETAILS = {404: "Entity not found", 405: "Method not allowed", 413: "Request payload is too large."}
+# How pydantic's names end for what is missing, of another type, or cannot be parsed.
+_UNREAD = ("missing", "_type", "_parsing", "_parsing_size", "_unicode", "_invalid", "_error", "enum", "_from_float")
+_RULES = ("value_error", "assertion_error")
 
 
 class Problem(BaseModel):
@@ -66,9 +69,12 @@ def answer_problems(app: FastAPI) -> None:
 
 
 def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route for the OpenAPI document, and the 201 of one that creates what is not there."""
+    """The error answers of a route for the OpenAPI document, and the 201 of one that creates what is not there.
+
+    400 is everywhere, for a query string that cannot be read.
+    """
     answers: dict[int | str, dict[str, Any]] = {201: {"model": created}} if created else {}
-    for status in (*statuses, 401, 403, 422):
+    for status in (*statuses, 400, 401, 403, 422):
         answers[status] = {"model": Faults if status == 422 else Problem}
     return answers
 
@@ -93,7 +99,12 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    return _faults([fault_of(fault) for fault in error.errors()])
+    faults = error.errors()
+    unread = [fault for fault in faults if fault["loc"][0] == "query" and _is_unread(fault)]
+    if unread:
+        detail = "; ".join(f"{fault['loc'][-1]}: {_message(fault)}" for fault in unread)
+        return JSONResponse({"code": errors.RelevoError.code, "detail": detail}, status_code=400)
+    return _faults([fault_of(fault) for fault in faults])
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
@@ -106,8 +117,13 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 def fault_of(error: Any) -> Fault:
     """A fault as pydantic tells it. The offending value is left out: it may be a secret, or not be JSON."""
-    kind = "value_error.jsondecode" if error["type"] == "json_invalid" else "value_error"
+    kind = "value_error.jsondecode" if _is_unread(error) else "value_error"
     return Fault(loc=[str(part) for part in error["loc"]], msg=_message(error), type=kind)
+
+
+def _is_unread(error: Any) -> bool:
+    """Whether it is no value of the kind that is expected there, and not one that breaks a rule of ours."""
+    return error["type"].endswith(_UNREAD) and error["type"] not in _RULES
 
 
 def _message(error: Any) -> str:

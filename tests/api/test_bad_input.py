@@ -138,17 +138,21 @@ async def test_a_message_is_refused_for_what_cannot_be_an_application(api: Async
 QUERIES = [
     "limit=0",
     "limit=251",
-    "limit=many",
     "limit=99999999999999999999",
     "iterator=msg_",
     "iterator=msg_zzzzzzzzzzzzzzzzzzzzzzzzzzz",
     "iterator=--msg_000000000000000000000000000",
     "iterator=app_000000000000000000000000000",
     "iterator=msg_00000000000000000000000000%00",
-    "before=yesterday",
     "channel=%00",
     "tag=a%20b",
     "event_types=a,b%00",
+]
+
+UNREADABLE_QUERIES = [
+    "limit=many",
+    "before=yesterday",
+    "with_content=perhaps",
 ]
 
 UNUSUAL_QUERIES = [
@@ -167,6 +171,33 @@ async def test_a_list_must_be_asked_for_in_the_right_words(application: str, api
         answer = await api.get(f"/app/{application}/msg?{query}")
 
         _is_fault(answer, query)
+
+
+async def test_a_query_string_that_cannot_be_read_is_told_as_a_bad_request(application: str, api: AsyncClient) -> None:
+    for query in UNREADABLE_QUERIES:
+        answer = await api.get(f"/app/{application}/msg?{query}")
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "generic_error"), query
+        assert answer.json()["detail"].startswith(query.partition("=")[0]), query
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{", "value_error.jsondecode"),
+        (b"{}", "value_error.jsondecode"),
+        (b'{"name": 1}', "value_error.jsondecode"),
+        (b'{"name": "a", "throttleRate": "7"}', "value_error.jsondecode"),
+        (b'{"name": ""}', "value_error"),
+        (b'{"name": "a", "uid": "app_1"}', "value_error"),
+    ],
+)
+async def test_a_fault_tells_what_could_not_be_read_from_what_breaks_a_rule(
+    api: AsyncClient, body: bytes, kind: str
+) -> None:
+    answer = await api.post("/app", content=body)
+
+    assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, kind)
 
 
 async def test_what_is_unusual_but_right_is_answered(application: str, api: AsyncClient) -> None:
