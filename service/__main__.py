@@ -23,6 +23,18 @@ from service.environment import unknown
 from service.settings import Settings, SettingsError
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
+
+
+class Unreadable(Exception):
+    """Some of what is kept is under a key that was not given."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} values are encrypted with a key that is not among RELEVO_SECRET_KEYS, and stay as they are. "
+            "Add that key behind the others and run this again."
+        )
+
 
 _ABOUT = "Delivers webhooks: durable, signed, retried for a day, and visible in Jaeger."
 _EPILOG = """\
@@ -41,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    for sentence in unknown(os.environ, Settings):
+    for sentence in unknown({name: value for name, value in os.environ.items() if name != BEARER}, Settings):
         _tell(f"warning: {sentence}")
     try:
         sys.exit(chosen.command(chosen))
@@ -65,8 +77,13 @@ def _parser() -> ArgumentParser:
     add("serve", _serve, "serve the API and deliver")
     add("worker", _worker, "deliver only, beside one or more that serve")
     add("migrate", _migrate, "bring the database to this release's schema")
+    add("reencrypt", _reencrypt, "encrypt what is kept anew with the first of RELEVO_SECRET_KEYS, while others serve")
     token = add("token", _token, "print a token for the API")
     token.add_argument("org_id", nargs="?", help="the organisation it speaks for (default: the one that is built in)")
+    tail = add("tail", _tail, "print an application's attempts as they are made, until Ctrl-C")
+    tail.add_argument("app_id", help="the application's id or uid")
+    tail.add_argument("--url", default="http://localhost:8000", help="the server (default: %(default)s)")
+    tail.epilog = f"{BEARER} has to hold a token, as `relevo token` prints it."
     add("demo", _demo, "send ten events to three receivers and show what became of each")
     return parser
 
@@ -85,6 +102,10 @@ def _migrate(_: Namespace) -> int:
     return _run(_migrated(_settings()))
 
 
+def _reencrypt(_: Namespace) -> int:
+    return _run(_reencrypted(_settings()))
+
+
 def _token(chosen: Namespace) -> int:
     from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
     from service.domain import ids
@@ -96,6 +117,25 @@ def _token(chosen: Namespace) -> int:
     token = Tokens(_settings().jwt_secret()).mint(ids.OrgId(org_id), now=datetime.now(UTC))
     sys.stdout.write(f"{token}\n")
     return OK
+
+
+def _tail(chosen: Namespace) -> int:
+    from rich.console import Console
+
+    from service import tail
+
+    token = os.environ.get(BEARER, "").strip()
+    if not token or not token.isascii():
+        _tell(f"{BEARER} is not set: it has to hold a token, as `relevo token` prints it.")
+        return UNUSABLE
+    stream = tail.Stream(url=chosen.url, token=token, app_id=chosen.app_id)
+    try:
+        tail.follow(stream, Console(), tell=_tell)
+    except tail.Refused as refused:
+        _tell(str(refused))
+        return FAILED
+    except KeyboardInterrupt:
+        return OK
 
 
 def _demo(_: Namespace) -> int:
@@ -134,6 +174,24 @@ async def _migrated(settings: Settings) -> None:
     async with _reachable(settings) as url:
         await schema.migrate(url)
     sys.stdout.write(f"The database has schema {schema.head()}.\n")
+
+
+async def _reencrypted(settings: Settings) -> None:
+    import asyncpg
+
+    from service.adapters.postgres.engine import dsn
+    from service.adapters.postgres.resealing import reseal
+    from service.adapters.vault import Vault
+
+    async with _database(settings), _reachable(settings) as url:
+        connection = await asyncpg.connect(dsn(url))
+        try:
+            outcome = await reseal(connection, Vault(settings.secret_keys()))
+        finally:
+            await connection.close()
+    sys.stdout.write(f"{outcome.resealed} values were encrypted anew with the first key.\n")
+    if outcome.unreadable:
+        raise Unreadable(outcome.unreadable)
 
 
 @asynccontextmanager
@@ -176,7 +234,7 @@ def _run(work: Coroutine[None, None, None]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work)
-    except schema.SchemaMismatch as error:
+    except (schema.SchemaMismatch, Unreadable) as error:
         _tell(str(error))
         return UNUSABLE
     except (EmbeddedUnavailable, schema.DatabaseUnreachable) as error:
