@@ -19,7 +19,8 @@ from service.observability.deliveries import DeliveryTelemetry
 LARGEST_BATCH = 256
 MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and an attempt that was made must be kept
 
-# Applies only to rows whose lease is still the settler's. Health: a success clears the endpoint's clock, the first
+# Applies only to rows whose lease is still the settler's. Whatever two batches may both want is locked in one order
+# everywhere, so that they never wait for each other. Health: a success clears the endpoint's clock, the first
 # failure starts it, and failures past the limit, or a 410, switch the endpoint off.
 SETTLE = """
 WITH input AS MATERIALIZED (
@@ -47,6 +48,7 @@ WITH input AS MATERIALIZED (
     INSERT INTO settled_delivery AS s (message_id, endpoint_id, org_id, app_id, status, attempts)
     SELECT message_id, endpoint_id, org_id, app_id, min(final_status), sum(number) FROM held WHERE delay IS NULL
     GROUP BY message_id, endpoint_id, org_id, app_id  -- a manual and the scheduled delivery may end in one batch
+    ORDER BY message_id, endpoint_id
     ON CONFLICT (message_id, endpoint_id) DO UPDATE
     SET status = CASE WHEN s.status = 0 THEN 0 ELSE excluded.status END, attempts = s.attempts + excluded.attempts
 ), tried AS (
@@ -69,18 +71,22 @@ WITH input AS MATERIALIZED (
     SELECT endpoint_id, bool_or(status = 0) AS succeeded, bool_or(status <> 0 AND trigger = 0) AS failed,
            bool_or(gone) AS gone
     FROM held WHERE attempt_id IS NOT NULL GROUP BY endpoint_id
-), judged AS (
-    UPDATE endpoint e
-    SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
-        disabled = e.disabled OR h.gone
-                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $20::interval, false))
-    FROM health h
-    WHERE e.id = h.endpoint_id AND CASE
+), changing AS MATERIALIZED (
+    SELECT h.* FROM health h JOIN endpoint e ON e.id = h.endpoint_id
+    WHERE CASE
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
         ELSE h.failed AND NOT e.disabled
              AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $20::interval)
     END
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+), judged AS (
+    UPDATE endpoint e
+    SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
+        disabled = e.disabled OR h.gone
+                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $20::interval, false))
+    FROM changing h
+    WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
 )
 SELECT h.endpoint_id, h.message_id, h.resend, coalesce(j.disabled, false) AS switched_off
