@@ -1,11 +1,13 @@
 """News of attempts for those who follow an application live, from whichever process made the attempt.
 
-Who follows says so to all processes, and says it again while it lasts; only attempts of applications that somebody
-follows are told. News is the identifiers: whoever follows reads the attempts themselves. What is lost, because a
+Who follows says so to all processes, and says it again while it lasts and when a process asks, as each does when it
+connects; only attempts of applications that somebody follows are told, and until the answers are there all of them.
+News is the identifiers: whoever follows reads the attempts themselves. What is lost, because a
 follower was too slow or the connection broke, is told as missed.
 """
 
 import asyncio
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +27,8 @@ BUFFERED = 1000
 MOST_OUTGOING = 10_000
 INTEREST_LASTS = 30.0
 SAID_AGAIN = 10.0
+ANSWERED_WITHIN = 2.0
+ASKING = ""  # in place of an application: who follows what?
 QUIET = 0.02
 RECONNECT = 1.0
 
@@ -78,8 +82,10 @@ class Follower:
 class AttemptNews:
     """Fulfils `ports.AttemptNews`. One connection of its own, which must be a direct one, as LISTEN needs it."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, heartbeat: float = SAID_AGAIN, reconnect: float = RECONNECT) -> None:
         self._dsn = dsn
+        self._heartbeat = heartbeat
+        self._reconnect = reconnect
         self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
         self._followed_until: dict[ApplicationId, float] = {}
         self._outgoing: list[tuple[ApplicationId, AttemptId]] = []
@@ -105,7 +111,8 @@ class AttemptNews:
 
     def attempted(self, app_id: ApplicationId, attempt_id: AttemptId) -> None:
         """An attempt was kept. Costs next to nothing when nobody follows."""
-        if self._followed_until.get(app_id, 0.0) < asyncio.get_running_loop().time():
+        now = asyncio.get_running_loop().time()
+        if self._followed_until.get(app_id, 0.0) < now and self._sure_from <= now:
             return
         if len(self._outgoing) < MOST_OUTGOING:
             self._outgoing.append((app_id, attempt_id))
@@ -137,20 +144,29 @@ class AttemptNews:
                     await self._talk()
             except Unavailable as error:
                 _log.warning("attempt_news.lost", reason=type(error.__cause__ or error).__name__)
+            except Exception:  # noqa: BLE001 - whatever it is, those who follow must be told again
+                _log.exception("attempt_news.failed")
+            self._sure_from = math.inf
             for follower in self._everybody():
                 follower.miss(None)
-            await asyncio.sleep(RECONNECT)
+            await asyncio.sleep(self._reconnect)
 
     async def _talk(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=CONNECT_TIMEOUT)
+        patience = min(CONNECT_TIMEOUT, self._heartbeat)
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=patience)
         try:
             await connection.add_listener(INTEREST, self._heard_interest)
             await connection.add_listener(NEWS, self._heard_news)
             connection.add_termination_listener(lambda _: self._to_tell.set())
+            await connection.execute("SELECT pg_notify($1, $2)", INTEREST, ASKING)
+            self._sure_from = asyncio.get_running_loop().time() + self._answered_within
             while not connection.is_closed():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(SAID_AGAIN):
+                    async with asyncio.timeout(self._heartbeat):
                         await self._to_tell.wait()
+                if not self._to_tell.is_set():
+                    # A receiver of nothing cannot tell silence from a line that is dead, unless it asks.
+                    await connection.execute("SELECT 1")
                 self._to_tell.clear()
                 await self._tell(connection)
                 await asyncio.sleep(QUIET)
@@ -179,6 +195,9 @@ class AttemptNews:
             yield f"{app_id} missed {count}"
 
     def _heard_interest(self, *heard: Any) -> None:
+        if heard[-1] == ASKING:
+            self._to_tell.set()
+            return
         now = asyncio.get_running_loop().time()
         self._followed_until = {app: until for app, until in self._followed_until.items() if until > now}
         self._followed_until[ApplicationId(heard[-1])] = now + INTEREST_LASTS

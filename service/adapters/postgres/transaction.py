@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from sqlalchemy import CursorResult, Executable, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -11,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.domain.errors import Conflict, Unavailable
+
+_log = structlog.stdlib.get_logger("relevo.transaction")
 
 
 class Transaction:
@@ -44,8 +47,12 @@ class Transaction:
             await self._session.commit()
 
     async def rollback(self) -> None:
-        """Undo it; a connection that is lost has undone it already."""
-        await self._session.rollback()
+        """Undo it. Never raises: whoever undoes has an error to tell of, and the server undoes what it has lost."""
+        try:
+            await self._session.rollback()
+        except Exception as error:  # noqa: BLE001 - it would take the place of the error that it follows from
+            _log.warning("transaction.rollback_failed", error_type=type(error).__qualname__)
+            await self._session.invalidate()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Telling engines that something is due: at once in this process, by LISTEN/NOTIFY in the others.
 
-A wake-up may be lost with its connection; the poll of the queue is the backstop, so nothing depends on one.
+A wake-up may be lost with its connection; the poll of the queue is the backstop, so nothing depends on one. A
+connection that says nothing any more is found out by asking it now and then.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from service.domain.errors import Unavailable
 CHANNEL = "relevo_due"
 QUIET = 0.01
 RECONNECT = 1.0
+HEARTBEAT = 10.0
 
 _log = structlog.stdlib.get_logger("relevo.wakeups")
 
@@ -27,8 +29,10 @@ class Wakeups:
     It must be a direct connection: a pooler in transaction mode does not carry LISTEN.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, heartbeat: float = HEARTBEAT, reconnect: float = RECONNECT) -> None:
         self._dsn = dsn
+        self._heartbeat = heartbeat
+        self._reconnect = reconnect
         self._due = asyncio.Event()
         self._to_tell = asyncio.Event()
 
@@ -68,24 +72,35 @@ class Wakeups:
                     await self._talk()
             except Unavailable as error:
                 _log.warning("wakeups.lost", reason=type(error.__cause__ or error).__name__)
-            await asyncio.sleep(RECONNECT)
+            except Exception:  # noqa: BLE001 - whatever it is, the other processes must go on being told
+                _log.exception("wakeups.failed")
+            await asyncio.sleep(self._reconnect)
 
     async def _talk(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=CONNECT_TIMEOUT)
+        patience = min(CONNECT_TIMEOUT, self._heartbeat)
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=patience)
         try:
             await connection.add_listener(CHANNEL, self._heard)
             # Who only listens would otherwise never notice that there is nothing left to listen to.
             connection.add_termination_listener(lambda _: self._to_tell.set())
             self._due.set()  # whatever was announced while nobody listened
             while not connection.is_closed():
-                await self._to_tell.wait()
-                self._to_tell.clear()
+                something = await self._something_to_tell()
                 if connection.is_closed():
                     raise Unavailable
-                await connection.execute(f"NOTIFY {CHANNEL}")
+                # A receiver of nothing cannot tell silence from a line that is dead, unless it asks.
+                await connection.execute(f"NOTIFY {CHANNEL}" if something else "SELECT 1")
                 await asyncio.sleep(QUIET)
         finally:
             connection.terminate()
+
+    async def _something_to_tell(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._heartbeat):
+                await self._to_tell.wait()
+        something = self._to_tell.is_set()
+        self._to_tell.clear()
+        return something
 
     def _heard(self, *_: Any) -> None:
         self._due.set()
