@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request
 
 from service.api.schemas.rules import Channel, Moment, Tag
-from service.application.ports.lists import AttemptFilter, MessageFilter, PageRequest
+from service.application.ports.lists import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.errors import Invalid
@@ -129,7 +129,8 @@ def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, as
         raise Invalid(f"Given limit must not exceed {LARGEST_LIMIT}", loc=("query", "limit"))
     if not iterator:
         return PageRequest(limit=limit, ascending=ascending)
-    key = iterator.removeprefix("-")
+    backwards = iterator.startswith(BACK)
+    key = iterator[1:] if iterator.startswith((BACK, ONWARDS + BACK)) else iterator
     if not is_key(key):
         raise Invalid("This iterator was not returned by a list.", loc=("query", "iterator"))
-    return PageRequest(limit=limit, after=key, backwards=iterator.startswith("-"), ascending=ascending)
+    return PageRequest(limit=limit, after=key, backwards=backwards, ascending=ascending)

@@ -39,6 +39,20 @@ async def test_a_list_is_walked_to_its_end_and_back(application: str, api: Async
     assert start["prevIterator"] == f"-{whole[0]}"
 
 
+async def test_names_that_begin_like_an_iterator_that_leads_back_are_walked_all_the_same(api: AsyncClient) -> None:
+    names = ["--c", "-a", "-b", "z"]
+    for name in names:
+        await api.post("/event-type", json={"name": name, "description": ""})
+
+    first = await _page(api, "/event-type", "name", limit=2)
+    second = await _page(api, "/event-type", "name", limit=2, iterator=first["iterator"])
+    back = await _page(api, "/event-type", "name", limit=2, iterator=second["prevIterator"])
+    to_the_first = await _page(api, "/event-type", "name", limit=1, iterator="--a")
+
+    assert (first["keys"], second["keys"], back["keys"]) == (names[:2], names[2:], names[:2])
+    assert to_the_first["keys"] == names[:1]
+
+
 @pytest.mark.parametrize("path", BODIES)
 async def test_an_empty_list_says_so(application: str, api: AsyncClient, path: str) -> None:
     await api.delete(f"/app/{application}")

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from service.api.schemas.rules import ApplicationUid, Metadata, Name, Rate, Received, Shown, Time
+from service.api.schemas.rules import ApplicationUid, Metadata, Name, Rate, Received, Shown, Time, absent
 from service.domain.applications import Application, NewApplication
 
 _RATE = AliasChoices("throttleRate", "rateLimit")
@@ -42,9 +42,9 @@ class ApplicationOut(Shown):
     """An application."""
 
     id: str = Field(examples=["app_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    uid: str | None
+    uid: str | None = Field(default=None, exclude_if=absent)
     name: str
-    rate_limit: int | None
+    rate_limit: int | None = Field(default=None, exclude_if=absent)
     throttle_rate: int | None
     metadata: dict[str, str]
     created_at: Time

@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import Field
 
 from service.api.schemas.endpoints import EndpointCommon, common
-from service.api.schemas.messages import MessageOut, fields_of, head_of, time_or_none
-from service.api.schemas.rules import Shown, Time
+from service.api.schemas.messages import MessageOut, fields_of, head_of
+from service.api.schemas.rules import Shown, Time, written
 from service.domain.deliveries import Attempt, DeliveryState
 from service.domain.endpoints import Endpoint
 from service.domain.messages import Message
@@ -81,10 +81,11 @@ class EndpointMessageOut(MessageOut):
 
 def endpoint_message_of(message: Message, state: DeliveryState, *, with_content: bool) -> dict[str, Any]:
     """The fields of `EndpointMessageOut`, ready for orjson."""
+    next_attempt = {} if state.next_attempt_at is None else {"nextAttempt": written(state.next_attempt_at)}
     return fields_of(message, with_content=with_content) | {
         "status": int(state.status),
         "statusText": state.status.text,
-        "nextAttempt": time_or_none(state.next_attempt_at),
+        **next_attempt,
     }
 
 

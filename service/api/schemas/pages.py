@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from service.api.schemas.rules import Shown
-from service.application.ports.lists import Page
+from service.application.ports.lists import BACK, ONWARDS, Page
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -36,4 +36,5 @@ def listed_raw(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], di
 def _iterators(page: Page[T], key: Callable[[T], str]) -> tuple[str | None, str | None]:
     if not page.items:
         return None, None
-    return key(page.items[-1]), f"-{key(page.items[0])}"
+    last = key(page.items[-1])
+    return f"{ONWARDS}{last}" if last.startswith(BACK) else last, f"{BACK}{key(page.items[0])}"

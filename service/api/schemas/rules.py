@@ -88,6 +88,11 @@ def _or(default: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
 
+def absent(value: object) -> bool:
+    """Whether an optional field of an answer is left out of it."""
+    return value is None
+
+
 _Uid = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
 
 Text = Annotated[str, AfterValidator(plain)]

@@ -12,6 +12,9 @@ from service.domain.ids import ApplicationId, EndpointId
 
 T = TypeVar("T")
 
+BACK = "-"  # before the key in an iterator that leads back
+ONWARDS = "~"  # before a key in one that leads on, when the key itself begins with BACK
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
