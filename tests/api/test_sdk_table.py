@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -78,12 +78,17 @@ def methods(sdk: SvixAsync) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.timeout(120)
 async def test_the_readme_says_which_methods_of_the_sdk_work(app: FastAPI, postgres: Database) -> None:
-    async with served(app) as api:
+    async with served(app) as api, AsyncExitStack() as exits:
+        open_sdk = partial(_sdk, exits, api)
+        sdk = open_sdk()
         outcomes = {}
-        for name in await _names(api):
-            async with AsyncExitStack() as exits:
-                scene = await _scene(partial(_sdk, exits, api), postgres, name)
-                outcomes[name] = await _call(name, dict(methods(scene.pop("sdk")))[name], scene)
+        for name, method in methods(sdk):
+            scene = await _scene(sdk, postgres, name)
+            if name == "authentication.logout":
+                access = await sdk.authentication.app_portal_access(scene["app_id"], models.AppPortalAccessIn())
+                outcomes[name] = await _call(name, open_sdk(access.token).authentication.logout, scene)
+            else:
+                outcomes[name] = await _call(name, method, scene)
 
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("failed")}
     assert failed == {}
@@ -112,14 +117,8 @@ async def _call(name: str, method: Any, scene: dict[str, Any]) -> str:
     return "works"
 
 
-async def _names(api: AsyncClient) -> list[str]:
-    async with AsyncExitStack() as exits:
-        return [name for name, _ in methods(_sdk(exits, api))]
-
-
-async def _scene(open_sdk: Callable[..., SvixAsync], database: Database, name: str) -> dict[str, Any]:
+async def _scene(sdk: SvixAsync, database: Database, name: str) -> dict[str, Any]:
     """An application with one of everything, for one call alone."""
-    sdk = open_sdk()
     app = (await sdk.application.create(ApplicationIn(name="an application"))).id
     endpoint = (await sdk.endpoint.create(app, EndpointIn(url="http://127.0.0.1:9/"))).id
     if name.startswith("operational_webhook."):
@@ -129,7 +128,7 @@ async def _scene(open_sdk: Callable[..., SvixAsync], database: Database, name: s
     await sdk.event_type.create(EventTypeIn(name=event_type, description="", schemas={"1": {"examples": [{"a": 1}]}}))
     message = (await sdk.message.create(app, MessageIn(event_type=event_type, payload={}))).id
     task = (await sdk.statistics.aggregate_event_types()).id
-    scene = {
+    return {
         "app_id": app,
         "endpoint_id": endpoint,
         "event_type_name": event_type,
@@ -140,12 +139,7 @@ async def _scene(open_sdk: Callable[..., SvixAsync], database: Database, name: s
         "stream_id": "strm_1",
         "sink_id": "sink_1",
         "consumer_id": "consumer",
-        "sdk": sdk,
     }
-    if name == "authentication.logout":
-        access = await sdk.authentication.app_portal_access(app, models.AppPortalAccessIn())
-        scene["sdk"] = open_sdk(access.token)
-    return scene
 
 
 def _body(kind: Any) -> Any:
