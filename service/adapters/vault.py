@@ -31,9 +31,14 @@ class Vault:
         self._ciphers = {_derive(key, b"key id", _KEY_ID_BYTES): AESGCM(_derive(key, b"key", 32)) for key in keys}
         self._newest = next(iter(self._ciphers))
 
+    @property
+    def mark(self) -> bytes:
+        """What everything that the first key has sealed begins with."""
+        return _VERSION + self._newest
+
     def seal(self, plain: bytes) -> bytes:
         """Encrypt and authenticate. The same bytes never look the same twice."""
-        head = _VERSION + self._newest + os.urandom(_NONCE_BYTES)
+        head = self.mark + os.urandom(_NONCE_BYTES)
         return head + self._ciphers[self._newest].encrypt(head[-_NONCE_BYTES:], plain, head)
 
     def open(self, sealed: bytes) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from service.adapters.vault import Vault
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import SECRET, RelevoProcess, run, running, settings
 
@@ -16,7 +17,7 @@ async def test_the_help_names_every_command() -> None:
     status, out, _ = await run("--help", environ={})
 
     assert status == 0
-    assert all(command in out for command in ("serve", "worker", "migrate", "token", "demo"))
+    assert all(command in out for command in ("serve", "worker", "migrate", "reencrypt", "token", "demo"))
 
 
 async def test_a_token_is_printed_alone_so_that_a_shell_can_take_it() -> None:
@@ -73,6 +74,25 @@ async def test_a_server_asks_for_the_migration_that_is_missing(empty_database: s
     assert "Run `relevo migrate`." in err
     assert migrated == 0
     assert out.startswith("The database has schema ")
+
+
+async def test_a_new_key_takes_over_and_a_missing_one_is_told(database: str) -> None:
+    new, lost = f"{SECRET}-new", f"{SECRET}-lost"
+    connection = await asyncpg.connect(asyncpg_dsn(database))
+    await connection.execute(
+        "INSERT INTO idempotency_key (scope, fingerprint, body) VALUES ('1', '', $1), ('2', '', $2)",
+        Vault([SECRET]).seal(b"kept"),
+        Vault([lost]).seal(b"lost"),
+    )
+    environ = settings(RELEVO_DATABASE_URL=database, RELEVO_SECRET_KEY="", RELEVO_SECRET_KEYS=f"{new},{SECRET}")
+
+    status, out, err = await run("reencrypt", environ=environ)
+
+    assert (status, out) == (2, "1 values were encrypted anew with the first key.\n")
+    assert "1 values are encrypted with a key that is not among RELEVO_SECRET_KEYS" in err
+    body = await connection.fetchval("SELECT body FROM idempotency_key WHERE scope = '1'")
+    await connection.close()
+    assert Vault([new]).open(body) == b"kept"
 
 
 async def test_a_release_that_is_older_than_the_database_refuses_to_run(database: str) -> None:
