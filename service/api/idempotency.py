@@ -17,9 +17,9 @@ from service.domain.messages import IdempotencyKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route answers, before it is bytes."""
+    """What a route answers, before it is bytes. Without a body it is nothing but the status."""
 
-    body: BaseModel
+    body: BaseModel | None = None
     status: int
 
 
@@ -81,8 +81,9 @@ OnceDep = Annotated[Once, Depends(once)]
 
 
 def _stored(answer: Answer) -> StoredResponse:
-    return StoredResponse(status=answer.status, body=answer.body.model_dump_json(by_alias=True).encode())
+    body = b"" if answer.body is None else answer.body.model_dump_json(by_alias=True).encode()
+    return StoredResponse(status=answer.status, body=body)
 
 
 def _response(stored: StoredResponse) -> Response:
-    return Response(stored.body, status_code=stored.status, media_type="application/json")
+    return Response(stored.body, status_code=stored.status, media_type="application/json" if stored.body else None)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from service.adapters.postgres.engine import Database
 from service.api.services import Services
 
 KEY = {"idempotency-key": "the same"}
+ENDPOINT = {"url": "http://127.0.0.1:9/"}
 
 
 async def test_the_first_answer_comes_again_to_the_letter(api: AsyncClient) -> None:
@@ -119,6 +121,65 @@ async def test_a_message_sent_again_after_its_schema_changed_is_the_same_message
 
     assert (again.status_code, again.content) == (202, first.content)
     assert new.status_code == 422
+
+
+# Every POST, and a body for it.
+ACTS: dict[str, Any] = {
+    "/app": {"name": "a"},
+    "/app/{app_id}/endpoint": ENDPOINT,
+    "/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {"since": "now"},
+    "/app/{app_id}/endpoint/{endpoint_id}/recover": {"since": "now"},
+    "/app/{app_id}/endpoint/{endpoint_id}/replay-missing": {"since": "now"},
+    "/app/{app_id}/endpoint/{endpoint_id}/secret/rotate": {},
+    "/app/{app_id}/endpoint/{endpoint_id}/send-example": {"eventType": "svix.ping"},
+    "/app/{app_id}/msg": {"eventType": "a.b", "payload": {}},
+    "/app/{app_id}/msg/bulk-expunge": {"ids": ["other"]},
+    "/app/{app_id}/msg/expunge-all-contents": None,
+    "/app/{app_id}/msg/precheck/active": {"eventType": "a.b"},
+    "/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend": None,
+    "/auth/app-portal-access/{app_id}": {},
+    "/auth/app/{app_id}/expire-all": {},
+    "/environment/export": None,
+    "/environment/import": {},
+    "/event-type": {"name": "a.b", "description": ""},
+    "/event-type/import/openapi": {"spec": {"openapi": "3.1.0", "webhooks": {}}},
+    "/operational-webhook/endpoint": ENDPOINT,
+    "/operational-webhook/endpoint/{endpoint_id}/secret/rotate": {},
+    "/stats/usage/app": {"since": "now", "until": "now"},
+}
+# A file's lines have keys of their own; what ends the caller's own token cannot be asked twice.
+NOT_TWICE = {"/app/{app_id}/msg/import", "/auth/logout", "/auth/refresh"}
+
+
+async def test_every_post_acts_once_for_each_key(app: FastAPI, api: AsyncClient, services: Services) -> None:
+    paths = {path.removeprefix("/api/v1") for path, methods in app.openapi()["paths"].items() if "post" in methods}
+    things, now = await _things(api), services.clock.now().isoformat()
+
+    assert paths == ACTS.keys() | NOT_TWICE
+    for path, body in ACTS.items():
+        filled = {name: now if value == "now" else value for name, value in body.items()} if body else body
+        once, twice = [await api.post(path.format_map(things), json=filled, headers=KEY) for _ in range(2)]
+        assert once.is_success, f"{path}: {once.text}"
+        assert (twice.status_code, twice.content) == (once.status_code, once.content), path
+
+
+async def test_what_answers_nothing_still_happens_once(api: AsyncClient) -> None:
+    path = f"/operational-webhook/endpoint/{(await _things(api))['endpoint_id']}/secret"
+    await api.post(f"{path}/rotate", json={}, headers=KEY)
+    rotated = (await api.get(path)).json()
+
+    await api.post(f"{path}/rotate", json={}, headers=KEY)
+
+    assert (await api.get(path)).json() == rotated
+
+
+async def _things(api: AsyncClient) -> dict[str, str]:
+    """One of each, by the names that paths have for them; `e` is an endpoint of both kinds."""
+    await api.post("/app", json={"name": "a", "uid": "u"})
+    await api.post("/app/u/endpoint", json=ENDPOINT | {"uid": "e"})
+    await api.post("/operational-webhook/endpoint", json=ENDPOINT | {"uid": "e"})
+    await api.post("/app/u/msg", json={"eventType": "a.b", "payload": {}, "eventId": "m"})
+    return {"app_id": "u", "endpoint_id": "e", "msg_id": "m"}
 
 
 class Ahead:

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep, RevocationsDep, ServicesDep, revoked
+from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
@@ -19,19 +20,31 @@ _REVOKED = [Depends(revoked, scope="function")]
 
 
 @router.post(
-    "/app-portal-access/{app_id}", operation_id="v1.authentication.app-portal-access", responses=documented(404, 409)
+    "/app-portal-access/{app_id}",
+    response_model=AppPortalAccessOut,
+    operation_id="v1.authentication.app-portal-access",
+    responses=documented(404, 409),
 )
 async def grant_access(
-    *, request: Request, app_id: str, body: AppPortalAccessIn, applications: ApplicationsDep, services: ServicesDep
-) -> AppPortalAccessOut:
-    """Get a token for an application, with some or all capabilities. Each request makes another one."""
-    application = await _found_or_created(applications, app_id, body)
-    request.state.app_id = application.id
-    # No idempotency key here: its answer would be kept, and a token is kept nowhere.
-    token = services.tokens.mint_for_application(
-        application.id, application.org_id, now=services.clock.now(), grant=body.grant()
-    )
-    return AppPortalAccessOut(url=str(request.url_for("swagger_ui_html")), token=token)
+    *,
+    request: Request,
+    app_id: str,
+    body: AppPortalAccessIn,
+    applications: ApplicationsDep,
+    services: ServicesDep,
+    once: OnceDep,
+) -> Response:
+    """Get a token for an application, with some or all capabilities."""
+
+    async def grant() -> Answer:
+        application = await _found_or_created(applications, app_id, body)
+        request.state.app_id = application.id
+        token = services.tokens.mint_for_application(
+            application.id, application.org_id, now=services.clock.now(), grant=body.grant()
+        )
+        return Answer(body=AppPortalAccessOut(url=_portal(request), token=token), status=200)
+
+    return await once.answer(grant)
 
 
 @router.post(
@@ -62,7 +75,7 @@ async def refresh(
     )
     await revocations.log_out(caller)
     token = services.tokens.mint_for_application(caller.app_id, caller.org_id, now=services.clock.now(), grant=grant)
-    return AppPortalAccessOut(url=str(request.url_for("swagger_ui_html")), token=token)
+    return AppPortalAccessOut(url=_portal(request), token=token)
 
 
 @router.post(
@@ -70,11 +83,24 @@ async def refresh(
     status_code=204,
     dependencies=_REVOKED,
     operation_id="v1.authentication.expire-all",
-    responses=documented(404),
+    responses=documented(404, 409),
 )
-async def expire_all(body: ApplicationTokenExpireIn, application: ApplicationDep, revocations: RevocationsDep) -> None:
+async def expire_all(
+    body: ApplicationTokenExpireIn, application: ApplicationDep, revocations: RevocationsDep, once: OnceDep
+) -> Response:
     """End all tokens of an application, or those of some sessions, at once or in a while."""
-    await revocations.expire_all(application.id, sessions=body.session_ids or (), after=timedelta(seconds=body.expiry))
+
+    async def expire() -> Answer:
+        after = timedelta(seconds=body.expiry)
+        await revocations.expire_all(application.id, sessions=body.session_ids or (), after=after)
+        return Answer(status=204)
+
+    return await once.answer(expire)
+
+
+def _portal(request: Request) -> str:
+    """Where a person can use a token."""
+    return str(request.url_for("swagger_ui_html"))
 
 
 async def _found_or_created(applications: Applications, ref: str, body: AppPortalAccessIn) -> Application:

@@ -50,12 +50,16 @@ async def export_environment(event_types: EventTypesDep, services: ServicesDep, 
     status_code=204,
     tags=["Environment"],
     operation_id="v1.environment.import",
-    responses=documented(),
+    responses=documented(409),
 )
-async def import_environment(body: EnvironmentIn, event_types: EventTypesDep) -> None:
+async def import_environment(body: EnvironmentIn, event_types: EventTypesDep, once: OnceDep) -> Response:
     """Set up what was exported. Nothing is deleted, and importing it again changes nothing."""
-    described = [event_type.new(event_type.name) for event_type in body.event_types or ()]
-    await event_types.take_over(described)
+
+    async def take_over() -> Answer:
+        await event_types.take_over([event_type.new(event_type.name) for event_type in body.event_types or ()])
+        return Answer(status=204)
+
+    return await once.answer(take_over)
 
 
 @router.post(

@@ -96,13 +96,18 @@ async def get_operational_secret(endpoint_id: str, endpoints: OperationalEndpoin
     "/{endpoint_id}/secret/rotate",
     status_code=204,
     operation_id="v1.operational-webhook.endpoint.rotate-secret",
-    responses=documented(400, 404),
+    responses=documented(400, 404, 409),
 )
 async def rotate_operational_secret(
-    endpoint_id: str, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep
-) -> None:
+    endpoint_id: str, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep, once: OnceDep
+) -> Response:
     """Sign with a new secret, and for a time with the old one too."""
-    await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
+
+    async def rotate() -> Answer:
+        await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
+        return Answer(status=204)
+
+    return await once.answer(rotate)
 
 
 @router.get(
