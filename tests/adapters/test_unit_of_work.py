@@ -24,13 +24,18 @@ async def cut(database: Database, session: AsyncSession) -> None:
         assert await other.scalar(text(END), {"process": process})
 
 
+async def go_wrong(database: Database) -> None:
+    """A unit of work whose connection is gone when it has to be undone."""
+    session = database.sessions()
+    async with open_unit_of_work(lambda: session, VAULT):
+        await cut(database, session)
+        raise WentWrong
+
+
 async def test_an_error_is_told_although_the_connection_that_would_undo_the_work_is_lost(database: str) -> None:
     async with open_database(database) as opened:
-        session = opened.sessions()
         with pytest.raises(WentWrong):
-            async with open_unit_of_work(lambda: session, VAULT):
-                await cut(opened, session)
-                raise WentWrong
+            await go_wrong(opened)
 
 
 async def test_after_a_lost_connection_the_pool_gives_one_that_works(database: str) -> None:

@@ -82,8 +82,17 @@ class Follower:
 class AttemptNews:
     """Fulfils `ports.AttemptNews`. One connection of its own, which must be a direct one, as LISTEN needs it."""
 
-    def __init__(self, dsn: str, *, heartbeat: float = SAID_AGAIN, reconnect: float = RECONNECT) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        answered_within: float = ANSWERED_WITHIN,
+        heartbeat: float = SAID_AGAIN,
+        reconnect: float = RECONNECT,
+    ) -> None:
         self._dsn = dsn
+        self._answered_within = answered_within
+        self._sure_from = math.inf
         self._heartbeat = heartbeat
         self._reconnect = reconnect
         self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
