@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check fix bench migrate lock stack test-stack test-faults
+.PHONY: help setup run demo test check fix bench migrate lock stack demo-stack test-stack test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,7 +51,11 @@ lock: setup ## resolve the dependencies anew into requirements.lock
 stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
 	$(BIN)/python -m deploy.stack
 
+demo-stack: setup ## the demo, with its trace in Jaeger, its figures in Prometheus and its lines in the collector's file
+	$(BIN)/python -m deploy.stack --free-ports --demo
+
 test-stack: setup ## the tests that need them
+	$(BIN)/python -m deploy.stack --build-only
 	$(BIN)/python -m pytest tests/stack
 
 test-faults: setup ## break processes, database, network and receivers under load, and count (some minutes)

@@ -1,5 +1,6 @@
 """The running stack: collector, Jaeger and Prometheus on loopback, each with the project's own configuration."""
 
+import json
 import os
 import shutil
 import socket
@@ -63,6 +64,18 @@ class Stack:
     logs: Path
     directory: Path
 
+    def as_json(self) -> str:
+        """What `relevo demo --stack` reads."""
+        return json.dumps({field: str(getattr(self, field)) for field in self.__dataclass_fields__}, indent=1) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """A running collector, for those who want to do it harm."""
+
+    pid: int
+    stack: Stack
+
 
 @contextmanager
 def running_stack(directory: Path, ports: Ports, environ: Mapping[str, str] | None = None) -> Iterator[Stack]:
@@ -76,12 +89,12 @@ def running_stack(directory: Path, ports: Ports, environ: Mapping[str, str] | No
 
 
 @contextmanager
-def running_collector(directory: Path, ports: Ports, environ: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def running_collector(directory: Path, ports: Ports, environ: Mapping[str, str] | None = None) -> Iterator[Collector]:
     """The collector by itself, ready."""
     stack = _describe(directory, ports)
     environment = {**os.environ, **_environment(stack, ports), **(environ or {})}
-    with _running(_collector(), f"http://127.0.0.1:{ports.collector_health}/", directory, environment):
-        yield stack
+    with _running(_collector(), f"http://127.0.0.1:{ports.collector_health}/", directory, environment) as process:
+        yield Collector(pid=process.pid, stack=stack)
 
 
 def _describe(directory: Path, ports: Ports) -> Stack:

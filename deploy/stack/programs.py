@@ -5,13 +5,15 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
+
+from deploy.stack.commands import Captured, captured
 
 MANIFEST = Path(__file__).with_name("collector-builder.yaml")
 
@@ -65,18 +67,24 @@ PROMTOOL = FromModule(
 # What checks the manifests and the compose file; the stack itself needs neither.
 KUSTOMIZE = FromModule(name="kustomize", module="sigs.k8s.io/kustomize/kustomize/v5", version="v5.8.2", package=".")
 COMPOSE = FromModule(name="docker-compose", module="github.com/docker/compose/v2", version="v2.40.3", package="./cmd")
-PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS, PROMTOOL)
+PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS)
+JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, COMPOSE)
+
+BUILT_WITHIN = 1500.0  # seconds that one program may take
+
+Tell = Callable[[str], None]
 
 
-def build(program: Program, *, into: Path | None = None) -> Path:
-    """The path of the program, which is built if the cache lacks it. CannotBuild when that fails."""
+def build(program: Program, *, into: Path | None = None, tell: Tell = lambda _: None) -> Path:
+    """The path of the program, which is built if the cache lacks it. CannotBuild when that fails or takes too long.
+
+    `tell` hears what is built, and every half minute that it still is.
+    """
     cache = into or cache_directory()
     built = cache / f"{program.name}-{_fingerprint(program)}" / program.name
     with _only_builder(cache, program.name):
         if not built.exists():
-            built.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache) as scratch:
-                _build(program, Path(scratch), cache).replace(built)
+            _build_into(built, _Builder(name=program.name, cache=cache, deadline=_deadline(), tell=tell), program)
     return built
 
 
@@ -95,58 +103,95 @@ def _fingerprint(program: Program) -> str:
             assert_never(program)
 
 
-def _build(program: Program, scratch: Path, cache: Path) -> Path:
+def _deadline() -> float:
+    return time.monotonic() + BUILT_WITHIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Builder:
+    """What building one program needs to know."""
+
+    name: str
+    cache: Path
+    deadline: float
+    tell: Tell
+
+    def go(self, arguments: list[str], *, at: Path) -> str:
+        """Run `go`; what it wrote to its output."""
+        # A developer goes on working while this takes both cores for minutes.
+        polite = ["nice", "-n", "19"] if shutil.which("nice") else []
+        done = self.run([*polite, "go", *arguments], at=at)
+        if done.status:
+            raise CannotBuild(f"{self.name}: go {' '.join(arguments)}\n{done.errors or done.output}")
+        return done.output
+
+    def run(self, command: list[str], *, at: Path) -> Captured:
+        """Run go or its builder until the deadline. CannotBuild then."""
+        try:
+            return captured(command, at=at, deadline=self.deadline, still=self._still)
+        except TimeoutError:
+            raise CannotBuild(f"{self.name}: not built within {BUILT_WITHIN:.0f} s: {' '.join(command)}") from None
+
+    def _still(self) -> None:
+        self.tell(f"{self.name}: still building, {self.deadline - time.monotonic():.0f} s are left")
+
+
+def _build_into(built: Path, builder: _Builder, program: Program) -> None:
     if shutil.which("go") is None:
         raise CannotBuild(f"{program.name} is built with Go, and there is no `go` on the PATH.")
+    began = time.monotonic()
+    builder.tell(f"{program.name}: building {_origin(program)}, for {BUILT_WITHIN / 60:.0f} minutes at most")
+    built.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=builder.cache) as scratch:
+        _build(program, Path(scratch), builder).replace(built)
+    builder.tell(f"{program.name}: built in {time.monotonic() - began:.0f} s")
+
+
+def _origin(program: Program) -> str:
+    match program:
+        case FromModule():
+            return f"{program.package} of {program.module}@{program.version}"
+        case FromManifest():
+            return f"the components of {program.manifest.name}"
+        case _:
+            assert_never(program)
+
+
+def _build(program: Program, scratch: Path, builder: _Builder) -> Path:
     target = scratch / program.name
     match program:
         case FromModule():
-            source = _source(program, scratch)
-            _go(["build", "-trimpath", "-tags", program.tags, "-o", str(target), program.package], at=source)
+            source = _source(program, scratch, builder)
+            builder.go(["build", "-trimpath", "-tags", program.tags, "-o", str(target), program.package], at=source)
         case FromManifest():
-            source = _generated(program, scratch, build(program.builder, into=cache))
-            _go(["build", "-trimpath", "-mod=mod", "-o", str(target), "."], at=source)
+            ocb = build(program.builder, into=builder.cache, tell=builder.tell)
+            source = _generated(program, scratch, ocb, builder)
+            builder.go(["build", "-trimpath", "-mod=mod", "-o", str(target), "."], at=source)
         case _:
             assert_never(program)
     return target
 
 
-def _source(program: FromModule, scratch: Path) -> Path:
+def _source(program: FromModule, scratch: Path, builder: _Builder) -> Path:
     """A writable copy of the module's source."""
-    described = _go(["mod", "download", "-json", f"{program.module}@{program.version}"], at=scratch)
+    described = builder.go(["mod", "download", "-json", f"{program.module}@{program.version}"], at=scratch)
     source = scratch / "source"
     shutil.copytree(json.loads(described)["Dir"], source, copy_function=shutil.copyfile)
     return source
 
 
-def _generated(program: FromManifest, scratch: Path, builder: Path) -> Path:
+def _generated(program: FromManifest, scratch: Path, ocb: Path, builder: _Builder) -> Path:
     """The collector's source.
 
     The builder's last step, tidying, also asks for what only the components' own tests need, which a module proxy need
     not have: go.mod is complete before that, and the build itself fetches and verifies what goes in.
     """
     shutil.copyfile(program.manifest, scratch / "manifest.yaml")
-    command = [str(builder), "--config", "manifest.yaml", "--skip-compilation"]
-    done = _captured(command, at=scratch)
+    done = builder.run([str(ocb), "--config", "manifest.yaml", "--skip-compilation"], at=scratch)
     source = scratch / "build"
     if not (source / "go.mod").exists():
-        raise CannotBuild(f"{program.name}: {done.stderr or done.stdout}")
+        raise CannotBuild(f"{program.name}: {done.errors or done.output}")
     return source
-
-
-def _go(arguments: list[str], *, at: Path) -> str:
-    # A developer goes on working while this takes both cores for minutes.
-    polite = ["nice", "-n", "19"] if shutil.which("nice") else []
-    done = _captured([*polite, "go", *arguments], at=at)
-    if done.returncode:
-        raise CannotBuild(f"go {' '.join(arguments)}\n{done.stderr or done.stdout}")
-    return done.stdout
-
-
-def _captured(command: list[str], *, at: Path) -> subprocess.CompletedProcess[str]:
-    # A workspace that a module's source comes with names directories that the module leaves out.
-    environment = {**os.environ, "GOWORK": "off"}
-    return subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # go and its builder
 
 
 @contextmanager

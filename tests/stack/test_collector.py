@@ -41,11 +41,10 @@ def test_compose_runs_the_version_that_was_tested() -> None:
 
 
 def test_credentials_end_in_the_collector(tmp_path: Path) -> None:
-    with running_collector(tmp_path, Ports.free()) as stack:
-        _post_logs(
-            f"{stack.otlp_http}/v1/logs", bodies=SECRETS, attributes={"authorization": "opaque", "note": SECRETS[0]}
-        )
-        written = eventually(lambda: _written(stack))
+    with running_collector(tmp_path, Ports.free()) as collector:
+        attributes = {"authorization": "opaque", "note": SECRETS[0]}
+        _post_logs(f"{collector.stack.otlp_http}/v1/logs", bodies=SECRETS, attributes=attributes)
+        written = eventually(lambda: _written(collector.stack))
 
     assert all(secret not in written for secret in SECRETS)
     assert "opaque" not in written
@@ -53,10 +52,10 @@ def test_credentials_end_in_the_collector(tmp_path: Path) -> None:
 
 
 def test_another_logs_exporter_is_switched_on_without_a_change_to_the_file(tmp_path: Path) -> None:
-    with running_collector(tmp_path, Ports.free(), {"LOGS_EXPORTERS": "[file, otlp_http/loki]"}) as stack:
-        _post_logs(f"{stack.otlp_http}/v1/logs", bodies=["kept"], attributes={})
+    with running_collector(tmp_path, Ports.free(), {"LOGS_EXPORTERS": "[file, otlp_http/loki]"}) as collector:
+        _post_logs(f"{collector.stack.otlp_http}/v1/logs", bodies=["kept"], attributes={})
 
-        assert "kept" in eventually(lambda: _written(stack))
+        assert "kept" in eventually(lambda: _written(collector.stack))
 
 
 def _written(stack: Stack) -> str:
