@@ -20,6 +20,7 @@ SETTLE = """
 WITH gone AS (DELETE FROM pending_delivery WHERE message_id = $1 AND endpoint_id = $2 RETURNING org_id, app_id)
 INSERT INTO settled_delivery SELECT $1, $2, org_id, app_id, $3, 1 FROM gone
 """
+TRIED = "UPDATE pending_delivery SET attempts = 1"
 
 
 @pytest.fixture
@@ -113,10 +114,18 @@ async def test_content_and_message_come_with_attempts_when_asked_for(
     assert attempt["msg"]["payload"] == {}
 
 
-async def test_destinations_tell_what_is_owed_and_what_is_final(
+async def test_what_was_never_tried_is_not_among_what_was(api: AsyncClient, message: str) -> None:
+    destinations = (await api.get(f"/app/u/msg/{message}/endpoint")).json()["data"]
+    messages = (await api.get("/app/u/endpoint/one/msg")).json()["data"]
+
+    assert (destinations, messages) == ([], [])
+
+
+async def test_destinations_tell_what_is_tried_again_and_what_is_final(
     postgres: Database, api: AsyncClient, endpoints: list[str], message: str
 ) -> None:
     await postgres.pool.execute(SETTLE, message, endpoints[0], 0)
+    await postgres.pool.execute(TRIED)
     await api.delete(f"/app/u/endpoint/{endpoints[0]}")
 
     page = (await api.get("/app/u/msg/ev/endpoint")).json()
@@ -134,6 +143,7 @@ async def test_an_endpoint_lists_its_messages_and_how_each_stands(
 ) -> None:
     await postgres.pool.execute(SETTLE, message, endpoints[0], 2)
     newer = (await api.post("/app/u/msg", json={"eventType": "a.b", "payload": {}})).json()["id"]
+    await postgres.pool.execute(TRIED)
 
     everything = (await api.get("/app/u/endpoint/one/msg")).json()["data"]
     failed = (await api.get("/app/u/endpoint/one/msg", params={"status": 2})).json()["data"]
@@ -141,6 +151,7 @@ async def test_an_endpoint_lists_its_messages_and_how_each_stands(
     assert [(item["id"], item["statusText"]) for item in everything] == [(newer, "sending"), (message, "fail")]
     assert [item["id"] for item in failed] == [message]
     assert failed[0]["payload"] == {"n": 1}
+    assert ("nextAttempt" in everything[0], "nextAttempt" in everything[1]) == (True, False)
 
 
 async def test_a_resend_owes_one_attempt_more_and_leaves_the_schedule_alone(

@@ -95,8 +95,8 @@ async def test_messages_and_what_became_of_them(svix: SvixAsync) -> None:
     assert (found.id, found.tags, found.timestamp) == (sent.id, ["t"], sent.timestamp)
     assert [message.id for message in (await svix.message.list(app)).data] == [sent.id]
     assert resent.model_dump() == {}
-    assert [d.id for d in (await svix.message_attempt.list_attempted_destinations(app, "ev")).data] == [endpoint]
-    assert [m.id for m in (await svix.message_attempt.list_attempted_messages(app, endpoint)).data] == [sent.id]
+    assert (await svix.message_attempt.list_attempted_destinations(app, "ev")).data == []
+    assert (await svix.message_attempt.list_attempted_messages(app, endpoint)).data == []
     assert (await svix.message_attempt.list_by_msg(app, "ev")).data == []
     assert (await svix.message_attempt.list_by_endpoint(app, endpoint)).data == []
 

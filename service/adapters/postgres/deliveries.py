@@ -62,7 +62,7 @@ class PostgresDeliveries:
         return await self._page(statement, page)
 
     async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
-        """The message's destinations by endpoint id, deleted endpoints included."""
+        """The endpoints where the message was tried or given up, by id, deleted endpoints included."""
         endpoint = tables.endpoint
         # From the application's endpoints, which are few: what is owed has no index by message.
         statement = (
@@ -76,7 +76,7 @@ class PostgresDeliveries:
             .outerjoin(_settled, and_(_settled.c.endpoint_id == endpoint.c.id, _settled.c.message_id == message.id))
             .where(
                 endpoint.c.app_id == message.app_id,
-                or_(_pending.c.endpoint_id.is_not(None), _settled.c.endpoint_id.is_not(None)),
+                or_(_pending.c.attempts > 0, _settled.c.endpoint_id.is_not(None)),
             )
         )
         result = await self._transaction.execute(keyset(statement, endpoint.c.id, page))
@@ -85,10 +85,12 @@ class PostgresDeliveries:
     async def messages(
         self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
-        """What the endpoint was sent or is owed, by message id."""
+        """What the endpoint was sent at least once, or what was given up, by message id."""
         message = tables.message
         known = union_all(
-            select(_pending.c.message_id).where(_pending.c.endpoint_id == endpoint_id, _pending.c.resend == ""),
+            select(_pending.c.message_id).where(
+                _pending.c.endpoint_id == endpoint_id, _pending.c.resend == "", _pending.c.attempts > 0
+            ),
             select(_settled.c.message_id).where(_settled.c.endpoint_id == endpoint_id),
         ).subquery()
         statement = (

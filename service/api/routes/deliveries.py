@@ -70,7 +70,7 @@ async def list_attempts_by_message(
 async def list_attempted_messages(
     endpoint_id: str, endpoints: EndpointsDep, deliveries: DeliveriesDep, page: MessagePage, wanted: WantedAttempts
 ) -> Response:
-    """List the messages that an endpoint was sent or is owed, newest first, and how each stands."""
+    """List the messages that were tried at an endpoint, newest first, and how each stands."""
     found = await deliveries.messages(await endpoints.get(endpoint_id), page, wanted)
     shown = listed_raw(
         found,
@@ -88,7 +88,7 @@ async def list_attempted_messages(
 async def list_attempted_destinations(
     msg_id: str, messages: MessagesDep, deliveries: DeliveriesDep, page: DestinationPage
 ) -> ListOut[MessageEndpointOut]:
-    """List the endpoints that a message goes to, and how each stands."""
+    """List the endpoints that a message was tried at, and how each stands."""
     found = await deliveries.destinations(await messages.get(msg_id), page)
     return listed(found, key=lambda item: item[0].id, show=lambda item: MessageEndpointOut.of(*item))
 
