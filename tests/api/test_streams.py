@@ -7,18 +7,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, RemoteProtocolError, Response
 
 from service.adapters.clock import new_id
-from service.adapters.postgres.attempt_news import BUFFERED, AttemptNews, Follower
+from service.adapters.postgres.attempt_news import BUFFERED, INTEREST, NEWS, SAID_AGAIN, AttemptNews, Follower
 from service.adapters.postgres.engine import Database, dsn
 from service.api.services import Services
 from service.application.ports.news import Missed
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId
 from tests.api.served import served
+
+NEIGHBOUR = ApplicationId("app_neighbour")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,18 @@ async def an_attempt(database: Database, app_id: str) -> AttemptId:
         app_id,
     )
     return attempt_id
+
+
+@asynccontextmanager
+async def listening(database: str, channel: str) -> AsyncIterator[asyncio.Queue[str]]:
+    """What is said on the channel while the block lasts."""
+    said: asyncio.Queue[str] = asyncio.Queue()
+    connection = await asyncpg.connect(dsn(database))
+    try:
+        await connection.add_listener(channel, lambda *heard: said.put_nowait(heard[-1]))
+        yield said
+    finally:
+        await connection.close()
 
 
 async def app_id_of(api: AsyncClient) -> ApplicationId:
@@ -110,21 +125,28 @@ async def test_a_tail_hears_of_attempts_that_another_process_makes(
     other = AttemptNews(dsn(database))
 
     async with other.running(), tailing(api) as heard:
-        attempt_id = await an_attempt(postgres, app_id)
-        other._followed_until |= {ApplicationId("app_neighbour"): float("inf")}
-        other.attempted(ApplicationId("app_neighbour"), await an_attempt(postgres, "app_neighbour"))
-        await renewed(other, app_id, api)
-        other.attempted(app_id, attempt_id)
+        other.attempted(NEIGHBOUR, await an_attempt(postgres, NEIGHBOUR))
+        other.attempted(app_id, attempt_id := await an_attempt(postgres, app_id))
         event = await anext(heard)
 
     assert (event.name, event.data["id"], event.data["statusText"]) == ("attempt", attempt_id, "success")
 
 
-async def renewed(news: AttemptNews, app_id: ApplicationId, api: AsyncClient) -> None:
-    """Until the process has heard who follows: whoever begins to follow has everybody say so again."""
-    while app_id not in news._followed_until:
-        async with tailing(api):
-            await asyncio.sleep(0.05)
+@pytest.mark.usefixtures("application")
+async def test_a_process_that_comes_later_asks_who_follows(api: AsyncClient, database: str, postgres: Database) -> None:
+    app_id = await app_id_of(api)
+    latecomer = AttemptNews(dsn(database), answered_within=0)
+
+    async with tailing(api) as heard, listening(database, INTEREST) as said, latecomer.running():
+        async with asyncio.timeout(SAID_AGAIN / 2):
+            while await said.get() != app_id:
+                pass
+        # Everybody hears notifications in the same order: who has heard itself has heard what was said before.
+        async with latecomer.follow(NEIGHBOUR):
+            latecomer.attempted(app_id, attempt_id := await an_attempt(postgres, app_id))
+        event = await anext(heard)
+
+    assert (event.name, event.data["id"]) == ("attempt", attempt_id)
 
 
 @pytest.mark.usefixtures("application")
@@ -154,14 +176,14 @@ async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
     assert await follower.next() == told[50:250]
 
 
-async def test_nobody_is_told_when_nobody_follows(database: str) -> None:
-    news = AttemptNews(dsn(database))
+async def test_of_what_nobody_follows_nobody_is_told(database: str) -> None:
+    news = AttemptNews(dsn(database), answered_within=0)
 
-    async with news.running():
-        for _ in range(10):
-            news.attempted(ApplicationId("app_1"), AttemptId("atmpt_1"))
+    async with listening(database, NEWS) as said, news.running(), news.follow(NEIGHBOUR):
+        news.attempted(ApplicationId("app_1"), AttemptId("atmpt_1"))
+        news.attempted(NEIGHBOUR, AttemptId("atmpt_2"))
 
-        assert news._outgoing == []
+        assert await said.get() == f"{NEIGHBOUR} atmpt_2"
 
 
 async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, postgres: Database) -> None:
