@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import pytest
 
 from service.adapters.postgres.group_commit import GroupCommit
@@ -17,11 +18,15 @@ class Store:
     batches: list[list[int]] = field(default_factory=list)
     may_commit: asyncio.Event = field(default_factory=asyncio.Event)
     away: bool = False
+    deadlocks: int = 0
 
     async def commit(self, items: Sequence[int]) -> list[str]:
         await self.may_commit.wait()
         if self.away:
             raise Unavailable
+        if self.deadlocks:
+            self.deadlocks -= 1
+            raise asyncpg.DeadlockDetectedError
         if min(items) < 0:
             raise ValueError(items)
         self.batches.append(list(items))
@@ -88,6 +93,30 @@ async def test_a_lost_database_fails_the_batch_without_trying_each_row() -> None
 
     async with group.running():
         results = await asyncio.gather(*await submitted(group, [1, 2, 3]), return_exceptions=True)
+
+    assert [type(result) for result in results] == [Unavailable] * 3
+
+
+@pytest.mark.parametrize("items", [[1], [1, 2, 3]])
+async def test_a_batch_that_loses_a_deadlock_is_tried_again_as_it_is(items: list[int]) -> None:
+    store = Store(deadlocks=2)
+    group = a_group(store)
+    store.may_commit.set()
+
+    async with group.running():
+        results = await asyncio.gather(*await submitted(group, items))
+
+    assert results == [str(item) for item in items]
+    assert store.batches == [items]
+
+
+async def test_an_end_does_not_wait_for_a_database_that_hangs() -> None:
+    store = Store()
+    group = GroupCommit(store.commit, most_waiting=10, largest_batch=1, farewell=0.05)
+
+    async with asyncio.timeout(5), group.running():
+        tasks = await submitted(group, [1, 2, 3])
+    results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [type(result) for result in results] == [Unavailable] * 3
 

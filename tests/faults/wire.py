@@ -12,13 +12,18 @@ CHUNK = 65_536
 
 @dataclass(slots=True, kw_only=True)
 class Wire:
-    """Connections to 127.0.0.1:`port` reach the Unix socket that `target` names at that moment."""
+    """Connections to 127.0.0.1:`port` reach the Unix socket that `target` names at that moment. What it does to them is
+    counted: connections `reset`, packets `swallowed` and `delayed`."""
 
     target: Callable[[], str]
     port: int = 0
     delay: float = 0.0
+    reset: int = 0
+    swallowed: int = 0
+    delayed: int = 0
     _open: bool = True
     _passing: asyncio.Event = field(default_factory=asyncio.Event)
+    _asked: asyncio.Condition = field(default_factory=asyncio.Condition)
     _lines: set["_Line"] = field(default_factory=set)
 
     def cut(self) -> None:
@@ -38,6 +43,11 @@ class Wire:
         self._open, self.delay = True, 0.0
         self._passing.set()
 
+    async def asked(self) -> None:
+        """Wait until Relevo sends the next packet to its database."""
+        async with self._asked:
+            await self._asked.wait()
+
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from Relevo, until either end closes it."""
         line = _Line(near=writer)
@@ -52,19 +62,27 @@ class Wire:
                 there.cancel()
                 back.cancel()
         self._lines.discard(line)
+        self.reset += line.far is None
         line.reset()
 
     async def _carry(self, line: "_Line", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 if self.delay:
+                    self.delayed += 1
                     await asyncio.sleep(self.delay)
-                if not line.dead:
-                    writer.write(data)
-                    await writer.drain()
+                if line.dead:
+                    self.swallowed += 1
+                    continue
+                writer.write(data)
+                await writer.drain()
+                if writer is line.far:
+                    async with self._asked:
+                        self._asked.notify_all()
 
     def _drop_all(self) -> None:
         for line in self._lines:
+            self.reset += 1
             line.reset()
 
 

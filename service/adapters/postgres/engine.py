@@ -9,19 +9,25 @@ from dataclasses import dataclass
 from typing import cast
 
 import asyncpg
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from service.adapters.postgres.connections import HotConnection, WatchedConnection, limits
 from service.domain.errors import Unavailable
 
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_TIMEOUT = 5.0
 HOT_CONNECTIONS = 4
-COMMAND_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5.0
+
+# What a statement may take, first by the server's clock: a refusal says more than a silence. A batch of the hot path
+# takes milliseconds, a page of a list may take longer, and nobody waits longer than this for either.
+HOT_STATEMENT, HOT_SILENCE = 8.0, 10.0
+STATEMENT, SILENCE = 20.0, 22.0
 
 _LOST = (
     OSError,
@@ -61,16 +67,23 @@ class PoolGauges:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
-    """Open both pools on `postgresql+asyncpg://...`; closed in reverse order."""
+async def open_database(url: str, *, silence: float = SILENCE) -> AsyncIterator[Database]:
+    """Open both pools on `postgresql+asyncpg://...`; closed in reverse order. A session's connection that is silent for
+    so many seconds is lost."""
     engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=False,
-        connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": COMMAND_TIMEOUT},
+        connect_args={
+            "timeout": CONNECT_TIMEOUT,
+            "command_timeout": silence,
+            "connection_class": WatchedConnection,
+            "server_settings": limits(statement=STATEMENT),
+        },
     )
+    event.listen(engine.sync_engine, "handle_error", _forget_the_silent)
     sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
     try:
         with unavailable_when_lost():
@@ -79,7 +92,9 @@ async def open_database(url: str) -> AsyncIterator[Database]:
                 min_size=1,
                 max_size=HOT_CONNECTIONS,
                 timeout=CONNECT_TIMEOUT,
-                command_timeout=COMMAND_TIMEOUT,
+                command_timeout=HOT_SILENCE,
+                connection_class=HotConnection,
+                server_settings=limits(statement=HOT_STATEMENT),
                 reset=_leave_as_it_is,
             )
         try:
@@ -105,6 +120,12 @@ def _written(url: str, driver: str, renamed: Mapping[str, str]) -> str:
     # The mode of TLS has another name in each form, and managed databases hand out addresses with `sslmode`.
     query = {renamed.get(name, name): value for name, value in parts.query.items()}
     return parts.set(drivername=driver, query=query).render_as_string(hide_password=False)
+
+
+def _forget_the_silent(context: ExceptionContext) -> None:
+    """Where one connection is silent the others of its age are too, and each would have to be waited for."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.invalidate_pool_on_disconnect = True
 
 
 async def _leave_as_it_is(_connection: object) -> None:

@@ -1,17 +1,22 @@
 """Many callers, one commit: what arrives while a batch is committing is the next batch.
 
 A batch never waits for company. One bad row fails its own caller and nobody else's: a batch that the database refuses
-is tried again row by row.
+is tried again row by row. A batch that lost a deadlock has nothing wrong with it, and is tried again as it is.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import asyncpg
+
 from service.domain.errors import Busy, Unavailable
+
+DEADLOCKS = 3  # in a row, after which the batch is taken apart
+FAREWELL = 4.0  # seconds for what still waits at the end; a healthy database takes milliseconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,10 +40,12 @@ class GroupCommit(Generic[Item, Result]):
         *,
         largest_batch: int,
         most_waiting: int,
+        farewell: float = FAREWELL,
     ) -> None:
         self._commit = commit
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
+        self._farewell = farewell
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._arrived = asyncio.Event()
         self._closed = False
@@ -61,14 +68,17 @@ class GroupCommit(Generic[Item, Result]):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commit while the block lasts; what was submitted before its end is still committed."""
+        """Commit while the block lasts; what was submitted before its end is still committed, if that is soon done."""
         committer = asyncio.create_task(self._run(), name="group commit")
         try:
             yield
         finally:
             self._closed = True
             self._arrived.set()
-            await committer
+            await asyncio.wait({committer}, timeout=self._farewell)
+            committer.cancel()
+            await asyncio.gather(committer, return_exceptions=True)
+            _fail(self._waiting, Unavailable())
 
     async def _run(self) -> None:
         while await self._something_waits():
@@ -86,7 +96,10 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _settle(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
-            results = await self._commit([waiting.item for waiting in batch])
+            results = await self._committed([waiting.item for waiting in batch])
+        except asyncio.CancelledError:
+            _fail(batch, Unavailable())
+            raise
         except Unavailable as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers of this batch
@@ -96,6 +109,12 @@ class GroupCommit(Generic[Item, Result]):
                 if not waiting.result.done():
                     waiting.result.set_result(result)
 
+    async def _committed(self, items: Sequence[Item]) -> Sequence[Result]:
+        for _ in range(DEADLOCKS):
+            with suppress(asyncpg.DeadlockDetectedError):
+                return await self._commit(items)
+        return await self._commit(items)
+
     async def _settle_one_by_one(self, batch: list[_Waiting[Item, Result]], error: Exception) -> None:
         if len(batch) == 1:
             _fail(batch, error)
@@ -104,7 +123,7 @@ class GroupCommit(Generic[Item, Result]):
             await self._settle([waiting])
 
 
-def _fail(batch: list[_Waiting[Item, Result]], error: Exception) -> None:
+def _fail(batch: Iterable[_Waiting[Item, Result]], error: Exception) -> None:
     for waiting in batch:
         if not waiting.result.done():
             waiting.result.set_exception(error)
