@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -84,7 +85,14 @@ def _parser() -> ArgumentParser:
     tail.add_argument("app_id", help="the application's id or uid")
     tail.add_argument("--url", default="http://localhost:8000", help="the server (default: %(default)s)")
     tail.epilog = f"{BEARER} has to hold a token, as `relevo token` prints it."
-    add("demo", _demo, "send ten events to three receivers and show what became of each")
+    demo = add("demo", _demo, "send ten events to three receivers and show what became of each")
+    demo.add_argument(
+        "--stack",
+        nargs="?",
+        const="build/stack.json",
+        metavar="FILE",
+        help="tell the collector that `make stack` runs, and look for it all in Jaeger, Prometheus and its log file",
+    )
     return parser
 
 
@@ -111,8 +119,10 @@ def _token(chosen: Namespace) -> int:
     from service.domain import ids
 
     org_id = chosen.org_id or DEFAULT_ORGANISATION
-    if not ids.is_valid(ids.ORGANISATION, org_id):
-        _tell(f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and 27 letters or digits.")
+    if not ids.is_organisation(org_id):
+        _tell(
+            f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
+        )
         return UNUSABLE
     token = Tokens(_settings().jwt_secret()).mint(ids.OrgId(org_id), now=datetime.now(UTC))
     sys.stdout.write(f"{token}\n")
@@ -138,10 +148,15 @@ def _tail(chosen: Namespace) -> int:
         return OK
 
 
-def _demo(_: Namespace) -> int:
+def _demo(chosen: Namespace) -> int:
     from service import demo
 
-    return asyncio.run(demo.run())
+    try:
+        stack = demo.read(Path(chosen.stack)) if chosen.stack else None
+    except demo.StackUnknown as error:
+        _tell(str(error))
+        return FAILED
+    return asyncio.run(demo.run(stack))
 
 
 def _settings() -> Settings:

@@ -195,7 +195,7 @@ def _usable(published: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
 
 
 def _organisation(value: object) -> OrgId:
-    if not isinstance(value, str) or not ids.is_valid(ids.ORGANISATION, value) or value == OPERATIONS:
+    if not isinstance(value, str) or not ids.is_organisation(value) or value == OPERATIONS:
         raise ValueError("not an organisation")
     return OrgId(value)
 

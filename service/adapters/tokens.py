@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hmac import compare_digest
 from secrets import token_hex
 from typing import Any, get_args
 
@@ -22,6 +23,9 @@ ORGANISATION_LIFETIME = timedelta(days=3650)
 _ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
 _LEEWAY = 60.0  # seconds that clocks may differ
 _LONGEST = 8192
+_SECRET_IN_PLACE = (
+    "Invalid token: this is the secret that tokens are signed with. `relevo token` makes a token with it."
+)
 _REMEMBERED = 4096
 # Times are ours to check: the same way for a token that is remembered as for one that is new.
 _OPTIONS: Options = {
@@ -80,7 +84,11 @@ class Tokens:
         return self._sign(claims, now=now, lifetime=min(grant.lifetime, APPLICATION_LIFETIME))
 
     def verify(self, token: str) -> Caller:
-        """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
+        """Who the token speaks for. NotAuthenticated when it does not hold now.
+
+        The reason is not told, but to whoever knows the secret already: for a token that names nobody, and for the
+        secret itself in a token's place.
+        """
         verified = self._verified.get(token)
         if verified is None:
             verified = self._check(token)
@@ -98,6 +106,8 @@ class Tokens:
     def _check(self, token: str) -> _Verified:
         if len(token) > _LONGEST:
             raise NotAuthenticated
+        if compare_digest(token.encode(errors="replace"), self._secret):
+            raise NotAuthenticated(_SECRET_IN_PLACE)
         try:
             claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
             caller = _caller(claims, token_id=token_id(token))
@@ -107,6 +117,8 @@ class Tokens:
                 valid_until=_seconds(claims["exp"] if caller.credential is None else caller.credential.expires_at)
                 + _LEEWAY,
             )
+        except jwt.MissingRequiredClaimError as error:
+            raise NotAuthenticated("Invalid token (missing `sub`)." if error.claim == "sub" else None) from None
         # The last of them is what a header nested a thousand deep comes to.
         except (jwt.PyJWTError, KeyError, ValueError, OverflowError, RecursionError):
             raise NotAuthenticated from None
@@ -125,10 +137,10 @@ def token_id(token: str) -> str:
 def _caller(claims: dict[str, Any], *, token_id: str) -> Caller:
     subject = claims["sub"]
     if "org" not in claims:
-        return Caller(org_id=OrgId(_identifier(ids.ORGANISATION, subject)), role=_role(claims.get("role", "admin")))
+        return Caller(org_id=_organisation(subject), role=_role(claims.get("role", "admin")))
     return Caller(
-        org_id=OrgId(_identifier(ids.ORGANISATION, claims["org"])),
-        app_id=ApplicationId(_identifier(ids.APPLICATION, subject)),
+        org_id=_organisation(claims["org"]),
+        app_id=_application(subject),
         role="writer",
         capabilities=frozenset(_CAPABILITIES[name] for name in _names(claims.get("capabilities", _CAPABILITIES))),
         feature_flags=frozenset(_names(claims["feature_flags"])) if "feature_flags" in claims else None,
@@ -156,10 +168,16 @@ def _names(value: object) -> list[str]:
     raise ValueError("not a list of names")
 
 
-def _identifier(prefix: str, value: object) -> str:
-    if not isinstance(value, str) or not ids.is_valid(prefix, value):
-        raise ValueError("not an identifier of that kind")
-    return value
+def _organisation(value: object) -> OrgId:
+    if not isinstance(value, str) or not ids.is_organisation(value):
+        raise ValueError("not the name of an organisation")
+    return OrgId(value)
+
+
+def _application(value: object) -> ApplicationId:
+    if not isinstance(value, str) or not ids.is_valid(ids.APPLICATION, value):
+        raise ValueError("not an application's identifier")
+    return ApplicationId(value)
 
 
 def _role(value: object) -> Role:

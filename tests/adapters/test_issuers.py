@@ -170,7 +170,7 @@ async def test_a_configuration_that_names_another_issuer_gives_no_keys(site: Sit
         {"exp": None},
         {"nbf": NOW.timestamp() + 61},
         {"org_id": None},
-        {"org_id": "org_short"},
+        {"org_id": "short"},
         {"org_id": OPERATIONS},
         {"org_id": [ORG]},
         {"roles": None},

@@ -138,9 +138,11 @@ def nested() -> str:
         signed({}, secret="another secret of thirty-two characters and more"),
         signed({}, secret=SECRET * 2, algorithm="HS512"),
         signed({}, algorithm="HS384", secret=SECRET * 2),
-        signed({"sub": "org_short"}),
+        signed({"sub": "org_"}),
+        signed({"sub": "org_with space"}),
+        signed({"sub": "org_" + "x" * 253}),
         signed({"sub": APP}),
-        signed({"sub": APP, "org": "org_short"}),
+        signed({"sub": APP, "org": "acme"}),
         signed({"sub": ORG, "org": ORG}),
         signed({"org": None, "sub": APP}),
         signed({"role": "root"}),
@@ -151,13 +153,30 @@ def nested() -> str:
         signed({"exp": 10**400}),
         signed({"nbf": "0"}),
         jwt.encode({"sub": ORG}, SECRET),
-        jwt.encode({"exp": NOW.timestamp() + 60}, SECRET),
     ],
     ids=lambda token: token[:12].encode("ascii", "replace").decode(),
 )
 def test_what_does_not_hold_is_refused_without_a_reason(token: str) -> None:
     with pytest.raises(NotAuthenticated, match=r"^Invalid token$"):
         tokens().verify(token)
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (SECRET, "this is the secret that tokens are signed with"),
+        (jwt.encode({"exp": NOW.timestamp() + 60}, SECRET), "missing `sub`"),
+    ],
+)
+def test_who_knows_the_secret_is_told_what_is_wrong(token: str, reason: str) -> None:
+    with pytest.raises(NotAuthenticated, match=reason) as refused:
+        tokens().verify(token)
+
+    assert token not in refused.value.detail
+
+
+def test_whatever_begins_like_an_organisation_is_one() -> None:
+    assert tokens().verify(signed({"sub": "org_acme"})).org_id == "org_acme"
 
 
 def test_the_memory_of_verified_tokens_is_bounded() -> None:
