@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
 from service.api.incoming import new_message, read_message
-from service.api.lines import LineReader, NumberedLine
+from service.api.lines import A_PIECE, LineReader, NumberedLine
 from service.api.problems import fault_of
 from service.api.services import Services
 from service.application.access import Caller
@@ -24,9 +24,9 @@ async def parsed_lines(request: Request, services: Services, caller: Caller) -> 
     reader = LineReader()
     take = partial(_take, reader, services, caller)
     async for piece in request.stream():
-        reader.push(piece)
-        async for lines in _until_starved(services.threads, take):
-            yield lines
+        if reader.push(piece) >= A_PIECE:
+            async for lines in _until_starved(services.threads, take):
+                yield lines
     reader.end()
     async for lines in _until_starved(services.threads, take):
         yield lines

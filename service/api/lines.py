@@ -29,9 +29,10 @@ class LineReader:
         self._number = 0
         self._too_long = False
 
-    def push(self, piece: bytes) -> None:
-        """More of the file."""
+    def push(self, piece: bytes) -> int:
+        """More of the file. Answers how many bytes wait to be taken."""
         self._arrived += piece
+        return len(self._arrived)
 
     def end(self) -> None:
         """That was all of it."""

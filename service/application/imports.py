@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import assert_never
 
@@ -81,14 +81,33 @@ class Imports:
         progress = await self._start(file_id)
         _log.info("import.began", import_id=progress.id)
         try:
-            async for lines in groups:
-                for first in range(0, len(lines), A_GROUP):
-                    progress = await self._take_group(progress, lines[first : first + A_GROUP])
+            async with aclosing(self._taken(file_id, groups)) as groups_taken:
+                async for taken in groups_taken:
+                    progress = await self._keep(progress, taken)
         except BaseException:
             # Shielded: when the sender has gone, this request is being cancelled.
             await asyncio.shield(self._end(progress, ImportStatus.FAILED))
             raise
         return await self._end(progress, ImportStatus.FINISHED)
+
+    async def _taken(self, file_id: str, groups: AsyncIterator[Sequence[Line]]) -> AsyncGenerator[list[Taken], None]:
+        """What came of each group. While one is committed the next is read and parsed: neither waits for the other."""
+        ahead: asyncio.Future[list[Taken]] | None = None
+        try:
+            async for lines in groups:
+                for first in range(0, len(lines), A_GROUP):
+                    before, ahead = ahead, self._taking(file_id, lines[first : first + A_GROUP])
+                    if before is not None:
+                        yield await before
+            if ahead is not None:
+                yield await ahead
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    def _taking(self, file_id: str, lines: Sequence[Line]) -> asyncio.Future[list[Taken]]:
+        return asyncio.gather(*(self._take_line(line, file_id) for line in lines))
 
     async def _start(self, file_id: str) -> MessageImport:
         now = self._clock.now()
@@ -103,8 +122,7 @@ class Imports:
         async with self._begin() as work:
             return await work.imports.start(new)
 
-    async def _take_group(self, progress: MessageImport, lines: Sequence[Line]) -> MessageImport:
-        taken = await asyncio.gather(*(self._take_line(line, progress.file_id) for line in lines))
+    async def _keep(self, progress: MessageImport, taken: Sequence[Taken]) -> MessageImport:
         progress = progress.after(taken, at=self._clock.now())
         async with self._begin() as work:
             await work.imports.keep(progress, [one for one in taken if isinstance(one, LineFault)])
