@@ -23,7 +23,7 @@ ORGANISATION_LIFETIME = timedelta(days=3650)
 _ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
 _LEEWAY = 60.0  # seconds that clocks may differ
 _LONGEST = 8192
-_SECRET_IN_PLACE = (
+_SIGNING_KEY_SENT = (
     "Invalid token: this is the secret that tokens are signed with. `relevo token` makes a token with it."
 )
 _REMEMBERED = 4096
@@ -107,7 +107,7 @@ class Tokens:
         if len(token) > _LONGEST:
             raise NotAuthenticated
         if compare_digest(token.encode(errors="replace"), self._secret):
-            raise NotAuthenticated(_SECRET_IN_PLACE)
+            raise NotAuthenticated(_SIGNING_KEY_SENT)
         try:
             claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
             caller = _caller(claims, token_id=token_id(token))

@@ -31,7 +31,7 @@ async def test_a_token_for_what_is_no_organisation_is_refused() -> None:
     status, out, err = await run("token", "acme", environ=settings())
 
     assert (status, out) == (2, "")
-    assert err == "relevo: 'acme' is not an organisation: it has to be org_ and 27 letters or digits.\n"
+    assert err == "relevo: 'acme' is not an organisation: it has to be org_ and letters, digits, `-`, `_` or `.`.\n"
 
 
 async def test_a_bad_setting_is_told_without_a_traceback() -> None:
