@@ -1,27 +1,43 @@
-"""One attempt: sign, send, judge, settle. No transaction is held while the receiver takes its time."""
+"""One attempt: sign, send, judge, settle. No transaction is held while the receiver takes its time.
+
+What breaks on our side is an attempt too: counted, told to the tenant as internal, and tried again by the schedule.
+"""
 
 import asyncio
 import random
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
+from opentelemetry.trace import SpanContext
 
 from service.application.ports.engine import DeliveryQueue, Sender, Settled, Settlement
 from service.application.ports.world import Clock, NewId
 from service.application.signing import Signing
 from service.domain import ids, retries
 from service.domain.addresses import address
-from service.domain.deliveries import Attempt, Claim, Outcome, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Claim, ErrorType, Failed, Outcome, Trigger, attempt_of
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
 from service.domain.retries import Canceled, Exhausted, Schedule, TryAgain, Verdict
+from service.observability.attempts import TracedAttempt
 from service.observability.deliveries import DeliveryTelemetry
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-
+OUR_FAULT = "The attempt failed on our side."
 
 _log = structlog.stdlib.get_logger("relevo.delivery")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What came of a claim. `outcome` is None when it says nothing of the receiver, `span` when nothing was tried."""
+
+    settlement: Settlement
+    outcome: Outcome | None = None
+    span: SpanContext | None = None
 
 
 class Courier:
@@ -53,34 +69,42 @@ class Courier:
         self._patience = patience
 
     async def carry(self, claim: Claim) -> Outcome | None:
-        """Attempt the delivery once, whatever the receiver does. What came of it, or None when nothing was sent."""
+        """Attempt the delivery once. What came of it, or None when that says nothing of the receiver."""
         reason = _why_not_send(claim)
-        settlement, outcome = await self._attempt(claim) if reason is None else (self._cancel(claim, reason), None)
-        settled = await self._keep(settlement)
+        made = await self._attempt(claim) if reason is None else self._cancel(claim, reason)
+        with self._telemetry.settling(claim, after=made.span):
+            settled = await self._keep(made.settlement)
         if not settled.applied:
             self._telemetry.came_too_late(claim)
         if settled.endpoint_switched_off:
-            self._telemetry.endpoint_switched_off(claim, "gone" if settlement.endpoint_gone else "failing")
-        return outcome
+            self._telemetry.endpoint_switched_off(claim, "gone" if made.settlement.endpoint_gone else "failing")
+        return made.outcome
 
-    async def _attempt(self, claim: Claim) -> tuple[Settlement, Outcome]:
+    async def _attempt(self, claim: Claim) -> _Made:
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
             with told.calling("POST", **address(claim.url)):
                 outcome = await self._send(claim, started_at)
             verdict = self._judge(claim, outcome)
-            attempt = self._attempt_record(claim, outcome, started_at, trace_id=told.trace_id)
+            attempt = self._attempt_record(claim, outcome, started_at, told)
             told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
-        return Settlement(claim=claim, verdict=verdict, attempt=attempt), outcome
+        settlement = Settlement(claim=claim, verdict=verdict, attempt=attempt)
+        return _Made(settlement=settlement, outcome=None if _is_ours(outcome) else outcome, span=told.context)
 
-    def _cancel(self, claim: Claim, reason: str) -> Settlement:
+    def _cancel(self, claim: Claim, reason: str) -> _Made:
         self._telemetry.canceled(claim, reason)
-        return Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None)
+        return _Made(settlement=Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None))
 
     async def _send(self, claim: Claim, at: datetime) -> Outcome:
-        body = claim.payload or b""
-        signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
-        return await self._sender.send(url=claim.url, headers={**claim.headers, **signed}, body=body)
+        began = time.perf_counter()
+        try:
+            body = claim.payload or b""
+            signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
+            return await self._sender.send(url=claim.url, headers={**claim.headers, **signed}, body=body)
+        except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
+            _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)
+            duration = timedelta(seconds=time.perf_counter() - began)
+            return Failed(error_type=ErrorType.INTERNAL, message=OUR_FAULT, duration=duration)
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
         chance = random.random()  # noqa: S311 - it spreads load and guards nothing
@@ -89,12 +113,26 @@ class Courier:
             return Exhausted(reason="manual")
         return verdict
 
-    def _attempt_record(self, claim: Claim, outcome: Outcome, started_at: datetime, *, trace_id: str | None) -> Attempt:
+    def _attempt_record(self, claim: Claim, outcome: Outcome, started_at: datetime, told: TracedAttempt) -> Attempt:
         attempt_id = AttemptId(self._new_id(ids.ATTEMPT, at=started_at))
-        return attempt_of(claim, outcome, id=attempt_id, started_at=started_at, trace_id=trace_id)
+        return attempt_of(
+            claim, outcome, id=attempt_id, started_at=started_at, trace_id=told.trace_id, span_id=told.span_id
+        )
 
     async def _keep(self, settlement: Settlement) -> Settled:
-        """Settle, and try again for as long as the lease may hold: an attempt that was made should be told."""
+        """Settle; if something in the receiver's words prevents it, without them."""
+        try:
+            return await self._settle(settlement)
+        except Unavailable:
+            raise
+        except Exception:
+            if settlement.attempt is None:
+                raise
+            _log.exception("settlement.refused", message_id=settlement.claim.message_id)
+            return await self._settle(replace(settlement, attempt=replace(settlement.attempt, response="")))
+
+    async def _settle(self, settlement: Settlement) -> Settled:
+        """Try for as long as the lease may hold: an attempt that was made should be told."""
         give_up_at = self._clock.now() + self._patience
         pause = FIRST_PAUSE
         while True:
@@ -106,6 +144,10 @@ class Courier:
                 _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _is_ours(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and outcome.error_type is ErrorType.INTERNAL
 
 
 def _why_not_send(claim: Claim) -> str | None:

@@ -17,8 +17,10 @@ class Address(TypedDict):
 
 @lru_cache(maxsize=4096)
 def address(url: str) -> Address:
-    """The URL without user, path and query."""
-    parts = urlsplit(url)
-    return Address(
-        scheme=parts.scheme, host=parts.hostname or "", port=parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
-    )
+    """The URL without user, path and query. One that cannot be read leads nowhere, which is for the sender to say."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return Address(scheme="", host="", port=0)
+    return Address(scheme=parts.scheme, host=parts.hostname or "", port=port)

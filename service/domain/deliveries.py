@@ -40,6 +40,7 @@ class ErrorType(StrEnum):
     RESET = "reset"
     MALFORMED = "malformed_answer"
     EGRESS = "egress_refused"
+    INTERNAL = "internal"  # our own fault, which says nothing of the receiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,8 @@ class Claim:
     """A delivery that this process holds until its lease ends, with everything an attempt needs.
 
     `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
-    must show. `resend` tells a manual delivery from the scheduled one, which has ''.
+    must show. `resend` tells a manual delivery from the scheduled one, which has ''. `traceparent` is the accept's,
+    `previous` that of the attempt before this one.
     """
 
     message_id: MessageId
@@ -111,11 +113,12 @@ class Claim:
     endpoint_active: bool
     correlation_id: str
     traceparent: str | None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, as it is kept. `next_attempt_at` tells when the following one is due, if there is one."""
+    """One try, as it is kept. `trace_id` and `span_id` lead to it in the traces."""
 
     id: AttemptId
     message_id: MessageId
@@ -130,6 +133,7 @@ class Attempt:
     started_at: datetime
     error_type: str | None
     trace_id: str | None
+    span_id: str | None = None
 
 
 def attempt_of(
@@ -139,6 +143,7 @@ def attempt_of(
     id: AttemptId,  # noqa: A002 - the field's own name
     started_at: datetime,
     trace_id: str | None,
+    span_id: str | None = None,
 ) -> Attempt:
     """What is kept of a claim's attempt."""
     return Attempt(
@@ -155,6 +160,7 @@ def attempt_of(
         started_at=started_at,
         error_type=outcome.error_type.value if isinstance(outcome, Failed) else None,
         trace_id=trace_id,
+        span_id=span_id,
     )
 
 

@@ -30,6 +30,11 @@ def traceparent(context: SpanContext) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
+def span_id(context: SpanContext) -> str | None:
+    """The span id as people and Jaeger write it, None when there is none."""
+    return f"{context.span_id:016x}" if context.is_valid else None
+
+
 def trace_id(context: SpanContext) -> str | None:
     """The trace id as people and Jaeger write it, None when there is none."""
     return f"{context.trace_id:032x}" if context.is_valid else None

@@ -6,30 +6,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, assert_never
+from typing import Final, Literal
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import bound_contextvars
 
-from service.domain.deliveries import Answered, Claim, Failed, Outcome, Trigger
+from service.domain.deliveries import Claim
+from service.domain.errors import Unavailable
 from service.domain.messages import Accepted, NewMessage, Reception, Repeated
-from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
-from service.observability.correlation import trace_id, traceparent
+from service.observability.attempts import TracedAttempt, ids, is_first, named
+from service.observability.correlation import traceparent
 from service.observability.telemetry import Telemetry
 
 CONTINUES_WITHIN: Final = timedelta(seconds=10)
 MOST_LINKS: Final = 128
+SLOW: Final = 1.0  # seconds: what a settlement may take without a span of its own
 
 
 class DeliveryTelemetry:
     """Tells the story of messages and deliveries in spans, points and lines."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, *, slow: float = SLOW) -> None:
         self._telemetry = telemetry
+        self._slow = slow
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
         self._log = structlog.get_logger("relevo.delivery")
@@ -72,13 +75,13 @@ class DeliveryTelemetry:
         Nothing is inherited from whoever runs it: a task made in a request carries that request's ended span.
         """
         accept = _context_of(claim.traceparent)
-        continues = _is_first(claim) and at - claim.accepted_at < CONTINUES_WITHIN
+        continues = is_first(claim) and at - claim.accepted_at < CONTINUES_WITHIN
         span = self._tracer.start_span(
             "process deliveries",
             context=accept if continues else Context(),
             kind=SpanKind.CONSUMER,
-            attributes={"messaging.operation.name": "process", "messaging.operation.type": "process", **_ids(claim)},
-            links=() if continues else _link_to(accept),
+            attributes={"messaging.operation.name": "process", "messaging.operation.type": "process", **ids(claim)},
+            links=() if continues else _links_to(accept, _context_of(claim.previous)),
         )
         fields = {"correlation_id": claim.correlation_id, "org_id": claim.org_id, "app_id": claim.app_id}
         with bound_contextvars(**fields), _current(span):
@@ -88,24 +91,55 @@ class DeliveryTelemetry:
             finally:
                 attempt.close()
 
+    @contextmanager
+    def settling(self, claim: Claim, *, after: SpanContext | None) -> Iterator[None]:
+        """A span below the attempt `after` if keeping its outcome is slow or fails, which is counted as well."""
+        began_at, began = time.time_ns(), time.perf_counter()
+        error: Exception | None = None
+        try:
+            yield
+        except Exception as failure:
+            error = failure
+            self._metrics.unsettled("unavailable" if isinstance(error, Unavailable) else "error")
+            raise
+        finally:
+            if error is not None or time.perf_counter() - began > self._slow:
+                self._tell_of_settling(claim, after, began_at, error)
+
+    def _tell_of_settling(
+        self, claim: Claim, after: SpanContext | None, began_at: int, error: Exception | None
+    ) -> None:
+        within = Context() if after is None else trace.set_span_in_context(NonRecordingSpan(after), Context())
+        span = self._tracer.start_span("settle", context=within, start_time=began_at, attributes=ids(claim))
+        if error is not None:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
     def received(self, receptions: Sequence[Reception]) -> None:
         """What a batch made of its messages: one point for each outcome."""
         for outcome, count in Counter(map(_outcome, receptions)).items():
             self._metrics.messages_accepted(outcome, count)
 
+    def throttled(self, count: int) -> None:
+        """So many deliveries were due and have to wait for a throttle."""
+        if count:
+            self._metrics.deliveries_throttled(count)
+
     def canceled(self, claim: Claim, reason: str) -> None:
         """A delivery that ends without an attempt."""
         self._metrics.delivery_exhausted(reason)
-        self._log.info("delivery.canceled", reason=reason, **_named(claim))
+        self._log.info("delivery.canceled", reason=reason, **named(claim))
 
     def came_too_late(self, claim: Claim) -> None:
         """The outcome of an attempt changed nothing: its lease had passed to somebody else."""
-        self._log.warning("settlement.too_late", **_named(claim))
+        self._metrics.unsettled("too_late")
+        self._log.warning("settlement.too_late", **named(claim))
 
     def endpoint_switched_off(self, claim: Claim, reason: str) -> None:
         """An endpoint will get no more until somebody enables it."""
         self._metrics.endpoint_disabled(reason)
-        self._log.warning("endpoint.disabled", reason=reason, **_named(claim))
+        self._log.warning("endpoint.disabled", reason=reason, **named(claim))
 
 
 class TracedAccept:
@@ -131,86 +165,6 @@ class TracedAccept:
             self._span.add_link(batch)
 
 
-class TracedAttempt:
-    """An attempt under way. Whatever comes of it, `attempted` is called at most once."""
-
-    def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime) -> None:
-        self._tracer = telemetry.tracer
-        self._metrics = telemetry.metrics
-        self._log = structlog.get_logger("relevo.delivery")
-        self._claim = claim
-        self._span = span
-        self._at = at
-        self._call: Span | None = None
-        self._call_ended: int | None = None
-        self.trace_id = trace_id(span.get_span_context())
-
-    @contextmanager
-    def calling(self, method: str, *, scheme: str, host: str, port: int) -> Iterator[None]:
-        """The CLIENT span around the call to the receiver. Scheme and host only: a URL is a credential."""
-        self._call = self._tracer.start_span(
-            method,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "http.request.method": method,
-                "url.scheme": scheme,
-                "server.address": host,
-                "server.port": port,
-                **_ids(self._claim),
-            },
-        )
-        try:
-            with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
-                yield
-        finally:
-            # It ends now, but is closed later, by the one who knows what the answer was.
-            self._call_ended = time.time_ns()
-
-    def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
-        """What came of attempt `number`: on both spans, in the points and in the one line `delivery.attempted`."""
-        for span in (self._span, self._call):
-            if span is not None and span.is_recording():
-                _describe(span, outcome)
-        self._span.set_attribute("relevo.verdict", _word(verdict))
-        self._record(outcome, verdict, now)
-        self._tell(outcome, verdict, number)
-
-    def close(self) -> None:
-        """End what `calling` began."""
-        if self._call is not None:
-            self._call.end(self._call_ended)
-
-    def _record(self, outcome: Outcome, verdict: Verdict, now: datetime) -> None:
-        claim = self._claim
-        self._metrics.attempt(outcome)
-        if claim.trigger is not Trigger.SCHEDULED:
-            return
-        if _is_first(claim):
-            self._metrics.first_attempt_delay((self._at - claim.due_at).total_seconds())
-        if not isinstance(verdict, TryAgain):
-            self._metrics.delivery_latency(_word(verdict), (now - claim.accepted_at).total_seconds())
-        if isinstance(verdict, Exhausted):
-            self._metrics.delivery_exhausted(verdict.reason)
-
-    def _tell(self, outcome: Outcome, verdict: Verdict, number: int) -> None:
-        claim = self._claim
-        tell = self._log.info if isinstance(verdict, Delivered | TryAgain) else self._log.warning
-        tell(
-            "delivery.attempted",
-            message_id=claim.message_id,
-            endpoint_id=claim.endpoint_id,
-            event_type=claim.event_type,
-            attempt=number,
-            trigger=claim.trigger.name.lower(),
-            verdict=_word(verdict),
-            status=outcome.status if isinstance(outcome, Answered) else None,
-            error_type=None if outcome.succeeded else outcome.label,
-            duration_ms=round(outcome.duration.total_seconds() * 1000, 2),
-            late_ms=round((self._at - claim.due_at).total_seconds() * 1000),
-            next_in_s=round(verdict.delay.total_seconds()) if isinstance(verdict, TryAgain) else None,
-        )
-
-
 @contextmanager
 def _current(span: Span) -> Iterator[None]:
     try:
@@ -230,64 +184,12 @@ def _outcome(reception: Reception) -> Literal["accepted", "repeated", "rejected"
     return "repeated" if isinstance(reception, Repeated) else "rejected"
 
 
-def _named(claim: Claim) -> dict[str, str]:
-    return {
-        "message_id": claim.message_id,
-        "endpoint_id": claim.endpoint_id,
-        "org_id": claim.org_id,
-        "app_id": claim.app_id,
-        "correlation_id": claim.correlation_id,
-    }
-
-
-def _is_first(claim: Claim) -> bool:
-    return claim.attempt == 1 and claim.trigger is Trigger.SCHEDULED
-
-
-def _ids(claim: Claim) -> dict[str, str | int]:
-    return {
-        "relevo.message.id": claim.message_id,
-        "relevo.endpoint.id": claim.endpoint_id,
-        "relevo.attempt": claim.attempt,
-        "relevo.correlation_id": claim.correlation_id,
-    }
-
-
 def _context_of(written: str | None) -> Context:
     if written is None:
         return Context()
     return TraceContextTextMapPropagator().extract({"traceparent": written}, Context())
 
 
-def _link_to(accept: Context) -> tuple[Link, ...]:
-    context = trace.get_current_span(accept).get_span_context()
-    return (Link(context),) if context.is_valid else ()
-
-
-def _describe(span: Span, outcome: Outcome) -> None:
-    match outcome:
-        case Answered(status=status):
-            span.set_attribute("http.response.status_code", status)
-        case Failed():
-            pass
-        case _:
-            assert_never(outcome)
-    if not outcome.succeeded:
-        span.set_attribute("error.type", outcome.label)
-        span.set_status(StatusCode.ERROR)
-
-
-def _word(verdict: Verdict) -> str:
-    match verdict:
-        case Delivered():
-            return "delivered"
-        case TryAgain():
-            return "try_again"
-        case Exhausted():
-            return "exhausted"
-        case Gone():
-            return "gone"
-        case Canceled():
-            return "canceled"
-        case _:
-            assert_never(verdict)
+def _links_to(*those: Context) -> tuple[Link, ...]:
+    contexts = [trace.get_current_span(one).get_span_context() for one in those]
+    return tuple(Link(context) for context in contexts if context.is_valid)

@@ -32,6 +32,8 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.delivery.first_attempt.delay": set(),
     "relevo.delivery.latency": {"outcome"},
     "relevo.delivery.exhausted": {"reason"},
+    "relevo.delivery.throttled": set(),
+    "relevo.delivery.unsettled": {"reason"},
     "relevo.queue.depth": {"state"},
     "relevo.queue.oldest_due_age": set(),
     "relevo.worker.inflight": set(),
@@ -123,6 +125,14 @@ class Metrics:
         """A delivery was given up."""
         self._exhausted.add(1, self._labelled("reason", reason))
 
+    def unsettled(self, reason: Literal["too_late", "unavailable", "error"]) -> None:
+        """An attempt was made and what came of it could not be kept: the delivery will be tried once more than told."""
+        self._unsettled.add(1, self._labelled("reason", reason))
+
+    def deliveries_throttled(self, count: int) -> None:
+        """Deliveries were due, and wait for their endpoint's or application's throttle."""
+        self._throttled.add(count)
+
     def batch(self, kind: Literal["accept", "settle"], *, size: int, seconds: float) -> None:
         """A group commit of `size` callers."""
         labels = self._labelled("batch", kind)
@@ -176,6 +186,8 @@ class Metrics:
         self._first_attempt_delay = histogram("relevo.delivery.first_attempt.delay", "s", "Due to first attempt")
         self._latency = histogram("relevo.delivery.latency", "s", "Accept to final state")
         self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
+        self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
+        self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
         self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
 
     def _make_engine_instruments(self) -> None:

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from service.adapters.clock import new_id
 from service.adapters.ed25519 import Ed25519
-from service.application.ports.engine import Settled, Settlement
+from service.application.ports.engine import Sender, Settled, Settlement
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger
@@ -28,12 +28,15 @@ SILENT = Failed(error_type=ErrorType.TIMEOUT, message="no answer within 15 s", d
 
 @dataclass
 class Queue:
-    """Keeps what is settled; `away` times it is not there."""
+    """Keeps what is settled; `away` times it is not there, and some answers it can never keep."""
 
     away: int = 0
+    unkeepable: tuple[str, ...] = ()
     settled: list[Settlement] = field(default_factory=list)
 
     async def settle(self, settlement: Settlement) -> Settled:
+        if settlement.attempt and settlement.attempt.response in self.unkeepable:
+            raise ValueError("a row that the database refuses")
         if self.away:
             self.away -= 1
             raise Unavailable
@@ -60,6 +63,13 @@ class Receiver:
         return self.outcome
 
 
+class Broken:
+    """A sender with a fault of its own."""
+
+    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        raise RuntimeError("marker: what an exception says is for nobody")
+
+
 class Now:
     """The system's time."""
 
@@ -73,7 +83,7 @@ async def told() -> AsyncIterator[DeliveryTelemetry]:
         yield DeliveryTelemetry(telemetry)
 
 
-def a_courier(queue: Queue, receiver: Receiver, told: DeliveryTelemetry) -> Courier:
+def a_courier(queue: Queue, receiver: Sender, told: DeliveryTelemetry) -> Courier:
     return Courier(
         queue=queue,
         sender=receiver,
@@ -156,3 +166,35 @@ async def test_an_outcome_is_kept_once_the_database_is_back(told: DeliveryTeleme
     await a_courier(queue, receiver, told).carry(a_claim())
 
     assert (len(receiver.calls), len(queue.settled)) == (1, 1)
+
+
+async def test_a_fault_of_ours_is_an_attempt_that_is_counted_told_and_made_again(told: DeliveryTelemetry) -> None:
+    queue = Queue()
+
+    outcome = await a_courier(queue, Broken(), told).carry(a_claim())
+
+    (settlement,) = queue.settled
+    assert outcome is None, "it says nothing of the receiver"
+    assert isinstance(settlement.verdict, TryAgain)
+    assert settlement.attempt is not None
+    assert (settlement.attempt.error_type, settlement.attempt.status) == ("internal", Status.FAIL)
+    assert "marker" not in settlement.attempt.response
+
+
+async def test_an_answer_that_cannot_be_kept_is_left_out_and_the_attempt_is_kept(told: DeliveryTelemetry) -> None:
+    queue = Queue(unkeepable=("thanks",))
+
+    await a_courier(queue, Receiver(OK), told).carry(a_claim())
+
+    (settlement,) = queue.settled
+    assert settlement.attempt is not None
+    assert (settlement.attempt.response, settlement.attempt.response_status_code) == ("", 200)
+
+
+async def test_an_attempt_that_cannot_be_kept_at_all_is_not_sent_again_by_the_courier(told: DeliveryTelemetry) -> None:
+    queue, receiver = Queue(unkeepable=("thanks", "")), Receiver(OK)
+
+    with pytest.raises(ValueError, match="the database refuses"):
+        await a_courier(queue, receiver, told).carry(a_claim())
+
+    assert (len(receiver.calls), queue.settled) == (1, [])

@@ -9,6 +9,7 @@ from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcom
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import Accepted
 from service.domain.retries import Delivered, Exhausted, TryAgain, Verdict
+from service.observability.correlation import traceparent
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.observability.conftest import Lines
@@ -92,6 +93,54 @@ async def test_any_other_attempt_is_a_trace_of_its_own_linked_to_the_accept(
     assert process.parent_id is None
     assert process.links == ((ACCEPT, "b7ad6b7169203331"),)
     assert process.trace_id == trace_id != collector.span("a request that resends").trace_id
+
+
+async def test_a_later_attempt_is_linked_to_the_accept_and_to_the_attempt_before(
+    collector: Collector, telemetry: Telemetry
+) -> None:
+    first = DeliveryTelemetry(telemetry)
+    with first.attempting(claim(), at=NOW) as told:
+        before = told.context
+
+    attempt(telemetry, claim(attempt=2, previous=traceparent(before)), answered(200), Delivered())
+
+    collector.wait_for(lambda seen: len(seen.spans) == 3)
+    (second,) = [span for span in collector.spans if span.attributes.get("relevo.attempt") == 2 and span.links]
+    assert second.links == ((ACCEPT, "b7ad6b7169203331"), (f"{before.trace_id:032x}", f"{before.span_id:016x}"))
+
+
+@pytest.mark.parametrize(("slow", "settled"), [(60.0, []), (0.0, [False])])
+async def test_keeping_an_outcome_is_a_span_only_when_it_is_slow(
+    collector: Collector, telemetry: Telemetry, slow: float, settled: list[bool]
+) -> None:
+    told = DeliveryTelemetry(telemetry, slow=slow)
+
+    with told.attempting(claim(), at=NOW) as made:
+        pass
+    with told.settling(claim(), after=made.context):
+        pass
+    telemetry.tracer.start_span("the last").end()
+
+    collector.wait_for(lambda seen: any(span.name == "the last" for span in seen.spans))
+    assert [span.failed for span in collector.spans if span.name == "settle"] == settled
+
+
+async def test_an_outcome_that_cannot_be_kept_is_a_failed_span_below_its_attempt_and_is_counted(
+    collector: Collector, telemetry: Telemetry
+) -> None:
+    told = DeliveryTelemetry(telemetry)
+    with told.attempting(claim(), at=NOW) as made:
+        pass
+
+    with pytest.raises(RuntimeError), told.settling(claim(), after=made.context):
+        raise RuntimeError("marker")
+
+    collector.wait_for(lambda seen: len(seen.spans) == 2)
+    settle, process = collector.span("settle"), collector.span("process deliveries")
+    assert (settle.failed, settle.parent_id, settle.trace_id) == (True, process.span_id, process.trace_id)
+    assert settle.attributes["error.type"] == "RuntimeError"
+    assert telemetry.registry.get_sample_value("relevo_delivery_unsettled_total", {"reason": "error"}) == 1
+    assert b"marker" not in collector.everything
 
 
 async def test_every_span_of_an_attempt_can_be_found_by_message_endpoint_attempt_and_correlation(

@@ -1,0 +1,152 @@
+"""One attempt and its settlement as they are told: spans, points and the one line, from the same values."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import assert_never
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from service.domain.deliveries import Answered, Claim, Failed, Outcome, Trigger
+from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
+from service.observability.correlation import span_id, trace_id
+from service.observability.telemetry import Telemetry
+
+
+class TracedAttempt:
+    """An attempt under way. Whatever comes of it, `attempted` is called at most once."""
+
+    def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime) -> None:
+        self._tracer = telemetry.tracer
+        self._metrics = telemetry.metrics
+        self._log = structlog.get_logger("relevo.delivery")
+        self._claim = claim
+        self._span = span
+        self._at = at
+        self._call: Span | None = None
+        self._call_ended: int | None = None
+        self.context = span.get_span_context()
+        self.trace_id, self.span_id = trace_id(self.context), span_id(self.context)
+
+    @contextmanager
+    def calling(self, method: str, *, scheme: str, host: str, port: int) -> Iterator[None]:
+        """The CLIENT span around the call to the receiver. Scheme and host only: a URL is a credential."""
+        self._call = self._tracer.start_span(
+            method,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "http.request.method": method,
+                "url.scheme": scheme,
+                "server.address": host,
+                "server.port": port,
+                **ids(self._claim),
+            },
+        )
+        try:
+            with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+                yield
+        finally:
+            # It ends now, but is closed later, by the one who knows what the answer was.
+            self._call_ended = time.time_ns()
+
+    def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
+        """What came of attempt `number`: on both spans, in the points and in the one line `delivery.attempted`."""
+        for span in (self._span, self._call):
+            if span is not None and span.is_recording():
+                _describe(span, outcome)
+        self._span.set_attribute("relevo.verdict", _word(verdict))
+        self._record(outcome, verdict, now)
+        self._tell(outcome, verdict, number)
+
+    def close(self) -> None:
+        """End what `calling` began."""
+        if self._call is not None:
+            self._call.end(self._call_ended)
+
+    def _record(self, outcome: Outcome, verdict: Verdict, now: datetime) -> None:
+        claim = self._claim
+        self._metrics.attempt(outcome)
+        if claim.trigger is not Trigger.SCHEDULED:
+            return
+        if is_first(claim):
+            self._metrics.first_attempt_delay((self._at - claim.due_at).total_seconds())
+        if not isinstance(verdict, TryAgain):
+            self._metrics.delivery_latency(_word(verdict), (now - claim.accepted_at).total_seconds())
+        if isinstance(verdict, Exhausted):
+            self._metrics.delivery_exhausted(verdict.reason)
+
+    def _tell(self, outcome: Outcome, verdict: Verdict, number: int) -> None:
+        claim = self._claim
+        tell = self._log.info if isinstance(verdict, Delivered | TryAgain) else self._log.warning
+        tell(
+            "delivery.attempted",
+            message_id=claim.message_id,
+            endpoint_id=claim.endpoint_id,
+            event_type=claim.event_type,
+            attempt=number,
+            trigger=claim.trigger.name.lower(),
+            verdict=_word(verdict),
+            status=outcome.status if isinstance(outcome, Answered) else None,
+            error_type=None if outcome.succeeded else outcome.label,
+            duration_ms=round(outcome.duration.total_seconds() * 1000, 2),
+            late_ms=round((self._at - claim.due_at).total_seconds() * 1000),
+            next_in_s=round(verdict.delay.total_seconds()) if isinstance(verdict, TryAgain) else None,
+        )
+
+
+def is_first(claim: Claim) -> bool:
+    """Whether it is the first try of the delivery that the accept owed."""
+    return claim.attempt == 1 and claim.trigger is Trigger.SCHEDULED
+
+
+def ids(claim: Claim) -> dict[str, str | int]:
+    """What every span of a delivery can be found by."""
+    return {
+        "relevo.message.id": claim.message_id,
+        "relevo.endpoint.id": claim.endpoint_id,
+        "relevo.attempt": claim.attempt,
+        "relevo.correlation_id": claim.correlation_id,
+    }
+
+
+def named(claim: Claim) -> dict[str, str]:
+    """What every line of a delivery can be found by."""
+    return {
+        "message_id": claim.message_id,
+        "endpoint_id": claim.endpoint_id,
+        "org_id": claim.org_id,
+        "app_id": claim.app_id,
+        "correlation_id": claim.correlation_id,
+    }
+
+
+def _describe(span: Span, outcome: Outcome) -> None:
+    match outcome:
+        case Answered(status=status):
+            span.set_attribute("http.response.status_code", status)
+        case Failed():
+            pass
+        case _:
+            assert_never(outcome)
+    if not outcome.succeeded:
+        span.set_attribute("error.type", outcome.label)
+        span.set_status(StatusCode.ERROR)
+
+
+def _word(verdict: Verdict) -> str:
+    match verdict:
+        case Delivered():
+            return "delivered"
+        case TryAgain():
+            return "try_again"
+        case Exhausted():
+            return "exhausted"
+        case Gone():
+            return "gone"
+        case Canceled():
+            return "canceled"
+        case _:
+            assert_never(verdict)
