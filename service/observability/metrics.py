@@ -33,6 +33,7 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.delivery.latency": {"outcome"},
     "relevo.delivery.exhausted": {"reason"},
     "relevo.delivery.throttled": set(),
+    "relevo.delivery.throttled": set(),
     "relevo.delivery.unsettled": {"reason"},
     "relevo.queue.depth": {"state"},
     "relevo.queue.oldest_due_age": set(),
@@ -133,6 +134,10 @@ class Metrics:
         """Deliveries were due, and wait for their endpoint's or application's throttle."""
         self._throttled.add(count)
 
+    def deliveries_throttled(self, count: int) -> None:
+        """Deliveries were due, and wait for their endpoint's or application's throttle."""
+        self._throttled.add(count)
+
     def batch(self, kind: Literal["accept", "settle"], *, size: int, seconds: float) -> None:
         """A group commit of `size` callers."""
         labels = self._labelled("batch", kind)
@@ -187,6 +192,7 @@ class Metrics:
         self._latency = histogram("relevo.delivery.latency", "s", "Accept to final state")
         self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
         self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
+        self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
         self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
         self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
 

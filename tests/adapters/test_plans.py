@@ -13,6 +13,7 @@ from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.intake import ACCEPT
 from service.adapters.postgres.settlements import SETTLE
+from service.adapters.postgres.throttles import CLAIM_THROTTLED
 from service.domain import ids
 
 A_LOT = 20_000
@@ -24,6 +25,7 @@ FILL = (
     " created_at, updated_at)"
     " SELECT 'ep_' || n, 'org', 'app_' || n, '', '', 1, false, '{}', '', '', now(), now()"
     " FROM generate_series(1, 2000) n",
+    "INSERT INTO throttle SELECT 'ep_' || n, now() FROM generate_series(1, 2000) n",
     "INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)"
     f" SELECT 'msg_' || n, 'org', 'app_' || n % 2000, 't', '{{}}', now(), '' FROM generate_series(1, {A_LOT}) n",
     "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)"
@@ -62,10 +64,11 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
-    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1"], ["ep_2"], [3])
+    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1", "ep_2"], [0, 3])
 
-    assert await scanned(connection, CLAIM, *lease) == set()
+    assert await scanned(connection, CLAIM, *lease, 1000) == set()
     assert await scanned(connection, CLAIM_BY_TURNS, *lease, "") == set()
+    assert await scanned(connection, CLAIM_THROTTLED, *lease, "") == set()
 
 
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:

@@ -3,24 +3,21 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
-from service.adapters.clock import new_id
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.wakeups import Wakeups
-from service.application.ports.engine import Settled, Settlement
-from service.domain import ids
-from service.domain.deliveries import Attempt, Claim, Status, Trigger
-from service.domain.ids import ApplicationId, AttemptId, EndpointId
-from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
+from service.application.ports.engine import Settled
+from service.domain.deliveries import Claim, Status
+from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
-from tests.support.factories import ORG, VAULT, add_application, add_endpoint
+from tests.support.factories import add_application, add_endpoint
+from tests.support.queues import a_worker, came_of, owe
 
 APPLIED = Settled(applied=True, endpoint_switched_off=False)
 TOO_LATE = Settled(applied=False, endpoint_switched_off=False)
@@ -30,65 +27,6 @@ TOO_LATE = Settled(applied=False, endpoint_switched_off=False)
 async def queue(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> AsyncIterator[PostgresQueue]:
     async with a_worker(pool, database, told) as queue:
         yield queue
-
-
-@asynccontextmanager
-async def a_worker(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> AsyncIterator[PostgresQueue]:
-    queue = PostgresQueue(
-        pool,
-        VAULT,
-        Wakeups(dsn(database)),
-        lease=timedelta(seconds=30),
-        disable_after=timedelta(days=5),
-        telemetry=told,
-    )
-    async with queue.running():
-        yield queue
-
-
-async def owe(
-    pool: asyncpg.Pool, endpoint: EndpointId, app: ApplicationId, count: int = 1, *, due_in: timedelta = timedelta()
-) -> list[str]:
-    """Deliveries that are due, in the order of the list."""
-    messages = [new_id(ids.MESSAGE) for _ in range(count)]
-    for place, message in enumerate(messages):
-        await pool.execute(
-            "INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)"
-            " VALUES ($1, $2, $3, 'invoice.paid', '{}', now() + interval '90 days', 'a-request')",
-            message,
-            ORG,
-            app,
-        )
-        await pool.execute(
-            "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)"
-            " VALUES ($1, $2, $3, $4, now() + $5 + make_interval(secs => $6))",
-            endpoint,
-            message,
-            ORG,
-            app,
-            due_in - timedelta(seconds=1),
-            place / 1000,
-        )
-    return messages
-
-
-def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL) -> Settlement:
-    attempt = Attempt(
-        id=AttemptId(new_id(ids.ATTEMPT)),
-        message_id=claim.message_id,
-        endpoint_id=claim.endpoint_id,
-        url=claim.url,
-        status=status,
-        response="",
-        response_status_code=200,
-        duration_ms=3,
-        trigger=Trigger.SCHEDULED,
-        number=claim.attempt,
-        started_at=datetime.now(UTC),
-        error_type=None,
-        trace_id=None,
-    )
-    return Settlement(claim=claim, verdict=verdict, attempt=None if isinstance(verdict, Canceled) else attempt)
 
 
 async def claim_one(queue: PostgresQueue) -> Claim:
@@ -141,7 +79,19 @@ async def test_one_endpoint_s_backlog_leaves_room_for_the_others(pool: asyncpg.P
 
     claims = await queue.claim(limit=20, per_endpoint=5, rooms={})
 
-    assert [claim.endpoint_id for claim in claims].count(crowded) == 10  # five by age, five in turn
+    assert [claim.endpoint_id for claim in claims].count(crowded) == 5
+    assert message in [claim.message_id for claim in claims]
+
+
+async def test_retries_never_hide_a_first_attempt(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app)
+    await owe(pool, endpoint, app, 60, due_in=timedelta(minutes=-5), attempts=1)
+    (message,) = await owe(pool, endpoint, app)
+
+    claims = await queue.claim(limit=10, per_endpoint=2, rooms={})
+
+    assert sorted(claim.attempt for claim in claims) == [1, 2]
     assert message in [claim.message_id for claim in claims]
 
 

@@ -42,15 +42,18 @@ def idempotency_key(text: str, *, body: bytes = b"{}") -> IdempotencyKey:
     return IdempotencyKey(scope=hashlib.sha256(text.encode()).digest(), fingerprint=hashlib.sha256(body).digest())
 
 
-async def add_application(pool: asyncpg.Pool, *, uid: str | None = None, org_id: OrgId = ORG) -> ApplicationId:
+async def add_application(
+    pool: asyncpg.Pool, *, uid: str | None = None, org_id: OrgId = ORG, throttle_rate: int | None = None
+) -> ApplicationId:
     """An application in the database."""
     app_id = ApplicationId(new_id(ids.APPLICATION))
     await pool.execute(
-        "INSERT INTO application (id, org_id, uid, name, metadata, created_at, updated_at)"
-        " VALUES ($1, $2, $3, 'an application', '{}', now(), now())",
+        "INSERT INTO application (id, org_id, uid, name, throttle_rate, metadata, created_at, updated_at)"
+        " VALUES ($1, $2, $3, 'an application', $4, '{}', now(), now())",
         app_id,
         org_id,
         uid,
+        throttle_rate,
     )
     return app_id
 
@@ -63,13 +66,14 @@ async def add_endpoint(
     event_types: list[str] | None = None,
     channels: list[str] | None = None,
     disabled: bool = False,
+    throttle_rate: int | None = None,
 ) -> EndpointId:
     """An endpoint in the database."""
     endpoint_id = EndpointId(new_id(ids.ENDPOINT))
     await pool.execute(
         "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, event_types, channels,"
-        " metadata, secrets, headers, created_at, updated_at)"
-        " VALUES ($1, $2, $3, $4, '', 1, $5, $6, $7, $8, $9, $10, now(), now())",
+        " metadata, secrets, headers, throttle_rate, created_at, updated_at)"
+        " VALUES ($1, $2, $3, $4, '', 1, $5, $6, $7, $8, $9, $10, $11, now(), now())",
         endpoint_id,
         ORG,
         app_id,
@@ -80,6 +84,7 @@ async def add_endpoint(
         json.dumps({}),
         seal_secrets(VAULT, [SECRET]),
         seal_headers(VAULT, {}),
+        throttle_rate,
     )
     return endpoint_id
 

@@ -1,5 +1,6 @@
 """Claiming: the statements that take deliveries under a lease, and the claims that are made of their rows."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -15,11 +16,18 @@ from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 _log = structlog.stdlib.get_logger("relevo.queue")
 
 WINDOW = 5
+WIDE_WINDOW = 1000
 ENDPOINTS_A_ROUND = 500
 
-_TAKE = """
+# Row by row and by key, whatever the planner thinks of a number that it does not know, and no further than needed.
+LOCKED = """
+        SELECT p.endpoint_id, p.message_id, p.resend, p.due_at FROM pending_delivery p
+        WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
+          AND p.due_at <= now() FOR UPDATE SKIP LOCKED
+"""
+TAKE = """
 ), taken AS (
-    UPDATE pending_delivery p SET lease = $1, due_at = now() + $2::interval
+    UPDATE pending_delivery p SET lease = $1, due_at = now() + $2::interval, throttled = false
     FROM chosen c
     WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
     RETURNING p.*, c.due_at AS was_due_at
@@ -32,23 +40,56 @@ _TAKE = """
 )
 """
 
-# The first of what is due, at most so many of one endpoint. Everybody's turn comes: see CLAIM_BY_TURNS.
+# Who has no throttle at all pays one look at two empty indexes for them.
+_THROTTLED = """
+    CROSS JOIN LATERAL (
+        SELECT FROM endpoint e JOIN application a ON a.id = e.app_id
+        WHERE e.id = o.endpoint_id AND NOT e.disabled AND e.deleted_at IS NULL
+          AND coalesce(e.throttle_rate, a.throttle_rate) IS NOT NULL
+        OFFSET 0  -- one by one, by key
+    ) t
+    WHERE (SELECT EXISTS (SELECT FROM endpoint WHERE throttle_rate IS NOT NULL)
+               OR EXISTS (SELECT FROM application WHERE throttle_rate IS NOT NULL))
+"""
+
+# The first of what is due, at most so many of one endpoint, and everybody's first before anybody's second. First
+# attempts and retries are looked at apart, so that a flood of retries never hides a new message. What is under a
+# throttle is put aside, out of everybody's way: see `throttles`. Everybody's turn comes: see CLAIM_BY_TURNS.
 CLAIM = f"""
 WITH horizon AS MATERIALIZED (
-    SELECT endpoint_id, message_id, resend, due_at FROM pending_delivery
-    WHERE due_at <= now() AND endpoint_id <> ALL ($5::text[])
-    ORDER BY due_at LIMIT $3::int * {WINDOW}
+    SELECT *, row_number() OVER (PARTITION BY endpoint_id, attempts > 0 ORDER BY due_at) AS place FROM (
+        (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
+         WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
+        UNION ALL
+        (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
+         WHERE attempts > 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
+    ) due
+), throttled AS MATERIALIZED (
+    SELECT endpoint_id FROM (SELECT DISTINCT endpoint_id FROM horizon) o {_THROTTLED}
+), put_aside AS (
+    UPDATE pending_delivery p SET throttled = true, lease = NULL, due_at = now() + interval '1 hour'
+    FROM (SELECT p.* FROM throttled JOIN horizon c USING (endpoint_id) CROSS JOIN LATERAL ({LOCKED}) p) w
+    WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
+    RETURNING p.message_id
 ), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY due_at) AS turn FROM horizon
+    SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY place, attempts > 0) AS turn
+    FROM horizon WHERE endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
+), candidate AS MATERIALIZED (
+    SELECT r.* FROM ranked r
+    LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)
+    WHERE r.turn <= coalesce(share.room, $4::int)
+    ORDER BY r.turn, r.attempts > 0, r.due_at LIMIT $7::int
 ), chosen AS (
-    SELECT p.endpoint_id, p.message_id, p.resend, p.due_at
-    FROM pending_delivery p JOIN ranked r USING (endpoint_id, message_id, resend)
-    LEFT JOIN unnest($6::text[], $7::int[]) AS share(endpoint_id, room) USING (endpoint_id)
-    WHERE r.turn <= coalesce(share.room, $4::int) AND p.due_at <= now()
-    ORDER BY r.turn, p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED
-{_TAKE}
-SELECT (SELECT count(*) FROM horizon) = $3::int * {WINDOW} AS more,
-       (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pending_delivery WHERE due_at > now()) AS next_due,
+    SELECT p.* FROM candidate c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
+{TAKE}
+SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (WHERE attempts > 0)) FROM horizon)
+           >= $7::int AS more,
+       extract(epoch FROM least(
+           (SELECT min(due_at) FROM pending_delivery WHERE attempts = 0 AND due_at > now()),
+           (SELECT min(due_at) FROM pending_delivery WHERE attempts > 0 AND due_at > now())
+       ) - now())::float8 AS next_due,
+       (SELECT EXISTS (SELECT FROM pending_delivery WHERE throttled)) AS throttled_wait,
+       (SELECT count(*) FROM put_aside) AS put_aside,
        c.*
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 """
@@ -56,28 +97,37 @@ FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 # When one endpoint's backlog fills the horizon, go from endpoint to endpoint instead, each step one index probe.
 CLAIM_BY_TURNS = f"""
 WITH RECURSIVE owed AS (
-    (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $8 ORDER BY endpoint_id LIMIT 1)
+    (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $7 ORDER BY endpoint_id LIMIT 1)
     UNION ALL
     SELECT (SELECT p.endpoint_id FROM pending_delivery p WHERE p.endpoint_id > o.endpoint_id
             ORDER BY p.endpoint_id LIMIT 1)
     FROM owed o WHERE o.endpoint_id IS NOT NULL
 ), round AS MATERIALIZED (
     SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL LIMIT {ENDPOINTS_A_ROUND}
+), throttled AS MATERIALIZED (
+    SELECT endpoint_id FROM round o {_THROTTLED}
 ), ranked AS MATERIALIZED (
-    SELECT d.* FROM round r
-    LEFT JOIN unnest($6::text[], $7::int[]) AS share(endpoint_id, room) USING (endpoint_id)
+    SELECT d.*
+    FROM (SELECT endpoint_id, coalesce(room, $4::int) AS room
+          FROM round LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)) o
     CROSS JOIN LATERAL (
-        SELECT endpoint_id, message_id, resend, due_at, row_number() OVER (ORDER BY due_at) AS turn
-        FROM pending_delivery p
-        WHERE p.endpoint_id = r.endpoint_id AND p.due_at <= now() AND r.endpoint_id <> ALL ($5::text[])
-        ORDER BY due_at LIMIT coalesce(share.room, $4::int)
+        SELECT *, row_number() OVER (ORDER BY place, attempts > 0) AS turn FROM (
+            (SELECT endpoint_id, message_id, resend, attempts, row_number() OVER (ORDER BY due_at) AS place
+             FROM pending_delivery p
+             WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0 AND p.due_at <= now()
+             ORDER BY due_at LIMIT o.room)
+            UNION ALL
+            (SELECT endpoint_id, message_id, resend, attempts, row_number() OVER (ORDER BY due_at) AS place
+             FROM pending_delivery p
+             WHERE p.endpoint_id = o.endpoint_id AND p.attempts > 0 AND p.due_at <= now()
+             ORDER BY due_at LIMIT o.room)
+        ) due ORDER BY turn LIMIT o.room
     ) d
+    WHERE o.room > 0 AND o.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
+    ORDER BY d.turn, d.attempts > 0
 ), chosen AS (
-    SELECT p.endpoint_id, p.message_id, p.resend, p.due_at
-    FROM pending_delivery p JOIN ranked r USING (endpoint_id, message_id, resend)
-    WHERE p.due_at <= now()
-    ORDER BY r.turn, p.due_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED
-{_TAKE}
+    SELECT p.* FROM ranked c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
+{TAKE}
 SELECT (SELECT CASE WHEN count(*) = {ENDPOINTS_A_ROUND} THEN max(endpoint_id) ELSE '' END FROM round) AS cursor, c.*
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 """
@@ -129,6 +179,18 @@ class ClaimReader:
 
 
 def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> tuple[object, ...]:
-    """Parameters 4 to 7 of a claim: the usual share, who gets nothing, who gets another share and how large it is."""
-    others = {endpoint: room for endpoint, room in rooms.items() if room not in {0, per_endpoint}}
-    return per_endpoint, [e for e, room in rooms.items() if not room], list(others), list(others.values())
+    """Parameters 4 to 6 of a claim: the usual share, who gets another one and how large it is."""
+    others = {endpoint: room for endpoint, room in rooms.items() if room != per_endpoint}
+    return per_endpoint, list(others), list(others.values())
+
+
+def window(limit: int, rooms: Mapping[EndpointId, int]) -> int:
+    """How far to look for so many: further when some of what is seen cannot be taken."""
+    return max(limit * WINDOW, WIDE_WINDOW if 0 in rooms.values() else 0)
+
+
+def left(per_endpoint: int, rooms: Mapping[EndpointId, int], claims: Sequence[Claim]) -> dict[EndpointId, int]:
+    """The rooms that these claims leave."""
+    taken = Counter(claim.endpoint_id for claim in claims)
+    rest = {endpoint: rooms.get(endpoint, per_endpoint) - count for endpoint, count in taken.items()}
+    return {**rooms, **rest}

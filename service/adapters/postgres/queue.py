@@ -1,15 +1,18 @@
 """The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import asyncpg
 
-from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS, ClaimReader, shares
+from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS, ClaimReader, left, shares, window
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.settlements import Settlements, columns, key
+from service.adapters.postgres.throttles import CLAIM_THROTTLED, PACE
 from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.engine import Settled, Settlement
 from service.application.ports.world import Vault
@@ -17,6 +20,7 @@ from service.domain.deliveries import Claim
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.observability.deliveries import DeliveryTelemetry
 
+SHORTEST_SLEEP = 0.01
 LONGEST_SLEEP = 5.0
 
 RELEASE = """
@@ -47,26 +51,53 @@ class PostgresQueue:
         self._settlements = Settlements(
             pool, wakeups, disable_after=disable_after, telemetry=telemetry, attempted=attempted
         )
+        self._telemetry = telemetry
         self._next_due = 0.0
         self._cursor = ""
+        self._throttled_wait = False
+        self._throttled_cursor = ""
+        self._next_turn_at = 0.0
 
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
         self._wakeups.forget()
-        lease = os.urandom(8).hex()
-        share = shares(per_endpoint, rooms)
+        asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
-            rows = await self._pool.fetch(CLAIM, lease, self._lease, limit, *share)
-            self._next_due = LONGEST_SLEEP if rows[0]["next_due"] is None else rows[0]["next_due"]
-            claims = self._reader.claims(rows)
-            if rows[0]["more"] and len(claims) < limit:
-                rows = await self._pool.fetch(
-                    CLAIM_BY_TURNS, lease, self._lease, limit - len(claims), *share, self._cursor
-                )
-                self._cursor = rows[0]["cursor"]
-                claims += self._reader.claims(rows)
+            claims, first = await self._claim(CLAIM, asked, window(limit, rooms))
+            self._next_due = LONGEST_SLEEP if first["next_due"] is None else first["next_due"]
+            if first["more"] and len(claims) < limit:
+                more, row = await self._claim(CLAIM_BY_TURNS, asked.after(claims), self._cursor)
+                claims += more
+                self._cursor = row["cursor"]
                 self._next_due = 0.0 if self._cursor else self._next_due
+            self._throttled_wait = first["throttled_wait"] or first["put_aside"] > 0
+            if first["put_aside"] or self._until_next_turn() <= 0:
+                claims += await self._claim_throttled(asked.after(claims))
+        self._telemetry.throttled(first["put_aside"])
         return claims
+
+    async def _claim(self, statement: str, asked: "_Asked", argument: object) -> tuple[list[Claim], asyncpg.Record]:
+        rows = await self._pool.fetch(
+            statement,
+            asked.lease,
+            self._lease,
+            asked.limit,
+            *shares(asked.per_endpoint, asked.rooms),
+            argument,
+        )
+        return self._reader.claims(rows), rows[0]
+
+    async def _claim_throttled(self, asked: "_Asked") -> list[Claim]:
+        if not asked.limit:
+            return []
+        claims, row = await self._claim(CLAIM_THROTTLED, asked, self._throttled_cursor)
+        self._throttled_cursor = row["cursor"]
+        self._next_turn_at = time.monotonic() + (row["next_turn"] or 0.0)
+        return claims
+
+    def _until_next_turn(self) -> float:
+        """Seconds until something under a throttle may leave, or is worth another look."""
+        return self._next_turn_at - time.monotonic() if self._throttled_wait else LONGEST_SLEEP
 
     async def settle(self, settlement: Settlement) -> Settled:
         """Keep what came of an attempt, if its lease is still ours."""
@@ -82,10 +113,26 @@ class PostgresQueue:
 
     async def wait(self) -> None:
         """Return when something may be due: announced, or by the clock of what is in the queue."""
-        await self._wakeups.wait(min(max(self._next_due, 0.01), LONGEST_SLEEP))
+        seconds = min(max(self._next_due, SHORTEST_SLEEP), max(self._until_next_turn(), PACE), LONGEST_SLEEP)
+        await self._wakeups.wait(seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Settle while the block lasts."""
         async with self._settlements.running():
             yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the engine wants, of which a first statement may have given it some."""
+
+    lease: str
+    limit: int
+    per_endpoint: int
+    rooms: Mapping[EndpointId, int]
+
+    def after(self, claims: Sequence[Claim]) -> "_Asked":
+        """What is still wanted."""
+        rooms = left(self.per_endpoint, self.rooms, claims)
+        return replace(self, limit=self.limit - len(claims), rooms=rooms)

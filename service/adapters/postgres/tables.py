@@ -111,6 +111,15 @@ pending_delivery = Table(
     Column("attempts", SmallInteger),
     Column("due_at", DateTime(timezone=True)),
     Column("lease", Text),
+    Column("throttled", Boolean),  # waits aside, see `throttles`; its time says only when it is looked at again
+)
+
+# When the next delivery of a throttled endpoint or application may leave; `id` is either's.
+throttle = Table(
+    "throttle",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("next_at", DateTime(timezone=True)),
 )
 
 settled_delivery = Table(
