@@ -10,7 +10,7 @@ from rich.tree import Tree
 from svix.api import MessageAttemptOut, MessageOut
 
 from service.demo.receivers import Arrival
-from service.demo.traces import Span
+from service.demo.witness import Span
 
 STATUS_STYLE = {2: "green", 4: "yellow", 5: "red"}
 ENDPOINT, ATTEMPT, STATUS, ERROR = (
@@ -57,7 +57,7 @@ def span_trees(roots: Sequence[Span], message_id: str, endpoint_ids: dict[str, s
 def show_checks(console: Console, checks: Sequence[tuple[str, bool]]) -> bool:
     """A line for each; whether all of them hold."""
     for claim, holds in checks:
-        console.print(Text("yes" if holds else "NO ", style="green" if holds else "bold red"), claim)
+        console.print(Text("yes" if holds else "NO ", style="green" if holds else "bold red"), claim, soft_wrap=True)
     return all(holds for _, holds in checks)
 
 

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,13 @@ class Relevo:
 
 
 @asynccontextmanager
-async def running_relevo(directory: Path, *, traces_to: str) -> AsyncIterator[Relevo]:
-    """Starts a server, waits until it is ready, and stops it by SIGTERM. ServerFailed when it does not start."""
+async def running_relevo(directory: Path, telemetry: Mapping[str, str]) -> AsyncIterator[Relevo]:
+    """Starts a server, waits until it is ready, and stops it by SIGTERM. ServerFailed when it does not start.
+
+    `telemetry` are the `OTEL_*` variables.
+    """
     port = _free_port()
-    environment = _environment(directory, port=port, traces_to=traces_to)
+    environment = {**_environment(directory, port=port), **telemetry}
     log = directory / "relevo.log"
     with log.open("wb") as output:
         # In a session of its own, so that Ctrl-C reaches the demo only, which then stops the server in good order.
@@ -58,7 +61,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(directory: Path, *, port: int, traces_to: str) -> dict[str, str]:
+def _environment(directory: Path, *, port: int) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RELEVO_", "OTEL_"))}
     return inherited | {
         "RELEVO_DATA_DIR": str(directory / "data"),
@@ -66,10 +69,6 @@ def _environment(directory: Path, *, port: int, traces_to: str) -> dict[str, str
         "RELEVO_PORT": str(port),
         "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
         "RELEVO_RETRY_SCHEDULE": "[1, 1, 1, 2]",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": traces_to,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_METRICS_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
 

@@ -21,8 +21,10 @@ from svix.api import (
 from service.demo import report
 from service.demo.receivers import FLAKY, GONE, HEALTHY, Arrival, Receivers
 from service.demo.server import Relevo, ServerFailed, running_relevo
+from service.demo.stack import Stack
 from service.demo.traces import TraceStub
 from service.demo.web import serving
+from service.demo.witness import Check, Play, Witness
 
 EVENTS = 10
 EVENT_TYPE = "invoice.paid"
@@ -39,37 +41,52 @@ class Cast:
     endpoint_ids: dict[str, str]
 
 
-async def run() -> int:
-    """Play the demo. 0 when everything that should have arrived did, with a signature that holds."""
+async def run(real: Stack | None = None) -> int:
+    """Play the demo, with a real stack as its witness if there is one.
+
+    0 when everything that should have arrived did, with a signature that holds, and was witnessed.
+    """
     console = Console(highlight=False)
     receivers = Receivers(lambda arrival: report.show_arrival(console, arrival))
-    traces = TraceStub()
+    stub = TraceStub()
+    witness: Witness = real or stub
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(TemporaryDirectory(prefix="relevo-demo-"))
-        url = await stack.enter_async_context(serving([*receivers.routes(), *traces.routes()]))
+        url = await stack.enter_async_context(serving([*receivers.routes(), *stub.routes()]))
         try:
             with console.status("Starting Relevo with a PostgreSQL of its own ..."):
-                relevo = await stack.enter_async_context(running_relevo(Path(directory), traces_to=url))
+                relevo = await stack.enter_async_context(running_relevo(Path(directory), witness.environ(url)))
         except ServerFailed as failure:
             console.print(f"[red]Relevo did not start.[/]\n{failure}")
             return 1
         console.print(f"Relevo serves at [bold]{relevo.url}[/] and keeps everything in {directory}", soft_wrap=True)
-        complete = await _play(console, relevo, receivers, traces, url)
+        complete = await _play(console, relevo, receivers, witness, url)
     return 0 if complete else 1
 
 
-async def _play(console: Console, relevo: Relevo, receivers: Receivers, traces: TraceStub, url: str) -> bool:
+async def _play(console: Console, relevo: Relevo, receivers: Receivers, witness: Witness, url: str) -> bool:
     cast = await _set_up(relevo, receivers, url)
     console.print(f"One application, three endpoints, {EVENTS} events of type {EVENT_TYPE}:\n")
     messages = await _send(cast.api, cast.app_id)
     arrived = await _everything_arrived(receivers)
     attempts = await _attempts(cast, messages, len(receivers.arrivals))
     console.print(report.deliveries_table(messages, attempts, cast.endpoint_ids))
-    first = messages[0].id
-    await traces.wait_for_attempts(first, len(attempts[first]), within=SETTLING)
-    console.print(report.span_trees(traces.roots(first), first, cast.endpoint_ids))
+    play = await _witnessed(witness, attempts, first=messages[0].id)
+    console.print(report.span_trees(play.traces, play.message_id, cast.endpoint_ids))
     gone = await cast.api.endpoint.get(cast.app_id, cast.endpoint_ids[GONE])
-    return report.show_checks(console, _checks(receivers, messages, arrived=arrived, gone_disabled=bool(gone.disabled)))
+    checks = _checks(receivers, messages, arrived=arrived, gone_disabled=bool(gone.disabled))
+    return report.show_checks(console, [*checks, *await witness.testify(play)])
+
+
+async def _witnessed(witness: Witness, attempts: dict[str, list[MessageAttemptOut]], *, first: str) -> Play:
+    expected = len(attempts[first])
+    return Play(
+        messages=len(attempts),
+        attempts=sum(map(len, attempts.values())),
+        message_id=first,
+        message_attempts=expected,
+        traces=await witness.traces_of(first, attempts=expected, within=SETTLING),
+    )
 
 
 async def _set_up(relevo: Relevo, receivers: Receivers, url: str) -> Cast:
@@ -109,9 +126,7 @@ async def _attempts(cast: Cast, messages: list[MessageOut], expected: int) -> di
         await asyncio.sleep(0.1)
 
 
-def _checks(
-    receivers: Receivers, messages: list[MessageOut], *, arrived: bool, gone_disabled: bool
-) -> list[tuple[str, bool]]:
+def _checks(receivers: Receivers, messages: list[MessageOut], *, arrived: bool, gone_disabled: bool) -> list[Check]:
     sent = {message.id for message in messages}
     return [
         ("Everything arrived in time", arrived),

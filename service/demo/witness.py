@@ -1,0 +1,75 @@
+"""Who sees what Relevo tells of itself, and the traces that are seen."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+MESSAGE = "relevo.message.id"
+ATTEMPT = "process deliveries"
+
+Check = tuple[str, bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """What there is to testify to: how many messages and attempts there were, and the traces of one message."""
+
+    messages: int
+    attempts: int
+    message_id: str
+    message_attempts: int
+    traces: Sequence["Span"]
+
+
+class Witness(Protocol):
+    """A collector with what is behind it, or what stands in for them."""
+
+    def environ(self, url: str) -> Mapping[str, str]:
+        """What a Relevo is told by, so that it sends its telemetry here. `url` is the demo's own server."""
+        ...
+
+    async def traces_of(self, message_id: str, *, attempts: int, within: float) -> "list[Span]":
+        """The traces of a message as trees, oldest first, once as many attempts are in them or the seconds are over."""
+        ...
+
+    async def testify(self, play: Play) -> Sequence[Check]:
+        """What was found of it besides, in words, and whether it should have been so."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Span:
+    """A finished span and those inside it, by their start. Times are in nanoseconds, ids in hexadecimal digits."""
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start: int
+    end: int
+    attributes: dict[str, str]
+    linked: bool
+    children: list["Span"] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it took."""
+        return (self.end - self.start) / 1e6
+
+
+def attempts_in(spans: Iterable[Span], message_id: str) -> int:
+    """How many attempts to deliver the message are among the spans."""
+    return sum(span.name == ATTEMPT and span.attributes.get(MESSAGE) == message_id for span in spans)
+
+
+def trees(spans: Sequence[Span], message_id: str) -> list[Span]:
+    """The traces in which the message occurs, by their roots."""
+    traces = {span.trace_id for span in spans if span.attributes.get(MESSAGE) == message_id}
+    ordered = sorted((span for span in spans if span.trace_id in traces), key=lambda span: span.start)
+    by_id = {span.span_id: span for span in ordered}
+    roots: list[Span] = []
+    for span in ordered:
+        parent = by_id.get(span.parent_id)
+        (parent.children if parent else roots).append(span)
+    return roots
