@@ -17,6 +17,8 @@ LARGEST_CLAIM = 200
 SMALLEST_CLAIM = 16
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
+LAST_CLAIM = timedelta(seconds=2)
+LAST_WORD = 3.0
 
 _log = structlog.stdlib.get_logger("relevo.engine")
 
@@ -65,7 +67,7 @@ class Engine:
             yield loop
         finally:
             self._draining.set()
-            await _until_done(loop)
+            await until_done(loop, within=LAST_CLAIM)
             await self._finish()
 
     async def _run(self) -> None:
@@ -121,8 +123,9 @@ class Engine:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         try:
-            await self._queue.release(unfinished)
-        except Unavailable:
+            async with asyncio.timeout(LAST_WORD):
+                await self._queue.release(unfinished)
+        except (Unavailable, TimeoutError):
             _log.warning("leases.kept", count=len(unfinished), hint="they are due again when their leases end")
 
 
@@ -135,5 +138,8 @@ async def _first_of(*awaitables: Awaitable[object]) -> None:
             task.cancel()
 
 
-async def _until_done(loop: asyncio.Task[None]) -> None:
+async def until_done(loop: asyncio.Task[None], *, within: timedelta) -> None:
+    """Wait for the end of a loop that was told to leave; one that hangs is ended."""
+    await asyncio.wait({loop}, timeout=within.total_seconds())
+    loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)

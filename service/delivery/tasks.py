@@ -15,11 +15,13 @@ from service.application.background_tasks import Steps
 from service.application.ports.background import TaskQueue
 from service.application.ports.transaction import UnitOfWork
 from service.application.ports.world import Clock
+from service.delivery.engine import until_done
 from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable
 from service.observability.tasks import TaskTelemetry
 
 IDLE = timedelta(seconds=1)
+LAST_BATCH = timedelta(seconds=2)
 
 _log = structlog.stdlib.get_logger("relevo.tasks")
 
@@ -59,13 +61,13 @@ class TaskRunner:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Do batches while the block lasts; the one under way is finished."""
+        """Do batches while the block lasts; the one under way is finished, or else done again by somebody else."""
         loop = asyncio.create_task(self._run(), name="background tasks")
         try:
             yield loop
         finally:
             self._draining.set()
-            await asyncio.gather(loop, return_exceptions=True)
+            await until_done(loop, within=LAST_BATCH)
 
     async def _run(self) -> None:
         while not self._draining.is_set():

@@ -3,8 +3,9 @@
 The hot path (accept, claim, settle) sends one set-based statement a batch and needs no ORM in between.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,6 +24,7 @@ POOL_OVERFLOW = 10
 POOL_TIMEOUT = 5.0
 HOT_CONNECTIONS = 4
 CONNECT_TIMEOUT = 5.0
+FAREWELL = 2.0
 
 # What a statement may take, first by the server's clock: a refusal says more than a silence. A batch of the hot path
 # takes milliseconds, a page of a list may take longer, and nobody waits longer than this for either.
@@ -102,7 +104,10 @@ async def open_database(url: str, *, silence: float = SILENCE) -> AsyncIterator[
         finally:
             pool.terminate()
     finally:
-        await engine.dispose()
+        # Connections say goodbye, and a server that hangs does not answer.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await engine.dispose()
 
 
 def dsn(url: str) -> str:

@@ -16,7 +16,7 @@ import asyncpg
 from service.domain.errors import Busy, Unavailable
 
 DEADLOCKS = 3  # in a row, after which the batch is taken apart
-FAREWELL = 4.0  # seconds for what still waits at the end; a healthy database takes milliseconds
+FAREWELL = 3.0  # seconds for what still waits at the end; a healthy database takes milliseconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

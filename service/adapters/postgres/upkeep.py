@@ -11,6 +11,7 @@ from service.domain import ids
 
 KEYS_KEPT = timedelta(hours=12)
 A_BATCH = 5_000
+BATCH_TAKES = 60  # seconds at most
 
 FORGET_KEYS = """
 DELETE FROM idempotency_key WHERE scope = ANY (ARRAY(
@@ -66,7 +67,8 @@ class PostgresUpkeep:
                 await partitions.drop_older(connection, before=oldest)
                 await _all(connection, REMOVE_PAYLOADS, now)
                 await _all(connection, FORGET_KEYS, KEYS_KEPT)
-                await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, oldest))
+                # An event id guards its message for as long as that can be found.
+                await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
                 await _all(connection, FORGET_HOURS, oldest)
                 await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
 
@@ -87,5 +89,12 @@ class PostgresUpkeep:
 
 
 async def _all(connection: asyncpg.Connection, statement: str, bound: object) -> None:
-    while (await connection.execute(statement, bound, A_BATCH)).endswith(f" {A_BATCH}"):
+    while (await _patiently(connection, statement, bound, A_BATCH)).endswith(f" {A_BATCH}"):
         pass
+
+
+async def _patiently(connection: asyncpg.Connection, statement: str, *parameters: object) -> str:
+    """Nobody waits for upkeep, so a batch of it may take longer than the others on this pool."""
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TAKES}s'")
+        return str(await connection.execute(statement, *parameters, timeout=BATCH_TAKES))
