@@ -26,6 +26,12 @@ class Doorkeeper:
             raise NotAuthenticated
         return caller
 
+    async def confirm(self, caller: Caller) -> None:
+        """Ask for what was revoked a moment ago. NotAuthenticated, Unavailable."""
+        await self.refresh()
+        if self._is_revoked(caller):
+            raise NotAuthenticated
+
     async def refresh(self) -> None:
         """Learn of what was revoked."""
         await self._revocations.refresh(now=self._clock.now())
@@ -46,6 +52,7 @@ class Doorkeeper:
             caller.app_id,
             token_id=credential.id,
             session_id=credential.session_id,
-            issued_at=credential.issued_at,
+            # A token that was refreshed elsewhere, after it was revoked here, is as old as the one it came from.
+            issued_at=credential.granted_at,
             now=self._clock.now().timestamp(),
         )

@@ -162,11 +162,11 @@ class Issuer:
             self._verified.clear()
 
     def _read(self, claims: dict[str, Any], token: str) -> _Verified:
-        expires_at = float(claims["exp"])
+        issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
         caller = Caller(
             org_id=_organisation(claims[self._trust.org_claim]),
             role=_role(claims[self._trust.role_claim]),
-            credential=Credential(id=token_id(token), issued_at=float(claims.get("iat", 0)), expires_at=expires_at),
+            credential=Credential(id=token_id(token), issued_at=issued_at, granted_at=issued_at, expires_at=expires_at),
         )
         valid_from = float(claims.get("nbf", 0)) - _LEEWAY
         return _Verified(caller, valid_from, expires_at + _LEEWAY)

@@ -81,7 +81,11 @@ class Tokens:
             claims["feature_flags"] = sorted(grant.feature_flags)
         if grant.session_id is not None:
             claims["session_id"] = grant.session_id
-        return self._sign(claims, now=now, lifetime=min(grant.lifetime, APPLICATION_LIFETIME))
+        left = APPLICATION_LIFETIME
+        if grant.granted_at is not None:
+            claims["auth_time"] = grant.granted_at
+            left -= timedelta(seconds=now.timestamp() - grant.granted_at)
+        return self._sign(claims, now=now, lifetime=min(grant.lifetime, left))
 
     def verify(self, token: str) -> Caller:
         """Who the token speaks for. NotAuthenticated when it does not hold now.
@@ -149,15 +153,17 @@ def _caller(claims: dict[str, Any], *, token_id: str) -> Caller:
 
 
 def _credential(claims: dict[str, Any], token_id: str) -> Credential:
-    """Of an application's token, which holds for a bounded time after it was issued, whatever it says itself."""
+    """Of an application's token, which holds for a bounded time after it was granted, whatever it says itself."""
     issued_at, expires_at = _seconds(claims["iat"]), _seconds(claims["exp"])
+    granted_at = _seconds(claims.get("auth_time", issued_at))
     session_id = claims.get("session_id")
     if not isinstance(session_id, str | None):
         raise ValueError("not a session")  # noqa: TRY004  # like every other claim that does not hold
     return Credential(
         id=token_id,
         issued_at=issued_at,
-        expires_at=min(expires_at, issued_at + APPLICATION_LIFETIME.total_seconds()),
+        granted_at=granted_at,
+        expires_at=min(expires_at, granted_at + APPLICATION_LIFETIME.total_seconds()),
         session_id=session_id,
     )
 

@@ -23,7 +23,7 @@ Capability = Literal[
 ]
 
 EVERY_CAPABILITY: frozenset[Capability] = frozenset(get_args(Capability))
-# No token of an application holds longer, so that a revocation may be forgotten after it.
+# No token of an application holds longer, however often it is refreshed, so a revocation may be forgotten after it.
 APPLICATION_LIFETIME = timedelta(days=28)
 CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -35,10 +35,14 @@ _IMPLIED: dict[Capability, frozenset[Capability]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """The token that a caller came with, as far as others may know it. Times are seconds since 1970."""
+    """The token that a caller came with, as far as others may know it. Times are seconds since 1970.
+
+    `granted_at` is when the first token was issued of those that this one was refreshed from.
+    """
 
     id: str
     issued_at: float
+    granted_at: float
     expires_at: float
     session_id: str | None = None
 
@@ -77,12 +81,27 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token for an application is to allow."""
+    """What a token for an application is to allow. `granted_at` (seconds since 1970) is when that was first said."""
 
     capabilities: frozenset[Capability] = EVERY_CAPABILITY
     feature_flags: frozenset[str] | None = None
     session_id: str | None = None
     lifetime: timedelta = APPLICATION_LIFETIME
+    granted_at: float | None = None
+
+    @classmethod
+    def again(cls, caller: Caller) -> "Grant":
+        """What the caller's own token allows, for as long again. NotAllowed for any but an application's."""
+        credential = caller.credential
+        if caller.app_id is None or credential is None:
+            raise NotAllowed
+        return cls(
+            capabilities=caller.capabilities,
+            feature_flags=caller.feature_flags,
+            session_id=credential.session_id,
+            lifetime=timedelta(seconds=credential.expires_at - credential.issued_at),
+            granted_at=credential.granted_at,
+        )
 
 
 class TokenVerifier(Protocol):
@@ -91,6 +110,9 @@ class TokenVerifier(Protocol):
     async def verify(self, token: str) -> Caller:
         """NotAuthenticated for a token that does not hold, or no longer."""
         ...
+
+    async def confirm(self, caller: Caller) -> None:
+        """NotAuthenticated when the caller's token was revoked by now, wherever that was."""
 
     async def refresh(self) -> None:
         """Learn now of what was revoked; without it that takes a second."""
@@ -113,11 +135,12 @@ class Revocations:
         self._clock = clock
         self._new_id = new_id
 
-    async def log_out(self, caller: Caller) -> None:
-        """End the caller's own token. NotAllowed for any but an application's."""
+    async def log_out(self, caller: Caller) -> ApplicationId:
+        """End the caller's own token, and tell whose it was. NotAllowed for any but an application's."""
         if caller.app_id is None or caller.credential is None:
             raise NotAllowed
         await self._revoke(caller.app_id, token_id=caller.credential.id)
+        return caller.app_id
 
     async def expire_all(self, app_id: ApplicationId, *, sessions: Sequence[str], after: timedelta) -> None:
         """End every token that the application has by now, or those of some sessions, once `after` is over."""

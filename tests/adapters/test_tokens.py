@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
-from service.application.access import Caller
+from service.application.access import Caller, Grant
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
@@ -159,6 +159,24 @@ def nested() -> str:
 def test_what_does_not_hold_is_refused_without_a_reason(token: str) -> None:
     with pytest.raises(NotAuthenticated, match=r"^Invalid token$"):
         tokens().verify(token)
+
+
+def test_however_often_a_token_is_refreshed_it_ends_four_weeks_after_the_first() -> None:
+    clock = HandClock()
+    known = tokens(clock)
+    token = known.mint_for_application(APP, ORG, now=NOW, grant=Grant(lifetime=timedelta(days=7)))
+
+    lifetimes = []
+    for _ in range(5):
+        caller = known.verify(token)
+        assert caller.credential
+        lifetimes.append(timedelta(seconds=caller.credential.expires_at - caller.credential.issued_at))
+        clock.time += timedelta(days=6)
+        token = known.mint_for_application(APP, ORG, now=clock.time, grant=Grant.again(caller))
+
+    assert lifetimes == [timedelta(days=days) for days in (7, 7, 7, 7, 4)]
+    with pytest.raises(NotAuthenticated):
+        known.verify(token)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """Tokens of applications: what they allow, and that they end when somebody says so."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from service.adapters.clock import SystemClock
+from service.adapters.clock import SystemClock, new_id
 from service.adapters.doorkeeper import Doorkeeper
 from service.adapters.postgres.engine import Database
 from service.adapters.postgres.revocations import RememberedRevocations
-from service.application.access import Grant
+from service.api.services import Services
+from service.application.access import Grant, Revocations
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId
 from tests.api.conftest import TOKENS
@@ -190,6 +191,37 @@ async def test_a_refreshed_token_is_of_the_same_kind_and_the_old_one_has_ended(
     assert await status(api, "DELETE", endpoint, fresh) == 403
     await api.post(f"/auth/app/{application}/expire-all", json={"sessionIds": ["s"]})
     assert await status(api, "GET", endpoint, fresh) == 401
+
+
+async def test_what_another_process_ended_a_moment_ago_is_not_refreshed(
+    services: Services, api: AsyncClient, application: str
+) -> None:
+    bearer = await granted(api, application)
+    found = (await api.get(f"/app/{application}")).json()
+    async with services.sessions() as session:
+        work = services.unit_of_work(session)
+        elsewhere = Revocations(ORG, work.revocations, clock=SystemClock(), new_id=new_id)
+        await elsewhere.expire_all(found["id"], sessions=(), after=timedelta())
+        await work.commit()
+
+    answer = await api.post("/auth/refresh", headers=bearer)
+
+    assert answer.status_code == 401
+
+
+async def test_a_token_that_was_refreshed_elsewhere_ends_with_the_one_it_came_from(
+    api: AsyncClient, application: str
+) -> None:
+    app_id = (await api.get(f"/app/{application}")).json()["id"]
+    await api.post(f"/auth/app/{application}/expire-all", json={})
+    now = datetime.now(UTC)
+
+    def bearer(granted_at: datetime) -> dict[str, str]:
+        grant = Grant(granted_at=granted_at.timestamp())
+        return {"authorization": f"Bearer {TOKENS.mint_for_application(app_id, ORG, now=now, grant=grant)}"}
+
+    assert await status(api, "GET", f"/app/{application}", bearer(now - timedelta(minutes=1))) == 401
+    assert await status(api, "GET", f"/app/{application}", bearer(now)) == 200
 
 
 async def test_another_process_learns_of_it_by_looking(postgres: Database, api: AsyncClient, application: str) -> None:

@@ -12,7 +12,7 @@ from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccess
 from service.application.access import Grant
 from service.application.applications import Applications
 from service.domain.applications import Application
-from service.domain.errors import Invalid, NotAllowed, NotFound
+from service.domain.errors import Invalid, NotFound
 
 router = APIRouter(prefix="/auth", tags=["Authentication"], route_class=JsonRoute)
 
@@ -63,18 +63,12 @@ async def log_out(caller: CallerDep, revocations: RevocationsDep) -> None:
 async def refresh(
     request: Request, caller: CallerDep, revocations: RevocationsDep, services: ServicesDep
 ) -> AppPortalAccessOut:
-    """Get a fresh application token of the same kind for this one, which ends."""
-    credential = caller.credential
-    if caller.app_id is None or credential is None:
-        raise NotAllowed
-    grant = Grant(
-        capabilities=caller.capabilities,
-        feature_flags=caller.feature_flags,
-        session_id=credential.session_id,
-        lifetime=timedelta(seconds=credential.expires_at - credential.issued_at),
-    )
-    await revocations.log_out(caller)
-    token = services.tokens.mint_for_application(caller.app_id, caller.org_id, now=services.clock.now(), grant=grant)
+    """Get a fresh application token of the same kind for this one, which ends. Four weeks after the first, all end."""
+    # What another process ended a moment ago must not begin anew here.
+    await services.access.confirm(caller)
+    app_id = await revocations.log_out(caller)
+    now = services.clock.now()
+    token = services.tokens.mint_for_application(app_id, caller.org_id, now=now, grant=Grant.again(caller))
     return AppPortalAccessOut(url=_portal(request), token=token)
 
 
