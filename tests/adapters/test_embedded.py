@@ -130,6 +130,17 @@ async def test_only_its_own_user_may_use_the_socket(data_dir: Path) -> None:
         assert await ask(url, "SHOW listen_addresses") == ""
 
 
+async def test_its_log_is_written_over_after_a_week(data_dir: Path) -> None:
+    async with open_embedded(data_dir) as url:
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await ask(url, "SELECT * FROM nowhere")
+        kept = [await ask(url, f"SHOW {name}") for name in ("log_truncate_on_rotation", "log_rotation_age")]
+        (today,) = (data_dir / "postgres" / "logs").glob("???.log")
+
+    assert kept == ["on", "1d"]
+    assert 'relation "nowhere" does not exist' in today.read_text()
+
+
 async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) -> None:
     async with asyncio.timeout(30):
         opening = asyncio.create_task(open_and_wait(data_dir))
