@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, any_, literal, select
+from sqlalchemy import Row, Select, literal, select
 
 from service.adapters.postgres import tables
+from service.adapters.postgres.filters import messages_wanted, narrows, within
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import MessageFilter, Page, PageRequest
@@ -38,8 +39,12 @@ class PostgresMessages:
 
     async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]:
         """Messages by id, which is by time."""
-        statement = select_messages(with_content=wanted.with_content).where(_table.c.app_id == app_id)
-        result = await self._transaction.execute(keyset(narrowed(statement, wanted), _table.c.id, page))
+        statement = select_messages(with_content=wanted.with_content)
+        statement = statement.where(_table.c.app_id == app_id, *within(_table.c.id, ids.MESSAGE, wanted))
+        if narrows(wanted):
+            found = messages_wanted(app_id, page, wanted)
+            statement = statement.join(found, found.c.id == _table.c.id)
+        result = await self._transaction.execute(keyset(statement, _table.c.id, page))
         return page_of(result.all(), page, message_of)
 
     async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
@@ -51,21 +56,6 @@ class PostgresMessages:
 def select_messages(*, with_content: bool) -> Select[Any]:
     """The columns that `message_of` reads; payloads are left in the database when nobody wants them."""
     return select(*_head, _table.c.payload if with_content else literal(None).label("payload"))
-
-
-def narrowed(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
-    """The statement, restricted to the messages that are wanted."""
-    if wanted.before is not None:
-        statement = statement.where(_table.c.id < ids.lowest(ids.MESSAGE, wanted.before))
-    if wanted.after is not None:
-        statement = statement.where(_table.c.id > ids.lowest(ids.MESSAGE, wanted.after))
-    if wanted.channel is not None:
-        statement = statement.where(literal(wanted.channel) == any_(_table.c.channels))
-    if wanted.tag is not None:
-        statement = statement.where(literal(wanted.tag) == any_(_table.c.tags))
-    if wanted.event_types is not None:
-        statement = statement.where(_table.c.event_type.in_(wanted.event_types))
-    return statement
 
 
 def message_of(row: Row[Any]) -> Message:

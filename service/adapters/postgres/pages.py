@@ -12,10 +12,15 @@ T = TypeVar("T")
 
 def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
     """The statement for one page by `key`, and one row more to learn whether anything follows."""
-    upwards = page.ascending != page.backwards
-    if page.after is not None:
-        statement = statement.where(key > page.after if upwards else key < page.after)
-    return statement.order_by(key.asc() if upwards else key.desc()).limit(page.limit + 1)
+    order = key.asc() if _upwards(page) else key.desc()
+    return statement.where(*beyond(key, page)).order_by(order).limit(page.limit + 1)
+
+
+def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
+    """What follows the last item seen."""
+    if page.after is None:
+        return []
+    return [key > page.after if _upwards(page) else key < page.after]
 
 
 def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any]], T]) -> Page[T]:
@@ -24,3 +29,7 @@ def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any
     if page.backwards:
         items.reverse()
     return Page(items=items, done=len(rows) <= page.limit)
+
+
+def _upwards(page: PageRequest) -> bool:
+    return page.ascending != page.backwards

@@ -1,8 +1,8 @@
 """The tables as the repositories see them. The migrations are the authority on types, indexes and partitions.
 
-`message`, `settled_delivery` and `attempt` are range-partitioned by week on time-ordered identifiers, so old weeks are
-dropped whole. `pending_delivery` holds only what is owed: a row is born in its message's own commit and leaves when it
-is final. A leased row has its `due_at` at the lease's end, so a lease that expires is simply due again.
+`message`, its labels, `settled_delivery` and `attempt` are range-partitioned by week on time-ordered identifiers, so
+old weeks are dropped whole. `pending_delivery` holds only what is owed: a row is born in its message's own commit and
+leaves when it is final. A leased row has its `due_at` at the lease's end, so an expired lease is simply due again.
 """
 
 from sqlalchemy import (
@@ -90,6 +90,15 @@ message = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("correlation_id", Text),
     Column("traceparent", Text),
+)
+
+# The channels and tags of messages, as `channel:...` and `tag:...`. A trigger of `message` keeps it.
+message_label = Table(
+    "message_label",
+    metadata,
+    Column("app_id", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
 )
 
 event_id = Table(
