@@ -6,9 +6,9 @@ from ssl import SSLContext
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from service.adapters.http.egress import Egress, GuardedResolver
+from service.adapters.http.transport import WebhookTransport, noting_reuse
 
 # Many servers drop an idle connection after 5 s; a POST that meets the dropping one is lost, so ours go first.
 KEEPALIVE_SECONDS = 4.0
@@ -49,11 +49,11 @@ async def open_http_client(
         max_line_size=LONGEST_HEADER,
         max_field_size=LONGEST_HEADER,
         max_headers=MOST_HEADERS,
+        trace_configs=[noting_reuse()],
     )
-    transport = AiohttpTransport(client=session, verify=context)
     try:
         async with _Client(
-            transport=transport,
+            transport=WebhookTransport(session, verify=context),
             timeout=None,
             trust_env=False,
             follow_redirects=False,

@@ -18,6 +18,7 @@ from service.adapters.http.egress import Egress
 from service.adapters.http.sender import HttpSender
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
 from tests.support.certificates import self_signed
+from tests.support.misbehaviour import Connection
 from tests.support.receiver import Receiver, running_receiver
 
 LOCAL = Egress([ip_network("127.0.0.0/8")])
@@ -137,6 +138,62 @@ async def test_a_connection_is_used_again(setting: Setting) -> None:
         await setting.send("/ok")
 
     assert setting.receiver.connections == 1
+
+
+@pytest.mark.parametrize("leave", ["hang up", "reset"])
+async def test_a_kept_connection_that_the_receiver_closes_as_we_write_costs_no_attempt(
+    setting: Setting, leave: str
+) -> None:
+    async with closing_after_one(leave) as url:
+        first = await setting.send(f"{url}/first")
+        second = await setting.send(f"{url}/second")
+
+    assert [type(first), type(second)] == [Answered, Answered]
+
+
+async def test_a_new_connection_that_is_closed_without_an_answer_is_a_failed_attempt(setting: Setting) -> None:
+    outcome = await setting.send("/reset")
+
+    assert isinstance(outcome, Failed)
+    assert len(setting.receiver.calls) == 1
+
+
+@asynccontextmanager
+async def closing_after_one(leave: str) -> AsyncIterator[str]:
+    """A receiver that answers one call of a connection, and closes it instead of answering another."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader=reader, writer=writer)
+        await reader.readuntil(b"{}")
+        await connection.answer(200)
+        await reader.read(1)  # the next call has begun
+        connection.reset() if leave == "reset" else connection.hang_up()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/ok?a=%2B&b=%26&c=%3D&d=%20&e=+&f=%2F",
+        "/ok?lower=%7e&needless=%41",
+        "/ok/%2F/%2e%2e/%41//b",
+        "/ok/;v=1/@:!$&'()*+,=?a=b;c=d&[x]={y}|",
+        "/ok?line=%0D%0AX-Injected:%201",
+    ],
+)
+async def test_a_url_is_requested_as_it_was_written(setting: Setting, target: str) -> None:
+    await setting.send(target)
+
+    assert [call.path for call in setting.receiver.calls] == [target]
+
+
+async def test_only_what_a_url_cannot_hold_is_escaped(setting: Setting) -> None:
+    await setting.send('/ok/a b/\u00e9?q=\u00e9<">')
+
+    assert [call.path for call in setting.receiver.calls] == ["/ok/a%20b/%C3%A9?q=%C3%A9%3C%22%3E"]
 
 
 async def test_no_proxy_of_the_environment_is_used(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
