@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,6 +61,7 @@ from service.observability.ops import serving
 from service.observability.processes import Processes
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
+from service.observability.threads import Threads
 from service.settings import Settings
 
 KEPT = timedelta(days=97)
@@ -195,9 +195,9 @@ async def _open_services(settings: Settings, telemetry: Telemetry, health: Healt
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
         access = await stack.enter_async_context(_keeping_the_door(settings, core, tokens))
-        processes = Processes(workers=PROCESSES, seconds=LONGEST_COMPUTATION)
+        processes = Processes(workers=PROCESSES, seconds=LONGEST_COMPUTATION, metrics=telemetry.metrics)
         stack.callback(processes.close)
-        threads = stack.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="relevo"))
+        threads = stack.enter_context(Threads("imports", workers=THREADS, metrics=telemetry.metrics))
         # An answer that never ends would hold up the leaving of everybody else.
         health.when_draining(core.attempt_news.end)
         health.watch_intake(lambda: intake.fullness)

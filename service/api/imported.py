@@ -1,7 +1,6 @@
 """From an upload to groups of parsed lines: the bytes are unpacked, split and parsed in a thread of our pool."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from fastapi import Request
@@ -14,7 +13,7 @@ from service.api.services import Services
 from service.application.access import Caller
 from service.domain.errors import Invalid
 from service.domain.imports import Line, LineFault, LineMessage
-from service.observability.threads import run_in_thread
+from service.observability.threads import Threads
 
 LONGEST_DETAIL = 500
 
@@ -32,8 +31,8 @@ async def parsed_lines(request: Request, services: Services, caller: Caller) -> 
         yield lines
 
 
-async def _until_starved(threads: ThreadPoolExecutor, take: "partial[list[Line] | None]") -> AsyncIterator[list[Line]]:
-    while (lines := await run_in_thread(threads, take)) is not None:
+async def _until_starved(threads: Threads, take: "partial[list[Line] | None]") -> AsyncIterator[list[Line]]:
+    while (lines := await threads.run(take)) is not None:
         if lines:
             yield lines
 

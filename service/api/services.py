@@ -1,7 +1,6 @@
 """What the API is given by whoever opens it. Nothing here is made by the API itself."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -18,6 +17,7 @@ from service.application.ports.transaction import UnitOfWork
 from service.application.ports.world import Clock, KeyPairs, NewId
 from service.domain.signatures import GENERATED_BYTES
 from service.observability.processes import Processes
+from service.observability.threads import Threads
 
 
 def _new_key() -> bytes:
@@ -47,6 +47,6 @@ class Services:
     payload_checks: PayloadChecks
     processes: Processes
     attempt_news: AttemptNews
-    threads: ThreadPoolExecutor
+    threads: Threads
     new_key: Callable[[], bytes] = _new_key
     https_only: bool = False

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from service.demo.witness import MESSAGE, Check, Play, Span, attempts_in, trees
+from service.observability.threads import Threads
 
 SERVICE = "relevo"
 LINE = "delivery.attempted"
@@ -86,10 +87,11 @@ class Stack:
 
     async def _lines(self, play: Play) -> list[dict[str, Any]]:
         async def found() -> list[dict[str, Any]]:
-            text = await asyncio.to_thread(self._logged)
+            text = await threads.run(self._logged)
             return [record for record in _records(text) if _is_about(record, play.message_id)]
 
-        return await _until(found, lambda lines: len(lines) >= play.message_attempts, within=PATIENCE)
+        with Threads("demo", workers=1) as threads:
+            return await _until(found, lambda lines: len(lines) >= play.message_attempts, within=PATIENCE)
 
     def _logged(self) -> str:
         return self.logs.read_text() if self.logs.exists() else ""

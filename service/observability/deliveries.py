@@ -126,11 +126,6 @@ class DeliveryTelemetry:
         if count:
             self._metrics.deliveries_throttled(count)
 
-    def throttled(self, count: int) -> None:
-        """So many deliveries were due and have to wait for a throttle."""
-        if count:
-            self._metrics.deliveries_throttled(count)
-
     def canceled(self, claim: Claim, reason: str) -> None:
         """A delivery that ends without an attempt."""
         self._metrics.delivery_exhausted(reason)

@@ -33,7 +33,6 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.delivery.latency": {"outcome"},
     "relevo.delivery.exhausted": {"reason"},
     "relevo.delivery.throttled": set(),
-    "relevo.delivery.throttled": set(),
     "relevo.delivery.unsettled": {"reason"},
     "relevo.queue.depth": {"state"},
     "relevo.queue.oldest_due_age": set(),
@@ -47,6 +46,7 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.pool.size": {"pool"},
     "relevo.pool.checked_out": {"pool"},
     "relevo.pool.wait": {"pool"},
+    "relevo.executor.duration": {"pool"},
 }
 _BUCKETS: Mapping[str, tuple[float, ...]] = {
     "http.server.request.duration": REQUEST,
@@ -57,6 +57,7 @@ _BUCKETS: Mapping[str, tuple[float, ...]] = {
     "relevo.commit.duration": FAST,
     "relevo.eventloop.lag": FAST,
     "relevo.pool.wait": FAST,
+    "relevo.executor.duration": FAST,
 }
 
 
@@ -134,10 +135,6 @@ class Metrics:
         """Deliveries were due, and wait for their endpoint's or application's throttle."""
         self._throttled.add(count)
 
-    def deliveries_throttled(self, count: int) -> None:
-        """Deliveries were due, and wait for their endpoint's or application's throttle."""
-        self._throttled.add(count)
-
     def batch(self, kind: Literal["accept", "settle"], *, size: int, seconds: float) -> None:
         """A group commit of `size` callers."""
         labels = self._labelled("batch", kind)
@@ -166,11 +163,15 @@ class Metrics:
         self._loop_lag.record(max(seconds, 0.0))
 
     def pool_waited(self, pool: str, seconds: float) -> None:
-        """A caller waited that long for a connection."""
+        """A caller waited that long for a connection or a thread."""
         self._pool_wait.record(seconds, self._labelled("pool", pool))
 
+    def work_left_the_loop(self, pool: str, seconds: float) -> None:
+        """Threads or processes worked that long for the event loop."""
+        self._executor_duration.record(seconds, self._labelled("pool", pool))
+
     def observe_pool(self, pool: str, *, size: Callable[[], int], checked_out: Callable[[], int]) -> None:
-        """Read a connection pool whenever metrics are collected."""
+        """Read a pool, of connections or of threads, whenever metrics are collected."""
         self._pools[pool] = (size, checked_out)
 
     def _make_request_instruments(self) -> None:
@@ -193,7 +194,6 @@ class Metrics:
         self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
         self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
         self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
-        self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
         self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
 
     def _make_engine_instruments(self) -> None:
@@ -201,14 +201,15 @@ class Metrics:
         self._batch_size = histogram("relevo.commit.batch.size", "{item}", "Callers per group commit")
         self._batch_duration = histogram("relevo.commit.duration", "s", "Duration of group commits")
         self._loop_lag = histogram("relevo.eventloop.lag", "s", "How late the event loop wakes a sleeper")
-        self._pool_wait = histogram("relevo.pool.wait", "s", "Wait for a pooled connection")
+        self._pool_wait = histogram("relevo.pool.wait", "s", "Wait for a place in a pool")
+        self._executor_duration = histogram("relevo.executor.duration", "s", "Work outside of the event loop")
         gauge("relevo.queue.depth", [self._read_depths], "{delivery}", "Deliveries owed, by state")
         gauge("relevo.queue.oldest_due_age", [self._read_age], "s", "Age of the oldest due delivery")
         gauge("relevo.worker.inflight", [self._read_inflight], "{attempt}", "Attempts under way")
         gauge("relevo.worker.capacity", [self._read_capacity], "{attempt}", "Attempts possible at once")
         gauge("relevo.breaker.open", [self._read_breakers], "{endpoint}", "Open circuit breakers")
-        gauge("relevo.pool.size", [self._read_pool_sizes], "{connection}", "Connections a pool has")
-        gauge("relevo.pool.checked_out", [self._read_checked_out], "{connection}", "Connections in use")
+        gauge("relevo.pool.size", [self._read_pool_sizes], "{place}", "Connections or threads that a pool has")
+        gauge("relevo.pool.checked_out", [self._read_checked_out], "{place}", "Connections or threads in use")
 
     def _labelled(self, name: str, value: str) -> Labels:
         labels = self._labels.get((name, value))

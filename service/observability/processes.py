@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 
 import structlog
 
+from service.observability.metrics import Metrics
+from service.observability.threads import leave_the_loop
+
 T = TypeVar("T")
 
 _log = structlog.stdlib.get_logger("relevo.processes")
@@ -23,7 +26,8 @@ _log = structlog.stdlib.get_logger("relevo.processes")
 class Processes:
     """At most `workers` processes, started by the first work; `seconds` is what each piece of work may take."""
 
-    def __init__(self, *, workers: int, seconds: float) -> None:
+    def __init__(self, *, workers: int, seconds: float, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics
         self._workers = workers
         self._seconds = seconds
         self._pool: ProcessPoolExecutor | None = None
@@ -38,13 +42,16 @@ class Processes:
         pool = self._opened()
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
+                return await leave_the_loop(pool, work, *arguments)
         except (TimeoutError, BrokenProcessPool) as error:
             self._end(pool)
             _log.warning("process.ended", work=name, reason=type(error).__name__)
             raise TimeoutError(f"{name} took too long") from error
         finally:
-            _log.debug("process.finished", work=name, duration_ms=round((time.perf_counter() - began) * 1000, 2))
+            seconds = time.perf_counter() - began
+            _log.debug("process.finished", work=name, duration_ms=round(seconds * 1000, 2))
+            if self._metrics is not None:
+                self._metrics.work_left_the_loop("processes", seconds)
 
     def close(self) -> None:
         """End the processes, whatever they do."""

@@ -1,7 +1,6 @@
 """The API on a real database, asked through its ASGI interface."""
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,6 +33,7 @@ from service.application.signing import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.processes import Processes
 from service.observability.telemetry import open_telemetry
+from service.observability.threads import Threads
 from tests.support.factories import ORG, VAULT
 
 EGRESS = Egress([ip_network("127.0.0.0/8")])
@@ -58,7 +58,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
         intake = PostgresIntake(postgres.pool, accepted=lambda: None, telemetry=DeliveryTelemetry(telemetry))
         processes = Processes(workers=1, seconds=5)
         exits.callback(processes.close)
-        threads = exits.enter_context(ThreadPoolExecutor(2))
+        threads = exits.enter_context(Threads("imports", workers=2))
         news = AttemptNews(dsn(database))
         await exits.enter_async_context(news.running())
         async with intake.running():

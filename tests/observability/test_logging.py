@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from structlog.contextvars import bound_contextvars
 
 from service.observability.logging import configure_logging
 from service.observability.telemetry import Telemetry
-from service.observability.threads import run_in_thread
 from tests.observability.conftest import Lines
 from tests.support.otlp import Collector
 
@@ -94,20 +92,6 @@ def test_the_level_changes_while_the_process_runs() -> None:
     assert configured.level == "debug"
     with pytest.raises(ValueError, match="choose from debug, info"):
         configured.set_level("loud")
-
-
-async def test_work_in_a_thread_logs_the_ids_of_whoever_asked(telemetry: Telemetry, lines: Lines) -> None:
-    log = structlog.get_logger("relevo.test")
-
-    with ThreadPoolExecutor(1) as pool:
-        for correlation_id in ("first", "second"):
-            with telemetry.tracer.start_as_current_span("work"), bound_contextvars(correlation_id=correlation_id):
-                log.info("outside")
-                await run_in_thread(pool, lambda: log.info("inside"))
-
-    for outside, inside in zip(lines.of("outside"), lines.of("inside"), strict=True):
-        assert inside["correlation_id"] == outside["correlation_id"]
-        assert inside["trace_id"] == outside["trace_id"]
 
 
 def test_every_line_of_a_process_is_json() -> None:

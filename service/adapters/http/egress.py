@@ -1,12 +1,14 @@
 """Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it."""
 
-import asyncio
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from service.observability.metrics import Metrics
+from service.observability.threads import Threads
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -109,15 +111,15 @@ def _inside(address: IPv6Address) -> list[IPv4Address]:
 class GuardedResolver(AbstractResolver):
     """Looks names up in threads of its own and passes on permitted addresses only."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, *, metrics: Metrics | None = None) -> None:
         self._egress = egress
-        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="dns")
+        self._threads = Threads("dns", workers=LOOKUP_THREADS, metrics=metrics)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The host's IPv4 addresses, or its IPv6 ones if it has no others. EgressRefused when all are refused."""
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
+        found = await self._threads.run(partial(_look_up, host, port, family))
         permitted = [address for address in found if self._egress.permits(address)]
         if not permitted:
             raise EgressRefused
@@ -125,7 +127,7 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Lets lookups that are under way finish unheard."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close(wait=False)
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[str]:

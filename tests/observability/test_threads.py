@@ -1,0 +1,145 @@
+"""Work off the event loop: with the ids of whoever asked, bounded, measured, and by one way only."""
+
+import ast
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.contextvars import bound_contextvars
+
+import service
+from service.domain.errors import Busy
+from service.observability.logging import configure_logging
+from service.observability.processes import Processes
+from service.observability.telemetry import Telemetry
+from service.observability.threads import Threads
+from tests.observability.conftest import Lines
+
+WAYS_OUT = {"to_thread", "run_in_executor", "run_in_threadpool", "ThreadPoolExecutor", "ProcessPoolExecutor"}
+POOLS = {
+    ("observability/threads.py", "ThreadPoolExecutor"),
+    ("observability/processes.py", "ProcessPoolExecutor"),
+}
+
+
+class Held:
+    """Work that lasts until the test lets it end."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.end = threading.Event()
+
+    def __call__(self) -> None:
+        self.began.set()
+        self.end.wait(20)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.end.set()
+
+
+@pytest.fixture
+def talkative(telemetry: Telemetry) -> Lines:
+    """Every line, also those that tell of begin and end."""
+    lines = Lines()
+    configure_logging(level="debug", logger_provider=telemetry.logger_provider, stream=lines)
+    return lines
+
+
+def a_computation() -> int:
+    return 42
+
+
+async def test_work_in_a_thread_logs_the_ids_of_whoever_asked(telemetry: Telemetry, talkative: Lines) -> None:
+    log = structlog.get_logger("relevo.test")
+
+    with Threads("test", workers=1) as threads:
+        for correlation_id in ("first", "second"):
+            with telemetry.tracer.start_as_current_span("work"), bound_contextvars(correlation_id=correlation_id):
+                log.info("outside")
+                await threads.run(lambda: log.info("inside"))
+
+    events = ("outside", "thread.began", "inside", "thread.finished")
+    for outside, *others in zip(*map(talkative.of, events), strict=True):
+        assert {line["correlation_id"] for line in others} == {outside["correlation_id"]}
+        assert {line["trace_id"] for line in others} == {outside["trace_id"]}
+
+
+async def test_work_in_a_process_is_told_with_the_ids_of_whoever_asked(telemetry: Telemetry, talkative: Lines) -> None:
+    processes = Processes(workers=1, seconds=60, metrics=telemetry.metrics)
+
+    with telemetry.tracer.start_as_current_span("work"), bound_contextvars(correlation_id="order-17"):
+        result = await processes.run(a_computation)
+    processes.close()
+
+    assert result == 42
+    for event in ("process.began", "process.finished"):
+        assert talkative.one(event)["correlation_id"] == "order-17"
+        assert talkative.one(event)["trace_id"]
+    assert count(telemetry, "relevo_executor_duration_seconds", "processes") == 1
+
+
+async def test_whoever_comes_when_the_line_is_full_is_refused(held: Held) -> None:
+    with Threads("test", workers=1, most_waiting=1) as threads:
+        first, second = (asyncio.create_task(threads.run(held)) for _ in range(2))
+        await asyncio.sleep(0)
+
+        with pytest.raises(Busy):
+            await threads.run(held)
+        held.end.set()
+        await asyncio.gather(first, second)
+        await threads.run(held)
+
+
+async def test_work_that_nobody_waits_for_any_more_still_holds_its_place(held: Held) -> None:
+    with Threads("test", workers=1, most_waiting=0) as threads:
+        impatient = asyncio.create_task(threads.run(held))
+        await asyncio.to_thread(held.began.wait, 20)
+        impatient.cancel()
+
+        with pytest.raises(Busy):
+            await threads.run(held)
+        held.end.set()
+
+
+async def test_waiting_and_working_are_measured(telemetry: Telemetry, held: Held) -> None:
+    with Threads("test", workers=1, metrics=telemetry.metrics) as threads:
+        work = [asyncio.create_task(threads.run(held)) for _ in range(2)]
+        await asyncio.to_thread(held.began.wait, 20)
+        busy = telemetry.registry.get_sample_value("relevo_pool_checked_out", {"pool": "test"})
+        held.end.set()
+        await asyncio.gather(*work)
+
+    assert busy == 1
+    assert count(telemetry, "relevo_pool_wait_seconds", "test") == 2
+    assert count(telemetry, "relevo_executor_duration_seconds", "test") == 2
+
+
+def test_nothing_else_leaves_the_event_loop() -> None:
+    root = Path(service.__file__).parent
+    found = {
+        (path.relative_to(root).as_posix(), name)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (name := _name(node)) in WAYS_OUT
+    }
+
+    assert found == POOLS
+
+
+def _name(node: ast.AST) -> str | None:
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
+            return name
+        case _:
+            return None
+
+
+def count(telemetry: Telemetry, metric: str, pool: str) -> float | None:
+    return telemetry.registry.get_sample_value(f"{metric}_count", {"pool": pool})
