@@ -147,7 +147,7 @@ class Core:
 async def _open_core(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Core]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(_database_url(settings))
-        database = await stack.enter_async_context(open_database(url))
+        database = await stack.enter_async_context(open_database(url, waited=telemetry.metrics.pool_waited))
         stack.enter_context(instrument_engine(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)

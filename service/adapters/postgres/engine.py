@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import asyncpg
@@ -17,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import QueuePool
 
 from service.adapters.postgres.connections import HotConnection, WatchedConnection, limits
+from service.adapters.postgres.pools import measured_pool, measured_queue
 from service.domain.errors import Unavailable
 
+SESSIONS, HOT = "sessions", "hot"
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_TIMEOUT = 5.0
@@ -55,8 +58,8 @@ class Database:
         """How large each pool is and how much of it is in use, to be asked at any time."""
         queue, hot = cast(QueuePool, self.engine.pool), self.pool
         return {
-            "sessions": PoolGauges(size=lambda: queue.checkedin() + queue.checkedout(), checked_out=queue.checkedout),
-            "hot": PoolGauges(size=hot.get_size, checked_out=lambda: hot.get_size() - hot.get_idle_size()),
+            SESSIONS: PoolGauges(size=lambda: queue.checkedin() + queue.checkedout(), checked_out=queue.checkedout),
+            HOT: PoolGauges(size=hot.get_size, checked_out=lambda: hot.get_size() - hot.get_idle_size()),
         }
 
 
@@ -69,11 +72,14 @@ class PoolGauges:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, silence: float = SILENCE) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, *, silence: float = SILENCE, waited: Callable[[str, float], None] = lambda _pool, _seconds: None
+) -> AsyncIterator[Database]:
     """Open both pools on `postgresql+asyncpg://...`; closed in reverse order. A session's connection that is silent for
-    so many seconds is lost."""
+    so many seconds is lost. `waited` is told how long callers wait for a connection of which pool."""
     engine = create_async_engine(
         url,
+        poolclass=measured_queue(partial(waited, SESSIONS)),
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT,
@@ -89,8 +95,9 @@ async def open_database(url: str, *, silence: float = SILENCE) -> AsyncIterator[
     sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
     try:
         with unavailable_when_lost():
-            pool = await asyncpg.create_pool(
+            pool = await measured_pool(
                 dsn(url),
+                waited=partial(waited, HOT),
                 min_size=1,
                 max_size=HOT_CONNECTIONS,
                 timeout=CONNECT_TIMEOUT,
