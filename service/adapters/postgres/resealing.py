@@ -60,7 +60,8 @@ async def _stale(
     connection: asyncpg.Connection, sealed: Sealed, vault: Vault
 ) -> AsyncIterator[tuple[str | bytes, bytes]]:
     first = f"""
-        SELECT {sealed.key}, {sealed.column} FROM {sealed.table} WHERE substr({sealed.column}, 1, length($1::bytea)) <> $1
+        SELECT {sealed.key}, {sealed.column} FROM {sealed.table}
+        WHERE substr({sealed.column}, 1, length($1::bytea)) <> $1
         ORDER BY {sealed.key} LIMIT {BATCH}
     """
     following = first.replace("ORDER BY", f"AND {sealed.key} > $2 ORDER BY")
