@@ -1,12 +1,13 @@
 """How deliveries stand: what is owed still and was tried, and what is settled. They are two tables, read as one."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, case, func, literal, or_, select, union
 
 from service.adapters.postgres import tables
-from service.adapters.postgres.filters import messages_wanted, within
-from service.adapters.postgres.pages import keyset
+from service.adapters.postgres.filters import labelled, messages_wanted, narrows, within
+from service.adapters.postgres.pages import keyset, merged
 from service.application.ports.lists import AttemptFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import DeliveryState, Status
@@ -21,8 +22,10 @@ def messages_tried(
     app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
 ) -> FromClause:
     """The identifiers of a page of the messages that the endpoint was sent at least once, or that were given up."""
-    if wanted.event_types is None and wanted.channel is None and wanted.tag is None:
+    if not narrows(replace(wanted, status=None)):
         return _of_endpoint(endpoint_id, page, wanted)
+    if wanted.status is not None:
+        return _standing(app_id, endpoint_id, page, wanted)
 
     def tried(statement: Select[Any]) -> Select[Any]:
         return with_state(statement, literal(endpoint_id), _message.id).where(*is_tried(wanted))
@@ -71,22 +74,35 @@ def _of_endpoint(endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilt
     pending = select(_pending.message_id.label("id")).where(_pending.endpoint_id == endpoint_id, *_retried())
     pending = keyset(pending.where(*within(_pending.message_id, ids.MESSAGE, wanted)), _pending.message_id, page)
     settled = select(_settled.message_id.label("id")).where(_settled.endpoint_id == endpoint_id)
-    settled = settled.where(*within(_settled.message_id, ids.MESSAGE, wanted), *_settled_as(wanted.status))
-    settled = keyset(settled, _settled.message_id, page)
+    settled = settled.where(*within(_settled.message_id, ids.MESSAGE, wanted))
     if wanted.status is Status.SENDING:
         return pending.subquery()
     if wanted.status is not None:
-        return settled.subquery()
+        return merged(settled.where(_not_retried()), {_settled.status: [wanted.status]}, _settled.message_id, page)
+    settled = keyset(settled, _settled.message_id, page)
     return union(select(pending.subquery()), select(settled.subquery())).subquery()
 
 
-def _settled_as(status: Status | None) -> list[ColumnElement[bool]]:
-    if status is None:
-        return []
+def _standing(app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
+    """Of a status and more: PostgreSQL knows which is the rarer, and begins there."""
+    table = tables.pending_delivery if wanted.status is Status.SENDING else tables.settled_delivery
+    statement = select(_message.id).join(table, table.c.message_id == _message.id)
+    statement = statement.where(_message.app_id == app_id, table.c.endpoint_id == endpoint_id)
+    statement = statement.where(*within(_message.id, ids.MESSAGE, wanted))
+    if wanted.status is Status.SENDING:
+        statement = statement.where(*_retried())
+    else:
+        statement = statement.where(_settled.status == wanted.status, _not_retried())
+    if wanted.event_types is not None:
+        statement = statement.where(_message.event_type.in_(wanted.event_types))
+    return keyset(labelled(statement, app_id, _message.id, wanted, page), _message.id, page).subquery()
+
+
+def _not_retried() -> ColumnElement[bool]:
     again = select(_pending.message_id).where(
         _pending.endpoint_id == _settled.endpoint_id, _pending.message_id == _settled.message_id, *_retried()
     )
-    return [_settled.status == status, ~again.exists()]
+    return ~again.correlate(tables.settled_delivery).exists()
 
 
 def _retried() -> tuple[ColumnElement[bool], ...]:

@@ -7,22 +7,10 @@ many there are of others. Only a combination of filters costs what the rarer one
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    TableValuedAlias,
-    Text,
-    cast,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, select, text
 
 from service.adapters.postgres import tables
-from service.adapters.postgres.pages import beyond, keyset
+from service.adapters.postgres.pages import beyond, keyset, merged
 from service.application.ports.lists import AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
@@ -45,8 +33,7 @@ def messages_wanted(
         return keyset(statement, _message.id, page).subquery()
     if _labels(wanted):
         return keyset(statement.where(_message.event_type.in_(wanted.event_types)), _message.id, page).subquery()
-    event_type = _each_of(dict.fromkeys(wanted.event_types), Text)
-    return _merged(statement.where(_message.event_type == event_type.c.value), _message.id, page, event_type)
+    return merged(statement, {_message.event_type: wanted.event_types}, _message.id, page)
 
 
 def attempts_wanted(
@@ -59,11 +46,9 @@ def attempts_wanted(
         statement = labelled(statement.where(*told_by_attempt(wanted)), app_id, _attempt.message_id, wanted)
         return keyset(statement, _attempt.id, page).subquery()
     if wanted.event_types is not None:
-        event_type = _each_of(dict.fromkeys(wanted.event_types), Text)
-        return _merged(statement.where(_attempt.event_type == event_type.c.value), _attempt.id, page, event_type)
-    status, code_class = _each_of(_statuses(wanted), Integer), _each_of(_code_classes(wanted), Integer)
-    ended = statement.where(_attempt.status == status.c.value, _code_class() == code_class.c.value)
-    return _merged(ended, _attempt.id, page, status, code_class)
+        return merged(statement, {_attempt.event_type: wanted.event_types}, _attempt.id, page)
+    ends = {_attempt.status: _statuses(wanted), _code_class(): _code_classes(wanted)}
+    return merged(statement, ends, _attempt.id, page)
 
 
 def narrows(wanted: MessageFilter) -> bool:
@@ -134,19 +119,4 @@ def _code_classes(wanted: AttemptFilter) -> Iterable[int]:
 
 def _code_class() -> ColumnElement[int]:
     # As the index has it, to the letter.
-    return _attempt.response_status_code.op("/")(text("100"))
-
-
-def _each_of(values: Iterable[Any], kind: type[Text | Integer]) -> TableValuedAlias:
-    return func.unnest(cast(list(values), ARRAY(kind))).table_valued("value").render_derived()
-
-
-def _merged(
-    statement: Select[Any], key: ColumnElement[str], page: PageRequest, *values: TableValuedAlias
-) -> FromClause:
-    """The first of all that is found with each of the values."""
-    each = keyset(statement.correlate(*values), key, page).lateral()
-    found = select(each.c.id)
-    for value in values:
-        found = found.select_from(value)
-    return found.select_from(each).subquery()
+    return _attempt.response_status_code.op("/", return_type=Integer())(text("100"))

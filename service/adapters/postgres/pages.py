@@ -1,19 +1,20 @@
 """Keyset pagination: every page costs an index probe and its rows, however long the list is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, TableValuedAlias, cast, func, select, tuple_
 
 from service.application.ports.lists import Page, PageRequest
 
 T = TypeVar("T")
 
+BEFORE_ALL, AFTER_ALL = "", "~"  # no key is either
+
 
 def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
     """The statement for one page by `key`, and one row more to learn whether anything follows."""
-    order = key.asc() if _upwards(page) else key.desc()
-    return statement.where(*beyond(key, page)).order_by(order).limit(page.limit + 1)
+    return statement.where(*beyond(key, page)).order_by(_in_order(key, page)).limit(page.limit + 1)
 
 
 def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
@@ -23,12 +24,42 @@ def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[boo
     return [key > page.after if _upwards(page) else key < page.after]
 
 
+def merged(
+    statement: Select[Any],
+    wanted: Mapping[ColumnElement[Any], Iterable[Any]],
+    key: ColumnElement[str],
+    page: PageRequest,
+) -> FromClause:
+    """The pages by `key` of all that has one of the values wanted of each column, merged. Selects the key alone.
+
+    Each is read by an index on those columns and the key. Bounds and order name the columns too: of an equality
+    PostgreSQL may think that so many have it that any index by the key will do, and pass over all that have not.
+    """
+    values = [_each(column, options) for column, options in wanted.items()]
+    columns, found = (*wanted, key), [value.c.value for value in values]
+    statement = statement.where(
+        tuple_(*columns) > tuple_(*found, BEFORE_ALL), tuple_(*columns) < tuple_(*found, AFTER_ALL), *beyond(key, page)
+    )
+    ordered = statement.order_by(*(_in_order(column, page) for column in columns))
+    each = ordered.limit(page.limit + 1).correlate(*values).lateral()
+    return select(each.c.id).select_from(*values, each).subquery()
+
+
 def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any]], T]) -> Page[T]:
     """The page, in display order whichever way it was read."""
     items = [make(row) for row in rows[: page.limit]]
     if page.backwards:
         items.reverse()
     return Page(items=items, done=len(rows) <= page.limit)
+
+
+def _each(column: ColumnElement[Any], options: Iterable[Any]) -> TableValuedAlias:
+    values = cast(list(dict.fromkeys(options)), ARRAY(column.type))
+    return func.unnest(values).table_valued("value").render_derived()
+
+
+def _in_order(column: ColumnElement[Any], page: PageRequest) -> ColumnElement[Any]:
+    return column.asc() if _upwards(page) else column.desc()
 
 
 def _upwards(page: PageRequest) -> bool:
