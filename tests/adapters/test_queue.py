@@ -159,6 +159,30 @@ async def test_a_failure_that_is_tried_again_is_due_after_its_delay(pool: asyncp
     assert timedelta(minutes=4, seconds=50) < row["due_in"] <= timedelta(minutes=5)
 
 
+async def test_the_next_claim_knows_the_trace_of_the_attempt_before(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    first = await claim_one(queue)
+    at_once = TryAgain(delay=timedelta(0))
+
+    await queue.settle(came_of(first, at_once, trace_id="a" * 32, span_id="b" * 16))
+    second = await claim_one(queue)
+
+    assert (first.previous, second.previous) == (None, f"00-{'a' * 32}-{'b' * 16}-01")
+
+
+async def test_faults_of_ours_never_switch_an_endpoint_off(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
+
+    settled = await queue.settle(
+        came_of(await claim_one(queue), Exhausted(reason="attempts_used_up"), error_type="internal")
+    )
+
+    assert settled == APPLIED
+
+
 async def test_a_delivery_given_back_is_due_at_once_and_has_spent_no_attempt(
     pool: asyncpg.Pool, queue: PostgresQueue
 ) -> None:

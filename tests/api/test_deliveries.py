@@ -168,6 +168,21 @@ async def test_a_resend_owes_one_attempt_more_and_leaves_the_schedule_alone(
     assert sorted(row["manual"] for row in owed) == [False, True]
 
 
+async def test_a_resend_knows_the_trace_of_the_attempt_before(
+    postgres: Database, api: AsyncClient, endpoints: list[str], message: str
+) -> None:
+    for second, trace in enumerate("ab"):
+        attempt = new_id(ids.ATTEMPT, at=datetime.now(UTC) + timedelta(seconds=second))
+        await postgres.pool.execute(ATTEMPT, attempt, message, endpoints[0], 2, 500, None, trace * 32)
+    await postgres.pool.execute("UPDATE attempt SET span_id = left(trace_id, 16)")
+
+    answer = await api.post("/app/u/msg/ev/endpoint/one/resend")
+
+    assert answer.status_code == 202
+    previous = await postgres.pool.fetchval("SELECT previous FROM pending_delivery WHERE resend <> ''")
+    assert previous == f"00-{'b' * 32}-{'b' * 16}-01"
+
+
 async def test_a_resend_is_refused_where_it_cannot_arrive(
     postgres: Database, api: AsyncClient, endpoints: list[str], message: str
 ) -> None:

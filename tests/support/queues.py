@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -67,7 +69,7 @@ async def owe(
     return messages
 
 
-def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL) -> Settlement:
+def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL, **changed: Any) -> Settlement:
     """What is to be kept of an attempt at that claim."""
     attempt = Attempt(
         id=AttemptId(new_id(ids.ATTEMPT)),
@@ -84,4 +86,5 @@ def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL) -> 
         error_type=None,
         trace_id=None,
     )
+    attempt = replace(attempt, **changed)
     return Settlement(claim=claim, verdict=verdict, attempt=None if isinstance(verdict, Canceled) else attempt)

@@ -175,6 +175,7 @@ class ClaimReader:
             endpoint_active=row["active"],
             correlation_id=row["correlation_id"] or "",
             traceparent=row["traceparent"],
+            previous=row["previous"],
         )
 
 

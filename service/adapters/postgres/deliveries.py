@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, literal, select
+from sqlalchemy import Row, ScalarSelect, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -110,12 +110,25 @@ class PostgresDeliveries:
                 app_id=endpoint.app_id,
                 attempts=0,
                 due_at=at,
+                previous=_latest_attempt(message.id, endpoint.id),
             )
         )
 
     async def _page(self, statement: Select[Any], page: PageRequest) -> Page[Attempt]:
         result = await self._transaction.execute(keyset(statement, _attempt.c.id, page))
         return page_of(result.all(), page, _attempt_of)
+
+
+def _latest_attempt(message_id: MessageId, endpoint_id: EndpointId) -> ScalarSelect[Any]:
+    """Its traceparent, NULL when nothing was tried before."""
+    return (
+        select(func.concat("00-", _attempt.c.trace_id, "-", _attempt.c.span_id, "-01"))
+        .where(_attempt.c.message_id == message_id, _attempt.c.endpoint_id == endpoint_id)
+        .where(_attempt.c.span_id.is_not(None))
+        .order_by(_attempt.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _attempt_of(row: Row[Any]) -> Attempt:
@@ -133,4 +146,5 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         started_at=ids.time_of(row.id),
         error_type=row.error_type,
         trace_id=row.trace_id,
+        span_id=row.span_id,
     )

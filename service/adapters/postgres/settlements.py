@@ -21,22 +21,25 @@ MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and a
 
 # Applies only to rows whose lease is still the settler's. Whatever two batches may both want is locked in one order
 # everywhere, so that they never wait for each other. Health: a success clears the endpoint's clock, the first
-# failure starts it, and failures past the limit, or a 410, switch the endpoint off.
+# failure starts it, and failures past the limit, or a 410, switch the endpoint off. Faults of ours count for nothing.
 SETTLE = """
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::smallint[], $7::bool[],
                          $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[],
-                         $14::smallint[], $15::int[], $16::smallint[], $17::smallint[], $18::text[], $19::text[])
+                         $14::smallint[], $15::int[], $16::smallint[], $17::smallint[], $18::text[], $19::text[],
+                         $20::text[])
       AS i(endpoint_id, message_id, resend, lease, delay, final_status, gone,
            attempt_id, event_type, channels, url, status, response,
-           response_status_code, duration_ms, trigger, number, error_type, trace_id)
+           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id)
 ), held AS MATERIALIZED (
     SELECT i.*, p.org_id, p.app_id FROM input i
     JOIN pending_delivery p USING (endpoint_id, message_id, resend)
     WHERE p.lease = i.lease
     ORDER BY endpoint_id, message_id, resend FOR UPDATE OF p
 ), kept AS (
-    UPDATE pending_delivery p SET attempts = h.number, due_at = now() + make_interval(secs => h.delay), lease = NULL
+    UPDATE pending_delivery p
+    SET attempts = h.number, due_at = now() + make_interval(secs => h.delay), lease = NULL,
+        previous = '00-' || h.trace_id || '-' || h.span_id || '-01'
     FROM held h
     WHERE h.delay IS NOT NULL
       AND p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend = h.resend
@@ -53,9 +56,9 @@ WITH input AS MATERIALIZED (
     SET status = CASE WHEN s.status = 0 THEN 0 ELSE excluded.status END, attempts = s.attempts + excluded.attempts
 ), tried AS (
     INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, channels, url, status, response,
-                         response_status_code, duration_ms, trigger, number, error_type, trace_id)
+                         response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id)
     SELECT attempt_id, org_id, app_id, message_id, endpoint_id, event_type, string_to_array(channels, ','), url, status,
-           response, response_status_code, duration_ms, trigger, number, error_type, trace_id
+           response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id
     FROM held WHERE attempt_id IS NOT NULL
 ), counted AS (
     INSERT INTO endpoint_hour AS c (endpoint_id, hour, part, org_id, app_id, success, fail, canceled)
@@ -68,7 +71,8 @@ WITH input AS MATERIALIZED (
     SET success = c.success + excluded.success, fail = c.fail + excluded.fail,
         canceled = c.canceled + excluded.canceled
 ), health AS (
-    SELECT endpoint_id, bool_or(status = 0) AS succeeded, bool_or(status <> 0 AND trigger = 0) AS failed,
+    SELECT endpoint_id, bool_or(status = 0) AS succeeded,
+           bool_or(status <> 0 AND trigger = 0 AND error_type IS DISTINCT FROM 'internal') AS failed,
            bool_or(gone) AS gone
     FROM held WHERE attempt_id IS NOT NULL GROUP BY endpoint_id
 ), changing AS MATERIALIZED (
@@ -77,14 +81,14 @@ WITH input AS MATERIALIZED (
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
         ELSE h.failed AND NOT e.disabled
-             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $20::interval)
+             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $21::interval)
     END
     ORDER BY e.id FOR NO KEY UPDATE OF e
 ), judged AS (
     UPDATE endpoint e
     SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
         disabled = e.disabled OR h.gone
-                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $20::interval, false))
+                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $21::interval, false))
     FROM changing h
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
@@ -170,7 +174,7 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
     final = None if delay is not None else _final_status(settlement)
     head = (*key(claim), delay, final, settlement.endpoint_gone)
     if attempt is None:
-        return (*head, *(None,) * 9, claim.attempt - 1, None, None)
+        return (*head, *(None,) * 9, claim.attempt - 1, None, None, None)
     return (
         *head,
         attempt.id,
@@ -185,6 +189,7 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
         attempt.number,
         attempt.error_type,
         attempt.trace_id,
+        attempt.span_id,
     )
 
 

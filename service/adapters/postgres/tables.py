@@ -120,6 +120,7 @@ pending_delivery = Table(
     Column("attempts", SmallInteger),
     Column("due_at", DateTime(timezone=True)),
     Column("lease", Text),
+    Column("previous", Text),  # the traceparent of the attempt before
     Column("throttled", Boolean),  # waits aside, see `throttles`; its time says only when it is looked at again
 )
 
@@ -161,6 +162,7 @@ attempt = Table(
     Column("number", SmallInteger),
     Column("error_type", Text),
     Column("trace_id", Text),
+    Column("span_id", Text),
 )
 
 idempotency_key = Table(
