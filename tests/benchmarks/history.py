@@ -1,7 +1,7 @@
-"""A database as it is after twelve weeks: messages, attempts and what became of them, in the partitions of their weeks.
+"""A database as it is after some weeks: messages, attempts and what became of them, in the partitions of their weeks.
 
 Filled by SQL. However many messages there are, a hundred of them are rare: they have a type, a tag and a channel of
-their own, and failed everywhere. A hundred more are still owed.
+their own, and failed everywhere. A hundred more are still being sent.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ WHERE e.app_id = $1 AND NOT owed
 """
 _PENDING = f"""
 {_NUMBERED}
-INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
-SELECT e.id, '{ids.MESSAGE}' || moment || lpad(to_hex(n), 15, '0'), e.org_id, e.app_id, now() + interval '12 hours'
+INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, attempts, due_at)
+SELECT e.id, '{ids.MESSAGE}' || moment || lpad(to_hex(n), 15, '0'), e.org_id, e.app_id, 1, now() + interval '12 hours'
 FROM numbered, endpoint e
 WHERE e.app_id = $1 AND owed
 """
@@ -76,23 +76,24 @@ FROM endpoint e, generate_series(0, 24 * 28) n, generate_series(0, 3) part WHERE
 
 
 def remember(used: Database, app_id: str, *, messages: int) -> None:
-    """Twelve weeks of that many messages, delivered to each endpoint of the application; and settle down."""
-    asyncio.run(_remember(used.url, app_id, messages))
+    """Twelve weeks of that many messages, delivered to each endpoint of the application."""
+    asyncio.run(write(used.url, app_id, messages=messages))
 
 
-async def _remember(url: str, app_id: str, messages: int) -> None:
-    moments = _moments(datetime.now(UTC))
+async def write(url: str, app_id: str, *, messages: int, weeks: int = WEEKS) -> None:
+    """That many messages, spread over the weeks until now, and give the planner what autovacuum would in time."""
+    moments = _moments(datetime.now(UTC), weeks)
     parts = [(first, min(first + A_PART - 1, messages)) for first in range(1, messages + 1, A_PART)]
-    async with asyncpg.create_pool(dsn(url), min_size=WRITERS, max_size=WRITERS, command_timeout=600) as pool:
-        await _make_weeks(pool)
+    async with asyncpg.create_pool(dsn(url), min_size=1, max_size=WRITERS, command_timeout=600) as pool:
+        await _make_room(pool, weeks)
         await asyncio.gather(*(_write(pool, app_id, messages, parts[nth::WRITERS], moments) for nth in range(WRITERS)))
         await pool.execute(_HOURS, app_id)
         await pool.execute("VACUUM (ANALYZE)")
 
 
-async def _make_weeks(pool: asyncpg.Pool) -> None:
+async def _make_room(pool: asyncpg.Pool, weeks: int) -> None:
     async with pool.acquire() as connection:
-        for week in range(WEEKS + 1):
+        for week in range(weeks + 1):
             await partitions.ensure(connection, now=datetime.now(UTC) - timedelta(weeks=week))
 
 
@@ -104,7 +105,7 @@ async def _write(
             await pool.execute(statement, app_id, messages, first, last, moments)
 
 
-def _moments(now: datetime) -> list[str]:
-    """As many digits as tell the time, of moments from twelve weeks ago until now."""
+def _moments(now: datetime, weeks: int) -> list[str]:
+    """As many digits as tell the time."""
     step = timedelta(weeks=1) / A_WEEKS_MOMENTS
-    return [ids.lowest("", now - step * nth)[:12] for nth in reversed(range(WEEKS * A_WEEKS_MOMENTS))]
+    return [ids.lowest("", now - step * nth)[:12] for nth in reversed(range(weeks * A_WEEKS_MOMENTS))]
