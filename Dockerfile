@@ -22,6 +22,9 @@ RUN ["/opt/relevo/bin/python", "-m", "compileall", "-q", "--invalidation-mode", 
 
 FROM ${PYTHON_IMAGE}${PYTHON_DIGEST}
 LABEL org.opencontainers.image.title="Relevo" org.opencontainers.image.licenses="MIT"
+# PostgreSQL's initdb refuses a user without a name.
+RUN ["groupadd", "--gid", "65532", "relevo"]
+RUN ["useradd", "--uid", "65532", "--gid", "65532", "--no-create-home", "--home-dir", "/var/lib/relevo", "relevo"]
 COPY --from=build /opt/relevo /opt/relevo
 # The embedded database's directory, for those who run without one of their own. A named volume takes over its owner.
 COPY --from=build --chown=65532:65532 /var/empty-data /var/lib/relevo

@@ -71,7 +71,9 @@ def test_all_three_signals_have_the_same_resource(stack: Stack, relevo: Relevo, 
     in_metrics = {series["instance"] for series in _series(stack, 'relevo_worker_capacity{job="relevo/relevo"}')}
     in_spans = _instances_in_jaeger(stack, spans[0].trace)
 
-    assert in_logs == in_metrics == in_spans
+    # The demo's Relevo, which has told the same stack, is in the others too.
+    assert len(in_spans) == 1
+    assert in_spans <= in_logs & in_metrics
 
 
 def test_prometheus_has_the_metrics_under_the_names_of_the_metrics_page(
