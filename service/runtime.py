@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 from httpx import AsyncClient
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from service.adapters.clock import SystemClock, new_id
 from service.adapters.doorkeeper import Doorkeeper
@@ -51,14 +52,16 @@ from service.delivery.attempts import Courier
 from service.delivery.engine import Engine
 from service.delivery.tasks import TaskRunner
 from service.delivery.upkeep import every, keeping
+from service.observability.admin import Admin
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.eventloop import sample_lag
 from service.observability.health import Health
 from service.observability.instrumentation import instrument, instrument_engine
-from service.observability.logging import configure_logging
+from service.observability.logging import Logging, configure_logging
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.ops import serving
 from service.observability.processes import Processes
+from service.observability.profiling import Profiling
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from service.observability.threads import Threads
@@ -79,12 +82,12 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 
 async def serve(settings: Settings) -> None:
     """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
-    async with open_observed(settings, role="serve") as (telemetry, health):
+    async with open_observed(settings, role="serve") as (telemetry, health, operators):
         app = create_app(
             partial(_open_services, settings, telemetry, health),
             middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
             cors_origins=settings.server.cors_origins,
-            routes=health.routes(),
+            routes=[*health.routes(), *(operators if settings.server.ops_port is None else ())],
         )
         instrument(app, telemetry)
         await _run(app, settings, health)
@@ -92,7 +95,7 @@ async def serve(settings: Settings) -> None:
 
 async def worker(settings: Settings) -> None:
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
-    async with open_observed(settings, role="worker") as (telemetry, health), AsyncExitStack() as stack:
+    async with open_observed(settings, role="worker") as (telemetry, health, _), AsyncExitStack() as stack:
         core = await stack.enter_async_context(_open_core(settings, telemetry, health))
         await stack.enter_async_context(_delivering(settings, telemetry, health, core))
         health.started()
@@ -102,10 +105,11 @@ async def worker(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple[Telemetry, Health]]:
-    """Telemetry first in and last out, so that everything in between is told."""
+async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
+    """Telemetry first in and last out, so that everything in between is told. The routes are the operators' own, which
+    the port for operators serves already where there is one."""
     async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
-        configure_logging(
+        logging = configure_logging(
             level=settings.observability.log_level,
             logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
         )
@@ -113,15 +117,23 @@ async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple
         health = Health(registry=telemetry.registry)
         lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
         try:
-            async with _ops(settings, health):
-                yield telemetry, health
+            operators = _operators(settings, logging)
+            async with _ops(settings, [*health.routes(), *operators]):
+                yield telemetry, health, operators
         finally:
             lag.cancel()
 
 
-def _ops(settings: Settings, health: Health) -> AbstractAsyncContextManager[None]:
+def _operators(settings: Settings, logging: Logging) -> list[Route]:
+    token = settings.observability.admin_token
+    if token is None:
+        return []
+    return Admin(token=token.get_secret_value(), logging=logging, profiling=Profiling()).routes()
+
+
+def _ops(settings: Settings, routes: list[Route]) -> AbstractAsyncContextManager[None]:
     port = settings.server.ops_port
-    return nullcontext() if port is None else serving(health.routes(), host=settings.server.host, port=port)
+    return nullcontext() if port is None else serving(routes, host=settings.server.host, port=port)
 
 
 def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -220,6 +232,7 @@ async def _open_services(settings: Settings, telemetry: Telemetry, health: Healt
             threads=threads,
             attempt_news=core.attempt_news,
             https_only=settings.endpoints.https_only,
+            trace_url=settings.observability.trace_url,
         )
 
 

@@ -46,6 +46,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_PER_ENDPOINT": "3",
             "RELEVO_ENDPOINT_HTTPS_ONLY": "true",
             "RELEVO_LOG_LEVEL": "DEBUG",
+            "RELEVO_TRACE_URL": "https://jaeger.example.com/trace/{trace_id}",
+            "RELEVO_ADMIN_TOKEN": SECRET,
         }
     )
 
@@ -76,6 +78,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
     }
     assert settings.endpoints.https_only
     assert settings.observability.log_level == "debug"
+    assert settings.observability.trace_url == "https://jaeger.example.com/trace/{trace_id}"
+    assert settings.observability.admin_token is not None
+    assert settings.observability.admin_token.get_secret_value() == SECRET
 
 
 def test_an_empty_variable_is_not_set() -> None:

@@ -50,3 +50,4 @@ class Services:
     threads: Threads
     new_key: Callable[[], bytes] = _new_key
     https_only: bool = False
+    trace_url: str | None = None

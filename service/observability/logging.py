@@ -87,14 +87,14 @@ class Logging:
 
 
 class Threshold:
-    """Drops what is below the level of the moment."""
+    """Drops what is below the level of the moment, except for what operators did, which is always written down."""
 
     def __init__(self) -> None:
         self.level = logging.INFO
 
     def __call__(self, _: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
         level = _SAME.get(method, method)
-        if SEVERITIES[level][0] < self.level:
+        if SEVERITIES[level][0] < self.level and not event_dict.get("audited"):
             raise structlog.DropEvent
         event_dict["level"] = level
         return event_dict

@@ -1,6 +1,8 @@
 """What became of messages, as the API tells it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ from httpx import AsyncClient
 
 from service.adapters.clock import new_id
 from service.adapters.postgres.engine import Database
+from service.api.app import create_app
+from service.api.services import Services
 from service.domain import ids
+from tests.api.conftest import handed, serving
 
 ATTEMPT = """
 INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, channels, url, status, response,
@@ -69,8 +74,26 @@ async def test_an_attempt_is_told_in_full(
         "timestamp": found["timestamp"],
         "errorType": "timeout",
         "traceId": "t" * 32,
+        "traceUrl": None,
         "msg": None,
     }
+
+
+async def test_an_attempt_has_a_link_to_its_trace_where_the_operator_said_where_traces_are_shown(
+    postgres: Database, services: Services, endpoints: list[str], message: str
+) -> None:
+    attempt = await _attempted(postgres, message, endpoints[0], status=2, code=0)
+    linking = replace(services, trace_url="https://jaeger.example.com/trace/{trace_id}?uiFind={trace_id}")
+
+    async with serving(create_app(partial(handed, linking))) as api:
+        one = (await api.get(f"/app/u/msg/ev/attempt/{attempt}")).json()
+        lists = [
+            (await api.get(f"/app/u/attempt/{path}")).json()["data"] for path in ("msg/ev", f"endpoint/{endpoints[0]}")
+        ]
+
+    trace = "t" * 32
+    assert one["traceUrl"] == f"https://jaeger.example.com/trace/{trace}?uiFind={trace}"
+    assert lists == [[one], [one]]
 
 
 async def test_attempts_are_listed_newest_first_and_by_what_is_asked_for(

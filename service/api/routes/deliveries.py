@@ -4,7 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, Response
 
-from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, wake
+from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep, wake
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonResponse, JsonRoute
 from service.api.problems import documented
@@ -32,6 +32,7 @@ async def list_attempts_by_endpoint(
     endpoint_id: str,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,
+    services: ServicesDep,
     page: AttemptPage,
     wanted: WantedAttempts,
     with_msg: bool = False,
@@ -39,7 +40,8 @@ async def list_attempts_by_endpoint(
     """List the attempts to reach an endpoint, newest first; with `with_msg` each with its message, without payload."""
     found = await deliveries.by_endpoint(await endpoints.get(endpoint_id), page, wanted)
     heads = await deliveries.heads(found.items) if with_msg else {}
-    return listed(found, key=_id, show=partial(_shown, with_content=wanted.with_content, heads=heads))
+    show = partial(_shown, with_content=wanted.with_content, heads=heads, trace_url=services.trace_url)
+    return listed(found, key=_id, show=show)
 
 
 @router.get("/attempt/msg/{msg_id}", operation_id="v1.message-attempt.list-by-msg", responses=documented(404))
@@ -49,6 +51,7 @@ async def list_attempts_by_message(
     messages: MessagesDep,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,
+    services: ServicesDep,
     page: AttemptPage,
     wanted: WantedAttempts,
     endpoint_id: str | None = None,
@@ -58,7 +61,8 @@ async def list_attempts_by_message(
     if endpoint_id is not None:
         wanted = wanted.of_endpoint((await endpoints.get(endpoint_id)).id)
     found = await deliveries.by_message(message, page, wanted)
-    return listed(found, key=_id, show=partial(_shown, with_content=wanted.with_content, heads={}))
+    show = partial(_shown, with_content=wanted.with_content, heads={}, trace_url=services.trace_url)
+    return listed(found, key=_id, show=show)
 
 
 @router.get(
@@ -95,10 +99,11 @@ async def list_attempted_destinations(
 
 @router.get("/msg/{msg_id}/attempt/{attempt_id}", operation_id="v1.message-attempt.get", responses=documented(404))
 async def get_attempt(
-    msg_id: str, attempt_id: str, messages: MessagesDep, deliveries: DeliveriesDep
+    msg_id: str, attempt_id: str, messages: MessagesDep, deliveries: DeliveriesDep, services: ServicesDep
 ) -> MessageAttemptOut:
     """Get one attempt."""
-    return MessageAttemptOut.of(await deliveries.attempt(await messages.get(msg_id), attempt_id))
+    attempt = await deliveries.attempt(await messages.get(msg_id), attempt_id)
+    return MessageAttemptOut.of(attempt, trace_url=services.trace_url)
 
 
 @router.post(
@@ -132,5 +137,8 @@ def _id(attempt: Attempt) -> str:
     return attempt.id
 
 
-def _shown(attempt: Attempt, *, with_content: bool, heads: dict[MessageId, Message]) -> MessageAttemptOut:
-    return MessageAttemptOut.of(attempt, with_content=with_content, message=heads.get(attempt.message_id))
+def _shown(
+    attempt: Attempt, *, with_content: bool, heads: dict[MessageId, Message], trace_url: str | None
+) -> MessageAttemptOut:
+    message = heads.get(attempt.message_id)
+    return MessageAttemptOut.of(attempt, with_content=with_content, message=message, trace_url=trace_url)

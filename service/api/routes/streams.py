@@ -14,8 +14,9 @@ from service.api.problems import documented
 from service.api.queries import WantedMessages
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
+from service.api.services import Services
 from service.api.streams import LastingApplicationDep, ReadingDep
-from service.application.ports.news import AttemptNews, Missed
+from service.application.ports.news import Missed
 from service.application.ports.transaction import UnitOfWork
 from service.application.streams import every_message
 from service.domain.ids import ApplicationId
@@ -73,15 +74,15 @@ async def tail_attempts(
     last_event_id: Annotated[str | None, Header(description="What a browser sends when it comes back.")] = None,
 ) -> StreamingResponse:
     """Follow the attempts of an application live, whichever process makes them."""
-    events = _events(application.id, services.attempt_news, reading, came_back=last_event_id is not None)
+    events = _events(application.id, services, reading, came_back=last_event_id is not None)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _events(
-    app_id: ApplicationId, news: AttemptNews, reading: UnitOfWork, *, came_back: bool
+    app_id: ApplicationId, services: Services, reading: UnitOfWork, *, came_back: bool
 ) -> AsyncIterator[bytes]:
-    async with news.follow(app_id) as follower:
+    async with services.attempt_news.follow(app_id) as follower:
         yield _event("ready", {})
         if came_back:
             yield _event("gap", {"missed": None})
@@ -101,8 +102,8 @@ async def _events(
                     attempts = await reading.deliveries.attempts(app_id, attempt_ids)
                     await reading.rollback()  # the connection goes back while the client reads
                     for attempt in attempts:
-                        shown = MessageAttemptOut.of(attempt).model_dump(mode="json", by_alias=True)
-                        yield _event("attempt", shown, event_id=attempt.id)
+                        shown = MessageAttemptOut.of(attempt, trace_url=services.trace_url)
+                        yield _event("attempt", shown.model_dump(mode="json", by_alias=True), event_id=attempt.id)
 
 
 def _event(name: str, data: Any, *, event_id: str | None = None) -> bytes:

@@ -30,11 +30,19 @@ class MessageAttemptOut(Shown):
     timestamp: Time
     error_type: str | None
     trace_id: str | None
+    trace_url: str | None = Field(default=None, description="Where the trace is shown, if the operator said so.")
     msg: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, attempt: Attempt, *, with_content: bool = True, message: Message | None = None) -> "MessageAttemptOut":
-        """The answer for an attempt, with its message's head if there is one."""
+    def of(
+        cls,
+        attempt: Attempt,
+        *,
+        with_content: bool = True,
+        message: Message | None = None,
+        trace_url: str | None = None,
+    ) -> "MessageAttemptOut":
+        """The answer for an attempt, with its message's head if there is one; `trace_url` is a template."""
         return cls(
             id=attempt.id,
             msg_id=attempt.message_id,
@@ -49,8 +57,13 @@ class MessageAttemptOut(Shown):
             timestamp=attempt.started_at,
             error_type=attempt.error_type,
             trace_id=attempt.trace_id,
+            trace_url=_link(trace_url, attempt.trace_id),
             msg=None if message is None else head_of(message) | {"payload": {}},
         )
+
+
+def _link(template: str | None, trace_id: str | None) -> str | None:
+    return None if template is None or trace_id is None else template.replace("{trace_id}", trace_id)
 
 
 class MessageEndpointOut(EndpointCommon):

@@ -1,0 +1,138 @@
+"""What operators may do to a running process: change the level of its log for a while, and profile its event loop.
+
+Both are asked for with a token and written down, whatever the level of the log. Without a token there are no routes.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from service.observability.logging import Logging
+from service.observability.profiling import Profiling, ProfilingUnderWay
+
+LONGEST_LEVEL: Final = 3600.0
+LONGEST_PROFILE: Final = 60.0
+LARGEST_REQUEST: Final = 1000
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Refused(Exception):
+    """The request cannot be met; carries the status and what to tell."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.body = {"code": code, "detail": detail}
+
+
+class Admin:
+    """The routes below `/admin`, open to whoever has the token. A level that was set ends by itself."""
+
+    def __init__(self, *, token: str, logging: Logging, profiling: Profiling) -> None:
+        self._token = token.encode()
+        self._logging = logging
+        self._profiling = profiling
+        self._usual = logging.level
+        self._ending: asyncio.TimerHandle | None = None
+        self._log = structlog.get_logger("relevo.admin")
+
+    def routes(self) -> list[Route]:
+        """To be served beside the probes."""
+        return [
+            Route("/admin/log-level", self._guarded(self._read_level), include_in_schema=False),
+            Route("/admin/log-level", self._guarded(self._set_level), methods=["PUT"], include_in_schema=False),
+            Route("/admin/profile", self._guarded(self._profile), methods=["POST"], include_in_schema=False),
+        ]
+
+    def _guarded(self, handle: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            try:
+                self._let_in(request)
+                return await handle(request)
+            except Refused as refused:
+                self._tell("admin.refused", request, code=refused.body["code"])
+                return JSONResponse(refused.body, refused.status)
+
+        return answer
+
+    def _let_in(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token):
+            raise Refused(401, "authentication_failed", "Send the admin token as a bearer token.")
+
+    async def _read_level(self, _: Request) -> Response:
+        return self._shown_level()
+
+    async def _set_level(self, request: Request) -> Response:
+        wanted = await _wanted_level(request)
+        try:
+            self._logging.set_level(wanted.level)
+        except ValueError as error:
+            raise Refused(422, "invalid_level", str(error)) from None
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = asyncio.get_running_loop().call_later(wanted.seconds, self._back_to_usual)
+        self._tell("admin.log_level", request, level=wanted.level, seconds=wanted.seconds)
+        return self._shown_level()
+
+    def _back_to_usual(self) -> None:
+        self._ending = None
+        self._logging.set_level(self._usual)
+        self._log.info("admin.log_level_ended", audited=True, level=self._usual)
+
+    def _shown_level(self) -> Response:
+        left = None if self._ending is None else self._ending.when() - asyncio.get_running_loop().time()
+        return JSONResponse({"level": self._logging.level, "secondsLeft": None if left is None else round(left, 1)})
+
+    async def _profile(self, request: Request) -> Response:
+        seconds = _seconds(request.query_params.get("seconds", "5"), most=LONGEST_PROFILE)
+        as_text = request.query_params.get("format", "html") == "text"
+        self._tell("admin.profile", request, seconds=seconds)
+        try:
+            profile = await self._profiling.profile(seconds, as_text=as_text)
+        except ProfilingUnderWay:
+            raise Refused(409, "profile_under_way", "Another profile is being taken; try again in a minute.") from None
+        return PlainTextResponse(profile) if as_text else HTMLResponse(profile)
+
+    def _tell(self, event: str, request: Request, **fields: object) -> None:
+        client = request.client.host if request.client else None
+        self._log.warning(event, audited=True, client=client, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    level: str
+    seconds: float
+
+
+async def _wanted_level(request: Request) -> _Wanted:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_REQUEST:
+            raise Refused(413, "payload_too_large", 'Send {"level": "debug", "seconds": 600}.')
+    try:
+        asked = orjson.loads(body)
+        level, seconds = asked["level"], asked.get("seconds", 600)
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        raise Refused(400, "invalid_body", 'Send {"level": "debug", "seconds": 600}.') from None
+    return _Wanted(level=str(level), seconds=_seconds(seconds, most=LONGEST_LEVEL))
+
+
+def _seconds(asked: object, *, most: float) -> float:
+    try:
+        seconds = float(str(asked))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= most:
+        raise Refused(422, "invalid_seconds", f"Seconds are more than 0 and at most {most:.0f}.")
+    return seconds
