@@ -6,6 +6,7 @@ import asyncpg
 
 from service.adapters.postgres import partitions
 from service.adapters.postgres.engine import unavailable_when_lost
+from service.adapters.postgres.queue_sample import sample_queue
 from service.application.ports.engine import QueueSample
 from service.domain import ids
 
@@ -34,13 +35,6 @@ DELETE FROM endpoint_hour WHERE ctid = ANY (ARRAY(
 FORGET_TASKS = """
 DELETE FROM background_task WHERE id = ANY (ARRAY(
     SELECT id FROM background_task WHERE id < $1 AND status <> 'running' ORDER BY id LIMIT $2))
-"""
-SAMPLE = """
-SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due_at > now()) AS leased,
-       count(*) FILTER (WHERE due_at <= now()) AS due,
-       count(*) FILTER (WHERE lease IS NULL AND due_at > now()) AS scheduled,
-       coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now())), 0)::float8 AS oldest_due_age
-FROM pending_delivery
 """
 
 
@@ -75,12 +69,7 @@ class PostgresUpkeep:
     async def sample(self) -> QueueSample:
         """How the queue stands now."""
         with unavailable_when_lost():
-            row = await self._pool.fetchrow(SAMPLE)
-        assert row is not None  # noqa: S101 - an aggregate always has a row
-        return QueueSample(
-            depths={"due": row["due"], "leased": row["leased"], "scheduled": row["scheduled"]},
-            oldest_due_age=row["oldest_due_age"],
-        )
+            return await sample_queue(self._pool)
 
     async def ping(self) -> None:
         """Unavailable when the database does not answer."""
