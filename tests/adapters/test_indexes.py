@@ -1,0 +1,140 @@
+"""Lists of small things, and what upkeep looks for: each statement names what an index begins with.
+
+Without a single row, and with reading from end to end forbidden, a plan shows which indexes there are to go by.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+import asyncpg
+import pytest
+from sqlalchemy import ClauseElement, Executable
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.adapters.embedded import EmbeddedServer
+from service.adapters.postgres import background_tasks, revocations, upkeep
+from service.adapters.postgres.applications import PostgresApplications
+from service.adapters.postgres.audit import PostgresAudit
+from service.adapters.postgres.background_tasks import PostgresBackgroundTasks
+from service.adapters.postgres.endpoints import PostgresEndpoints
+from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.event_types import PostgresEventTypes
+from service.adapters.postgres.imports import PostgresImports
+from service.adapters.postgres.queue_sample import SAMPLE
+from service.adapters.postgres.statistics import PostgresStatistics
+from service.adapters.postgres.transaction import Transaction
+from service.application.ports.lists import PageRequest, TaskFilter
+from service.domain.background_tasks import TaskStatus
+from service.domain.endpoints import Endpoint
+from service.domain.ids import ApplicationId, EndpointId, OrgId
+from service.domain.replays import Window
+from tests.support import postgres
+from tests.support.factories import VAULT
+
+ORG, APP = OrgId("org"), ApplicationId("app_1")
+NOW = datetime.now(UTC)
+ENDPOINT = Endpoint(
+    id=EndpointId("ep_1"), app_id=APP, org_id=ORG, url="https://example.com", created_at=NOW, updated_at=NOW
+)
+FIRST, FOLLOWING = PageRequest(), PageRequest(after="k")
+LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {
+    "applications": lambda asked: PostgresApplications(asked).page(ORG, FOLLOWING),
+    "an application by its uid": lambda asked: PostgresApplications(asked).get(ORG, "a-uid"),
+    "endpoints": lambda asked: PostgresEndpoints(asked, VAULT).page(APP, FOLLOWING),
+    "an endpoint by its uid": lambda asked: PostgresEndpoints(asked, VAULT).get(APP, "a-uid"),
+    "event types": lambda asked: PostgresEventTypes(asked).page(ORG, FIRST, include_archived=False, flags=("beta",)),
+    "background tasks": lambda asked: PostgresBackgroundTasks(asked).page(ORG, FIRST, TaskFilter(kind="a")),
+    "background tasks of an application": lambda asked: PostgresBackgroundTasks(asked).page(
+        ORG, FOLLOWING, TaskFilter(app_id=APP)
+    ),
+    "background tasks that run": lambda asked: PostgresBackgroundTasks(asked).page(
+        ORG, FOLLOWING, TaskFilter(status=TaskStatus.RUNNING)
+    ),
+    "an import by its file": lambda asked: PostgresImports(asked).get(APP, "a-file"),
+    "refused lines": lambda asked: PostgresImports(asked).faults(APP, "imp_1", PageRequest(after="7")),
+    "the audit trail": lambda asked: PostgresAudit(asked).page(ORG, FOLLOWING),
+    "an endpoint's statistics": lambda asked: PostgresStatistics(asked).attempts(
+        ENDPOINT, Window(since=NOW - timedelta(days=28), until=NOW)
+    ),
+    "usage by application": lambda asked: PostgresStatistics(asked).usage(
+        ORG, FOLLOWING, Window(since=NOW - timedelta(days=28), until=NOW), among=None
+    ),
+    "event types by application": lambda asked: PostgresStatistics(asked).subscriptions(ORG, FOLLOWING),
+}
+UPKEEP: dict[str, tuple[object, ...]] = {
+    upkeep.FORGET_KEYS: (timedelta(hours=12), 100),
+    upkeep.FORGET_EVENT_IDS: ("msg_", 100),
+    upkeep.REMOVE_PAYLOADS: (NOW, 100),
+    upkeep.FORGET_HOURS: (NOW, 100),
+    upkeep.FORGET_TASKS: ("qtask_", 100),
+    revocations.SINCE: (NOW,),
+    revocations.FORGET: (NOW, 100),
+    background_tasks.CLAIM: ("lease", timedelta(seconds=30), ["a"]),
+    background_tasks.POSTPONE: ("qtask_1", "lease"),
+    SAMPLE: (100,),
+}
+
+
+class Asked(Exception):
+    """A repository's statement, instead of its answer."""
+
+    def __init__(self, statement: Executable) -> None:
+        self.statement = statement
+
+
+class Asking(Transaction):
+    """Answers nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def execute(self, statement: Executable) -> NoReturn:
+        raise Asked(statement)
+
+
+@pytest.fixture(scope="module")
+async def connection(migrated_server: EmbeddedServer) -> AsyncIterator[asyncpg.Connection]:
+    async with postgres.fresh_database(migrated_server) as url:
+        connection = await asyncpg.connect(dsn(url))
+        await connection.execute("SET enable_seqscan = off")
+        yield connection
+        await connection.close()
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_goes_by_an_index(connection: asyncpg.Connection, name: str) -> None:
+    with pytest.raises(Asked) as asked:
+        await LISTS[name](Asking())
+
+    assert await without_an_index(connection, *written(asked.value.statement)) == []
+
+
+@pytest.mark.parametrize("statement", UPKEEP)
+async def test_upkeep_goes_by_an_index(connection: asyncpg.Connection, statement: str) -> None:
+    assert await without_an_index(connection, statement, *UPKEEP[statement]) == []
+
+
+def written(statement: Executable) -> tuple[Any, ...]:
+    """The statement and its parameters as asyncpg takes them."""
+    assert isinstance(statement, ClauseElement)
+    dialect = create_async_engine("postgresql+asyncpg://").dialect
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    return str(compiled), *(compiled.params[name] for name in getattr(compiled, "positiontup", None) or ())
+
+
+async def without_an_index(connection: asyncpg.Connection, statement: str, *parameters: object) -> list[str]:
+    """The tables that are read from end to end, or along an index from end to end."""
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters))
+    return [
+        str(node.get("Relation Name", node.get("Index Name")))
+        for node in _nodes(plan[0]["Plan"])
+        if node["Node Type"] == "Seq Scan" or (node["Node Type"].startswith("Index") and "Index Cond" not in node)
+    ]
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
