@@ -168,7 +168,9 @@ async def _open_core(settings: Settings, telemetry: Telemetry, health: Health) -
         attempt_news = AttemptNews(dsn(url))
         await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
-        client = await stack.enter_async_context(open_http_client(egress, concurrency=settings.delivery.concurrency))
+        client = await stack.enter_async_context(
+            open_http_client(egress, concurrency=settings.delivery.concurrency, metrics=telemetry.metrics)
+        )
         upkeep = PostgresUpkeep(database.pool, kept=KEPT)
         await upkeep.make_room(now=SystemClock().now())
         await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
