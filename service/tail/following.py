@@ -52,6 +52,8 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
             try:
                 for event in _events(client, stream, last_id=last_id):
                     pause, last_id = FIRST_PAUSE, event.id or last_id or "0"
+                    if event.name == "ready":
+                        tell(f"Following {stream.app_id}.")
                     if (line := line_of(event)) is not None:
                         console.print(line, soft_wrap=True)
             except _Lost as lost:

@@ -20,6 +20,7 @@ from service.application.ports.news import Missed
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId
 from tests.api.served import served
+from tests.support.processes import run
 
 NEIGHBOUR = ApplicationId("app_neighbour")
 
@@ -164,6 +165,17 @@ async def test_open_tails_end_when_the_process_leaves(api: AsyncClient, services
         rest = [event async for event in heard]
 
     assert rest == []
+
+
+async def test_the_command_that_may_not_follow_says_so_and_ends(api: AsyncClient) -> None:
+    url = f"http://127.0.0.1:{api.base_url.port}"
+    token = api.headers["authorization"].removeprefix("Bearer ")
+
+    stranger = await run("tail", "nobody", "--url", url, environ={"RELEVO_TOKEN": "nobody's"})
+    astray = await run("tail", "nobody", "--url", url, environ={"RELEVO_TOKEN": token})
+
+    assert stranger == (1, "", "relevo: The server refused with 401: Invalid token\n")
+    assert astray == (1, "", "relevo: The server refused with 404: Application not found\n")
 
 
 async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
