@@ -110,7 +110,7 @@ class PostgresDeliveries:
                 app_id=endpoint.app_id,
                 attempts=0,
                 due_at=at,
-                previous=_latest_attempt(message.id, endpoint.id),
+                previous=_latest_attempt(message, endpoint.id),
             )
         )
 
@@ -119,12 +119,12 @@ class PostgresDeliveries:
         return page_of(result.all(), page, _attempt_of)
 
 
-def _latest_attempt(message_id: MessageId, endpoint_id: EndpointId) -> ScalarSelect[Any]:
+def _latest_attempt(message: Message, endpoint_id: EndpointId) -> ScalarSelect[Any]:
     """Its traceparent, NULL when nothing was tried before."""
     return (
         select(func.concat("00-", _attempt.c.trace_id, "-", _attempt.c.span_id, "-01"))
-        .where(_attempt.c.message_id == message_id, _attempt.c.endpoint_id == endpoint_id)
-        .where(_attempt.c.span_id.is_not(None))
+        .where(_attempt.c.app_id == message.app_id, _attempt.c.message_id == message.id)
+        .where(_attempt.c.endpoint_id == endpoint_id, _attempt.c.span_id.is_not(None))
         .order_by(_attempt.c.id.desc())
         .limit(1)
         .scalar_subquery()
