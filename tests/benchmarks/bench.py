@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.benchmarks import database, load, profiling
 from tests.benchmarks.database import Database, Server
+from tests.benchmarks.history import Past
 from tests.benchmarks.load import Job, Load
 from tests.benchmarks.measure import Plan, Turn, check
 from tests.benchmarks.processes import Process
@@ -19,10 +20,11 @@ BUSY = 0.85
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """`build` is where files go."""
+    """`build` is where files go; `past` makes databases with months behind them."""
 
     plan: Plan
     server: Server
+    past: Past
     console: Console
     build: Path
 
@@ -58,4 +60,4 @@ def open_bench(plan: Plan, console: Console, build: Path) -> Iterator[Bench]:
     build.mkdir(exist_ok=True)
     with ExitStack() as stack:
         server = stack.enter_context(database.running_server())
-        yield Bench(plan=plan, server=server, console=console, build=build)
+        yield Bench(plan=plan, server=server, past=Past(server, stack), console=console, build=build)

@@ -63,6 +63,17 @@ class Server:
         finally:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def configured(self, setting: str, value: str) -> Iterator[None]:
+        """The server with another setting while the block lasts."""
+        self._execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+        self._execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._execute(f"ALTER SYSTEM RESET {setting}")
+            self._execute("SELECT pg_reload_conf()")
+
     def _execute(self, statement: str) -> None:
         _with(self._server.url("postgres"), lambda connection: connection.execute(statement))
 

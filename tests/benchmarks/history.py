@@ -5,6 +5,7 @@ their own, and failed everywhere. A hundred more are still being sent.
 """
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -12,10 +13,11 @@ import asyncpg
 from service.adapters.postgres import partitions
 from service.adapters.postgres.engine import dsn
 from service.domain import ids
-from tests.benchmarks.database import Database
+from tests.benchmarks.database import Database, Server
 from tests.benchmarks.relevo import PAYLOAD_BYTES
 
 WEEKS = 12
+ENDPOINTS = 3
 A_WEEKS_MOMENTS = 100
 RARE = 100
 A_PART = 25_000
@@ -75,9 +77,22 @@ FROM endpoint e, generate_series(0, 24 * 28) n, generate_series(0, 3) part WHERE
 """
 
 
-def remember(used: Database, app_id: str, *, messages: int) -> None:
-    """Twelve weeks of that many messages, delivered to each endpoint of the application."""
-    asyncio.run(write(used.url, app_id, messages=messages))
+class Past:
+    """Databases with twelve weeks behind them, made when they are first asked for and kept for whoever asks next."""
+
+    def __init__(self, server: Server, stack: ExitStack) -> None:
+        self._server = server
+        self._stack = stack
+        self._made: dict[int, tuple[Database, str]] = {}
+
+    def __call__(self, messages: int) -> tuple[Database, str]:
+        """One with that many messages, each delivered to three endpoints, and the application that sent them."""
+        if messages not in self._made:
+            used = self._stack.enter_context(self._server.database(f"past_{messages}"))
+            app_id = used.add_application(*(f"http://127.0.0.1:9/{nth}" for nth in range(ENDPOINTS)))
+            asyncio.run(write(used.url, app_id, messages=messages))
+            self._made[messages] = used, app_id
+        return self._made[messages]
 
 
 async def write(url: str, app_id: str, *, messages: int, weeks: int = WEEKS) -> None:

@@ -1,4 +1,4 @@
-"""Databases as they are after a while: deliveries waiting, messages kept, attempts made. Filled by SQL, in seconds."""
+"""Databases as they are after a while: deliveries waiting, messages kept. Filled by SQL, in seconds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,17 +20,6 @@ SELECT e.id, m.id, m.org_id, m.app_id, now() + $2::interval
 FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
 ORDER BY m.id, e.id
 """
-_ATTEMPTS = """
-INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, url, status, response,
-                     response_status_code, duration_ms, trigger, number)
-SELECT $2 || substr(m.id, length($1) + 1), m.org_id, m.app_id, m.id, e.id, m.event_type, e.url, 0, '{}', 200, 5, 0, 1
-FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
-"""
-_SETTLED = """
-INSERT INTO settled_delivery (message_id, endpoint_id, org_id, app_id, status, attempts)
-SELECT m.id, e.id, m.org_id, m.app_id, 0, 1
-FROM message m JOIN endpoint e ON e.app_id = m.app_id WHERE m.id LIKE $1 || '%'
-"""
 
 
 def keep(used: Database, *, messages: int) -> str:
@@ -45,13 +34,6 @@ def owe(used: Database, *, messages: int, later: timedelta = timedelta(0)) -> No
     prefix = keep(used, messages=messages)
     used.execute(_DELIVERIES, prefix, later)
     used.execute(f"NOTIFY {CHANNEL}")
-
-
-def attempt(used: Database, *, messages: int) -> None:
-    """That many messages, delivered to every endpoint."""
-    prefix = keep(used, messages=messages)
-    used.execute(_ATTEMPTS, prefix, _prefix(ids.ATTEMPT))
-    used.execute(_SETTLED, prefix)
 
 
 def settle_down(used: Database) -> None:

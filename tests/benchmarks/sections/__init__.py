@@ -16,6 +16,7 @@ NAMES = (
     "saturation",
     "backlog",
     "lists",
+    "retention",
     "memory",
     "start",
     "processes",

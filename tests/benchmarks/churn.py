@@ -1,0 +1,101 @@
+"""An hour of the queue's life without anybody to send to: owed, claimed, settled, one in ten after another try."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from service.adapters.clock import new_id
+from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.vault import Vault
+from service.application.ports.engine import Settlement
+from service.domain import ids
+from service.domain.deliveries import Attempt, Claim, Status, Trigger
+from service.domain.ids import AttemptId
+from service.domain.retries import Delivered, TryAgain, Verdict
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.telemetry import open_telemetry
+from tests.benchmarks.database import SECRET_KEY, Database
+from tests.benchmarks.measure import check
+
+A_SECOND = 100
+A_BATCH = 250
+A_TENTH = 10
+STANDING = 20_000
+SILENT = {"OTEL_SDK_DISABLED": "true"}
+
+_OWE = """
+INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
+SELECT e.id, i.id, e.org_id, e.app_id, now() + $2::interval
+FROM unnest($1::text[]) WITH ORDINALITY AS i(id, n)
+JOIN (SELECT *, row_number() OVER () AS nth, count(*) OVER () AS many FROM endpoint) e ON e.nth = i.n % e.many + 1
+"""
+_SIZE = "SELECT pg_total_relation_size('pending_delivery')"
+
+
+def churned(used: Database, *, seconds: int) -> list[int]:
+    """The bytes of the queue's table and its indexes after each tenth of so many seconds' deliveries."""
+    return asyncio.run(_churn(used.url, seconds * A_SECOND // A_BATCH))
+
+
+async def _churn(url: str, batches: int) -> list[int]:
+    async with (
+        asyncpg.create_pool(dsn(url), min_size=1, max_size=4) as pool,
+        open_telemetry(role="benchmark", version="1", environ=SILENT) as telemetry,
+    ):
+        queue = PostgresQueue(
+            pool,
+            Vault([SECRET_KEY]),
+            Wakeups(dsn(url)),
+            lease=timedelta(minutes=5),
+            disable_after=timedelta(days=5),
+            telemetry=DeliveryTelemetry(telemetry),
+        )
+        await _owe(pool, STANDING, timedelta(hours=12))
+        sizes = []
+        async with queue.running():
+            for batch in range(batches):
+                await _owe(pool, A_BATCH, timedelta(0))
+                await _work(queue)
+                if (batch + 1) * A_TENTH % batches < A_TENTH:
+                    sizes.append(await pool.fetchval(_SIZE))
+            while await _work(queue):
+                pass
+        left = await pool.fetchval("SELECT count(*) FROM pending_delivery")
+        check(left == STANDING, f"{STANDING} are left of all that was owed: {left}")
+    return sizes
+
+
+async def _owe(pool: asyncpg.Pool, count: int, later: timedelta) -> None:
+    await pool.execute(_OWE, [new_id(ids.MESSAGE) for _ in range(count)], later)
+
+
+async def _work(queue: PostgresQueue) -> Sequence[Claim]:
+    claims = await queue.claim(limit=A_BATCH, per_endpoint=A_BATCH, rooms={})
+    settled = await asyncio.gather(*(queue.settle(_settlement(nth, claim)) for nth, claim in enumerate(claims)))
+    check(all(one.applied for one in settled), "each is settled by whoever claimed it")
+    return claims
+
+
+def _settlement(nth: int, claim: Claim) -> Settlement:
+    again = nth % 10 == 0 and claim.attempt == 1
+    verdict: Verdict = TryAgain(delay=timedelta(0)) if again else Delivered()
+    attempt = Attempt(
+        id=AttemptId(new_id(ids.ATTEMPT)),
+        message_id=claim.message_id,
+        endpoint_id=claim.endpoint_id,
+        url=claim.url,
+        status=Status.FAIL if again else Status.SUCCESS,
+        response="{}",
+        response_status_code=500 if again else 200,
+        duration_ms=5,
+        trigger=Trigger.SCHEDULED,
+        number=claim.attempt,
+        started_at=datetime.now(UTC),
+        error_type=None,
+        trace_id=None,
+    )
+    return Settlement(claim=claim, verdict=verdict, attempt=attempt)
