@@ -1,11 +1,11 @@
 """The API on a real database, asked through its ASGI interface."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
-from itertools import count
 
 import pytest
 from fastapi import FastAPI
@@ -36,6 +36,7 @@ from service.observability.telemetry import open_telemetry
 from service.observability.threads import Threads
 from tests.support.factories import ORG, VAULT
 
+AN_IDS_TICK = 1 / 256 + 0.001  # seconds: later than that, the time in an identifier is another
 EGRESS = Egress([ip_network("127.0.0.0/8")])
 TOKENS = Tokens("a secret that only tests know, long enough")
 
@@ -135,12 +136,14 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[As
 
 
 def _ids_in_order() -> NewId:
-    """Identifiers far enough apart in time that their order is the one they were made in."""
-    times = count()
-    start = datetime.now(UTC)
+    """Identifiers far enough apart in time that their order is the one they were made in; none is of the future."""
+    latest = time.monotonic()
 
     def in_order(prefix: str, *, at: datetime | None = None) -> str:
-        return new_id(prefix, at=at or start + next(times) * timedelta(milliseconds=10))
+        nonlocal latest
+        time.sleep(max(0, latest + AN_IDS_TICK - time.monotonic()))
+        latest = time.monotonic()
+        return new_id(prefix, at=at)
 
     return in_order
 

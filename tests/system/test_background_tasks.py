@@ -3,6 +3,8 @@
 import asyncio
 import os
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +29,7 @@ MESSAGES = 4_000
 
 RUNNING = "SELECT status = 'running' FROM background_task"
 REACHED = "SELECT (data->>'messagesSent')::int FROM background_task"
+HELD = "SELECT (data->>'messagesSent')::int, status FROM background_task FOR UPDATE"
 MANUAL = "SELECT count(*) FROM attempt WHERE trigger = 1"
 COVERED = "SELECT count(DISTINCT message_id) FROM attempt WHERE trigger = 1"
 
@@ -57,9 +60,10 @@ async def test_a_replay_whose_server_is_killed_five_times_makes_one_attempt_for_
             )
             midway = 0
             for count in sorted(chance.sample(range(6), KILLS)):
-                await until_it_reached(database, count * 400)
-                midway += bool(await audit.ask(database, RUNNING))
-                await server.kill()
+                async with held_at(database, count * 400) as status:
+                    midway += status == "running"
+                    await asyncio.sleep(chance.uniform(0, 0.02))
+                    await server.kill()
                 await end_leases(database)
                 await server.start()
             await until_it_reached(database, MESSAGES)
@@ -148,9 +152,26 @@ async def an_endpoint_with_a_task(url: str) -> None:
 
 async def until_it_reached(url: str, count: int) -> None:
     """Until the task has come so far."""
-    async with asyncio.timeout(60):
-        while (await audit.ask(url, REACHED) or 0) < count:  # type: ignore[operator] # a count
-            pass
+    async with held_at(url, count):
+        pass
+
+
+@asynccontextmanager
+async def held_at(url: str, count: int) -> AsyncIterator[str]:
+    """The status of the task that has come so far; nobody ends a batch of it while the block lasts."""
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        async with asyncio.timeout(60):
+            await connection.execute("BEGIN")
+            reached, status = await connection.fetchrow(HELD)
+            while reached < count:
+                await connection.execute("ROLLBACK")
+                await asyncio.sleep(0.01)
+                await connection.execute("BEGIN")
+                reached, status = await connection.fetchrow(HELD)
+        yield status
+    finally:
+        await connection.close()
 
 
 async def end_leases(url: str) -> None:
