@@ -1,12 +1,15 @@
 """A small ASGI base for middleware written as `dispatch(request, call_next)`.
 
-The inner application runs in a task, its response head is handed back, and its body goes straight to the server: a
-stream that fails midway stays a broken response, which Starlette's own base turns into a complete one.
+`dispatch` stops at `call_next` while the inner application runs, in the same task, and goes on when that sends its
+response head. The body goes straight to the server: a stream that fails midway stays a broken response, which
+Starlette's own base turns into a complete one.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context, ContextVar, Token, copy_context
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -59,28 +62,27 @@ class ResponseHead:
 
 
 CallNext = Callable[[Request], Awaitable[ResponseHead]]
+Dispatch = Callable[[Request, CallNext], Coroutine[Any, Any, ResponseHead]]
 
 
 class CallNextMiddleware(ABC):
-    """Subclass it and write `dispatch`. An answer of one's own goes through `answer`."""
+    """Subclass it and write `dispatch`. An answer of one's own is an `Answer`.
+
+    What `dispatch` has put into context variables the inner application sees to its end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await Exchange(self.app, receive, send).answered_by(self.dispatch, Request(scope))
+        else:
             await self.app(scope, receive, send)
-            return
-        exchange = Exchange(self.app, receive, send)
-        try:
-            head = await self.dispatch(Request(scope), exchange.call_next)
-            await exchange.complete(head)
-        finally:
-            await exchange.abandon()
 
     @abstractmethod
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
-        """Return the head that `call_next` gave, or one made with `answer`."""
+        """Return the head that `call_next` gave, or an `Answer`. Call `call_next` once at most."""
 
 
 class Answer(ResponseHead):
@@ -95,78 +97,136 @@ class Answer(ResponseHead):
 
 
 class Exchange:
-    """One request on its way through: the inner application's task and what it has sent so far."""
+    """One request on its way through: where its `dispatch` has stopped, and what the application has sent so far."""
 
-    __slots__ = ("_app", "_go_on", "_head", "_receive", "_send", "_started", "_task")
+    __slots__ = ("_app", "_asked", "_begun", "_context", "_dispatch", "_head", "_receive", "_replaced", "_send")
 
     def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
         self._app = app
         self._receive = receive
         self._send = send
+        self._context = copy_context()
         self._head: ResponseHead | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._asked = False
+        self._begun = False
+        self._replaced = False
 
-    async def call_next(self, request: Request) -> ResponseHead:
-        """The inner application's head, or its exception if it failed before sending one."""
-        loop = asyncio.get_running_loop()
-        self._started: asyncio.Future[ResponseHead] = loop.create_future()
-        self._go_on: asyncio.Future[None] = loop.create_future()
-        self._task = loop.create_task(self._run(request.scope))
-        return await self._started
-
-    async def complete(self, head: ResponseHead) -> None:
-        """Send the head and let the body follow, to the end of the inner application and its background tasks."""
-        if isinstance(head, Answer):
-            await self._send(head.message)
-            await self._send({"type": "http.response.body", "body": head.body})
-            head.finish(None)
-        elif self._task is not None:
-            self._go_on.set_result(None)
-            await self._task
-
-    async def abandon(self) -> None:
-        """Leave nothing running when the request is cancelled or answered by somebody else."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        if self._head is not None:
-            self._head.finish(asyncio.CancelledError())
-
-    async def _run(self, scope: Scope) -> None:
+    async def answered_by(self, dispatch: Dispatch, request: Request) -> None:
+        """To the last byte, and to the end of the inner application with its background tasks."""
+        self._dispatch = dispatch(request, self._call_next)
+        outcome = await self._go_on()
+        if not isinstance(outcome, _Asked):
+            await self._answer(outcome)
+            return
+        shown = _show(self._context)
         try:
-            await self._app(scope, self._receive, self._pass_on)
-        except asyncio.CancelledError:
-            if not self._started.done():
-                self._started.cancel()  # whoever awaits the head would wait for ever
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the head, or told and re-raised
-            self._failed(error)
+            await self._app(outcome.request.scope, self._receive, self._pass_on)
+        except BaseException as error:  # noqa: BLE001 - told to `dispatch`, or to who waits for the end, and re-raised
+            await self._failed(error)
         else:
-            self._ended()
+            await self._ended()
+        finally:
+            for variable, token in shown:
+                variable.reset(token)
+
+    def _call_next(self, request: Request) -> "_Asked":
+        if self._asked:
+            raise RuntimeError("call_next is called once at most")
+        self._asked = True
+        return _Asked(request)
 
     async def _pass_on(self, message: Message) -> None:
         if self._head is None and message["type"] == "http.response.start":
             self._head = ResponseHead(message)
-            self._started.set_result(self._head)
-            await self._go_on
+            outcome = await self._go_on(self._head)
+            if outcome is not self._head:
+                self._replaced = True
+                await self._answer(outcome)
+        if self._replaced:
+            raise _NotWanted
+        self._begun = True
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False) and self._head:
             self._head.finish(None)
 
-    def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: BaseException) -> None:
         if self._head is None:
-            if not self._started.done():
-                self._started.set_exception(error)
+            await self._answer(await self._go_on(error=error))
             return
-        complete = self._head.is_finished
+        complete = self._head.is_finished or self._replaced
         self._head.finish(error)
+        if not isinstance(error, Exception) or not (self._begun or complete):
+            raise error
         if not complete:
             raise BrokenResponse from None
 
-    def _ended(self) -> None:
-        if self._head is None and self._started.done():
-            return
+    async def _ended(self) -> None:
         if self._head is None:
-            self._started.set_exception(RuntimeError("the application returned without an answer"))
+            await self._failed(RuntimeError("the application returned without an answer"))
         else:
             self._head.finish(asyncio.CancelledError())
+
+    async def _answer(self, outcome: "ResponseHead | _Asked") -> None:
+        if not isinstance(outcome, Answer):
+            raise TypeError("dispatch returns the head that call_next gave, or an Answer")
+        await self._send(outcome.message)
+        await self._send({"type": "http.response.body", "body": outcome.body})
+        outcome.finish(None)
+
+    async def _go_on(
+        self, head: ResponseHead | None = None, *, error: BaseException | None = None
+    ) -> "ResponseHead | _Asked":
+        """Have `dispatch` go on, in its own context, until it returns or asks for the application's head.
+
+        What it awaits itself is passed up to the event loop, and what that gives is passed down.
+        """
+        given: Any = head
+        while True:
+            try:
+                if error is None:
+                    wanted = self._context.run(self._dispatch.send, given)
+                else:
+                    wanted = self._context.run(self._dispatch.throw, error)
+            except StopIteration as returned:
+                outcome: ResponseHead = returned.value
+                return outcome
+            if isinstance(wanted, _Asked):
+                return wanted
+            try:
+                given, error = await _Passed(wanted), None
+            except BaseException as thrown:  # noqa: BLE001 - a cancellation, say; it belongs to `dispatch`
+                given, error = None, thrown
+
+
+class _Asked:
+    """What `call_next` returns: awaiting it has `dispatch` stop until there is a head."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def __await__(self) -> Generator["_Asked", ResponseHead, ResponseHead]:
+        return (yield self)
+
+
+class _Passed:
+    """What `dispatch` awaits, on its way up to the event loop."""
+
+    __slots__ = ("_wanted",)
+
+    def __init__(self, wanted: object) -> None:
+        self._wanted = wanted
+
+    def __await__(self) -> Generator[object, object, object]:
+        return (yield self._wanted)
+
+
+class _NotWanted(Exception):
+    """Ends an application whose answer `dispatch` has replaced."""
+
+
+def _show(context: Context) -> list[tuple[ContextVar[Any], Token[Any]]]:
+    """Set the variables of `context` here too."""
+    here = copy_context()
+    return [(variable, variable.set(value)) for variable, value in context.items() if here.get(variable) is not value]

@@ -1,8 +1,8 @@
 """The outermost middleware: every request gets a correlation id, a span, one line and one point."""
 
 import asyncio
+import os
 import time
-import uuid
 from typing import Final
 
 import orjson
@@ -146,4 +146,4 @@ def _ending(error: BaseException | None) -> str:
 
 
 def _fresh() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

@@ -2,10 +2,10 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -45,7 +45,7 @@ async def opened(environ: Mapping[str, str]) -> AsyncIterator[ASGIApp]:
 
 class _OverCallNext(CallNextMiddleware):
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
-        request_id = request.headers.get(HEADER) or uuid4().hex
+        request_id = request.headers.get(HEADER) or os.urandom(16).hex()
         response = await call_next(request)
         response.headers[HEADER] = request_id
         return response
@@ -53,7 +53,7 @@ class _OverCallNext(CallNextMiddleware):
 
 class _OverBase(BaseHTTPMiddleware):
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        request_id = request.headers.get(HEADER) or uuid4().hex
+        request_id = request.headers.get(HEADER) or os.urandom(16).hex()
         response = await call_next(request)
         response.headers[HEADER] = request_id
         return response
@@ -63,7 +63,7 @@ class _Logged(BaseHTTPMiddleware):
     """One line per request, as the usual templates have it."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        request_id = request.headers.get(HEADER) or uuid4().hex
+        request_id = request.headers.get(HEADER) or os.urandom(16).hex()
         response = await call_next(request)
         response.headers[HEADER] = request_id
         logging.getLogger("app").info(
