@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,14 +83,19 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 async def serve(settings: Settings) -> None:
     """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
     async with open_observed(settings, role="serve") as (telemetry, health, operators):
-        app = create_app(
-            partial(_open_services, settings, telemetry, health),
-            middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
-            cors_origins=settings.server.cors_origins,
-            routes=[*health.routes(), *(operators if settings.server.ops_port is None else ())],
-        )
-        instrument(app, telemetry)
-        await _run(app, settings, health)
+        await _run(assemble(settings, telemetry, health, operators), settings, health)
+
+
+def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators: Sequence[Route] = ()) -> FastAPI:
+    """The application, instrumented; it delivers as well, while its lifespan lasts."""
+    app = create_app(
+        partial(_open_services, settings, telemetry, health),
+        middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
+        cors_origins=settings.server.cors_origins,
+        routes=[*health.routes(), *(operators if settings.server.ops_port is None else ())],
+    )
+    instrument(app, telemetry)
+    return app
 
 
 async def worker(settings: Settings) -> None:
