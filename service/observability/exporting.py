@@ -50,9 +50,9 @@ def span_exporter(to: Destination, meters: MeterProvider) -> SpanExporter:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 
         return OverGrpc(endpoint=to.endpoint, meter_provider=meters)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from service.observability.span_export import LeanSpanExporter
 
-    return OTLPSpanExporter(endpoint=to.endpoint, meter_provider=meters)
+    return LeanSpanExporter(endpoint=to.endpoint, meter_provider=meters)
 
 
 def log_exporter(to: Destination, meters: MeterProvider) -> LogRecordExporter:

@@ -1,0 +1,73 @@
+"""Our bytes are those of the SDK's own encoder, read back by protobuf."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common import trace_encoder
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from service.observability.span_encoding import encode_spans
+
+RESOURCE = Resource({"service.name": "relevo", "process.pid": 7}, schema_url="https://example.test/schema")
+SCOPE = InstrumentationScope("relevo", "1.2", "https://example.test/scope", {"own": True})
+
+texts = st.text(st.characters(codec="utf-8"), max_size=200)
+numbers = st.integers(-(2**63), 2**63 - 1)
+scalars: st.SearchStrategy[Any] = texts | numbers | st.booleans() | st.floats(allow_nan=False)
+lists = st.one_of(*(st.lists(each, max_size=3).map(tuple) for each in (texts, numbers, st.booleans())))
+attributes = st.dictionaries(
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), scalars | lists, max_size=5
+)
+times = st.integers(0, 2**64 - 1)
+states = st.sampled_from([TraceState(), TraceState([("vendor", "1"), ("other", "2")])])
+contexts = st.builds(
+    SpanContext,
+    trace_id=st.integers(1, 2**128 - 1),
+    span_id=st.integers(1, 2**64 - 1),
+    is_remote=st.booleans(),
+    trace_flags=st.just(TraceFlags(1)),
+    trace_state=states,
+)
+statuses = st.one_of(
+    st.builds(Status, st.sampled_from([StatusCode.UNSET, StatusCode.OK])),
+    st.builds(Status, st.just(StatusCode.ERROR), texts),
+)
+spans = st.builds(
+    ReadableSpan,
+    name=texts,
+    context=contexts,
+    parent=st.none() | contexts,
+    resource=st.just(RESOURCE),
+    attributes=attributes,
+    events=st.lists(st.builds(Event, texts, attributes, times), max_size=2),
+    links=st.lists(st.builds(Link, contexts, attributes), max_size=2),
+    kind=st.sampled_from(list(SpanKind)),
+    status=statuses,
+    start_time=times,
+    end_time=times,
+    instrumentation_scope=st.sampled_from([SCOPE, InstrumentationScope("other")]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(spans, max_size=3))
+def test_every_span_reads_as_the_sdk_writes_it(batch: list[ReadableSpan]) -> None:
+    ours = ExportTraceServiceRequest.FromString(encode_spans(batch))
+
+    assert ours == trace_encoder.encode_spans(batch)
+
+
+@pytest.mark.parametrize("value", ["", 0, False, 0.0, -1, 2**63 - 1, b"\x00", ("a", ""), ()])
+def test_an_attribute_keeps_its_type_when_it_says_nothing(value: Any) -> None:
+    context = SpanContext(1, 2, is_remote=False)
+    span = ReadableSpan("n", context=context, resource=RESOURCE, attributes={"key": value}, start_time=1, end_time=2)
+
+    ours = ExportTraceServiceRequest.FromString(encode_spans([span]))
+
+    assert ours == trace_encoder.encode_spans([span])
