@@ -43,6 +43,7 @@ from service.adapters.postgres.wakeups import Wakeups
 from service.adapters.tokens import Tokens
 from service.adapters.vault import Vault
 from service.api.app import create_app
+from service.api.connections import listening
 from service.api.services import Services
 from service.application import contents, replays, statistics
 from service.application.examples import ExampleCall
@@ -330,18 +331,7 @@ def _signing(settings: Settings) -> Signing:
 
 
 async def _run(app: FastAPI, settings: Settings, health: Health) -> None:
-    config = uvicorn.Config(
-        app,
-        host=settings.server.host,
-        port=settings.server.port,
-        loop="none",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-        lifespan="on",
-    )
+    config = listening(app, host=settings.server.host, port=settings.server.port, grace=GRACE)
     server = _Server(config, stopping=health.draining)
     # uvicorn raises a captured signal once more when it is done; by then there is nothing left to interrupt.
     for number in (signal.SIGINT, signal.SIGTERM):

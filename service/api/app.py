@@ -40,6 +40,7 @@ from service.api.services import Services
 
 BASE_PATH = "/api/v1"
 LARGEST_BODY = 2 * 1024 * 1024
+BODY_WITHIN = 30.0  # seconds: what takes longer with so little is no slow line but somebody who means it
 HOT = "v1.message.create"
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -77,6 +78,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.max_body_bytes = max_body_bytes
+    app.state.body_within = BODY_WITHIN
     app.add_route("/", _to_docs, include_in_schema=False)
     app.router.routes[:0] = _operations(app)
     answer_problems(app)

@@ -1,5 +1,6 @@
 """JSON in and out: read strictly, so that what is broken is a fault of the request, and written without a detour."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
@@ -43,7 +44,15 @@ def parse(body: bytes) -> Any:
 
 
 class JsonRequest(Request):
-    """A request whose body is read only up to the application's limit."""
+    """A request whose body is read only up to the application's limit, of length and of time."""
+
+    async def body(self) -> bytes:
+        """The whole body. 413 once it is too long, 408 when it does not end in time."""
+        try:
+            async with asyncio.timeout(self.app.state.body_within):
+                return await super().body()
+        except TimeoutError:
+            raise HTTPException(408, headers={"connection": "close"}) from None
 
     async def json(self) -> Any:
         """The body, parsed."""

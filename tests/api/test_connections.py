@@ -1,0 +1,243 @@
+"""The server on a real socket, and callers who send what no client sends."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message
+
+from service.api.app import LARGEST_BODY
+from service.api.connections import CallerProtocol, Patience, listening
+from service.api.json_body import JsonRequest
+
+SOON = 0.4
+MOST_OF_A_HEAD = Patience().head_bytes
+IN_TIME = 20.0  # seconds that the tests wait for a hanging up, however slow the machine
+HEAD = b"POST /echo HTTP/1.1\r\nhost: relevo.test\r\n"
+
+
+AMBIGUOUS = {
+    "CL.TE": HEAD + b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET",
+    "TE.CL": HEAD + b"transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\nGET",
+    "two lengths": HEAD + b"content-length: 4\r\ncontent-length: 9\r\n\r\nfourfifth",
+    "a list of lengths": HEAD + b"content-length: 4, 4\r\n\r\nfour",
+    "a signed length": HEAD + b"content-length: +4\r\n\r\nfour",
+    "a hexadecimal length": HEAD + b"content-length: 0x4\r\n\r\nfour",
+    "an overflowing length": HEAD + b"content-length: 18446744073709551620\r\n\r\nfour",
+    "blank before the colon": HEAD + b"content-length : 4\r\n\r\nfour",
+    "another coding": HEAD + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked not last": HEAD + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a negative chunk": HEAD + b"transfer-encoding: chunked\r\n\r\n-1\r\n\r\n",
+    "an overflowing chunk": HEAD + b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+    "a chunk too long": HEAD + b"transfer-encoding: chunked\r\n\r\n4\r\nfourX\r\n0\r\n\r\n",
+    "obs-fold": HEAD + b"x-folded: one\r\n content-length: 4\r\n\r\nfour",
+    "a lone carriage return": HEAD + b"x-a: b\rcontent-length: 4\r\n\r\nfour",
+    "a null byte": HEAD + b"x-a: b\x00c\r\n\r\n",
+    "a name that is no token": HEAD + b"\xc4\xb0: 4\r\n\r\n",
+    "no name": HEAD + b": 4\r\n\r\n",
+    "two versions": b"GET /echo HTTP/1.1 HTTP/1.1\r\n\r\n",
+}
+
+
+class HastyWithHeads(CallerProtocol):
+    """A server that gives up soon, unless it has been told who is talking."""
+
+    patience: ClassVar[Patience] = Patience(head=SOON, silence=IN_TIME)
+
+
+class Hasty(CallerProtocol):
+    """A server that gives up soon."""
+
+    patience: ClassVar[Patience] = Patience(head=SOON, silence=SOON)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Bytes to the server, and bytes from it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+
+    async def everything(self) -> bytes:
+        """Whatever is answered until the server hangs up."""
+        async with asyncio.timeout(IN_TIME):
+            return await self.reader.read()
+
+    async def head(self) -> bytes:
+        """The first line of an answer, and the rest of it read away: answers here are short and have a length."""
+        async with asyncio.timeout(IN_TIME):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            lines = [line.partition(b": ") for line in head.lower().split(b"\r\n")]
+            await self.reader.readexactly(next(int(value) for name, _, value in lines if name == b"content-length"))
+        return head.split(b"\r\n", 1)[0]
+
+
+@asynccontextmanager
+async def server(protocol: type[CallerProtocol], app: Starlette) -> AsyncIterator[int]:
+    """The port of a server as the API has it, over an application."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        running = uvicorn.Server(listening(app, grace=1, protocol=protocol))
+        serving = asyncio.create_task(running.serve(sockets=[bound]))
+        yield bound.getsockname()[1]
+        running.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def calling(port: int) -> AsyncIterator[Caller]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Caller(reader, writer)
+    finally:
+        writer.close()
+
+
+class Echo:
+    """An application that tells what it was sent, and counts how often."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.app = Starlette(routes=[Route("/echo", self._answer, methods=["GET", "POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        body = await request.body()
+        self.requests.append(body)
+        return Response(body)
+
+
+@pytest.fixture
+async def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def hasty(echo: Echo) -> AsyncIterator[int]:
+    """The port of a server that gives up soon."""
+    async with server(Hasty, echo.app) as port:
+        yield port
+
+
+@pytest.fixture
+async def ordinary(echo: Echo) -> AsyncIterator[int]:
+    """The port of a server with the patience that callers know."""
+    async with server(CallerProtocol, echo.app) as port:
+        yield port
+
+
+async def test_a_caller_who_sends_nothing_is_hung_up_on(hasty: int) -> None:
+    async with calling(hasty) as caller:
+        assert await caller.everything() == b""
+
+
+async def test_a_head_that_comes_byte_by_byte_has_a_time_by_which_it_is_whole(hasty: int, echo: Echo) -> None:
+    async with calling(hasty) as caller:
+        dripping = asyncio.create_task(_drip(caller, HEAD + b"x-filler: " + b"a" * 100_000))
+        answer = await caller.everything()
+
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert echo.requests == []
+        dripping.cancel()
+
+
+async def test_a_second_head_on_the_same_connection_has_such_a_time_as_well(hasty: int) -> None:
+    async with calling(hasty) as caller:
+        await caller.send(HEAD + b"content-length: 0\r\n\r\n")
+        assert await caller.head() == b"HTTP/1.1 200 OK"
+        dripping = asyncio.create_task(_drip(caller, b"\r\n" * 50_000))
+
+        answer = await caller.everything()
+
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        dripping.cancel()
+
+
+async def test_a_caller_who_falls_silent_within_a_body_is_hung_up_on(hasty: int, echo: Echo) -> None:
+    async with calling(hasty) as caller:
+        await caller.send(HEAD + b"content-length: 10\r\n\r\n", b"five.")
+
+        await caller.everything()
+
+        assert echo.requests == []
+
+
+async def test_a_body_that_keeps_coming_may_take_longer_than_a_head(echo: Echo) -> None:
+    async with server(HastyWithHeads, echo.app) as port, calling(port) as caller:
+        await caller.send(HEAD + b"content-length: 8\r\n\r\n")
+        for _ in range(8):
+            await asyncio.sleep(SOON / 4)
+            await caller.send(b"x")
+
+        assert await caller.head() == b"HTTP/1.1 200 OK"
+        assert echo.requests == [b"x" * 8]
+
+
+async def test_a_body_of_json_has_a_time_by_which_it_is_whole() -> None:
+    app = FastAPI()
+    app.state.max_body_bytes, app.state.body_within = LARGEST_BODY, SOON
+    request = JsonRequest({"type": "http", "headers": [], "app": app}, _a_piece_after_a_while)
+
+    with pytest.raises(HTTPException) as refused:
+        await request.json()
+
+    assert refused.value.status_code == 408
+
+
+async def test_a_head_without_end_is_refused_before_it_fills_the_memory(ordinary: int, echo: Echo) -> None:
+    async with calling(ordinary) as caller:
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 64 * MOST_OF_A_HEAD:
+                await caller.send(b"x-filler: " + b"a" * 1000 + b"\r\n" if sent else HEAD)
+                sent += 1000
+
+        # The server hangs up on what it has not read, so the caller may see that before it sees the answer.
+        assert sent < 64 * MOST_OF_A_HEAD
+        assert echo.requests == []
+
+
+async def test_what_two_servers_could_read_differently_is_refused(ordinary: int, echo: Echo) -> None:
+    smuggled = b"GET /echo HTTP/1.1\r\nhost: relevo.test\r\ncontent-length: 8\r\n\r\nsmuggled"
+
+    for case, request_bytes in AMBIGUOUS.items():
+        async with calling(ordinary) as caller:
+            await caller.send(request_bytes + smuggled)
+            answer = await caller.everything()
+
+        assert answer.startswith(b"HTTP/1.1 400 "), case
+        assert b"smuggled" not in b"".join(echo.requests), case
+
+
+async def test_an_upgrade_to_another_protocol_is_answered_as_if_it_had_not_been_asked_for(ordinary: int) -> None:
+    async with calling(ordinary) as caller:
+        await caller.send(HEAD + b"connection: upgrade, close\r\nupgrade: websocket\r\ncontent-length: 0\r\n\r\n")
+
+        assert (await caller.everything()).startswith(b"HTTP/1.1 200 ")
+
+
+async def _drip(caller: Caller, data: bytes) -> None:
+    for position in range(len(data)):
+        await caller.send(data[position : position + 1])
+        await asyncio.sleep(SOON / 20)
+
+
+async def _a_piece_after_a_while() -> Message:
+    await asyncio.sleep(SOON / 4)
+    return {"type": "http.request", "body": b" ", "more_body": True}
