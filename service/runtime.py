@@ -69,7 +69,6 @@ from service.observability.threads import Threads
 from service.settings import Settings
 
 KEPT = timedelta(days=97)
-LEASE_MARGIN = timedelta(seconds=15)
 DRAIN = timedelta(seconds=10)
 CHECK_EVERY = timedelta(seconds=2)
 LOOK_FOR_REVOCATIONS = timedelta(seconds=1)
@@ -278,11 +277,12 @@ async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
 async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
     told = DeliveryTelemetry(telemetry)
     timeout = timedelta(seconds=settings.delivery.attempt_timeout)
+    margin = timedelta(seconds=settings.delivery.lease_margin)
     queue = PostgresQueue(
         core.database.pool,
         core.vault,
         core.wakeups,
-        lease=timeout + LEASE_MARGIN,
+        lease=timeout + margin,
         disable_after=timedelta(seconds=settings.delivery.disable_after),
         telemetry=told,
         attempted=core.attempt_news.attempted,
@@ -295,7 +295,7 @@ async def _delivering(settings: Settings, telemetry: Telemetry, health: Health, 
         telemetry=told,
         schedule=tuple(timedelta(seconds=seconds) for seconds in settings.delivery.retry_schedule),
         signing=_signing(settings),
-        patience=LEASE_MARGIN,
+        patience=margin,
     )
     engine = Engine(
         queue=queue,

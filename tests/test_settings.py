@@ -39,6 +39,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
             "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
             "RELEVO_ATTEMPT_TIMEOUT": "3",
+            "RELEVO_LEASE_MARGIN": "4",
             "RELEVO_DISABLE_AFTER": "60",
             "RELEVO_SIGNATURE_HEADERS": "svix",
             "RELEVO_EGRESS_ALLOW": "127.0.0.0/8, fd00::/8",
@@ -70,6 +71,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert settings.delivery.model_dump() == {
         "retry_schedule": (0.5, 300),
         "attempt_timeout": 3,
+        "lease_margin": 4,
         "disable_after": 60,
         "signature_headers": ("svix",),
         "egress_allow": (ip_network("127.0.0.0/8"), ip_network("fd00::/8")),

@@ -206,6 +206,15 @@ class Delivery(_Group):
             "RELEVO_ATTEMPT_TIMEOUT", "Seconds an attempt may take, from connecting to the last byte.", example="15"
         ),
     ] = 15
+    lease_margin: Annotated[
+        float,
+        Field(ge=1, le=300, allow_inf_nan=False),
+        Variable(
+            "RELEVO_LEASE_MARGIN",
+            "Seconds after an attempt's longest when another process takes over what a dead one left.",
+            example="15",
+        ),
+    ] = 15
     disable_after: Annotated[
         float,
         Field(gt=0, le=3650 * 86_400, allow_inf_nan=False),
