@@ -1,0 +1,49 @@
+"""Who is let in: tokens of ours and of the issuer in the settings, unless they were revoked."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_network
+
+from service.adapters.clock import SystemClock
+from service.adapters.doorkeeper import Doorkeeper
+from service.adapters.http.client import open_http_client
+from service.adapters.http.egress import Egress
+from service.adapters.issuers import FETCH_EVERY, Issuer, Trust
+from service.adapters.postgres.revocations import RememberedRevocations
+from service.adapters.tokens import Tokens
+from service.delivery.upkeep import every
+from service.runtime.core import Core
+from service.settings import Settings
+
+LOOK_FOR_REVOCATIONS = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Doorkeeper]:
+    """Whoever comes in while the block lasts; what other processes revoke is known a second later."""
+    async with AsyncExitStack() as stack:
+        doorkeeper = Doorkeeper(
+            tokens,
+            revocations=RememberedRevocations(core.database.pool),
+            clock=SystemClock(),
+            issuer=await stack.enter_async_context(_trusting(settings)),
+        )
+        await doorkeeper.refresh()
+        await stack.enter_async_context(every(LOOK_FOR_REVOCATIONS, doorkeeper.refresh))
+        yield doorkeeper
+
+
+@asynccontextmanager
+async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
+    """The issuer of the settings, and a client of its own for it: whom we trust may be on a private network, and that
+    must not open the network to the endpoints of tenants."""
+    oidc = settings.oidc
+    if oidc.issuer is None or oidc.audience is None:
+        yield None
+        return
+    trust = Trust(issuer=oidc.issuer, audience=oidc.audience, org_claim=oidc.org_claim, role_claim=oidc.role_claim)
+    async with open_http_client(Egress([ip_network("0.0.0.0/0"), ip_network("::/0")]), concurrency=1) as client:
+        issuer = Issuer(client, trust, clock=SystemClock())
+        async with every(FETCH_EVERY, issuer.refresh):
+            yield issuer

@@ -1,0 +1,85 @@
+"""What both roles share: the database, wake-ups, the outgoing HTTP client, upkeep."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from httpx import AsyncClient
+
+from service.adapters.clock import SystemClock
+from service.adapters.embedded import open_embedded
+from service.adapters.http.client import open_http_client
+from service.adapters.http.egress import Egress
+from service.adapters.postgres import schema
+from service.adapters.postgres.attempt_news import AttemptNews
+from service.adapters.postgres.engine import Database, as_sqlalchemy, dsn, open_database
+from service.adapters.postgres.upkeep import PostgresUpkeep
+from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.vault import Vault
+from service.delivery.upkeep import every
+from service.observability.health import Health
+from service.observability.instrumentation import instrument_engine
+from service.observability.telemetry import Telemetry
+from service.settings import Settings
+
+KEPT = timedelta(days=97)
+CHECK_EVERY = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What both roles share."""
+
+    database: Database
+    wakeups: Wakeups
+    attempt_news: AttemptNews
+    vault: Vault
+    http_client: AsyncClient
+    egress: Egress
+    upkeep: PostgresUpkeep
+
+
+@asynccontextmanager
+async def open_core(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Core]:
+    """Both roles begin with it and end with it."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(_database_url(settings))
+        database = await stack.enter_async_context(open_database(url, waited=telemetry.metrics.pool_waited))
+        stack.enter_context(instrument_engine(database.engine, telemetry))
+        for name, gauges in database.pools().items():
+            telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
+        wakeups = Wakeups(dsn(url))
+        await stack.enter_async_context(wakeups.running())
+        attempt_news = AttemptNews(dsn(url))
+        await stack.enter_async_context(attempt_news.running())
+        egress = Egress(settings.delivery.egress_allow)
+        client = await stack.enter_async_context(
+            open_http_client(egress, concurrency=settings.delivery.concurrency, metrics=telemetry.metrics)
+        )
+        upkeep = PostgresUpkeep(database.pool, kept=KEPT)
+        await upkeep.make_room(now=SystemClock().now())
+        await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
+        yield Core(
+            database=database,
+            wakeups=wakeups,
+            attempt_news=attempt_news,
+            vault=Vault(settings.secret_keys()),
+            http_client=client,
+            egress=egress,
+            upkeep=upkeep,
+        )
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings) -> AsyncIterator[str]:
+    """The embedded server's, migrated, or the configured one's, if its schema fits."""
+    if settings.storage.database_url is None:
+        async with open_embedded(settings.storage.data_dir) as url:
+            await schema.migrate(url)
+            yield url
+    else:
+        url = as_sqlalchemy(settings.storage.database_url.get_secret_value())
+        await schema.check(url)
+        yield url

@@ -1,0 +1,86 @@
+"""The engine and what runs beside it: deliveries, upkeep, background tasks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from service.adapters.clock import SystemClock, new_id
+from service.adapters.ed25519 import Ed25519
+from service.adapters.http.sender import HttpSender
+from service.adapters.postgres.background_tasks import PostgresTaskQueue
+from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.application import contents, replays, statistics
+from service.application.signing import Signing
+from service.delivery.attempts import Courier
+from service.delivery.engine import Engine
+from service.delivery.tasks import TaskRunner
+from service.delivery.upkeep import keeping
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.health import Health
+from service.observability.tasks import TaskTelemetry
+from service.observability.telemetry import Telemetry
+from service.runtime.core import Core
+from service.settings import Settings
+
+DRAIN = timedelta(seconds=10)
+
+
+@asynccontextmanager
+async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
+    """The engine at work while the block lasts."""
+    told = DeliveryTelemetry(telemetry)
+    timeout = timedelta(seconds=settings.delivery.attempt_timeout)
+    margin = timedelta(seconds=settings.delivery.lease_margin)
+    queue = PostgresQueue(
+        core.database.pool,
+        core.vault,
+        core.wakeups,
+        lease=timeout + margin,
+        disable_after=timedelta(seconds=settings.delivery.disable_after),
+        telemetry=told,
+        attempted=core.attempt_news.attempted,
+    )
+    courier = Courier(
+        queue=queue,
+        sender=HttpSender(core.http_client, timeout=settings.delivery.attempt_timeout, egress=core.egress),
+        clock=SystemClock(),
+        new_id=new_id,
+        telemetry=told,
+        schedule=tuple(timedelta(seconds=seconds) for seconds in settings.delivery.retry_schedule),
+        signing=signing(settings),
+        patience=margin,
+    )
+    engine = Engine(
+        queue=queue,
+        carry=courier.carry,
+        capacity=settings.delivery.concurrency,
+        per_endpoint=settings.delivery.per_endpoint,
+        drain=DRAIN,
+    )
+    async with (
+        queue.running(),
+        keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics),
+        engine.running() as loop,
+        _task_runner(telemetry, core).running() as tasks,
+    ):
+        health.depends_on("engine", loop)
+        health.depends_on("background tasks", tasks)
+        yield
+
+
+def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:
+    return TaskRunner(
+        queue=PostgresTaskQueue(core.database.pool),
+        open_work=partial(open_unit_of_work, core.database.sessions, core.vault),
+        steps={**replays.steps(), **contents.steps(), **statistics.steps()},
+        clock=SystemClock(),
+        done=core.wakeups.announce,
+        telemetry=TaskTelemetry(telemetry),
+    )
+
+
+def signing(settings: Settings) -> Signing:
+    """How this installation signs."""
+    return Signing(families=settings.delivery.signature_headers, key_pairs=Ed25519())

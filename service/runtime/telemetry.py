@@ -1,0 +1,60 @@
+"""What is opened first and closed last: telemetry, the log, probes, and the operators' own routes."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from starlette.routing import Route
+
+from service.observability.admin import Admin
+from service.observability.eventloop import sample_lag
+from service.observability.health import Health
+from service.observability.logging import Logging, configure_logging
+from service.observability.ops import serving
+from service.observability.profiling import Profiling
+from service.observability.telemetry import Telemetry, open_telemetry
+from service.settings import Settings
+
+_log = structlog.stdlib.get_logger("relevo.runtime")
+
+
+@asynccontextmanager
+async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
+    """Telemetry first in and last out, so that everything in between is told. The routes are the operators' own, which
+    the port for operators serves already where there is one."""
+    async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
+        logging = configure_logging(
+            level=settings.observability.log_level,
+            logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
+        )
+        asyncio.get_running_loop().set_exception_handler(_tell_of_lost_errors)
+        health = Health(registry=telemetry.registry)
+        lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
+        try:
+            operators = _operators(settings, logging)
+            async with _ops(settings, [*health.routes(), *operators]):
+                yield telemetry, health, operators
+        finally:
+            lag.cancel()
+
+
+def _operators(settings: Settings, logging: Logging) -> list[Route]:
+    token = settings.observability.admin_token
+    if token is None:
+        return []
+    return Admin(token=token.get_secret_value(), logging=logging, profiling=Profiling()).routes()
+
+
+def _ops(settings: Settings, routes: list[Route]) -> AbstractAsyncContextManager[None]:
+    port = settings.server.ops_port
+    return nullcontext() if port is None else serving(routes, host=settings.server.host, port=port)
+
+
+def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncio would write the error's text, which may hold what nobody should read."""
+    error = context.get("exception")
+    _log.error("loop.error", what=context.get("message"), error_type=type(error).__qualname__, exc_info=error)
