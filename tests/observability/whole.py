@@ -1,6 +1,6 @@
 """The whole of Relevo in the test's own process: the API by its ASGI interface, the engine, a database, telemetry."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ class Whole:
         """The id of a message that was accepted."""
         return str((await self.made(f"/app/{app_id}/msg", {"eventType": event_type, "payload": {}}))["id"])
 
-    async def made(self, path: str, body: dict[str, object]) -> dict[str, object]:
+    async def made(self, path: str, body: Mapping[str, object]) -> dict[str, object]:
         """What the API says of something that it was asked to make."""
         answer = await self.api.post(f"/api/v1{path}", json=body)
         answer.raise_for_status()
