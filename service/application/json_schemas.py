@@ -1,6 +1,6 @@
 """JSON Schema, Draft 7: whether a schema is one, and whether a payload keeps it. Nothing is ever fetched for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -14,11 +14,22 @@ from service.domain.errors import Invalid
 
 MOST_FAULTS_TOLD = 3
 LONGEST_MESSAGE = 300
-# What a payload or a schema may hold so that checking takes a moment only: see `is_cheap`.
-SMALL_PAYLOAD = 16 * 1024
-SMALL_SCHEMA = 200
+# All schemas of an event type together, written as JSON: to look at them takes a second and a half a megabyte.
+LARGEST_SCHEMAS = 128 * 1024
+# Bytes of a payload times values of a schema: as many comparisons take some 50 ms at the very worst.
+A_MOMENT = 400_000
 
 _COSTLY = frozenset({"pattern", "patternProperties", "$ref", "uniqueItems", "anyOf", "oneOf", "allOf"})
+
+
+def refuse_large(schemas: Mapping[str, Any]) -> None:
+    """ValueError for schemas that would take long to look at, and longer to check every payload by."""
+    try:
+        size = len(orjson.dumps(schemas))
+    except orjson.JSONEncodeError:
+        raise ValueError("This schema is nested too deep.") from None
+    if size > LARGEST_SCHEMAS:
+        raise ValueError(f"The schemas of an event type are at most {LARGEST_SCHEMAS} bytes of JSON.")
 
 
 def refuse_unusable(schema: Any) -> None:
@@ -31,8 +42,8 @@ def refuse_unusable(schema: Any) -> None:
         raise ValueError(f"This is not a JSON Schema (Draft 7): {error.message[:LONGEST_MESSAGE]}") from None
     except RecursionError:
         raise ValueError("This schema is nested too deep.") from None
-    for node in _nodes(schema):
-        reference = node.get("$ref")
+    for value in _values(schema):
+        reference = value.get("$ref") if isinstance(value, dict) else None
         if isinstance(reference, str) and not reference.startswith("#"):
             raise ValueError("A schema may refer to its own parts only, as in `#/definitions/...`.")
 
@@ -54,10 +65,9 @@ def faults(schema: Any, payload: bytes) -> list[str]:
 
 def is_cheap(schema: Any, payload: bytes) -> bool:
     """Whether checking is a matter of a moment: little to look at, and nothing that can be made slow on purpose."""
-    if len(payload) > SMALL_PAYLOAD:
-        return False
-    nodes = list(islice(_nodes(schema), SMALL_SCHEMA + 1))
-    return len(nodes) <= SMALL_SCHEMA and all(_COSTLY.isdisjoint(node) for node in nodes)
+    most = A_MOMENT // max(len(payload), 1)
+    values = list(islice(_values(schema), most + 1))
+    return len(values) <= most and all(_COSTLY.isdisjoint(value) for value in values if isinstance(value, dict))
 
 
 def newest(schemas: dict[str, Any] | None) -> Any:
@@ -77,12 +87,14 @@ def _told(error: Any) -> str:
     return f"{path}: breaks `{error.validator}`"
 
 
-def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+def _values(schema: Any) -> Iterator[Any]:
+    """The schema and all that is in it, however deep. A list of a thousand numbers is a thousand values."""
     waiting = [schema]
     while waiting:
-        match waiting.pop():
-            case dict(node):
-                yield node
-                waiting.extend(node.values())
-            case list(items):
-                waiting.extend(items)
+        value = waiting.pop()
+        yield value
+        match value:
+            case dict():
+                waiting.extend(value.values())
+            case list():
+                waiting.extend(value)

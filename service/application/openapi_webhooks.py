@@ -66,6 +66,7 @@ def _schema(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, An
         return None
     bundled = _bundled(schema, document) | ({"examples": examples} if (examples := _examples(media)) else {})
     try:
+        json_schemas.refuse_large({VERSION: bundled})
         json_schemas.refuse_unusable(bundled)
     except ValueError as error:
         raise UnusableSpecification(str(error)) from None

@@ -5,14 +5,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from service.api.schemas.rules import EventTypeName, Received, Shown, Switch, Text, Time, stored_json
-from service.application.json_schemas import refuse_unusable
+from service.application.json_schemas import refuse_large, refuse_unusable
 from service.domain.event_types import EventType, NewEventType
 
 MOST_FLAGS = 50
 
 
 def _json_schemas(schemas: dict[str, Any]) -> dict[str, Any]:
-    for schema in stored_json(schemas).values():
+    refuse_large(stored_json(schemas))
+    for schema in schemas.values():
         refuse_unusable(schema)
     return schemas
 
