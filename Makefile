@@ -38,8 +38,8 @@ fix: setup ## format and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure; writes build/bench.json
-	$(BIN)/python -m tests.benchmarks
+bench: setup ## measure; writes build/bench.json (BENCH="--short", "--section accept", "--profile")
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 migrate: setup ## bring the database of RELEVO_DATABASE_URL to this version's schema
 	$(BIN)/relevo migrate

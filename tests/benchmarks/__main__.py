@@ -10,46 +10,47 @@ from rich.console import Console
 
 from tests.benchmarks import report
 from tests.benchmarks.bench import Bench, open_bench
-from tests.benchmarks.measure import LeftOut, Plan, PromiseBroken, Row
+from tests.benchmarks.measure import LeftOut, NotMeasured, Plan, PromiseBroken, Row
 from tests.benchmarks.sections import NAMES, section
 
-BASELINE = Path(__file__).with_name("baseline.json")
+README = Path("README.md")
 WIDTH = 200
 
 
 def main() -> int:
-    """Measure, print the table, write `build/bench.json`. Fails only when a promise was broken, never for a figure."""
+    """Measure, print the table, write `build/bench.json`. Fails when a section did, never for a figure."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     plan = Plan(short=options.short, profile=options.profile)
     with open_bench(plan, console, Path("build")) as bench:
         rows = [row for name in options.section or NAMES for row in _measured(bench, name)]
     report.tell(rows, console)
-    document = report.shape(rows, plan)
+    document = report.shape(rows, plan, bench.costs)
     report.write(document, Path("build") / "bench.json")
     if options.keep_baseline:
-        report.write(document, BASELINE)
+        report.write(document, report.BASELINE)
+        report.put_into(README, document)
     _compare(rows, console)
-    return 1 if any(isinstance(row, LeftOut) and row.key == "*" for row in rows) else 0
+    return 1 if any(isinstance(row, LeftOut) and row.failed for row in rows) else 0
 
 
 def _measured(bench: Bench, name: str) -> list[Row]:
     began = time.monotonic()
     try:
         return section(name)(bench)
+    except NotMeasured as reason:
+        return [LeftOut(section=name, key="*", reason=str(reason))]
     except PromiseBroken as broken:
-        return [LeftOut(section=name, key="*", reason=f"PROMISE BROKEN: {broken}")]
+        return [LeftOut(section=name, key="*", reason=f"PROMISE BROKEN: {broken}", failed=True)]
     except Exception as failed:  # noqa: BLE001 - what the other sections measured is not lost with this one
         bench.console.print_exception()
-        return [LeftOut(section=name, key="*", reason=f"FAILED: {type(failed).__name__}: {failed}")]
+        return [LeftOut(section=name, key="*", reason=f"FAILED: {type(failed).__name__}: {failed}", failed=True)]
     finally:
         bench.console.print(f"{name}: {time.monotonic() - began:.0f} s")
 
 
 def _compare(rows: list[Row], console: Console) -> None:
-    if not BASELINE.exists():
-        return
-    for said in report.regressions(rows, json.loads(BASELINE.read_text())):
+    for said in report.regressions(rows, json.loads(report.BASELINE.read_text())):
         console.print(f"[bold white on red] REGRESSION [/] {said}")
 
 
@@ -58,7 +59,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="fewer and shorter turns, smaller tables: three minutes")
     parser.add_argument("--section", action="append", choices=NAMES, help="only this one; may be repeated")
     parser.add_argument("--profile", action="store_true", help="profiles of the hot paths, in build/")
-    parser.add_argument("--keep-baseline", action="store_true", help="make this run the baseline of later ones")
+    parser.add_argument(
+        "--keep-baseline", action="store_true", help="make this run the baseline of later ones, and the README's table"
+    )
     return parser.parse_args()
 
 

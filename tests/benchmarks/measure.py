@@ -111,11 +111,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A figure that was not measured, and why."""
+    """A figure that was not measured, and why; `failed` when that is a fault of Relevo or of the benchmark."""
 
     section: str
     key: str
     reason: str
+    failed: bool = False
 
     @property
     def name(self) -> str:
@@ -124,6 +125,10 @@ class LeftOut:
 
 
 Row = Result | LeftOut
+
+
+class NotMeasured(Exception):
+    """The machine, or something beside what is measured, did not allow it."""
 
 
 class PromiseBroken(Exception):

@@ -21,7 +21,6 @@ def everything_to(sink: Process, *, sampled: float = 1.0) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": str(sampled),
-        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     }
 
 

@@ -2,24 +2,31 @@
 
     {"machine": {...}, "plan": "full" | "short",
      "accept": {"vs_orm": 6.1, "vs_noop": 0.7, "batch": null, "runs": 5,
-                "raw": {"relevo_per_second": [...], ...}, "spread": {...}, "left_out": {"batch": "why"}}, ...}
+                "raw": {"relevo": [{"per_second": ..., "cpu_us": ...}, ...], ...}, "spread": {"vs_orm": 0.1, ...},
+                "told": {"vs_orm": {"must": 4, "aim": 6, "better": "higher", "says": "2,100 messages/s ..."}, ...},
+                "left_out": {"batch": "why"}},
+     ..., "costs_us": {"accept": {"uvicorn": 80.1, ...}, ...}}
 
-The keys of a section are the figures named in `KEYS`; one that was not measured is null, with its reason.
+A figure that was not measured is null, with its reason; `costs_us` has what was profiled, by package.
 """
 
 import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.measure import LeftOut, Plan, Result, Row
+from tests.benchmarks.measure import LeftOut, Plan, Result, Row, Target
 
 REGRESSION = 0.25
+COSTS_TOLD = 6
+BASELINE = Path(__file__).with_name("baseline.json")
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
 def tell(rows: Sequence[Row], console: Console) -> None:
@@ -35,11 +42,11 @@ def tell(rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def shape(rows: Sequence[Row], plan: Plan) -> dict[str, Any]:
+def shape(rows: Sequence[Row], plan: Plan, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """What `bench.json` holds."""
-    document: dict[str, Any] = {"machine": _machine(), "plan": "short" if plan.short else "full"}
+    document: dict[str, Any] = {"machine": _machine(), "plan": "short" if plan.short else "full", "costs_us": costs}
     for row in rows:
-        section = document.setdefault(row.section, {"runs": 0, "raw": {}, "spread": {}, "left_out": {}})
+        section = document.setdefault(row.section, {"runs": 0, "raw": {}, "spread": {}, "told": {}, "left_out": {}})
         if isinstance(row, LeftOut):
             section[row.key] = None
             section["left_out"][row.key] = row.reason
@@ -47,8 +54,42 @@ def shape(rows: Sequence[Row], plan: Plan) -> dict[str, Any]:
             section[row.key] = round(row.value, 4)
             section["runs"] = max(section["runs"], row.runs)
             section["raw"] |= row.raw
+            section["told"][row.key] = asdict(row.target) | {"says": row.meaning}
             section["spread"][row.key] = None if row.spread is None else round(row.spread, 3)
     return document
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The README's tables."""
+    machine = document["machine"]
+    lines = [
+        f"One {document['plan']} run on {machine['cores']} cores, {machine['system']}, Python {machine['python']}.",
+        "",
+        "| figure | value | must | aim | what it says |",
+        "|---|---|---|---|---|",
+    ]
+    sections = {name: section for name, section in document.items() if name not in {"machine", "plan", "costs_us"}}
+    lines += [
+        _line(f"{name}.{key}", section[key], told)
+        for name, section in sections.items()
+        for key, told in section["told"].items()
+    ]
+    lines += [
+        f"| {name}.{key} | not measured | | | {why} |"
+        for name, section in sections.items()
+        for key, why in section["left_out"].items()
+    ]
+    for path, costs in document["costs_us"].items():
+        parts = ", ".join(f"{package} {cost:.0f} µs" for package, cost in list(costs.items())[:COSTS_TOLD])
+        lines += ["", f"Where the {sum(costs.values()):.0f} µs of `{path}` go: {parts}."]
+    return "\n".join(lines)
+
+
+def put_into(readme: Path, document: Mapping[str, Any]) -> None:
+    """Between its markers."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    readme.write_text(f"{before}{BEGIN}\n{markdown(document)}\n{END}{after}")
 
 
 def write(document: Mapping[str, Any], to: Path) -> None:
@@ -65,10 +106,17 @@ def _regression(row: Result, baseline: Mapping[str, Any]) -> str | None:
     before = baseline.get(row.section, {}).get(row.key)
     if not before:
         return None
-    worse = before / row.value if row.target.better == "higher" else row.value / before
-    if row.value and worse <= 1 + REGRESSION:
+    least, most = before / (1 + REGRESSION), before * (1 + REGRESSION)
+    if row.value >= least if row.target.better == "higher" else row.value <= most:
         return None
     return f"{row.name} was {before:g} in the baseline and is {row.value:.3g} now"
+
+
+def _line(name: str, value: float, told: Mapping[str, Any]) -> str:
+    target = Target(must=told["must"], aim=told["aim"], better=told["better"])
+    reached = _written(value) if target.reached_by(value) else f"**{_written(value)}** (missed)"
+    aim = "" if target.aim is None else _written(target.aim)
+    return f"| `{name}` | {reached} | {_written(target.must)} | {aim} | {told['says']} |"
 
 
 def _cells(row: Result) -> list[str]:

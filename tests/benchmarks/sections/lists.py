@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 def measure(bench: Bench) -> list[Row]:
     """A page of few and a page of many by turns, again and again; of each route the ratio of the medians."""
-    many, rounds = bench.plan.size(1_000_000, 30_000), bench.plan.size(60, 20)
+    many, rounds = bench.plan.size(1_000_000, 20_000), bench.plan.size(60, 20)
     with ExitStack() as stack:
         asking = {size: _Asking(bench, stack, size) for size in (FEW, many)}
         took = {route: _in_turns(asking[FEW], asking[many], route, rounds) for route in asking[many].routes}

@@ -25,7 +25,7 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _dropping(bench: Bench) -> list[Row]:
-    many = bench.plan.size(1_000_000, 30_000)
+    many = bench.plan.size(1_000_000, 20_000)
     databases = {size: bench.past(size)[0] for size in (FEW, many)}
     took: dict[int, list[float]] = {size: [] for size in databases}
     for _ in range(bench.plan.turns):
