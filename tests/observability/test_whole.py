@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 
 import asyncpg
@@ -81,6 +82,29 @@ async def test_a_message_and_its_first_attempt_are_five_spans_four_points_and_tw
     grown = {name for name, value in counts(telemetry).items() if value == before.get(name, 0) + 1}
     assert {name for name in grown if name.endswith("_count") and not name.startswith(PER_BATCH)} == TIMED_FOR_A_MESSAGE
     assert sorted(line["event"] for line in lines.all[told:]) == ["delivery.attempted", "request.finished"]
+
+
+async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes_to_no_receiver(
+    whole: Whole, collector: Collector, lines: Lines, receiver: Receiver
+) -> None:
+    url = receiver.url.replace("//", "//marker:marker@") + "/status/500/marker?marker=marker"
+    secret = f"whsec_{b64encode(b'marker' * 5).decode()}"
+    app_id = (await whole.made("/app", {"name": "marker", "uid": "marker"}))["id"]
+    await whole.made(f"/app/{app_id}/endpoint", {"url": url, "headers": {"x-marker": "marker"}, "secret": secret})
+    whole.api.headers.update({"baggage": "marker=marker", "x-custom": "marker"})
+
+    again = await whole.api.post("/api/v1/app?token=marker", json={"name": "a", "uid": "marker"})
+    message = await whole.made(f"/app/{app_id}/msg", {"eventType": "a.b", "payload": {"marker": "marker"}})
+    (call,) = await receiver.wait_for(1)
+    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message["id"], count=3)
+    await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
+
+    assert again.status_code == 409
+    assert (call.header("baggage"), call.header("traceparent"), call.header("x-marker")) == (None, None, "marker")
+    page = (await whole.api.get("/metrics")).text
+    for written in ("marker", secret.removeprefix("whsec_"), whole.api.headers["authorization"].split()[1]):
+        assert written.encode() not in collector.everything
+        assert written not in lines.getvalue() + page
 
 
 async def test_a_requests_statements_are_one_span_each_and_a_round_of_every_upkeep_makes_none(
