@@ -98,13 +98,16 @@ class Health:
         return {"startup": Finding(ok=self._started, detail="complete" if self._started else "under way")}
 
     def routes(self) -> list[Route]:
-        """To be added to the application's own."""
+        """Probes and metrics, to be added to the application's own."""
+        return [*self.probes(), Route("/metrics", self._metrics, include_in_schema=False)]
+
+    def probes(self) -> list[Route]:
+        """What a load balancer asks, and whoever else may reach the application."""
         return [
             Route("/livez", self._probe(self.alive), include_in_schema=False),
             Route("/healthz", self._probe(self.alive), include_in_schema=False),
             Route("/readyz", self._probe(self.ready), include_in_schema=False),
             Route("/startupz", self._probe(self.startup), include_in_schema=False),
-            Route("/metrics", self._metrics, include_in_schema=False),
         ]
 
     def _probe(self, look: Callable[[], Findings]) -> Callable[[Request], Awaitable[Response]]:

@@ -43,7 +43,8 @@ def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators
         partial(open_services, settings, telemetry, health),
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
         cors_origins=settings.server.cors_origins,
-        routes=[*health.routes(), *(operators if settings.server.ops_port is None else ())],
+        # Where operators have a port of their own, they alone see what is theirs.
+        routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
     )
     instrument(app, telemetry)
     return app

@@ -8,10 +8,15 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
+from service import runtime
 from service.observability.admin import Admin
+from service.observability.health import Health
 from service.observability.logging import Logging, configure_logging
 from service.observability.profiling import Profiling
+from service.observability.telemetry import Telemetry
+from service.settings import Settings
 from tests.observability.conftest import Lines
+from tests.support.processes import settings
 
 TOKEN = "a token of thirty-two characters and more"
 LEVEL = "/admin/log-level"
@@ -151,3 +156,16 @@ async def keep_the_loop_busy() -> None:
     while True:
         sum(range(10_000))
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("own_port", "status"), [({}, 401), ({"RELEVO_OPS_PORT": "0"}, 404)])
+async def test_where_operators_have_a_port_of_their_own_the_api_serves_them_nothing(
+    telemetry: Telemetry, logging: Logging, own_port: dict[str, str], status: int
+) -> None:
+    configured = Settings.from_environment(settings(**own_port))
+    admin = Admin(token=TOKEN, logging=logging, profiling=Profiling())
+    app = runtime.assemble(configured, telemetry, Health(registry=telemetry.registry), admin.routes())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relevo.test") as anybody:
+        answers = [(await anybody.get(path)).status_code for path in (LEVEL, "/metrics", "/livez")]
+
+    assert answers == [status, 404 if own_port else 200, 200]
