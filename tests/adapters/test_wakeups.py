@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 
 from service.adapters.embedded import EmbeddedServer
 from service.adapters.postgres.attempt_news import AttemptNews, Follower
-from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.engine import dsn, unavailable_when_lost
 from service.adapters.postgres.wakeups import CHANNEL, Wakeups
 from service.application.ports.news import Missed
 from service.domain.ids import ApplicationId, AttemptId
@@ -60,8 +60,7 @@ async def test_wake_ups_outlive_an_error_that_nobody_foresaw(migrated_server: Em
     async with fresh_database(migrated_server) as url:
         name = f"{make_url(url).database}_later"
         wakeups = Wakeups(dsn(migrated_server.url(name)), heartbeat=HEARTBEAT, reconnect=RECONNECT)
-        with pytest.raises(asyncpg.InvalidCatalogNameError):
-            await wakeups._talk()
+        await nobody_foresaw(dsn(migrated_server.url(name)))
 
         async with asyncpg.create_pool(dsn(url), min_size=1, max_size=1) as elsewhere, wakeups.running():
             await elsewhere.execute(f"CREATE DATABASE {name}")
@@ -91,8 +90,7 @@ async def test_news_outlive_an_error_that_nobody_foresaw(migrated_server: Embedd
     async with fresh_database(migrated_server) as url:
         name = f"{make_url(url).database}_later"
         news = AttemptNews(dsn(migrated_server.url(name)), heartbeat=HEARTBEAT, reconnect=RECONNECT)
-        with pytest.raises(asyncpg.InvalidCatalogNameError):
-            await news._talk()
+        await nobody_foresaw(dsn(migrated_server.url(name)))
 
         async with asyncpg.create_pool(dsn(url), min_size=1, max_size=1) as elsewhere, news.running():
             await elsewhere.execute(f"CREATE DATABASE {name}")
@@ -112,6 +110,12 @@ async def told_by(news: AttemptNews, follower: Follower) -> list[AttemptId]:
             if isinstance(heard, list):
                 return heard
     raise AssertionError("nobody heard")
+
+
+async def nobody_foresaw(dsn: str) -> None:
+    """What comes of connecting is none of the errors of a lost database."""
+    with pytest.raises(asyncpg.InvalidCatalogNameError), unavailable_when_lost():
+        await asyncpg.connect(dsn)
 
 
 async def drop(url: str, name: str) -> None:

@@ -10,13 +10,12 @@ import asyncio
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import asynccontextmanager
 
 import asyncpg
-import structlog
 
-from service.adapters.postgres.engine import CONNECT_TIMEOUT, unavailable_when_lost
+from service.adapters.postgres.engine import CONNECT_TIMEOUT
+from service.adapters.postgres.line import HEARTBEAT, RECONNECT, Line, Talk
 from service.application.ports.news import Missed
 from service.domain.errors import Unavailable
 from service.domain.ids import ApplicationId, AttemptId
@@ -26,13 +25,10 @@ A_NOTIFICATION = 200  # identifiers; PostgreSQL takes 8,000 bytes
 BUFFERED = 1000
 MOST_OUTGOING = 10_000
 INTEREST_LASTS = 30.0
-SAID_AGAIN = 10.0
+SAID_AGAIN = HEARTBEAT
 ANSWERED_WITHIN = 2.0
 ASKING = ""  # in place of an application: who follows what?
 QUIET = 0.02
-RECONNECT = 1.0
-
-_log = structlog.stdlib.get_logger("relevo.attempt_news")
 
 
 class Follower:
@@ -80,7 +76,7 @@ class Follower:
 
 
 class AttemptNews:
-    """Fulfils `ports.AttemptNews`. One connection of its own, which must be a direct one, as LISTEN needs it."""
+    """Fulfils `ports.AttemptNews`. One connection of its own."""
 
     def __init__(
         self,
@@ -90,16 +86,13 @@ class AttemptNews:
         heartbeat: float = SAID_AGAIN,
         reconnect: float = RECONNECT,
     ) -> None:
-        self._dsn = dsn
+        self._line = Line(dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=QUIET)
         self._answered_within = answered_within
         self._sure_from = math.inf
-        self._heartbeat = heartbeat
-        self._reconnect = reconnect
         self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
         self._followed_until: dict[ApplicationId, float] = {}
         self._outgoing: list[tuple[ApplicationId, AttemptId]] = []
         self._dropped: Counter[ApplicationId] = Counter()
-        self._to_tell = asyncio.Event()
         self._ended = False
 
     @asynccontextmanager
@@ -110,7 +103,7 @@ class AttemptNews:
             follower.end()
         self._followers[app_id].add(follower)
         try:
-            self._to_tell.set()
+            self._line.stir()
             await _within_reason(follower.heard_of)
             yield follower
         finally:
@@ -127,7 +120,7 @@ class AttemptNews:
             self._outgoing.append((app_id, attempt_id))
         else:
             self._dropped[app_id] += 1
-        self._to_tell.set()
+        self._line.stir()
 
     def end(self) -> None:
         """Tell those who follow that this process is leaving."""
@@ -138,49 +131,26 @@ class AttemptNews:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen and tell while the block lasts, reconnecting as needed."""
-        talker = asyncio.create_task(self._run(), name="attempt news")
-        try:
-            yield
-        finally:
-            self.end()
-            talker.cancel()
-            await asyncio.gather(talker, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
+        talk = Talk(
+            hears={INTEREST: self._heard_interest, NEWS: self._heard_news},
+            opened=self._opened,
+            tells=self._tell,
+            lost=self._lost,
+        )
+        async with self._line.running(talk):
             try:
-                with unavailable_when_lost():
-                    await self._talk()
-            except Unavailable as error:
-                _log.warning("attempt_news.lost", reason=type(error.__cause__ or error).__name__)
-            except Exception:  # noqa: BLE001 - whatever it is, those who follow must be told again
-                _log.exception("attempt_news.failed")
-            self._sure_from = math.inf
-            for follower in self._everybody():
-                follower.miss(None)
-            await asyncio.sleep(self._reconnect)
+                yield
+            finally:
+                self.end()
 
-    async def _talk(self) -> None:
-        patience = min(CONNECT_TIMEOUT, self._heartbeat)
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=patience)
-        try:
-            await connection.add_listener(INTEREST, self._heard_interest)
-            await connection.add_listener(NEWS, self._heard_news)
-            connection.add_termination_listener(lambda _: self._to_tell.set())
-            await connection.execute("SELECT pg_notify($1, $2)", INTEREST, ASKING)
-            self._sure_from = asyncio.get_running_loop().time() + self._answered_within
-            while not connection.is_closed():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._heartbeat):
-                        await self._to_tell.wait()
-                if not self._to_tell.is_set():
-                    # A receiver of nothing cannot tell silence from a line that is dead, unless it asks.
-                    await connection.execute("SELECT 1")
-                self._to_tell.clear()
-                await self._tell(connection)
-                await asyncio.sleep(QUIET)
-        finally:
-            connection.terminate()
+    async def _opened(self, connection: asyncpg.Connection) -> None:
+        await connection.execute("SELECT pg_notify($1, $2)", INTEREST, ASKING)
+        self._sure_from = asyncio.get_running_loop().time() + self._answered_within
+
+    def _lost(self) -> None:
+        self._sure_from = math.inf
+        for follower in self._everybody():
+            follower.miss(None)
 
     async def _tell(self, connection: asyncpg.Connection) -> None:
         for app_id, followers in list(self._followers.items()):
@@ -203,16 +173,16 @@ class AttemptNews:
         for app_id, count in dropped.items():
             yield f"{app_id} missed {count}"
 
-    def _heard_interest(self, *heard: Any) -> None:
-        if heard[-1] == ASKING:
-            self._to_tell.set()
+    def _heard_interest(self, said: str) -> None:
+        if said == ASKING:
+            self._line.stir()
             return
         now = asyncio.get_running_loop().time()
         self._followed_until = {app: until for app, until in self._followed_until.items() if until > now}
-        self._followed_until[ApplicationId(heard[-1])] = now + INTEREST_LASTS
+        self._followed_until[ApplicationId(said)] = now + INTEREST_LASTS
 
-    def _heard_news(self, *heard: Any) -> None:
-        app_id, *news = heard[-1].split(" ")
+    def _heard_news(self, said: str) -> None:
+        app_id, *news = said.split(" ")
         for follower in self._followers.get(ApplicationId(app_id), ()):
             if news[0] == "missed":
                 follower.miss(int(news[1]))
