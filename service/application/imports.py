@@ -101,6 +101,11 @@ class Imports:
                         yield await before
             if ahead is not None:
                 yield await ahead
+        except Exception:
+            # A file that breaks off is taken up to there, and counted.
+            if ahead is not None:
+                yield await ahead
+            raise
         finally:
             if ahead is not None:
                 ahead.cancel()
