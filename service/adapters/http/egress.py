@@ -17,6 +17,7 @@ Found = tuple[int, int, int, str, tuple[str | int, ...] | tuple[int, bytes]]
 # A name server that does not answer holds a thread for its whole timeout, and must not hold the last one.
 LOOKUP_THREADS = 32
 
+# The IANA special-purpose registries, with what they mark as reachable: anycast services that are no receivers.
 REFUSED_V4 = (
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -26,8 +27,11 @@ REFUSED_V4 = (
     "172.16.0.0/12",
     "192.0.0.0/24",
     "192.0.2.0/24",
+    "192.31.196.0/24",
+    "192.52.193.0/24",
     "192.88.99.0/24",
     "192.168.0.0/16",
+    "192.175.48.0/24",
     "198.18.0.0/15",
     "198.51.100.0/24",
     "203.0.113.0/24",
@@ -42,6 +46,7 @@ REFUSED_V6 = (
     "2001::/23",
     "2001:db8::/32",
     "2002::/16",
+    "2620:4f:8000::/48",
     "3fff::/20",
 )
 NAT64 = IPv6Network("64:ff9b::/96")

@@ -8,58 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.http.egress import Address, Egress, EgressRefused, GuardedResolver, Network, literal
+from tests.support.special_addresses import SPECIAL_V4, SPECIAL_V6
 
-# The IANA special-purpose registries as of 2026, in full except for what they mark as globally reachable.
-SPECIAL_V4 = [
-    IPv4Network(text)
-    for text in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-        "255.255.255.255/32",
-    )
-]
-SPECIAL_V6 = [
-    IPv6Network(text)
-    for text in (
-        "::1/128",
-        "::/128",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "100::/64",
-        "100:0:0:1::/64",
-        "2001::/23",
-        "2001:2::/48",
-        "2001:db8::/32",
-        "2002::/16",
-        "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
-    )
-]
+V4 = [IPv4Network(text) for text in SPECIAL_V4]
+V6 = [IPv6Network(text) for text in SPECIAL_V6]
 # Of the special networks those that carry no IPv4 address.
 PRIVATE_V6 = [IPv6Network("fc00::/7"), IPv6Network("fe80::/10"), IPv6Network("2001:db8::/32")]
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0"]
 PUBLIC_V6 = ["2606:4700:4700::1111", "2a00:1450:4001::200e", "2001:4860:4860::8888", "3ffe::1"]
 METADATA = IPv4Address("169.254.169.254")
 
-v4_inside = st.sampled_from(SPECIAL_V4).flatmap(lambda network: st.ip_addresses(v=4, network=network))
-v6_inside = st.sampled_from(SPECIAL_V6).flatmap(lambda network: st.ip_addresses(v=6, network=network))
+v4_inside = st.sampled_from(V4).flatmap(lambda network: st.ip_addresses(v=4, network=network))
+v6_inside = st.sampled_from(V6).flatmap(lambda network: st.ip_addresses(v=6, network=network))
 
 
 def carriers(address: IPv4Address) -> list[IPv6Address]:
@@ -72,6 +32,14 @@ def carriers(address: IPv4Address) -> list[IPv6Address]:
         IPv6Address((0x2002 << 112) | (number << 80)),
         IPv6Address((0x20010000 << 96) | (number ^ 0xFFFFFFFF)),
     ]
+
+
+@pytest.mark.parametrize(("network", "defined_in"), [*SPECIAL_V4.items(), *SPECIAL_V6.items()])
+def test_neither_end_of_a_special_range_may_be_called(network: str, defined_in: str) -> None:
+    special = ip_network(network)
+
+    assert not Egress().permits(special[0]), defined_in
+    assert not Egress().permits(special[-1]), defined_in
 
 
 @given(address=v4_inside | v6_inside)
@@ -104,7 +72,7 @@ def test_opening_the_way_through_nat64_does_not_open_what_lies_behind(address: I
     assert egress.permits("64:ff9b::1.1.1.1")
 
 
-@given(network=st.sampled_from([*SPECIAL_V4, *PRIVATE_V6]), data=st.data())
+@given(network=st.sampled_from([*V4, *PRIVATE_V6]), data=st.data())
 def test_what_is_allowed_may_be_called_and_nothing_else(network: Network, data: st.DataObject) -> None:
     inside = data.draw(st.ip_addresses(v=network.version, network=network))
     elsewhere = data.draw(v4_inside | v6_inside)
@@ -177,6 +145,28 @@ async def test_a_name_whose_addresses_are_all_refused_is_refused() -> None:
 
     with pytest.raises(EgressRefused):
         await resolver.resolve("localhost", 80)
+
+    await resolver.close()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "LOCALHOST",
+        "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54",
+        "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+        "127\u30020\uff0e0\uff611",
+        "0x7f.1.",
+        "ip6-localhost",
+    ],
+    ids=ascii,
+)
+async def test_no_spelling_of_a_name_leads_to_this_machine(host: str) -> None:
+    resolver = GuardedResolver(Egress())
+
+    with pytest.raises(OSError):  # noqa: PT011  # refused or not found: which of the two depends on the machine's names
+        await resolver.resolve(host, 80)
 
     await resolver.close()
 

@@ -87,6 +87,15 @@ async def test_a_header_of_the_endpoints_own_takes_the_place_of_ours(setting: Se
     assert [value for name, value in call.headers if name.lower() == "accept"] == ["application/cbor"]
 
 
+@pytest.mark.parametrize("value", ["1\r\nx-injected: 1", "1\nx-injected: 1", "1\r x-injected: 1", "1\x00"])
+async def test_a_header_that_holds_another_one_is_never_sent(setting: Setting, value: str) -> None:
+    # The API takes no such value; this is what is left should one get past it.
+    with pytest.raises(ValueError, match="header"):
+        await setting.send("/ok", headers={"x-header": value})
+
+    assert setting.receiver.calls == []
+
+
 async def test_a_user_in_the_url_becomes_basic_authentication(setting: Setting) -> None:
     await setting.send(setting.receiver.url.replace("//", "//us%40er:pass@") + "/ok")
 
@@ -263,6 +272,33 @@ async def test_a_name_that_leads_to_a_refused_address_is_refused(setting: Settin
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.EGRESS
+    assert setting.receiver.connections == 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "127.0.0.1.",
+        "127.1",
+        "0x7f000001",
+        "0177.0.0.1",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+        "127\u30020\u30020\u30021",
+        "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54",
+    ],
+    ids=ascii,
+)
+async def test_however_a_url_spells_this_machine_nobody_here_is_called(setting: Setting, host: str) -> None:
+    strict = Egress()
+    async with open_http_client(strict, concurrency=1) as client:
+        outcome = await HttpSender(client, timeout=PATIENT, egress=strict).send(
+            url=setting.receiver.url.replace("127.0.0.1", host) + "/ok", headers={}, body=b"{}"
+        )
+
+    assert isinstance(outcome, Failed)
     assert setting.receiver.connections == 0
 
 
