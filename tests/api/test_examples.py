@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from httpx import AsyncClient
 
 from service.adapters.postgres.engine import Database
+from service.api.app import create_app
+from service.api.services import Services
+from tests.api.conftest import handed, serving
 from tests.support.operations import a_message, an_endpoint
 from tests.support.receiver import Receiver, running_receiver
 
@@ -37,6 +42,20 @@ async def test_an_example_is_sent_signed_and_the_answer_says_what_the_receiver_s
     message = answer.json()
     assert (message["eventType"], message["payload"]) == ("a.b", {"n": 2})
     assert (message["attempt"]["responseStatusCode"], message["attempt"]["triggerType"]) == (200, 1)
+
+
+async def test_an_example_has_a_link_to_its_trace_where_the_operator_said_where_traces_are_shown(
+    services: Services, receiver: Receiver
+) -> None:
+    linking = replace(services, trace_url="https://jaeger.example.com/trace/{trace_id}")
+
+    async with serving(create_app(partial(handed, linking))) as api:
+        endpoint = await an_endpoint(api, url=f"{receiver.url}/ok")
+        asked = {"eventType": "svix.ping"}
+        attempt = (await api.post(f"/app/u/endpoint/{endpoint}/send-example", json=asked)).json()["attempt"]
+
+    assert attempt["traceId"]
+    assert attempt["traceUrl"] == f"https://jaeger.example.com/trace/{attempt['traceId']}"
 
 
 async def test_an_example_is_kept_like_any_message(api: AsyncClient, receiver: Receiver) -> None:

@@ -50,7 +50,7 @@ async def send_example(
     )
     await work.rollback()  # nothing is held, neither a connection nor a key, while the receiver takes its time
     attempt = await services.example_call.send(example, sender)
-    return await once.answer(partial(_keep, examples, example, attempt))
+    return await once.answer(partial(_keep, examples, example, attempt, trace_url=services.trace_url))
 
 
 @router.post(
@@ -70,6 +70,6 @@ async def precheck_message(body: MessagePrecheckIn, examples: ExamplesDep, once:
     return await once.answer(check)
 
 
-async def _keep(examples: Examples, example: Example, attempt: Attempt) -> Answer:
+async def _keep(examples: Examples, example: Example, attempt: Attempt, *, trace_url: str | None) -> Answer:
     await examples.keep(example, attempt)
-    return Answer(body=ExampleOut.of(example.message, attempt), status=200)
+    return Answer(body=ExampleOut.of(example.message, attempt, trace_url=trace_url), status=200)

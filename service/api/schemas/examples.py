@@ -27,8 +27,8 @@ class ExampleOut(MessageOut):
     attempt: MessageAttemptOut
 
     @classmethod
-    def of(cls, message: NewMessage, attempt: Attempt) -> "ExampleOut":
-        """The answer for an example and its one attempt."""
+    def of(cls, message: NewMessage, attempt: Attempt, *, trace_url: str | None) -> "ExampleOut":
+        """The answer for an example and its one attempt; `trace_url` is a template."""
         return cls(
             id=message.id,
             event_id=None,
@@ -38,7 +38,7 @@ class ExampleOut(MessageOut):
             tags=None,
             deliver_at=None,
             timestamp=ids.time_of(message.id),
-            attempt=MessageAttemptOut.of(attempt),
+            attempt=MessageAttemptOut.of(attempt, trace_url=trace_url),
         )
 
 
