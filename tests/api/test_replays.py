@@ -12,6 +12,15 @@ from tests.support.operations import SINCE, a_message, an_endpoint, finished, ow
 
 pytestmark = pytest.mark.usefixtures("application")
 
+# Another one of the same delivery, and one to an endpoint that has nothing to do with it.
+LATER_ATTEMPTS = """
+INSERT INTO attempt SELECT (jsonb_populate_record(a, later)).* FROM attempt a, (VALUES
+    (jsonb_build_object('id', 'atmpt_~1', 'trace_id', repeat('b', 32), 'span_id', repeat('b', 16))),
+    (jsonb_build_object('id', 'atmpt_~2', 'trace_id', repeat('c', 32), 'span_id', repeat('c', 16),
+                        'endpoint_id', 'ep_another'))
+) AS made (later)
+"""
+
 
 def days_ago(days: int) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat()
@@ -44,6 +53,21 @@ async def test_recover_owes_every_failure_once_and_no_success(api: AsyncClient, 
         "data": {"messagesSent": 5},
     }
     assert await owed(postgres) == [(message, task["id"]) for message in failed]
+
+
+async def test_what_is_replayed_knows_the_latest_attempt_before_it_to_link_its_trace_to(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint = await an_endpoint(api)
+    await a_message(api)
+    await settled(postgres, status=Status.FAIL)
+    await postgres.pool.execute("UPDATE attempt SET trace_id = repeat('a', 32), span_id = repeat('a', 16)")
+    await postgres.pool.execute(LATER_ATTEMPTS)
+
+    await replayed(api, postgres, endpoint, "bulk-replay")
+
+    previous = await postgres.pool.fetchval("SELECT previous FROM pending_delivery")
+    assert previous == f"00-{'b' * 32}-{'b' * 16}-01"
 
 
 async def test_recover_sends_at_once_what_waits_for_its_retry_and_leaves_the_retry(

@@ -1,7 +1,7 @@
 """Owing messages to an endpoint once more: one statement looks at a stretch of them and owes those that are meant.
 
 The cost of a stretch is that of the rows it looks at, not of those it finds. A message is owed under the task's id,
-so a stretch that is done twice owes nothing twice.
+so a stretch that is done twice owes nothing twice. What it owes knows the attempt before, to link its trace to.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from service.domain.replays import Covered, ReplayFilter, Stretch
 
 _OWE = """
 ), owed AS (
-    INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at)
-    SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at) FROM chosen
+    INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous)
+    SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous FROM chosen
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
@@ -42,7 +42,11 @@ WITH settled AS MATERIALIZED (
     FROM settled s FULL JOIN scheduled p USING (message_id)
     WHERE coalesce(s.attempts, 0) + coalesce(p.attempts, 0) > 0 AND message_id <= (SELECT reached FROM horizon)
 ), chosen AS (
-    SELECT m.id, m.deliver_at
+    SELECT m.id, m.deliver_at, (
+        SELECT '00-' || a.trace_id || '-' || a.span_id || '-01' FROM attempt a
+        WHERE a.message_id = m.id AND a.endpoint_id = :endpoint AND a.app_id = :app AND a.span_id IS NOT NULL
+        ORDER BY a.id DESC LIMIT 1
+    ) AS previous
     FROM standing JOIN message m ON m.id = standing.message_id AND m.app_id = :app
     WHERE m.payload IS NOT NULL
       AND (CAST(:statuses AS int[]) IS NULL OR standing.status = ANY (:statuses))
@@ -62,7 +66,7 @@ WITH stretch AS MATERIALIZED (
     SELECT id, event_type, channels, deliver_at, payload IS NOT NULL AS whole FROM message
     WHERE app_id = :app AND id > :after AND id <= :until ORDER BY id LIMIT :size
 ), chosen AS (
-    SELECT m.id, m.deliver_at FROM stretch m
+    SELECT m.id, m.deliver_at, NULL AS previous FROM stretch m
     WHERE m.whole
       AND (CAST(:event_types AS text[]) IS NULL OR m.event_type = ANY (:event_types))
       AND (CAST(:channels AS text[]) IS NULL OR m.channels && :channels)
