@@ -17,20 +17,11 @@ from service.adapters.issuers import NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer, T
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from service.domain.operational_webhooks import OPERATIONS
+from tests.support.clock import HandClock
 from tests.support.factories import ORG
 from tests.support.issuer import IssuerStub, new_rsa_key, running_issuer, signed, unsigned
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-class HandClock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +56,7 @@ def key() -> rsa.RSAPrivateKey:
 async def site(key: rsa.RSAPrivateKey) -> AsyncIterator[Site]:
     async with running_issuer() as stub, AsyncClient(trust_env=False) as client:
         stub.publish("first", key)
-        clock = HandClock()
+        clock = HandClock(NOW)
         trust = Trust(issuer=stub.url, audience="relevo", org_claim="org_id", role_claim="roles")
         yield Site(stub=stub, issuer=Issuer(client, trust, clock=clock), clock=clock, key=key)
 
@@ -223,10 +214,36 @@ async def test_what_is_no_token_is_refused(site: Site, token: str) -> None:
         await site.issuer.verify(token)
 
 
-def _by_public_key_as_secret(site: Site, public: bytes) -> str:
-    def encoded(value: bytes) -> bytes:
-        return urlsafe_b64encode(value).rstrip(b"=")
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"kid": "../../../../dev/null"},
+        {"kid": "' UNION SELECT 'secret' --"},
+        {"kid": "first\x00"},
+        {"kid": ["first"]},
+        {"kid": {"first": 1}},
+        {"kid": 0},
+        {"kid": "x" * 4000},
+        {"kid": "gone", "jku": "http://127.0.0.1:9/keys"},
+        {"kid": "gone", "x5u": "http://127.0.0.1:9/keys"},
+        {"kid": "gone", "jwk": {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}},
+        {"kid": "first", "crit": ["exp"]},
+    ],
+    ids=str,
+)
+async def test_no_head_chooses_or_brings_the_key_that_it_is_checked_by(site: Site, head: dict[str, Any]) -> None:
+    brought = b"secret-secret-secret-secret-secret"
 
-    head = encoded(orjson.dumps({"alg": "HS256", "typ": "JWT", "kid": "first"}))
-    text = head + b"." + encoded(orjson.dumps(site.claims()))
-    return (text + b"." + encoded(hmac.digest(public, text, "sha256"))).decode()
+    with pytest.raises(NotAuthenticated, match=r"^Invalid token$"):
+        await site.issuer.verify(_signed_by_hand(site.claims(), {"alg": "HS256", **head}, secret=brought))
+    with pytest.raises(NotAuthenticated, match=r"^Invalid token$"):
+        await site.issuer.verify(_signed_by_hand(site.claims(), {"alg": "HS256", **head}, secret=b""))
+
+
+def _signed_by_hand(claims: dict[str, Any], head: dict[str, Any], *, secret: bytes) -> str:
+    text = b".".join(urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in (head, claims))
+    return (text + b"." + urlsafe_b64encode(hmac.digest(secret, text, "sha256")).rstrip(b"=")).decode()
+
+
+def _by_public_key_as_secret(site: Site, public: bytes) -> str:
+    return _signed_by_hand(site.claims(), {"alg": "HS256", "typ": "JWT", "kid": "first"}, secret=public)

@@ -89,16 +89,3 @@ async def test_enabling_forgets_the_failures_so_far(application: str, api: Async
     await api.patch("/app/u/endpoint/e", json={"disabled": False})
 
     assert await postgres.pool.fetchval("SELECT first_failure_at FROM endpoint") is None
-
-
-async def test_nothing_secret_is_readable_in_the_database(
-    application: str, api: AsyncClient, postgres: Database
-) -> None:
-    assert application
-    await _create(api, secret=SECRET, headers={"Authorization": "Bearer marker"})
-
-    row = await postgres.pool.fetchrow("SELECT secrets, headers FROM endpoint")
-
-    assert row is not None
-    assert SECRET.removeprefix("whsec_").encode() not in row["secrets"]
-    assert b"marker" not in row["headers"]
