@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -16,6 +17,10 @@ FATES = """
                 ELSE (SELECT CASE s.status WHEN 0 THEN 'delivered' ELSE 'exhausted' END
                       FROM settled_delivery s WHERE s.message_id = i.id) END AS fate
     FROM unnest($1::text[]) AS i(id)
+"""
+LEASES = """
+    SELECT count(*) FROM pending_delivery
+    WHERE lease IS NOT NULL AND due_at <= $1::timestamptz + $2::interval
 """
 STILL_OWED = "SELECT count(*) FROM pending_delivery WHERE message_id = ANY ($1::text[])"
 
@@ -31,6 +36,11 @@ class Account:
     scheduled: int
     lost: int
     duplicates: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every message is accounted for, and none as lost."""
+        return not self.lost and self.accepted == self.delivered + self.exhausted + self.scheduled
 
 
 async def draw_up(url: str, accepted: Collection[str], receiver: Receiver) -> Account:
@@ -51,9 +61,19 @@ async def draw_up(url: str, accepted: Collection[str], receiver: Receiver) -> Ac
 
 async def still_owed(url: str, messages: Collection[str]) -> int:
     """How many deliveries of these messages are not final."""
+    return await count(url, STILL_OWED, list(messages))
+
+
+async def leases_from_before(url: str, moment: datetime, *, lease: timedelta) -> int:
+    """How many leases of that length were taken before that moment and are neither settled nor given back."""
+    return await count(url, LEASES, moment, lease)
+
+
+async def count(url: str, query: str, *arguments: object) -> int:
+    """The number that `query` gives."""
     connection = await asyncpg.connect(asyncpg_dsn(url))
     try:
-        return int(await connection.fetchval(STILL_OWED, list(messages)))
+        return int(await connection.fetchval(query, *arguments))
     finally:
         await connection.close()
 

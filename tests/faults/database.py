@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from service.adapters.embedded import EmbeddedServer
 from service.adapters.postgres import schema
+from tests.faults.surroundings import may_mount
 from tests.faults.wire import Wire, open_wire
 from tests.support.postgres import asyncpg_dsn
 
@@ -53,6 +54,24 @@ class FragileDatabase:
                 await asyncio.sleep(POLL)
                 await asyncio.to_thread(self.server.start)
 
+    async def start_as_standby(self) -> None:
+        """Start it again as a standby that follows nobody: it recovers, answers questions, and takes nothing."""
+        (self.directory / "postgres" / "standby.signal").touch()
+        await self.start()
+
+    async def promote(self) -> None:
+        """End its recovery; it takes everything again."""
+        await self.execute("SELECT pg_promote(wait => true)")
+
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[None]:
+        """It takes nothing from anybody while the block lasts."""
+        await self.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            await self.execute("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
     @asynccontextmanager
     async def full(self) -> AsyncIterator[None]:
         """No byte is left on its disk while the block lasts. Whether the server survives that is its own affair."""
@@ -63,24 +82,27 @@ class FragileDatabase:
         finally:
             filler.unlink()
 
-    async def execute(self, statement: str) -> None:
-        """One statement, past the wire."""
-        connection = await asyncpg.connect(asyncpg_dsn(self.direct))
+    async def execute(self, *statements: str) -> None:
+        """These statements, past the wire, whatever the server's default may be."""
+        async with self.asking({"default_transaction_read_only": "off"}) as connection:
+            for statement in statements:
+                await connection.execute(statement)
+
+    @asynccontextmanager
+    async def asking(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[asyncpg.Connection]:
+        """A connection past the wire."""
+        connection = await asyncpg.connect(asyncpg_dsn(self.direct), server_settings=settings)
         try:
-            await connection.execute(statement)
+            yield connection
         finally:
             await connection.close()
 
     @asynccontextmanager
     async def locked(self, table: str) -> AsyncIterator[None]:
         """Every statement on the table hangs while the block lasts."""
-        connection = await asyncpg.connect(asyncpg_dsn(self.direct))
-        try:
-            async with connection.transaction():
-                await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-                yield
-        finally:
-            await connection.close()
+        async with self.asking() as connection, connection.transaction():
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
 
     @asynccontextmanager
     async def exhausted(self) -> AsyncIterator[None]:
@@ -137,11 +159,6 @@ def small_disk(directory: Path) -> Iterator[Path]:
         yield directory
     finally:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-def may_mount() -> bool:
-    """Whether a database can be given a disk of its own."""
-    return os.geteuid() == 0
 
 
 def _fill(filler: Path) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from svix.api import ApplicationIn, EndpointIn
 
-from tests.faults.site import Fault, Site
+from tests.faults.named import shown
+from tests.faults.site import Fault, Hit, Site
 from tests.system import senders
 
 MESSAGES = 16
@@ -20,20 +21,31 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "receiver-huge": (f"huge/{GIGABYTE}", "A receiver that answers with 1 GB"),
     "receiver-headers": ("endless-headers", "A receiver whose headers never end"),
     "receiver-bomb": ("bomb", "A receiver that answers with a gzip bomb"),
-    "receiver-redirects": ("redirect", "A receiver that redirects to another service on its network"),
 }
 
 
 def _misbehaving(path: str, name: str) -> Fault:
-    async def misbehave(site: Site) -> None:
-        async with senders.opened(site.customer.url, site.customer.token) as sdk:
-            application = await sdk.application.create(ApplicationIn(name=name))
-            await sdk.endpoint.create(application.id, EndpointIn(url=f"{site.receiver.url}/{path}"))
-            for number in range(NUMBERS, NUMBERS + MESSAGES):
-                await senders.send(sdk, application.id, number, site.promises)
+    async def misbehave(site: Site) -> Hit:
+        return await call(site, f"/{path}")
 
     misbehave.__doc__ = name
     return misbehave
 
 
-RECEIVERS: Mapping[str, Fault] = {fault: _misbehaving(path, name) for fault, (path, name) in PATHS.items()}
+async def call(site: Site, path: str) -> Hit:
+    """Messages for an endpoint at that path of the receiver, accepted, and the first of them sent."""
+    before = len(site.receiver.at(path))
+    async with senders.opened(site.customer.url, site.customer.token) as sdk:
+        application = await sdk.application.create(ApplicationIn(name=path))
+        await sdk.endpoint.create(application.id, EndpointIn(url=f"{site.receiver.url}{path}"))
+        for number in range(NUMBERS, NUMBERS + MESSAGES):
+            await senders.send(sdk, application.id, number, site.promises)
+
+    async def called() -> int:
+        return len(site.receiver.at(path)) - before
+
+    await shown(called)
+    return Hit(what="calls answered so", count=await called())
+
+
+FAULTS: Mapping[str, Fault] = {fault: _misbehaving(path, name) for fault, (path, name) in PATHS.items()}

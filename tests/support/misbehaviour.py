@@ -82,6 +82,18 @@ async def redirect(connection: Connection, _call: Received, _arguments: list[str
     await connection.answer(302, headers={"Location": "/ok"})
 
 
+async def redirect_to(connection: Connection, _call: Received, arguments: list[str]) -> None:
+    """To the host and port in the path."""
+    host, port = arguments
+    await connection.answer(302, headers={"Location": f"http://{host}:{port}/secret"})
+
+
+async def last(connection: Connection, _call: Received, _arguments: list[str]) -> None:
+    """200, and no more on this connection."""
+    await connection.answer(200, headers={"Connection": "close"})
+    connection.hang_up()
+
+
 async def bad_redirect(connection: Connection, _call: Received, _arguments: list[str]) -> None:
     await connection.answer(302, headers={"Location": "http://[nonsense:99999999"})
 
@@ -198,6 +210,8 @@ BY_NAME: dict[str, Behaviour] = {
         status,
         gone,
         redirect,
+        redirect_to,
+        last,
         bad_redirect,
         cookie,
         slow,

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -22,8 +22,10 @@ SECRET = "a secret of thirty-two characters and more"
 class RelevoProcess:
     """One `relevo serve` or `relevo worker` that can be started again after its end. Its log outlives it."""
 
-    def __init__(self, role: str, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, role: str, environ: Mapping[str, str], log: Path, *, within: Sequence[str] = ()) -> None:
+        """`within` is a command that runs the one given to it, in the same process."""
         self._role = role
+        self._within = within
         self._environ = environ
         self._log = log
         self._process: Process | None = None
@@ -33,6 +35,7 @@ class RelevoProcess:
         with self._log.open("ab") as output:
             # A session of its own, so that Ctrl-C ends the test and the test ends the process.
             self._process = await asyncio.create_subprocess_exec(
+                *self._within,
                 *command(self._role),
                 env=environment(self._environ),
                 stdout=output,
@@ -55,21 +58,31 @@ class RelevoProcess:
         self._process.send_signal(number)
 
     @property
+    def alive(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def environ(self) -> Mapping[str, str]:
         """Its settings."""
         return self._environ
 
     def peak_memory(self) -> int:
-        """The most bytes of memory that it, in this life, has had resident at once; 0 when it is gone."""
-        assert self._process is not None
-        if self._process.returncode is not None:
+        """The most bytes of memory that it, in this life or since `forget_peak`, has had resident at once; 0 when it is
+        gone."""
+        if self._process is None or not self.alive:
             return 0
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
+    def forget_peak(self) -> None:
+        """Measure `peak_memory` anew."""
+        assert self._process is not None
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
     async def close(self) -> None:
         """Leave nothing running."""
-        if self._process is not None and self._process.returncode is None:
+        if self.alive:
             await self.kill()
 
     def events(self, name: str) -> list[dict[str, object]]:
@@ -99,11 +112,13 @@ class RelevoProcess:
 
 @asynccontextmanager
 async def running(*processes: RelevoProcess) -> AsyncIterator[None]:
-    """Start them one after the other; whichever still runs at the end is killed."""
+    """Start them, all at once; whichever still runs at the end is killed."""
     async with AsyncExitStack() as stack:
         for process in processes:
             stack.push_async_callback(process.close)
-            await process.start()
+        async with asyncio.TaskGroup() as group:
+            for process in processes:
+                group.create_task(process.start())
         yield
 
 

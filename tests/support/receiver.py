@@ -53,6 +53,11 @@ class Receiver:
     _seen: Counter[str] = field(default_factory=Counter)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
     def at(self, path: str) -> list[Call]:
         """The calls to one path, in order."""
         return [call for call in self.calls if call.path == path]
@@ -90,8 +95,10 @@ class Receiver:
 
 
 @asynccontextmanager
-async def running_receiver(ssl_context: SSLContext | None = None, *, port: int = 0) -> AsyncIterator[Receiver]:
-    """A receiver on 127.0.0.1, by default on a free port. Connections that are open when it ends are cut."""
+async def running_receiver(
+    ssl_context: SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Receiver]:
+    """A receiver on loopback, by default on a free port. Connections that are open when it ends are cut."""
     receiver = Receiver()
     serving: set[asyncio.Task[None]] = set()
 
@@ -107,9 +114,9 @@ async def running_receiver(ssl_context: SSLContext | None = None, *, port: int =
         serving.discard(task)
         await receiver.count_connection(-1)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", port, ssl=ssl_context, backlog=1024)
+    server = await asyncio.start_server(connected, host, port, ssl=ssl_context, backlog=1024)
     scheme, bound = "https" if ssl_context else "http", server.sockets[0].getsockname()[1]
-    receiver.url = f"{scheme}://127.0.0.1:{bound}"
+    receiver.url = f"{scheme}://{host}:{bound}"
     try:
         yield receiver
     finally:

@@ -70,6 +70,12 @@ async def prepare(environ: Mapping[str, str], receiver_url: str) -> Customer:
     url, token = f"http://127.0.0.1:{environ['RELEVO_PORT']}", out.strip()
     async with opened(url, token) as sdk:
         await sdk.event_type.create(EventTypeIn(name=EVENT_TYPE, description="An order was paid."))
+    return await new_customer(url, token, receiver_url)
+
+
+async def new_customer(url: str, token: str, receiver_url: str) -> Customer:
+    """One more customer of a server, whose endpoint is at `receiver_url`."""
+    async with opened(url, token) as sdk:
         application = await sdk.application.create(ApplicationIn(name="A customer"))
         endpoint = await sdk.endpoint.create(application.id, EndpointIn(url=receiver_url))
         secret = await sdk.endpoint.get_secret(application.id, endpoint.id)
