@@ -56,11 +56,12 @@ def parse(text: str) -> Secret:
 
     Whether the two halves of a key pair belong together is not known here.
     """
+    private = text.startswith(PRIVATE_PREFIX)
     try:
-        key = base64.b64decode(text.removeprefix(PRIVATE_PREFIX).removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(PRIVATE_PREFIX if private else PREFIX), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("A secret is `whsec_` followed by base64, or `whsk_` for ed25519.") from None
-    if text.startswith(PRIVATE_PREFIX):
+    if private:
         if len(key) != PAIR_BYTES:
             raise ValueError(f"An ed25519 secret has {PAIR_BYTES} bytes, seed and public key; this one has {len(key)}.")
         return Secret(key=key, kind=Kind.ED25519)

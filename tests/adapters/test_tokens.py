@@ -15,6 +15,7 @@ from service.application.access import Caller, Grant
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
+from tests.support.clock import HandClock
 
 SECRET = "a secret of thirty-two characters and more"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,18 +23,8 @@ ORG = OrgId(ids.make(ids.ORGANISATION, at=NOW, randomness=bytes(15)))
 APP = ApplicationId(ids.make(ids.APPLICATION, at=NOW, randomness=bytes(15)))
 
 
-class HandClock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-
 def tokens(clock: HandClock | None = None, *, secret: str = SECRET) -> Tokens:
-    return Tokens(secret, clock=clock or HandClock())
+    return Tokens(secret, clock=clock or HandClock(NOW))
 
 
 def signed(claims: dict[str, Any], *, secret: str = SECRET, algorithm: str = "HS256") -> str:
@@ -71,7 +62,7 @@ def test_the_issuer_does_not_matter_so_tokens_of_a_peer_with_the_same_secret_hol
 
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=59)])
 def test_a_token_holds_a_minute_past_its_end_because_clocks_differ(late: timedelta) -> None:
-    clock = HandClock()
+    clock = HandClock(NOW)
     token = signed({"exp": NOW.timestamp()})
     clock.time = NOW + late
 
@@ -80,7 +71,7 @@ def test_a_token_holds_a_minute_past_its_end_because_clocks_differ(late: timedel
 
 @pytest.mark.parametrize("remembered", [False, True])
 def test_a_token_ends_when_it_says_also_when_it_is_remembered(remembered: bool) -> None:
-    clock = HandClock()
+    clock = HandClock(NOW)
     known = tokens(clock)
     token = signed({})
     if remembered:
@@ -93,7 +84,7 @@ def test_a_token_ends_when_it_says_also_when_it_is_remembered(remembered: bool) 
 
 
 def test_a_token_does_not_hold_before_its_time() -> None:
-    clock = HandClock()
+    clock = HandClock(NOW)
     known = tokens(clock)
     token = signed({"nbf": NOW.timestamp() + 300, "exp": NOW.timestamp() + 900})
 
@@ -162,7 +153,7 @@ def test_what_does_not_hold_is_refused_without_a_reason(token: str) -> None:
 
 
 def test_however_often_a_token_is_refreshed_it_ends_four_weeks_after_the_first() -> None:
-    clock = HandClock()
+    clock = HandClock(NOW)
     known = tokens(clock)
     token = known.mint_for_application(APP, ORG, now=NOW, grant=Grant(lifetime=timedelta(days=7)))
 
