@@ -24,8 +24,6 @@ from service.observability.telemetry import Telemetry
 from service.runtime.core import Core
 from service.settings import Settings
 
-DRAIN = timedelta(seconds=10)
-
 
 @asynccontextmanager
 async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
@@ -57,7 +55,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         carry=courier.carry,
         capacity=settings.delivery.concurrency,
         per_endpoint=settings.delivery.per_endpoint,
-        drain=DRAIN,
+        drain=timedelta(seconds=settings.delivery.drain),
     )
     async with (
         queue.running(),

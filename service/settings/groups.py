@@ -215,6 +215,15 @@ class Delivery(_Group):
             example="15",
         ),
     ] = 15
+    drain: Annotated[
+        float,
+        Field(ge=0, le=300, allow_inf_nan=False),
+        Variable(
+            "RELEVO_DRAIN",
+            "Seconds that attempts under way may take to finish after SIGTERM; the rest is given back.",
+            example="10",
+        ),
+    ] = 10
     disable_after: Annotated[
         float,
         Field(gt=0, le=3650 * 86_400, allow_inf_nan=False),
