@@ -1,5 +1,6 @@
 """From an upload to groups of parsed lines: the bytes are unpacked, split and parsed in a thread of our pool."""
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 
@@ -55,7 +56,8 @@ def _parsed(line: NumberedLine, services: Services, caller: Caller) -> Line:
         faults = [fault_of(fault) for fault in error.errors()]
         told = "; ".join(_told(tuple(fault.loc), fault.msg) for fault in faults)
         return LineFault(line=number, code=faults[0].type, detail=told[:LONGEST_DETAIL])
-    return LineMessage(line=number, message=message)
+    # Blanks around it, such as the carriage return of another system, make no other line of it.
+    return LineMessage(line=number, message=message, fingerprint=hashlib.sha256(text.strip()).digest())
 
 
 def _told(loc: tuple[str, ...], detail: str) -> str:

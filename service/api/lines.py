@@ -57,12 +57,11 @@ class LineReader:
         return self._inflate(self._gzip)
 
     def _begin(self) -> bool:
-        if len(self._arrived) < len(_BOM) and not self._ended:
+        if len(self._arrived) < len(_GZIP) and not self._ended:
             return False
         self._begun = True
         if self._arrived.startswith(_GZIP):
             self._gzip = zlib.decompressobj(_GZIP_WINDOW)
-        self._arrived = self._arrived.removeprefix(_BOM)
         return True
 
     def _inflate(self, gzip: "zlib._Decompress") -> bytes:
@@ -87,6 +86,8 @@ class LineReader:
 
     def _counted(self, line: bytes) -> Iterator[NumberedLine]:
         self._number += 1
+        if self._number == 1:
+            line = line.removeprefix(_BOM)
         if self._too_long or len(line) > LARGEST_LINE:
             self._too_long = False
             yield self._number, None

@@ -128,10 +128,10 @@ class Imports:
             return await work.imports.start(new)
 
     async def _keep(self, progress: MessageImport, taken: Sequence[Taken]) -> MessageImport:
-        progress = progress.after(taken, at=self._clock.now())
+        further = progress.after(taken, at=self._clock.now())
         async with self._begin() as work:
-            await work.imports.keep(progress, [one for one in taken if isinstance(one, LineFault)])
-        return progress
+            await work.imports.keep(further, progress.listed(taken))
+        return further
 
     async def _take_line(self, line: Line, file_id: str) -> Taken:
         match line:
@@ -175,9 +175,7 @@ def _key(application: Application, file_id: str, line: LineMessage) -> Idempoten
     """A line's own key: the same file and line of the same application is the same message."""
     parts = (application.org_id, application.id, "msg/import", file_id, str(line.line))
     digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
-    said = line.message
-    fingerprint = hashlib.sha256(b"\n".join((said.event_type.encode(), (said.event_id or "").encode(), said.payload)))
-    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=fingerprint.digest())
+    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=line.fingerprint)
 
 
 def _taken(line: int, reception: Reception) -> Taken:

@@ -9,6 +9,7 @@ from service.domain.ids import ApplicationId, OrgId
 from service.domain.messages import NewMessage
 
 SILENCE = timedelta(seconds=60)
+MOST_LISTED = 10_000
 
 
 class ImportStatus(StrEnum):
@@ -30,10 +31,11 @@ class LineFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMessage:
-    """The message that a line holds."""
+    """The message that a line holds. `fingerprint` is a digest of the line as it was written."""
 
     line: int
     message: NewMessage
+    fingerprint: bytes
 
 
 Line = LineMessage | LineFault
@@ -78,6 +80,11 @@ class MessageImport:
             refused=self.refused + refused,
             updated_at=at,
         )
+
+    def listed(self, taken: Sequence[Taken]) -> list[LineFault]:
+        """Of the lines that come next, those to list as refused: a file of nothing else must not fill the disk."""
+        faults = [one for one in taken if isinstance(one, LineFault)]
+        return faults[: max(0, MOST_LISTED - self.refused)]
 
     def ended(self, status: ImportStatus, *, at: datetime) -> "MessageImport":
         """The import, finished or failed."""

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from httpx import AsyncClient, Response
 
 from service.adapters.postgres.engine import Database
 from service.api.services import Services
+from service.domain.imports import MOST_LISTED
 from tests.support.message_files import line, lines
 
 
@@ -85,6 +87,41 @@ async def test_a_line_that_says_something_else_the_second_time_is_refused(api: A
 
 
 @pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("changed", ["tags", "channels", "deliverAt", "payloadRetentionHours"])
+async def test_nothing_of_a_line_may_change_but_the_blanks_around_it(api: AsyncClient, changed: str) -> None:
+    now = datetime.now(UTC)
+    first, other = (
+        {
+            "tags": [f"of-{hours}"],
+            "channels": [f"of-{hours}"],
+            "deliverAt": (now + timedelta(hours=hours)).isoformat(),
+            "payloadRetentionHours": hours,
+        }
+        for hours in (1, 2)
+    )
+    await send(api, line(1, **first) + b"\n" + line(2, **first), file_id="f")
+
+    mixed = first | {changed: other[changed]}
+    again = await send(api, line(1, **mixed) + b"\r\n " + line(2, **first), file_id="f")
+
+    assert (again.json()["accepted"], again.json()["repeated"], again.json()["refused"]) == (0, 1, 1)
+    assert await faulty_lines(api, again.json()["id"]) == [1]
+
+
+@pytest.mark.usefixtures("application")
+async def test_of_very_many_broken_lines_the_first_are_listed_and_all_are_counted(
+    api: AsyncClient, postgres: Database
+) -> None:
+    many = MOST_LISTED + 300
+
+    answer = (await send(api, gzip.compress(b"{\n" * many + line(1)))).json()
+
+    assert (answer["lines"], answer["accepted"], answer["refused"]) == (many + 1, 1, many)
+    listed = await postgres.pool.fetch("SELECT line FROM message_import_fault ORDER BY line")
+    assert [row["line"] for row in listed] == list(range(1, MOST_LISTED + 1))
+
+
+@pytest.mark.usefixtures("application")
 async def test_an_upload_that_breaks_off_keeps_what_came_and_says_that_it_failed(
     api: AsyncClient, services: Services
 ) -> None:
@@ -103,6 +140,9 @@ def unusual_files() -> Iterator[tuple[str, bytes, int, list[int]]]:
     yield "empty", b"", 0, []
     yield "blank lines", b"\n\n \r\n" + line(1) + b"\r\n\n", 1, []
     yield "a byte order mark", b"\xef\xbb\xbf" + line(1), 1, []
+    yield "line breaks of another system", line(1) + b"\r\n" + b"{\r\n" + line(3) + b"\r\n", 2, [2]
+    yield "another charset", line(1) + b"\n" + '{"eventType": "t", "payload": {"a": "é"}}\n'.encode("latin-1"), 1, [2]
+    yield "two bytes a letter", (line(1) + b"\n" + line(2)).decode().encode("utf-16"), 0, [1, 2]
     yield "no line break at the end", line(1) + b"\n" + line(2), 2, []
     yield "gzip in two members", gzip.compress(line(1) + b"\n") + gzip.compress(line(2)), 2, []
     yield "a line that is too long", b'{"a":"' + b"x" * 5_000_000 + b'"}\n' + line(2), 1, [1]

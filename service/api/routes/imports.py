@@ -64,5 +64,5 @@ async def get_import(import_id: str, imports: ImportsDep, services: ServicesDep)
 
 @router.get("/{import_id}/fault", operation_id="v1.message.import-faults", responses=documented(404))
 async def list_import_faults(import_id: str, imports: ImportsDep, page: LinePage) -> ListOut[LineFaultOut]:
-    """List the lines that were refused, by number."""
+    """List the lines that were refused, by number: the first 10,000 of them."""
     return listed(await imports.faults(import_id, page), key=lambda fault: str(fault.line), show=LineFaultOut.of)

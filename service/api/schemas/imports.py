@@ -31,7 +31,7 @@ class MessageImportOut(Shown):
     lines: int = Field(description="The number of the last line that was looked at.")
     accepted: int
     repeated: int = Field(description="Lines that had been accepted before, when the file was sent the last time.")
-    refused: int
+    refused: int = Field(description="Lines that were refused. The first 10,000 of them are listed.")
     created_at: Time
     updated_at: Time
 
