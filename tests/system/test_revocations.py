@@ -1,0 +1,74 @@
+"""Tokens that were ended at one process hold at no other, a moment later."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from tests.support.processes import SECRET, RelevoProcess, running, settings
+
+WITHIN = 20.0  # seconds; a second is what it takes
+QUIET = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
+
+pytestmark = pytest.mark.timeout(90)
+
+
+async def test_what_is_ended_at_one_process_ends_at_the_other(database: str, directory: Path) -> None:
+    async with two_processes(database, directory) as (here, there):
+        await here.post("/app", json={"name": "a", "uid": "a"})
+        left, ended, kept = [await token(here, sessionId=session) for session in ("left", "ended", "kept")]
+        held = [await status(there, of) for of in (left, ended, kept)]
+
+        await here.post("/auth/logout", headers=left)
+        await here.post("/auth/app/a/expire-all", json={"sessionIds": ["ended"]})
+        at_once = [await status(here, of) for of in (left, ended, kept)]
+        await until_refused(there, left, ended)
+        later = await status(there, kept)
+        await there.post("/auth/app/a/expire-all", json={})
+        await until_refused(here, kept)
+        fresh = await token(here)
+
+        assert held == [200, 200, 200]
+        assert at_once == [401, 401, 200]
+        assert later == 200
+        assert [await status(process, fresh) for process in (here, there)] == [200, 200]
+
+
+@asynccontextmanager
+async def two_processes(database: str, directory: Path) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """An admin's clients of two servers on one database."""
+    sites = [settings(RELEVO_DATABASE_URL=database, **QUIET) for _ in range(2)]
+    bearer = {"authorization": f"Bearer {Tokens(SECRET).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))}"}
+    servers = [RelevoProcess("serve", site, directory / f"log {number}") for number, site in enumerate(sites)]
+    async with running(*servers):
+        clients = [
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{site['RELEVO_PORT']}/api/v1", headers=bearer, trust_env=False
+            )
+            for site in sites
+        ]
+        async with clients[0], clients[1]:
+            yield clients
+
+
+async def token(client: httpx.AsyncClient, **grant: Any) -> dict[str, str]:
+    """The headers of somebody with a token of the application."""
+    answer = await client.post("/auth/app-portal-access/a", json=grant)
+    return {"authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def status(client: httpx.AsyncClient, bearer: dict[str, str]) -> int:
+    return (await client.get("/app/a", headers=bearer)).status_code
+
+
+async def until_refused(client: httpx.AsyncClient, *bearers: dict[str, str]) -> None:
+    """Ask until none of them is let in."""
+    async with asyncio.timeout(WITHIN):
+        while any([await status(client, bearer) != 401 for bearer in bearers]):
+            pass
