@@ -50,7 +50,7 @@ def span_exporter(to: Destination, meters: MeterProvider) -> SpanExporter:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 
         return OverGrpc(endpoint=to.endpoint, meter_provider=meters)
-    from service.observability.span_export import LeanSpanExporter
+    from service.observability.otlp.exporters import LeanSpanExporter
 
     return LeanSpanExporter(endpoint=to.endpoint, meter_provider=meters)
 
@@ -61,9 +61,9 @@ def log_exporter(to: Destination, meters: MeterProvider) -> LogRecordExporter:
         from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as OverGrpc
 
         return OverGrpc(endpoint=to.endpoint, meter_provider=meters)
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from service.observability.otlp.exporters import LeanLogExporter
 
-    return OTLPLogExporter(endpoint=to.endpoint, meter_provider=meters)
+    return LeanLogExporter(endpoint=to.endpoint, meter_provider=meters)
 
 
 def metric_exporter(to: Destination) -> MetricExporter:

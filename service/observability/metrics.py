@@ -184,6 +184,8 @@ class Metrics:
         self._failed_after_answer = self._meter.create_counter(
             "relevo.request.failed_after_answer", "{request}", "Requests that failed after their answer was complete"
         )
+        # What has no first value has no increase either when it happens for the first time.
+        self._failed_after_answer.add(0)
 
     def _make_delivery_instruments(self) -> None:
         histogram, counter = self._meter.create_histogram, self._meter.create_counter

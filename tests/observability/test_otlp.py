@@ -5,14 +5,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.common import trace_encoder
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.common import _log_encoder, trace_encoder
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from service.observability.span_encoding import encode_spans
+from service.observability.otlp.logs import encode_logs
+from service.observability.otlp.spans import encode_spans
 
 RESOURCE = Resource({"service.name": "relevo", "process.pid": 7}, schema_url="https://example.test/schema")
 SCOPE = InstrumentationScope("relevo", "1.2", "https://example.test/scope", {"own": True})
@@ -53,6 +57,25 @@ spans = st.builds(
     end_time=times,
     instrumentation_scope=st.sampled_from([SCOPE, InstrumentationScope("other")]),
 )
+logs = st.builds(
+    ReadableLogRecord,
+    log_record=st.builds(
+        LogRecord,
+        timestamp=times,
+        observed_timestamp=times,
+        context=st.none(),
+        trace_id=st.integers(0, 2**128 - 1),
+        span_id=st.integers(0, 2**64 - 1),
+        trace_flags=st.sampled_from([TraceFlags(0), TraceFlags(1)]),
+        severity_text=st.none() | texts,
+        severity_number=st.sampled_from(list(SeverityNumber)),
+        body=texts,
+        attributes=attributes,
+        event_name=st.none() | texts,
+    ),
+    resource=st.just(RESOURCE),
+    instrumentation_scope=st.sampled_from([SCOPE, InstrumentationScope("other")]),
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -61,6 +84,14 @@ def test_every_span_reads_as_the_sdk_writes_it(batch: list[ReadableSpan]) -> Non
     ours = ExportTraceServiceRequest.FromString(encode_spans(batch))
 
     assert ours == trace_encoder.encode_spans(batch)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(logs, max_size=3))
+def test_every_log_record_reads_as_the_sdk_writes_it(batch: list[ReadableLogRecord]) -> None:
+    ours = ExportLogsServiceRequest.FromString(encode_logs(batch))
+
+    assert ours == _log_encoder.encode_logs(batch)
 
 
 @pytest.mark.parametrize("value", ["", 0, False, 0.0, -1, 2**63 - 1, b"\x00", ("a", ""), ()])
