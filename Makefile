@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check fix bench migrate lock stack demo-stack test-stack test-faults
+.PHONY: help setup run demo test check audit fix bench migrate lock stack demo-stack test-stack test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,11 +28,15 @@ demo: setup ## send ten events to three receivers and watch them arrive
 test: setup ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-check: setup ## lint, types and layers: exactly what CI runs
+check: setup ## lint, types, layers and dependencies: exactly what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m deploy.audit
+
+audit: setup ## dependencies: pinned by hashes, fitting together, and (with a network) without published advisories
+	$(BIN)/python -m deploy.audit
 
 fix: setup ## format and repair what the linter can
 	$(BIN)/ruff check --fix .
