@@ -1,0 +1,1 @@
+"""OTLP over HTTP: the SDK's exporters, with encoders that cost a quarter of theirs."""

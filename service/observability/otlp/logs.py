@@ -1,0 +1,36 @@
+"""Log records as the bytes of an `ExportLogsServiceRequest` (opentelemetry/proto/logs/v1/logs.proto)."""
+
+import struct
+from collections.abc import Sequence
+
+from opentelemetry.sdk._logs import ReadableLogRecord
+
+from service.observability.otlp.wire import attributes, count, field, request, text, value
+
+_TIMES = struct.Struct("<BQBQ").pack
+_FLAGS = struct.Struct("<BI").pack
+
+
+def encode_logs(records: Sequence[ReadableLogRecord]) -> bytes:
+    """One request with all of them. They are of one process, so they have one resource."""
+    return request(records, _record)
+
+
+def _record(record: ReadableLogRecord) -> bytes:
+    said = record.log_record
+    parts = [
+        _TIMES(0x09, said.timestamp or 0, 0x59, said.observed_timestamp or 0),
+        count(0x10, said.severity_number.value if said.severity_number else 0),
+        text(0x1A, said.severity_text),
+        field(0x2A, value(said.body)),
+        attributes(0x32, said.attributes),
+        count(0x38, record.dropped_attributes),
+        text(0x62, said.event_name),
+    ]
+    if said.trace_flags:
+        parts.append(_FLAGS(0x45, int(said.trace_flags)))
+    if said.trace_id:
+        parts += (b"\x4a\x10", said.trace_id.to_bytes(16))
+    if said.span_id:
+        parts += (b"\x52\x08", said.span_id.to_bytes(8))
+    return b"".join(parts)
