@@ -56,5 +56,5 @@ def receiver() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def story(relevo: Relevo, receiver: str) -> Story:
-    """Two messages and what became of them, told by the API."""
+    """Messages and what became of them, told by the API."""
     return told(relevo, receiver)

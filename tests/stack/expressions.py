@@ -12,6 +12,13 @@ from deploy.stack.processes import PROMETHEUS_DIRECTORY, ROOT
 DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
 RUNBOOK = ROOT / "deploy" / "runbook.md"
 
+# What the collector counts only once it has lost something, as test_losses.py has it do.
+LOSSES = frozenset(
+    f"otelcol_{where}_{lost}_total"
+    for where in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")
+    for lost in ("spans", "metric_points", "log_records")
+)
+
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MATCHERS = re.compile(r"\{[^{}]*\}")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")

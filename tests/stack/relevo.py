@@ -57,11 +57,11 @@ def running_receiver() -> Iterator[str]:
         yield process.stdout.readline().decode().strip()
 
 
-def eventually(found: Callable[[], T | None], *, within: float = 30) -> T:
+def eventually(found: Callable[[], T | None], *, within: float = 30, else_tell: Callable[[], object] = str) -> T:
     """What `found` gives once it gives something. The stack has no way of telling us, so we ask."""
     deadline = monotonic() + within
     while not (result := found()):
-        assert monotonic() < deadline, f"nothing came within {within} s"
+        assert monotonic() < deadline, f"nothing came within {within} s {else_tell()}"
         sleep(0.2)
     return result
 

@@ -1,4 +1,4 @@
-"""Two messages through the API: one that arrives at once, and one whose first attempt fails."""
+"""Messages through the API: one arrives at once, one at its second attempt, one never, and one finds nobody there."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,21 @@ from tests.stack.relevo import Relevo, eventually
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The ids of the messages."""
+    """The ids of those that were delivered."""
 
     prompt: str
     retried: str
 
 
 def told(relevo: Relevo, receiver: str) -> Story:
-    """Send both and wait until both have been delivered."""
+    """Send all, and wait until nothing more will come of them."""
     client = Svix(relevo.token, SvixOptions(server_url=relevo.url))
     # The SDK has no way of closing its connections.
     with client._httpx_client:
         prompt = _send(client, name="prompt", url=f"{receiver}/ok", attempts=1)
         retried = _send(client, name="retried", url=f"{receiver}/fail/1", attempts=2)
+        _send(client, name="given up", url=f"{receiver}/status/500", attempts=4)
+        _send(client, name="gone", url=f"{receiver}/gone", attempts=1)
     return Story(prompt=prompt, retried=retried)
 
 

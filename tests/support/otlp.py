@@ -1,4 +1,4 @@
-"""A collector to test against: OTLP over HTTP and gRPC on real sockets, that answers, refuses, dawdles or hangs."""
+"""A collector to test against: OTLP over HTTP and gRPC on real sockets, which answers, refuses, dawdles or hangs."""
 
 import gzip
 import threading
@@ -22,7 +22,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from tests.support.signals import LogRecord, Point, Span, logs_of, points_of, spans_of
 
-Manner = Literal["answer", "refuse", "hang"]
+# What is refused may be sent again, what is rejected may not; that is kept here all the same.
+Manner = Literal["answer", "refuse", "reject", "hang"]
 Export = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 
 PATIENCE = 20.0
@@ -125,7 +126,7 @@ class Collector:
             self._raw.append(raw)
             self._keep(request)
             self._arrived.notify_all()
-        return True
+        return self.manner != "reject"
 
     def _keep(self, request: Export) -> None:
         match request:
@@ -147,7 +148,7 @@ def _http(collector: Collector) -> Iterator[int]:
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             taken = collector.take(_PATHS[self.path].FromString(body), body)
-            self.send_response(200 if taken else 503)
+            self.send_response(200 if taken else 400 if collector.manner == "reject" else 503)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -193,7 +194,8 @@ def _grpc(collector: Collector) -> Iterator[int]:
 def _grpc_method(collector: Collector, request: type[Export], response: type[Any]) -> Callable[[bytes, Any], bytes]:
     def export(raw: bytes, context: Any) -> bytes:
         if not collector.take(request.FromString(raw), raw):
-            context.abort(grpc.StatusCode.UNAVAILABLE, "refused")
+            final = collector.manner == "reject"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT if final else grpc.StatusCode.UNAVAILABLE, "refused")
         answer: bytes = response().SerializeToString()
         return answer
 
