@@ -67,8 +67,10 @@ class _Verified:
 class Issuer:
     """One issuer that is trusted. Tokens that held are remembered until they end or the keys change."""
 
-    def __init__(self, client: httpx.AsyncClient, trust: Trust, *, clock: Clock) -> None:
+    def __init__(self, client: httpx.AsyncClient, trust: Trust, *, clock: Clock, patience: float = PATIENCE) -> None:
+        """`patience` is how many seconds the issuer has to tell its keys."""
         self._client = client
+        self._patience = patience
         self._trust = trust
         self._clock = clock
         self._keys: dict[str | None, jwt.PyJWK] = {}
@@ -134,7 +136,7 @@ class Issuer:
 
     async def _fetch(self) -> dict[str | None, jwt.PyJWK]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 found = await self._document(f"{self._trust.issuer.rstrip('/')}/.well-known/openid-configuration")
                 if found.get("issuer") != self._trust.issuer:
                     raise IssuerUnreachable("its configuration names another issuer")
@@ -182,14 +184,14 @@ def _usable(published: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
     keys: dict[str | None, jwt.PyJWK] = {}
     described = published.get("keys")
     for key in described if isinstance(described, list) else ():
-        if not isinstance(key, dict) or key.get("use", "sig") != "sig":
-            continue
-        algorithm = _ALGORITHMS.get((key.get("kty"), key.get("crv")))
-        if algorithm is None or key.get("alg", algorithm) != algorithm:
-            continue
         try:
+            if key.get("use", "sig") != "sig":
+                continue
+            algorithm = _ALGORITHMS.get((key.get("kty"), key.get("crv")))
+            if algorithm is None or key.get("alg", algorithm) != algorithm:
+                continue
             keys[key.get("kid")] = jwt.PyJWK(key, algorithm)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, AttributeError, ValueError, TypeError):
             _log.warning("issuer.key_unusable")
     return keys
 

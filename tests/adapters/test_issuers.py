@@ -1,10 +1,12 @@
 """Tokens of an OpenID Connect issuer, with an issuer of our own on a real socket."""
 
+import asyncio
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import orjson
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from httpx import AsyncClient
 
-from service.adapters.issuers import NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer, Trust
+from service.adapters.issuers import LARGEST_DOCUMENT, NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer, Trust
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from service.domain.operational_webhooks import OPERATIONS
@@ -22,6 +24,7 @@ from tests.support.factories import ORG
 from tests.support.issuer import IssuerStub, new_rsa_key, running_issuer, signed, unsigned
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,8 @@ class Site:
     """An issuer, ours of it, and the key `first` that it publishes."""
 
     stub: IssuerStub
+    client: AsyncClient
+    trust: Trust
     issuer: Issuer
     clock: HandClock
     key: rsa.RSAPrivateKey
@@ -58,7 +63,8 @@ async def site(key: rsa.RSAPrivateKey) -> AsyncIterator[Site]:
         stub.publish("first", key)
         clock = HandClock(NOW)
         trust = Trust(issuer=stub.url, audience="relevo", org_claim="org_id", role_claim="roles")
-        yield Site(stub=stub, issuer=Issuer(client, trust, clock=clock), clock=clock, key=key)
+        issuer = Issuer(client, trust, clock=clock)
+        yield Site(stub=stub, client=client, trust=trust, issuer=issuer, clock=clock, key=key)
 
 
 async def test_a_token_speaks_for_the_organisation_and_the_role_that_its_claims_name(site: Site) -> None:
@@ -91,6 +97,20 @@ async def test_a_new_key_is_found_when_a_token_names_it(site: Site) -> None:
     site.clock.time += NOT_MORE_OFTEN_THAN
 
     assert (await site.issuer.verify(site.token(kid="second", key=second))).org_id == ORG
+
+
+async def test_a_key_may_be_replaced_under_its_own_name(site: Site) -> None:
+    old = site.token()
+    await site.issuer.verify(old)
+    second = new_rsa_key()
+    site.stub.withdraw("first")
+    site.stub.publish("first", second)
+
+    await site.issuer.refresh()
+
+    assert (await site.issuer.verify(site.token(key=second))).org_id == ORG
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(old)
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again(site: Site) -> None:
@@ -131,6 +151,84 @@ async def test_an_issuer_that_does_not_answer_is_trusted_for_a_day_and_no_longer
         await site.issuer.verify(token)
 
 
+async def test_an_issuer_that_comes_up_after_us_is_asked_again(site: Site) -> None:
+    site.stub.broken = True
+    await site.issuer.refresh()
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token())
+
+    site.stub.broken = False
+    site.clock.time += NOT_MORE_OFTEN_THAN
+
+    assert (await site.issuer.verify(site.token())).org_id == ORG
+
+
+async def test_while_an_issuer_keeps_us_waiting_the_keys_that_are_known_hold(site: Site) -> None:
+    await site.issuer.refresh()
+    site.clock.time += NOT_MORE_OFTEN_THAN
+    site.stub.silent = True
+
+    unknown = asyncio.create_task(site.issuer.verify(site.token(kid="unknown")))
+    await site.stub.kept_waiting.wait()
+    known = await site.issuer.verify(site.token())
+
+    assert (known.org_id, unknown.done()) == (ORG, False)
+    unknown.cancel()
+
+
+async def test_an_issuer_that_does_not_answer_is_waited_for_once_and_not_for_long(site: Site) -> None:
+    impatient = Issuer(site.client, site.trust, clock=site.clock, patience=0.05)
+    site.stub.silent = True
+
+    async with asyncio.timeout(WITHIN):
+        answers = await asyncio.gather(
+            *[impatient.verify(site.token(kid=f"{number}")) for number in range(20)], return_exceptions=True
+        )
+    site.stub.silent = False
+    with pytest.raises(NotAuthenticated):
+        await impatient.verify(site.token())
+
+    assert {type(answer) for answer in answers} == {NotAuthenticated}
+    assert site.stub.asked == 0
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"issuer": 1}',
+        b"x" * (LARGEST_DOCUMENT + 1),
+    ],
+    ids=lambda says: str(says[:15]),
+)
+async def test_what_is_no_configuration_gives_no_keys_and_takes_none_away(site: Site, says: bytes) -> None:
+    await site.issuer.refresh()
+    site.stub.says = says
+
+    await site.issuer.refresh()
+
+    assert (await site.issuer.verify(site.token())).org_id == ORG
+
+
+async def test_keys_that_cannot_be_read_do_not_spoil_the_others(site: Site) -> None:
+    (good,) = site.stub.published
+    unreadable: list[Any] = [
+        None,
+        [],
+        {"kty": "RSA", "kid": "no numbers"},
+        {**good, "n": "!", "kid": "no base64"},
+        {**good, "kid": ["a", "list"]},
+        {**good, "kty": {}},
+        {"kty": "EC", "crv": "P-256", "kid": "no point", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Ed25519", "kid": "too short", "x": "AA"},
+    ]
+    site.stub.published[:0] = unreadable
+
+    assert (await site.issuer.verify(site.token())).org_id == ORG
+
+
 async def test_a_token_ends_when_it_says_also_when_it_is_remembered(site: Site) -> None:
     token = site.token()
     await site.issuer.verify(token)
@@ -154,6 +252,8 @@ async def test_a_configuration_that_names_another_issuer_gives_no_keys(site: Sit
     "changed",
     [
         {"aud": "another"},
+        {"aud": ["another", "relevo.example.com"]},
+        {"aud": "relevo "},
         {"aud": None},
         {"iss": "https://another.issuer"},
         {"iss": None},
@@ -188,6 +288,47 @@ async def test_the_algorithm_is_the_keys_own_whatever_the_token_says(site: Site)
         await site.issuer.verify(site.token(algorithm="RS512"))
     with pytest.raises(NotAuthenticated):
         await site.issuer.verify(site.token(algorithm="PS256"))
+
+
+async def test_a_key_of_one_kind_checks_no_token_of_another(site: Site) -> None:
+    curve, edwards = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
+    site.stub.publish("curve", curve)
+    site.stub.publish("edwards", edwards)
+    keys: dict[str, tuple[Any, str]] = {
+        "first": (site.key, "RS256"),
+        "curve": (curve, "ES256"),
+        "edwards": (edwards, "EdDSA"),
+    }
+
+    taken = {
+        (kid, signer)
+        for kid, (signer, (key, algorithm)) in product(keys, keys.items())
+        if await takes(site, site.token(kid=kid, key=key, algorithm=algorithm))
+    }
+
+    assert taken == {(kid, kid) for kid in keys}
+
+
+async def test_a_key_that_the_token_brings_along_is_not_looked_at(site: Site) -> None:
+    own = new_rsa_key()
+    async with running_issuer() as elsewhere:
+        elsewhere.publish("first", own)
+        brought = {
+            "jwk": elsewhere.published[0],
+            "jku": f"{elsewhere.url}/jwks",
+            "x5u": f"{elsewhere.url}/certificate",
+            "x5c": ["MIIB"],
+        }
+        for name, value in brought.items():
+            token = signed(site.claims(), kid="first", key=own, algorithm="RS256", **{name: value})
+            assert not await takes(site, token), name
+
+    assert elsewhere.asked == 0
+    assert await takes(site, site.token())
+
+
+async def test_what_a_token_declares_critical_must_be_understood(site: Site) -> None:
+    assert not await takes(site, signed(site.claims(), kid="first", key=site.key, algorithm="RS256", crit=["exp"]))
 
 
 async def test_a_published_secret_is_no_key(site: Site) -> None:
@@ -243,6 +384,15 @@ async def test_no_head_chooses_or_brings_the_key_that_it_is_checked_by(site: Sit
 def _signed_by_hand(claims: dict[str, Any], head: dict[str, Any], *, secret: bytes) -> str:
     text = b".".join(urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in (head, claims))
     return (text + b"." + urlsafe_b64encode(hmac.digest(secret, text, "sha256")).rstrip(b"=")).decode()
+
+
+async def takes(site: Site, token: str) -> bool:
+    """Whether the token holds."""
+    try:
+        await site.issuer.verify(token)
+    except NotAuthenticated:
+        return False
+    return True
 
 
 def _by_public_key_as_secret(site: Site, public: bytes) -> str:

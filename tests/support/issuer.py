@@ -17,13 +17,19 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 @dataclass(slots=True, kw_only=True)
 class IssuerStub:
-    """A running issuer. `asked` counts how often its keys were fetched; while `broken` it answers 500."""
+    """A running issuer. `asked` counts how often its keys were fetched.
+
+    While `broken` it answers 500, while `silent` not at all; `says` is what it answers instead of anything else.
+    """
 
     url: str = ""
     asked: int = 0
     broken: bool = False
+    silent: bool = False
+    says: bytes | None = None
     says_it_is: str | None = None
     published: list[dict[str, Any]] = field(default_factory=list)
+    kept_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def publish(self, kid: str, key: Key, **changed: Any) -> None:
         """Add a key to those that are published."""
@@ -35,6 +41,8 @@ class IssuerStub:
 
     def answer(self, path: str) -> bytes:
         """What it says at a path."""
+        if self.says is not None:
+            return self.says
         if path == "/jwks":
             self.asked += 1
             return orjson.dumps({"keys": self.published})
@@ -46,9 +54,9 @@ def new_rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def signed(claims: dict[str, Any], *, kid: str | None, key: Any, algorithm: str) -> str:
+def signed(claims: dict[str, Any], *, kid: str | None, key: Any, algorithm: str, **headers: Any) -> str:
     """A token, as anybody could make one who has the key."""
-    return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
+    return jwt.encode(claims, key, algorithm=algorithm, headers={**headers, **({"kid": kid} if kid else {})})
 
 
 def unsigned(claims: dict[str, Any], *, kid: str) -> str:
@@ -66,6 +74,11 @@ async def running_issuer() -> AsyncIterator[IssuerStub]:
         path = (await reader.readline()).decode().split(" ")[1]
         while await reader.readline() not in {b"\r\n", b""}:
             pass
+        if stub.silent:
+            stub.kept_waiting.set()
+            await reader.read()  # until whoever asked has had enough
+            writer.close()
+            return
         status, body = ("500 Broken", b"") if stub.broken else ("200 OK", stub.answer(path))
         head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         writer.write(head.encode() + body)
