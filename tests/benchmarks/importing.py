@@ -1,11 +1,14 @@
-"""A file of messages through bulk import, and the same rows put into the database by its own multi-row insert."""
+"""A file of messages in by bulk import and out by export, and the same rows by the database's own multi-row insert."""
 
 import asyncio
 import http.client
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import asyncpg
 
@@ -18,6 +21,7 @@ from tests.benchmarks.measure import Turn, check
 from tests.benchmarks.processes import Process
 
 A_GROUP = 256  # as many as an import commits at once
+A_PIECE = 2**16
 PATIENCE = 300.0
 
 _MESSAGES = """
@@ -35,22 +39,31 @@ SELECT e.id, i.id, e.org_id, e.app_id, $3 FROM unnest($2::text[]) AS i(id), endp
 """
 
 
-def imported(used: Database, process: Process, app_id: str, lines: int) -> Turn:
+def imported(
+    used: Database, process: Process, app_id: str, lines: int, *, payload_bytes: int = relevo.PAYLOAD_BYTES
+) -> Turn:
     """Lines a second, from the first byte sent to the answer, which comes when all are kept."""
-    line = json.dumps({"eventType": "invoice.paid", "deliverAt": _later().isoformat(), "payload": _payload()})
-    file = f"{line}\n".encode() * lines
-    headers = {"Authorization": f"Bearer {database.token()}", "Content-Type": "application/x-ndjson"}
+    said = {"eventType": "invoice.paid", "deliverAt": _later().isoformat(), "payload": _payload(payload_bytes)}
+    line = f"{json.dumps(said)}\n".encode()
     before, worked, began = used.count("message"), process.worked, time.perf_counter()
-    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=PATIENCE)
-    try:
-        connection.request("POST", f"/api/v1/app/{app_id}/msg/import", file, headers)
+    with _asking(process) as connection:
+        length = {"Content-Length": str(len(line) * lines)}
+        connection.request("POST", f"/api/v1/app/{app_id}/msg/import", repeat(line, lines), _bearer() | length)
         answer = json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
     seconds = time.perf_counter() - began
     kept = used.count("message") - before
     check(kept == answer.get("accepted") == lines, f"{lines} lines sent, {kept} kept, answered {answer}")
     return Turn(lines / seconds, (process.worked - worked) * 1e6 / lines)
+
+
+def exported(process: Process, app_id: str) -> int:
+    """How many lines an export has, which are not kept here either."""
+    with _asking(process) as connection:
+        connection.request("GET", f"/api/v1/app/{app_id}/msg/export", headers=_bearer())
+        answer, lines = connection.getresponse(), 0
+        while piece := answer.read(A_PIECE):
+            lines += piece.count(b"\n")
+    return lines
 
 
 def inserted(used: Database, app_id: str, rows: int) -> Turn:
@@ -59,7 +72,7 @@ def inserted(used: Database, app_id: str, rows: int) -> Turn:
 
 
 async def _insert(url: str, app_id: str, rows: int) -> float:
-    payload, later = json.dumps(_payload()).encode(), _later()
+    payload, later = json.dumps(_payload(relevo.PAYLOAD_BYTES)).encode(), _later()
     groups = [[new_id(ids.MESSAGE) for _ in range(min(A_GROUP, rows - first))] for first in range(0, rows, A_GROUP)]
     connection = await asyncpg.connect(dsn(url))
     try:
@@ -74,8 +87,21 @@ async def _insert(url: str, app_id: str, rows: int) -> float:
         await connection.close()
 
 
-def _payload() -> dict[str, str]:
-    return {"text": "x" * (relevo.PAYLOAD_BYTES - len('{"text": ""}'))}
+@contextmanager
+def _asking(process: Process) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=PATIENCE)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _bearer() -> dict[str, str]:
+    return {"Authorization": f"Bearer {database.token()}"}
+
+
+def _payload(size: int) -> dict[str, str]:
+    return {"text": "x" * (size - len('{"text": ""}'))}
 
 
 def _later() -> datetime:

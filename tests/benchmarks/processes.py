@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -37,6 +38,12 @@ class Process:
     def resident_mb(self) -> float:
         """Its resident set now."""
         return float(psutil.Process(self.pid).memory_info().rss / 2**20)
+
+    @property
+    def peak_mb(self) -> float:
+        """The largest resident set that it has had."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
     @property
     def worked(self) -> float:

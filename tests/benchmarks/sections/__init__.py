@@ -14,10 +14,12 @@ NAMES = (
     "deliver",
     "latency",
     "saturation",
+    "fairness",
     "backlog",
     "lists",
     "retention",
     "memory",
+    "imports",
     "start",
     "processes",
 )
