@@ -1,5 +1,5 @@
 """The composition root: opens what a role needs, passes it in, closes it in reverse. Nothing else opens anything."""
 
-from service.runtime.roles import GRACE, assemble, serve, worker
+from service.runtime.roles import assemble, serve, worker
 
-__all__ = ["GRACE", "assemble", "serve", "worker"]
+__all__ = ["assemble", "serve", "worker"]

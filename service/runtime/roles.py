@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from math import ceil
 from types import FrameType
 
 import structlog
@@ -25,8 +26,6 @@ from service.runtime.deliveries import delivering
 from service.runtime.services import open_services
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
-
-GRACE = 10
 
 _log = structlog.stdlib.get_logger("relevo.runtime")
 
@@ -62,7 +61,8 @@ async def worker(settings: Settings) -> None:
 
 
 async def _run(app: FastAPI, settings: Settings, health: Health) -> None:
-    config = listening(app, host=settings.server.host, port=settings.server.port, grace=GRACE)
+    grace = ceil(settings.delivery.drain)
+    config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace)
     server = _Server(config, stopping=health.draining)
     # uvicorn raises a captured signal once more when it is done; by then there is nothing left to interrupt.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -220,7 +220,8 @@ class Delivery(_Group):
         Field(ge=0, le=300, allow_inf_nan=False),
         Variable(
             "RELEVO_DRAIN",
-            "Seconds that attempts under way may take to finish after SIGTERM; the rest is given back.",
+            "Seconds that requests, and then attempts, may take to finish "
+            "after SIGTERM; attempts that do not are given back.",
             example="10",
         ),
     ] = 10
