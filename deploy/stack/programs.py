@@ -81,16 +81,25 @@ def build(program: Program, *, into: Path | None = None, tell: Tell = lambda _: 
     `tell` hears what is built, and every half minute that it still is.
     """
     cache = into or cache_directory()
-    built = cache / f"{program.name}-{_fingerprint(program)}" / program.name
+    built = _kept(program, cache)
     with _only_builder(cache, program.name):
         if not built.exists():
             _build_into(built, _Builder(name=program.name, cache=cache, deadline=_deadline(), tell=tell), program)
     return built
 
 
+def is_built(program: Program) -> bool:
+    """Whether the cache has it, so that `build` would not take minutes."""
+    return _kept(program, cache_directory()).exists()
+
+
 def cache_directory() -> Path:
     """Where programs are kept: in the user's cache, as the XDG base directories have it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relevo" / "stack"
+
+
+def _kept(program: Program, cache: Path) -> Path:
+    return cache / f"{program.name}-{_fingerprint(program)}" / program.name
 
 
 def _fingerprint(program: Program) -> str:

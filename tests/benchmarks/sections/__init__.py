@@ -11,6 +11,7 @@ NAMES = (
     "accept",
     "middleware",
     "tax",
+    "collector",
     "deliver",
     "latency",
     "saturation",
