@@ -34,6 +34,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_OIDC_ORG_CLAIM": "org_id",
             "RELEVO_OIDC_ROLE_CLAIM": "roles",
             "RELEVO_DATA_DIR": "/data",
+            "RELEVO_AUDIT_DAYS": "30",
             "RELEVO_DATABASE_URL": "postgresql://relevo@db/relevo",
             "RELEVO_JWT_SECRET": SECRET,
             "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
@@ -66,6 +67,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "role_claim": "roles",
     }
     assert settings.storage.data_dir == Path("/data")
+    assert settings.storage.audit_days == 30
     assert not settings.embedded
     assert settings.jwt_secret() == SECRET
     assert settings.secret_keys() == (f"{SECRET}-new", f"{SECRET}-old")

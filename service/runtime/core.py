@@ -58,7 +58,9 @@ async def open_core(settings: Settings, telemetry: Telemetry, health: Health) ->
         client = await stack.enter_async_context(
             open_http_client(egress, concurrency=settings.delivery.concurrency, metrics=telemetry.metrics)
         )
-        upkeep = PostgresUpkeep(database.pool, kept=KEPT)
+        upkeep = PostgresUpkeep(
+            database.pool, kept=KEPT, audit_kept=timedelta(days=settings.storage.audit_days)
+        )
         await upkeep.make_room(now=SystemClock().now())
         await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
         yield Core(

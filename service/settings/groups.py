@@ -110,6 +110,11 @@ class Storage(_Group):
             example="/var/lib/relevo",
         ),
     ] = Path(".relevo")
+    audit_days: Annotated[
+        int,
+        Field(ge=1, le=36_500),
+        Variable("RELEVO_AUDIT_DAYS", "Days that the audit trail is kept for.", example="365"),
+    ] = 365
     database_url: Annotated[
         SecretStr | None,
         Variable(

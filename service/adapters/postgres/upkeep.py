@@ -11,6 +11,7 @@ from service.application.ports.engine import QueueSample
 from service.domain import ids
 
 KEYS_KEPT = timedelta(hours=12)
+AUDIT_KEPT = timedelta(days=365)
 A_BATCH = 5_000
 BATCH_TAKES = 60  # seconds at most
 
@@ -36,14 +37,24 @@ FORGET_TASKS = """
 DELETE FROM background_task WHERE id = ANY (ARRAY(
     SELECT id FROM background_task WHERE id < $1 AND status <> 'running' ORDER BY id LIMIT $2))
 """
+# The trail refuses to be shortened but by a transaction that says up to where.
+SHORTENING_AUDIT = "SELECT set_config('relevo.audit_ends_before', $1, true)"
+SHORTEN_AUDIT = """
+DELETE FROM audit_event WHERE id = ANY (ARRAY(
+    SELECT id FROM audit_event WHERE id < $1 ORDER BY id LIMIT $2))
+"""
 
 
 class PostgresUpkeep:
-    """Fulfils `ports.Upkeep`. Any number of processes may do it at once; nobody leads."""
+    """Fulfils `ports.Upkeep`. Any number of processes may do it at once; nobody leads.
 
-    def __init__(self, pool: asyncpg.Pool, *, kept: timedelta) -> None:
+    `kept` is for messages and what became of them, `audit_kept` for the audit trail.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, kept: timedelta, audit_kept: timedelta = AUDIT_KEPT) -> None:
         self._pool = pool
         self._kept = kept
+        self._audit_kept = audit_kept
 
     async def make_room(self, *, now: datetime) -> None:
         """Partitions for the weeks to come. Must have run once before anything is accepted."""
@@ -65,6 +76,12 @@ class PostgresUpkeep:
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
                 await _all(connection, FORGET_HOURS, oldest)
                 await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
+                await _all(
+                    connection,
+                    SHORTEN_AUDIT,
+                    ids.lowest(ids.AUDIT_EVENT, now - self._audit_kept),
+                    after=SHORTENING_AUDIT,
+                )
 
     async def sample(self) -> QueueSample:
         """How the queue stands now."""
@@ -77,13 +94,15 @@ class PostgresUpkeep:
             await self._pool.execute("SELECT 1")
 
 
-async def _all(connection: asyncpg.Connection, statement: str, bound: object) -> None:
-    while (await _patiently(connection, statement, bound, A_BATCH)).endswith(f" {A_BATCH}"):
+async def _all(connection: asyncpg.Connection, statement: str, bound: object, *, after: str | None = None) -> None:
+    while (await _patiently(connection, statement, bound, after=after)).endswith(f" {A_BATCH}"):
         pass
 
 
-async def _patiently(connection: asyncpg.Connection, statement: str, *parameters: object) -> str:
-    """Nobody waits for upkeep, so a batch of it may take longer than the others on this pool."""
+async def _patiently(connection: asyncpg.Connection, statement: str, bound: object, *, after: str | None) -> str:
+    """One batch. Nobody waits for upkeep, so it may take longer than the others on this pool."""
     async with connection.transaction():
         await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TAKES}s'")
-        return str(await connection.execute(statement, *parameters, timeout=BATCH_TAKES))
+        if after is not None:
+            await connection.execute(after, bound)
+        return str(await connection.execute(statement, bound, A_BATCH, timeout=BATCH_TAKES))
