@@ -227,8 +227,10 @@ async def _reachable(settings: Settings) -> AsyncIterator[str]:
     from service.adapters.embedded import open_embedded
     from service.adapters.postgres.engine import as_sqlalchemy
 
-    if settings.storage.database_url is not None:
-        yield as_sqlalchemy(settings.storage.database_url.get_secret_value())
+    # What is done here takes long or holds a lock: it goes past a pooler.
+    configured = settings.storage.database_direct_url or settings.storage.database_url
+    if configured is not None:
+        yield as_sqlalchemy(configured.get_secret_value())
         return
     async with open_embedded(settings.storage.data_dir) as url:
         yield url

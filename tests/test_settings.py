@@ -35,7 +35,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_OIDC_ROLE_CLAIM": "roles",
             "RELEVO_DATA_DIR": "/data",
             "RELEVO_AUDIT_DAYS": "30",
-            "RELEVO_DATABASE_URL": "postgresql://relevo@db/relevo",
+            "RELEVO_DATABASE_URL": "postgresql://relevo@pgbouncer/relevo",
+            "RELEVO_DATABASE_DIRECT_URL": "postgresql://relevo@db/relevo",
             "RELEVO_JWT_SECRET": SECRET,
             "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
             "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
@@ -69,6 +70,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert settings.storage.data_dir == Path("/data")
     assert settings.storage.audit_days == 30
     assert not settings.embedded
+    direct = settings.storage.database_direct_url
+    assert direct is not None
+    assert direct.get_secret_value() == "postgresql://relevo@db/relevo"
     assert settings.jwt_secret() == SECRET
     assert settings.secret_keys() == (f"{SECRET}-new", f"{SECRET}-old")
     assert settings.delivery.model_dump() == {
@@ -101,6 +105,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_OIDC_ISSUER", "login.example.com", "an issuer is a URL"),
         ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
         ("RELEVO_DATABASE_URL", "postgresql://u:pass/word@db/relevo", "is the password percent-encoded?"),
+        ("RELEVO_DATABASE_DIRECT_URL", "postgresql://db/relevo", "RELEVO_DATABASE_URL, which has to be set"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
         ("RELEVO_SECRET_KEY", "short", "at least 32 characters"),
         ("RELEVO_SECRET_KEY", f"{SECRET},{SECRET}", "several go into RELEVO_SECRET_KEYS"),

@@ -45,22 +45,22 @@ class Core:
 async def open_core(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Core]:
     """Both roles begin with it and end with it."""
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(_database_url(settings))
-        database = await stack.enter_async_context(open_database(url, waited=telemetry.metrics.pool_waited))
+        url, direct = await stack.enter_async_context(_database_urls(settings))
+        database = await stack.enter_async_context(
+            open_database(url, waited=telemetry.metrics.pool_waited, pooled=url != direct)
+        )
         stack.enter_context(instrument_engine(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
-        wakeups = Wakeups(dsn(url))
+        wakeups = Wakeups(dsn(direct))
         await stack.enter_async_context(wakeups.running())
-        attempt_news = AttemptNews(dsn(url))
+        attempt_news = AttemptNews(dsn(direct))
         await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
         client = await stack.enter_async_context(
             open_http_client(egress, concurrency=settings.delivery.concurrency, metrics=telemetry.metrics)
         )
-        upkeep = PostgresUpkeep(
-            database.pool, kept=KEPT, audit_kept=timedelta(days=settings.storage.audit_days)
-        )
+        upkeep = PostgresUpkeep(database.pool, kept=KEPT, audit_kept=timedelta(days=settings.storage.audit_days))
         await upkeep.make_room(now=SystemClock().now())
         await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
         yield Core(
@@ -75,13 +75,16 @@ async def open_core(settings: Settings, telemetry: Telemetry, health: Health) ->
 
 
 @asynccontextmanager
-async def _database_url(settings: Settings) -> AsyncIterator[str]:
-    """The embedded server's, migrated, or the configured one's, if its schema fits."""
-    if settings.storage.database_url is None:
-        async with open_embedded(settings.storage.data_dir) as url:
+async def _database_urls(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    """Where the database is, and where it is without a pooler in between: the embedded server's, migrated, or the
+    configured one's, if its schema fits."""
+    storage = settings.storage
+    if storage.database_url is None:
+        async with open_embedded(storage.data_dir) as url:
             await schema.migrate(url)
-            yield url
+            yield url, url
     else:
-        url = as_sqlalchemy(settings.storage.database_url.get_secret_value())
-        await schema.check(url)
-        yield url
+        url = as_sqlalchemy(storage.database_url.get_secret_value())
+        direct = as_sqlalchemy((storage.database_direct_url or storage.database_url).get_secret_value())
+        await schema.check(direct)
+        yield url, direct

@@ -125,11 +125,28 @@ class Storage(_Group):
         ),
     ] = None
 
-    @field_validator("database_url")
+    database_direct_url: Annotated[
+        SecretStr | None,
+        Variable(
+            "RELEVO_DATABASE_DIRECT_URL",
+            "The same PostgreSQL past the pooler, where `RELEVO_DATABASE_URL` is a PgBouncer in transaction mode.",
+            example="postgresql://relevo:password@db.example.com/relevo",
+            shown="none",
+        ),
+    ] = None
+
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             refuse_unusable_address(value.get_secret_value())
+        return value
+
+    @field_validator("database_direct_url")
+    @classmethod
+    def _goes_past_something(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get("database_url", value) is None:
+            raise ValueError("it goes past the pooler of RELEVO_DATABASE_URL, which has to be set")
         return value
 
 

@@ -56,8 +56,13 @@ class HotConnection(WatchedConnection):
             raise
 
 
-def limits(*, statement: float) -> dict[str, str]:
-    """Settings for the server's end: how long a statement may take, and what becomes of it when we are gone."""
+def limits(*, statement: float, pooled: bool = False) -> dict[str, str]:
+    """Settings for the server's end: how long a statement may take, and what becomes of it when we are gone.
+
+    PgBouncer lets nobody in who asks for them: its connections are everybody's. There they are for the role to have.
+    """
+    if pooled:
+        return {"application_name": "relevo"}
     return {
         "application_name": "relevo",
         "statement_timeout": f"{statement * 1000:.0f}",

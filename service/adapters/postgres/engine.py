@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import event
@@ -33,6 +33,15 @@ FAREWELL = 2.0
 # takes milliseconds, a page of a list may take longer, and nobody waits longer than this for either.
 HOT_STATEMENT, HOT_SILENCE = 8.0, 10.0
 STATEMENT, SILENCE = 20.0, 22.0
+
+# Behind a pooler the next transaction has another connection, which does not know what this one prepared. What has no
+# name is forgotten with the transaction.
+_NOTHING_PREPARED: dict[str, Any] = {"statement_cache_size": 0}
+_NOTHING_PREPARED_BY_SESSIONS: dict[str, Any] = {
+    **_NOTHING_PREPARED,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
 
 _LOST = (
     OSError,
@@ -73,10 +82,15 @@ class PoolGauges:
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, silence: float = SILENCE, waited: Callable[[str, float], None] = lambda _pool, _seconds: None
+    url: str,
+    *,
+    silence: float = SILENCE,
+    waited: Callable[[str, float], None] = lambda _pool, _seconds: None,
+    pooled: bool = False,
 ) -> AsyncIterator[Database]:
     """Open both pools on `postgresql+asyncpg://...`; closed in reverse order. A session's connection that is silent for
-    so many seconds is lost. `waited` is told how long callers wait for a connection of which pool."""
+    so many seconds is lost. `waited` is told how long callers wait for a connection of which pool. `pooled` says that
+    PgBouncer in transaction mode is at that address."""
     engine = create_async_engine(
         url,
         poolclass=measured_queue(partial(waited, SESSIONS)),
@@ -88,7 +102,8 @@ async def open_database(
             "timeout": CONNECT_TIMEOUT,
             "command_timeout": silence,
             "connection_class": WatchedConnection,
-            "server_settings": limits(statement=STATEMENT),
+            "server_settings": limits(statement=STATEMENT, pooled=pooled),
+            **(_NOTHING_PREPARED_BY_SESSIONS if pooled else {}),
         },
     )
     event.listen(engine.sync_engine, "handle_error", _forget_the_silent)
@@ -103,8 +118,9 @@ async def open_database(
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=HOT_SILENCE,
                 connection_class=HotConnection,
-                server_settings=limits(statement=HOT_STATEMENT),
+                server_settings=limits(statement=HOT_STATEMENT, pooled=pooled),
                 reset=_leave_as_it_is,
+                **(_NOTHING_PREPARED if pooled else {}),
             )
         try:
             yield Database(engine=engine, sessions=sessions, pool=pool)
