@@ -58,6 +58,11 @@ class Wire:
         async with self._asked:
             await self._asked.wait()
 
+    async def muted(self) -> None:
+        """Wait until something is swallowed."""
+        async with self._asked:
+            await self._asked.wait_for(lambda: self.swallowed > 0)
+
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from Relevo, until either end closes it."""
         if not self._open:
@@ -97,9 +102,9 @@ class Wire:
                     await asyncio.sleep(self.delay)
                 if line.mute:
                     self.swallowed += 1
-                    continue
-                writer.write(data)
-                await writer.drain()
+                else:
+                    writer.write(data)
+                    await writer.drain()
                 if not listen:
                     async with self._asked:
                         self._asked.notify_all()

@@ -16,6 +16,7 @@ from tests.system.senders import Promises
 MESSAGES = 2000
 CLIENTS = 16
 KILLS = 5
+SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,7 +32,7 @@ def chance() -> random.Random:
 async def test_a_server_that_is_killed_again_and_again_loses_nothing_it_accepted(
     directory: Path, receiver: Receiver, chance: random.Random
 ) -> None:
-    environ = settings(RELEVO_DATA_DIR=str(directory / "data"))
+    environ = settings(RELEVO_DATA_DIR=str(directory / "data"), **SOON_TAKEN_OVER)
     server = RelevoProcess("serve", environ, directory / "serve.log")
     promises = Promises()
 
@@ -55,7 +56,7 @@ async def test_a_server_that_is_killed_again_and_again_loses_nothing_it_accepted
 async def test_work_of_a_killed_worker_is_taken_over_by_the_others(
     database: str, directory: Path, receiver: Receiver, chance: random.Random
 ) -> None:
-    environ = settings(RELEVO_DATABASE_URL=database)
+    environ = settings(RELEVO_DATABASE_URL=database, **SOON_TAKEN_OVER)
     server = RelevoProcess("serve", environ, directory / "serve.log")
     doomed, survivor = (RelevoProcess("worker", environ, directory / f"{name}.log") for name in ("doomed", "survivor"))
     promises = Promises()

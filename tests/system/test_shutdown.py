@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
+from tests.faults.wire import open_wire
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
@@ -39,8 +41,8 @@ async def test_a_server_that_leaves_while_messages_come_in_keeps_what_it_promise
     async with running(server):
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         async with audit.auditing(database) as findings, asyncio.TaskGroup() as group:
-            group.create_task(senders.send_all(customer, count=1000, clients=16, promises=promises))
-            await promises.reach(300)
+            group.create_task(senders.send_all(customer, count=500, clients=16, promises=promises))
+            await promises.reach(150)
             started = time.monotonic()
             status = await server.stop()
             took = time.monotonic() - started
@@ -58,7 +60,7 @@ async def test_a_server_that_leaves_while_messages_come_in_keeps_what_it_promise
 async def test_what_could_not_be_finished_in_time_is_given_back_at_once(
     database: str, directory: Path, receiver: Receiver
 ) -> None:
-    environ = settings(RELEVO_DATABASE_URL=database, RELEVO_ATTEMPT_TIMEOUT="60")
+    environ = settings(RELEVO_DATABASE_URL=database, RELEVO_ATTEMPT_TIMEOUT="60", RELEVO_DRAIN="1")
     server = RelevoProcess("serve", environ, directory / "log")
 
     async with running(server):
@@ -73,3 +75,33 @@ async def test_what_could_not_be_finished_in_time_is_given_back_at_once(
     assert took < SOON
     assert await audit.ask(database, LEASED) == 0
     assert await audit.ask(database, UNSPENT) == 5
+
+
+@pytest.mark.parametrize("role", ["serve", "worker"])
+async def test_a_process_whose_database_hangs_leaves_in_time_all_the_same(
+    database: str, directory: Path, receiver: Receiver, role: str
+) -> None:
+    socket = socket_of(database)
+    async with open_wire(lambda: socket) as wire:
+        through_wire = make_url(database).set(host="127.0.0.1", port=wire.port, query={})
+        environ = settings(RELEVO_DATABASE_URL=through_wire.render_as_string(), RELEVO_DRAIN="1")
+        server, worker = (RelevoProcess(name, environ, directory / f"{name}.log") for name in ("serve", "worker"))
+        async with running(server, worker):
+            customer = await senders.prepare(environ, f"{receiver.url}/slow/0.2")
+            sending = asyncio.create_task(senders.send_all(customer, count=500, clients=16, promises=Promises()))
+            await receiver.wait_for(50)
+
+            wire.swallow()
+            await wire.muted()
+            started = time.monotonic()
+            status = await {"serve": server, "worker": worker}[role].stop()
+            took = time.monotonic() - started
+            sending.cancel()
+
+    assert status == 0
+    assert took < SOON
+
+
+def socket_of(database: str) -> str:
+    query = make_url(database).query
+    return f"{query['host']}/.s.PGSQL.{query['port']}"
