@@ -3,6 +3,9 @@
 An endpoint that nobody knows yet starts at `BASE`. One that is busy to the brim and answers well grows by one with each
 answer, as TCP does in slow start. One that shows strain is halved, down to a single attempt at a time, which serves as
 the probe that finds it well again. So a dead endpoint holds one place, not its share of the engine.
+
+Once half of the engine is taken, an endpoint that has not shown that it keeps up gets one place only: many that fall
+silent together are learned of after a whole timeout, and there must be places for the others until then.
 """
 
 from collections import Counter, OrderedDict
@@ -16,10 +19,15 @@ REMEMBERED = 10_000
 
 
 class Allowances:
-    """Attempts in flight by endpoint, and how many there may be; `most` is the bound for the healthiest."""
+    """Attempts in flight by endpoint, and how many there may be; `most` is the bound for the healthiest.
 
-    def __init__(self, *, most: int) -> None:
+    `capacity` is how many attempts all endpoints may have together.
+    """
+
+    def __init__(self, *, most: int, capacity: int) -> None:
         self._most = most
+        self._scarce_from = (capacity + 1) // 2
+        self._taken = 0
         self._base = min(BASE, most)
         self._busy: Counter[EndpointId] = Counter()
         self._learned: OrderedDict[EndpointId, int] = OrderedDict()
@@ -27,7 +35,7 @@ class Allowances:
     @property
     def default(self) -> int:
         """How many an endpoint may have that is not in `rooms`."""
-        return self._base
+        return 1 if self._scarce else self._base
 
     @property
     def narrowed(self) -> int:
@@ -41,25 +49,32 @@ class Allowances:
 
     def take(self, endpoint: EndpointId) -> None:
         """An attempt begins."""
+        self._taken += 1
         self._busy[endpoint] += 1
 
     def give_back(self, endpoint: EndpointId, outcome: Outcome | None) -> bool:
         """An attempt has ended, with None when nothing was sent. Whether the endpoint was full until now."""
         was_full = self._busy[endpoint] >= self._allowed(endpoint)
+        self._taken -= 1
         self._busy[endpoint] -= 1
         if outcome is not None:
             self._learn(endpoint, strained=_shows_strain(outcome), was_full=was_full)
         if not self._busy[endpoint]:
             del self._busy[endpoint]
-            if self._allowed(endpoint) > self._base:
+            if self._learned.get(endpoint, 0) > self._base:
                 del self._learned[endpoint]
         return was_full
 
+    @property
+    def _scarce(self) -> bool:
+        return self._taken >= self._scarce_from
+
     def _allowed(self, endpoint: EndpointId) -> int:
-        return self._learned.get(endpoint, self._base)
+        allowed = self._learned.get(endpoint, self._base)
+        return allowed if allowed > self._base or not self._scarce else 1
 
     def _learn(self, endpoint: EndpointId, *, strained: bool, was_full: bool) -> None:
-        allowed = self._allowed(endpoint)
+        allowed = self._learned.get(endpoint, self._base)
         if strained:
             self._remember(endpoint, max(1, allowed // 2))
         elif allowed < self._base:

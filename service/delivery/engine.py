@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.domain.errors import Unavailable
 
 LARGEST_CLAIM = 200
 SMALLEST_CLAIM = 16
+GATHERING = 0.01  # seconds at most that room for fewer waits for more
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
 LAST_CLAIM = timedelta(seconds=2)
@@ -37,7 +38,7 @@ class Engine:
         self._queue = queue
         self._carry = carry
         self._capacity = capacity
-        self._allowances = Allowances(most=per_endpoint)
+        self._allowances = Allowances(most=per_endpoint, capacity=capacity)
         self._drain = drain
         self._carrying: dict[asyncio.Task[Outcome | None], Claim] = {}
         self._room = asyncio.Event()
@@ -83,12 +84,12 @@ class Engine:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _turn(self) -> None:
-        limit = min(self._capacity - len(self._carrying), LARGEST_CLAIM)
-        if limit < min(SMALLEST_CLAIM, self._capacity):
-            self._room.clear()
-            await _first_of(self._room.wait(), self._draining.wait())
+        await self._until_there_is_room()
+        if self._draining.is_set():
             return
         self._relieved.clear()
+        # Never all places at once: what is claimed together is claimed before anybody knows who answers.
+        limit = min(self._free, LARGEST_CLAIM, max(1, self._capacity * 3 // 4))
         claims = await self._queue.claim(
             limit=limit, per_endpoint=self._allowances.default, rooms=dict(self._allowances.rooms())
         )
@@ -96,6 +97,22 @@ class Engine:
             self._start(claim)
         if not claims:
             await _first_of(self._queue.wait(), self._relieved.wait(), self._draining.wait())
+
+    async def _until_there_is_room(self) -> None:
+        """For a claim that is worth its while, or for any after a moment: whoever has the rest may be silent."""
+        await self._until_free(1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHERING):
+                await self._until_free(min(SMALLEST_CLAIM, self._capacity // 4))
+
+    async def _until_free(self, places: int) -> None:
+        while self._free < places and not self._draining.is_set():
+            self._room.clear()
+            await _first_of(self._room.wait(), self._draining.wait())
+
+    @property
+    def _free(self) -> int:
+        return self._capacity - len(self._carrying)
 
     def _start(self, claim: Claim) -> None:
         self._allowances.take(claim.endpoint_id)

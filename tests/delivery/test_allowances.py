@@ -23,11 +23,11 @@ def fill(allowances: Allowances) -> int:
 
 
 def test_an_unknown_endpoint_starts_at_the_base() -> None:
-    assert fill(Allowances(most=64)) == BASE
+    assert fill(Allowances(most=64, capacity=1000)) == BASE
 
 
 def test_an_endpoint_that_keeps_up_gets_more_but_never_more_than_the_most() -> None:
-    allowances = Allowances(most=20)
+    allowances = Allowances(most=20, capacity=1000)
 
     for _ in range(100):
         fill(allowances)
@@ -39,7 +39,7 @@ def test_an_endpoint_that_keeps_up_gets_more_but_never_more_than_the_most() -> N
 
 
 def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
-    allowances = Allowances(most=64)
+    allowances = Allowances(most=64, capacity=1000)
 
     for outcome in (SILENT, BUSY, SILENT, SILENT):
         allowances.take(ENDPOINT)
@@ -50,7 +50,7 @@ def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
 
 
 def test_one_good_answer_begins_to_widen_it_again() -> None:
-    allowances = Allowances(most=64)
+    allowances = Allowances(most=64, capacity=1000)
     for outcome in (SILENT, SILENT, SILENT, SILENT, WELL):
         allowances.take(ENDPOINT)
         allowances.give_back(ENDPOINT, outcome)
@@ -59,7 +59,7 @@ def test_one_good_answer_begins_to_widen_it_again() -> None:
 
 
 def test_a_plain_refusal_is_no_strain() -> None:
-    allowances = Allowances(most=64)
+    allowances = Allowances(most=64, capacity=1000)
 
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, REFUSED)
@@ -67,8 +67,23 @@ def test_a_plain_refusal_is_no_strain() -> None:
     assert dict(allowances.rooms()) == {}
 
 
+def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more_than_one_place() -> None:
+    allowances, proven = Allowances(most=64, capacity=40), EndpointId("ep_proven")
+    for _ in range(BASE):
+        allowances.take(proven)
+    allowances.give_back(proven, WELL)
+
+    for nth in range(13):
+        allowances.take(EndpointId(f"ep_silent_{nth}"))
+
+    rooms = dict(allowances.rooms())
+    assert rooms.pop(proven) == 2
+    assert set(rooms.values()) == {0}
+    assert allowances.default == 1
+
+
 def test_what_is_idle_and_well_is_forgotten() -> None:
-    allowances = Allowances(most=64)
+    allowances = Allowances(most=64, capacity=1000)
     taken = fill(allowances)
 
     for _ in range(taken):

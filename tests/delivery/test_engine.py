@@ -109,6 +109,22 @@ async def test_an_endpoint_never_has_more_than_its_share_and_gets_the_rest_later
     assert at_first == 3
 
 
+async def test_endpoints_that_fall_silent_together_leave_places_for_the_others() -> None:
+    silent = [EndpointId(f"ep_silent_{nth}") for nth in range(10)] * 8
+    queue, courier = Queue([a_claim(endpoint_id=endpoint) for endpoint in silent]), Courier()
+    other = a_claim(endpoint_id=EndpointId("ep_other"))
+
+    async with an_engine(queue, courier, capacity=40).running():
+        await until_idle()
+        queue.due.append(other)
+        queue.more.set()
+        await until_idle()
+        carrying = list(courier.carrying)
+
+    assert other in carrying
+    assert len(carrying) > 20
+
+
 async def test_leaving_finishes_what_is_in_flight() -> None:
     queue, courier = Queue([a_claim()]), Courier()
 
