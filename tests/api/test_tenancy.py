@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.engine import Database
+from tests.api.walking import ENDLESS, one_of_each, operations
 
 OWNED = {name for name, table in tables.metadata.tables.items() if {"org_id", "app_id"} & set(table.c.keys())}
 # By an id that was found under its application a moment before, in the same transaction.
@@ -24,7 +25,11 @@ _BOUND = re.compile(r"\b(?:org_id|app_id) = ")
 
 async def test_every_statement_names_its_tenant(app: FastAPI, api: AsyncClient, postgres: Database) -> None:
     with listening(postgres) as statements:
-        await use_everything(app, api)
+        things = await one_of_each(api, postgres)
+        for operation in operations(app, last="DELETE"):
+            if operation.name not in ENDLESS:
+                answer = await operation.ask(api, things)
+                assert answer.status_code < 500, f"{operation.name}: {answer.text}"
 
     touching = [statement for statement in statements if OWNED & set(_TOUCHED.findall(statement))]
     unbound = [statement for statement in touching if not _BOUND.search(statement)]
@@ -45,43 +50,3 @@ def listening(postgres: Database) -> Iterator[set[str]]:
         yield heard
     finally:
         event.remove(postgres.engine.sync_engine, "before_cursor_execute", hear)
-
-
-async def use_everything(app: FastAPI, api: AsyncClient) -> None:
-    """Ask each route of the document once, of things that are there; deleting comes last."""
-    things = await some_things(api)
-    paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
-    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    for method, path in sorted(routes, key=lambda route: (route[0] == "DELETE", -len(route[1]))):
-        if path.endswith(("/tail", "/import")):
-            continue  # one answers for ever, the other wants a file
-        url = path.removeprefix("/api/v1").format_map(things)
-        answer = await api.request(method, url, json=None if method in {"GET", "DELETE"} else _body(path))
-        assert answer.status_code < 500, f"{method} {path}: {answer.text}"
-
-
-async def some_things(api: AsyncClient) -> dict[str, str]:
-    """One of each kind of thing, by the names that paths have for them."""
-    await api.post("/event-type", json={"name": "known", "description": ""})
-    await api.post("/app", json={"name": "a", "uid": "a"})
-    await api.post("/app/a/endpoint", json={"url": "http://127.0.0.1:9/", "uid": "e"})
-    await api.post("/operational-webhook/endpoint", json={"url": "http://127.0.0.1:9/", "uid": "e"})
-    message = await api.post("/app/a/msg", json={"eventType": "known", "payload": {}})
-    imported = await api.post("/app/a/msg/import", content=b'{"eventType": "known", "payload": {}}\n')
-    return {
-        "app_id": "a",
-        "endpoint_id": "e",
-        "msg_id": message.json()["id"],
-        "event_type_name": "known",
-        "attempt_id": "atmpt_000000000000000000000000000",
-        "import_id": imported.json()["id"],
-        "task_id": "qtask_000000000000000000000000000",
-    }
-
-
-def _body(path: str) -> dict[str, Any]:
-    """A body that fits any route: fields that one does not know are ignored."""
-    name = "known" if "event-type" in path else "a"
-    url = "http://127.0.0.1:9/"
-    told = {"name": name, "uid": "a" if path.endswith(("{app_id}", "/app")) else "e"}
-    return {**told, "url": url, "description": "d", "eventType": "known", "payload": {}, "headers": {}, "schemas": {}}
