@@ -75,8 +75,8 @@ class Imports:
     async def take(self, file_id: str, groups: AsyncIterator[Sequence[Line]]) -> MessageImport:
         """Take in the file. A line that cannot be taken is reported, and nothing else suffers from it.
 
-        Unavailable, UnreadableFile, or whatever ended the file early: what was taken by then stays, and sending the
-        file again under the same id takes the rest.
+        Unavailable, UnreadableFile, Conflict when the file is sent again meanwhile, or whatever ended it early: what
+        was taken by then stays, and sending the file again under the same id takes the rest.
         """
         progress = await self._start(file_id)
         _log.info("import.began", import_id=progress.id)
@@ -115,12 +115,13 @@ class Imports:
         return asyncio.gather(*(self._take_line(line, file_id) for line in lines))
 
     async def _start(self, file_id: str) -> MessageImport:
-        now = self._clock.now()
+        now, import_id = self._clock.now(), self._new_id(ids.IMPORT)
         new = MessageImport(
-            id=self._new_id(ids.IMPORT),
+            id=import_id,
             org_id=self._application.org_id,
             app_id=self._application.id,
             file_id=file_id,
+            sending=import_id,
             created_at=now,
             updated_at=now,
         )
@@ -130,7 +131,8 @@ class Imports:
     async def _keep(self, progress: MessageImport, taken: Sequence[Taken]) -> MessageImport:
         further = progress.after(taken, at=self._clock.now())
         async with self._begin() as work:
-            await work.imports.keep(further, progress.listed(taken))
+            if not await work.imports.keep(further, progress.listed(taken)):
+                raise errors.Conflict("The file is being sent again, by a request that goes on with it.")
         return further
 
     async def _take_line(self, line: Line, file_id: str) -> Taken:

@@ -54,12 +54,16 @@ Taken = LineAccepted | LineFault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageImport:
-    """An import as it is kept. `file_id` is the sender's name for the file: sending it again goes on with it."""
+    """An import as it is kept. `file_id` is the sender's name for the file: sending it again goes on with it.
+
+    `sending` is the last time that it was sent: one that is overtaken by another no longer speaks for the import.
+    """
 
     id: str
     org_id: OrgId
     app_id: ApplicationId
     file_id: str
+    sending: str
     status: ImportStatus = ImportStatus.RUNNING
     lines: int = 0
     accepted: int = 0

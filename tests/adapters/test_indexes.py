@@ -69,6 +69,8 @@ UPKEEP: dict[str, tuple[object, ...]] = {
     upkeep.REMOVE_PAYLOADS: (NOW, 100),
     upkeep.FORGET_HOURS: (NOW, 100),
     upkeep.FORGET_TASKS: ("qtask_", 100),
+    upkeep.FORGET_REFUSED_LINES: (NOW, 100),
+    upkeep.FORGET_IMPORTS: (NOW, 100),
     revocations.SINCE: (NOW,),
     revocations.FORGET: (NOW, 100),
     background_tasks.CLAIM: ("lease", timedelta(seconds=30), ["a"]),

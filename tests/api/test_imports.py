@@ -1,5 +1,6 @@
 """Files of messages: every line is taken once or reported, whatever the file is like."""
 
+import asyncio
 import gzip
 import json
 import random
@@ -12,6 +13,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from service.adapters.postgres.engine import Database
+from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.api.services import Services
 from service.domain.imports import MOST_LISTED
 from tests.support.message_files import line, lines
@@ -134,6 +136,46 @@ async def test_an_upload_that_breaks_off_keeps_what_came_and_says_that_it_failed
     assert answer.json()["code"] == "unreadable_file"
     assert found["status"] == "failed"
     assert 0 < found["accepted"] < 200
+
+
+@pytest.mark.usefixtures("application")
+async def test_a_sending_that_another_one_overtook_no_longer_speaks_for_the_file(api: AsyncClient) -> None:
+    asked, overtaken = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        asked.set()
+        await overtaken.wait()
+        yield lines(3, broken={2})
+
+    first = asyncio.create_task(api.post("/app/u/msg/import", params={"file_id": "f"}, content=slowly(), timeout=60))
+    await asked.wait()
+    again = await send(api, lines(3), file_id="f")
+    overtaken.set()
+    answer = await first
+    found = await api.get("/app/u/msg/import/f")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert found.json() == again.json()
+    assert (found.json()["status"], found.json()["accepted"], found.json()["refused"]) == ("finished", 3, 0)
+    assert await faulty_lines(api, found.json()["id"]) == []
+
+
+@pytest.mark.usefixtures("application")
+async def test_an_import_is_forgotten_with_its_refused_lines_when_it_is_as_old_as_messages_get(
+    api: AsyncClient, postgres: Database
+) -> None:
+    kept = timedelta(days=97)
+    for name, age in (("older", kept + timedelta(hours=1)), ("younger", kept - timedelta(hours=1))):
+        await send(api, lines(2, broken={1}), file_id=name)
+        await postgres.pool.execute(
+            "UPDATE message_import SET updated_at = now() - $2::interval WHERE file_id = $1", name, age
+        )
+
+    await PostgresUpkeep(postgres.pool, kept=kept).clear_away(now=datetime.now(UTC))
+
+    assert (await api.get("/app/u/msg/import/older")).status_code == 404
+    assert await faulty_lines(api, (await api.get("/app/u/msg/import/younger")).json()["id"]) == [1]
+    assert await postgres.pool.fetchval("SELECT count(*) FROM message_import_fault") == 1
 
 
 def unusual_files() -> Iterator[tuple[str, bytes, int, list[int]]]:

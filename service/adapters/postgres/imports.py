@@ -40,13 +40,15 @@ class PostgresImports:
         await self._transaction.execute(delete(_fault).where(_fault.c.import_id == row.id))
         return _import(row)
 
-    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> None:
-        """How far it is, and the lines that were refused on the way there."""
+    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
+        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
         statement = update(_table).where(_table.c.app_id == progress.app_id, _table.c.id == progress.id)
-        await self._transaction.execute(statement.values(asdict(progress)))
-        if faults:
+        statement = statement.where(_table.c.sending == progress.sending).values(asdict(progress))
+        kept = (await self._transaction.execute(statement.returning(_table.c.id))).first() is not None
+        if kept and faults:
             rows = [asdict(fault) | {"import_id": progress.id} for fault in faults]
             await self._transaction.execute(insert(_fault).values(rows).on_conflict_do_nothing())
+        return kept
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
         """Refused lines by their number; `after` is one."""
@@ -71,6 +73,7 @@ def _import(row: Row[Any]) -> MessageImport:
         org_id=row.org_id,
         app_id=row.app_id,
         file_id=row.file_id,
+        sending=row.sending,
         status=ImportStatus(row.status),
         lines=row.lines,
         accepted=row.accepted,

@@ -243,6 +243,7 @@ message_import = Table(
     Column("org_id", Text),
     Column("app_id", Text),
     Column("file_id", Text),
+    Column("sending", Text),
     Column("status", Text),
     Column("lines", BigInteger),
     Column("accepted", BigInteger),

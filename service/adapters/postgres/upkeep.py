@@ -37,6 +37,16 @@ FORGET_TASKS = """
 DELETE FROM background_task WHERE id = ANY (ARRAY(
     SELECT id FROM background_task WHERE id < $1 AND status <> 'running' ORDER BY id LIMIT $2))
 """
+# An import may have refused many lines: they go first, so that no batch takes more than it says.
+FORGET_REFUSED_LINES = """
+DELETE FROM message_import_fault WHERE ctid = ANY (ARRAY(
+    SELECT f.ctid FROM message_import i JOIN message_import_fault f ON f.import_id = i.id
+    WHERE i.updated_at < $1 LIMIT $2))
+"""
+FORGET_IMPORTS = """
+DELETE FROM message_import WHERE id = ANY (ARRAY(
+    SELECT id FROM message_import WHERE updated_at < $1 ORDER BY updated_at LIMIT $2))
+"""
 # The trail refuses to be shortened but by a transaction that says up to where.
 SHORTENING_AUDIT = "SELECT set_config('relevo.audit_ends_before', $1, true)"
 SHORTEN_AUDIT = """
@@ -76,6 +86,8 @@ class PostgresUpkeep:
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
                 await _all(connection, FORGET_HOURS, oldest)
                 await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
+                await _all(connection, FORGET_REFUSED_LINES, oldest)
+                await _all(connection, FORGET_IMPORTS, oldest)
                 await _all(
                     connection,
                     SHORTEN_AUDIT,

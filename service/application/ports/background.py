@@ -53,8 +53,9 @@ class ImportRepository(Protocol):
         """Keep a new import, or begin the one of the same file again."""
         ...
 
-    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> None:
-        """How far it is, and the lines that were refused on the way there."""
+    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
+        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
+        ...
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
         """Refused lines by their number; `after` is one."""
