@@ -14,6 +14,7 @@ from tests.system import audit, senders
 from tests.system.senders import Promises
 
 SOON = 20.0  # seconds: the drain's ten, and time to flush
+IN_TIME = 35.0  # seconds: of the 60 in deploy/kubernetes, without the pause before and the drain, which is shorter here
 UNSPENT = "SELECT count(*) FROM pending_delivery WHERE due_at <= now() AND attempts = 0"
 LEASED = "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL"
 
@@ -99,7 +100,7 @@ async def test_a_process_whose_database_hangs_leaves_in_time_all_the_same(
             sending.cancel()
 
     assert status == 0
-    assert took < SOON
+    assert took < IN_TIME
 
 
 def socket_of(database: str) -> str:
