@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
 from service.adapters.postgres.engine import Database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.api.services import Services
 from service.domain.imports import MOST_LISTED
+from tests.api.served import served
 from tests.support.message_files import line, lines
 
 
@@ -158,6 +160,26 @@ async def test_a_sending_that_another_one_overtook_no_longer_speaks_for_the_file
     assert found.json() == again.json()
     assert (found.json()["status"], found.json()["accepted"], found.json()["refused"]) == ("finished", 3, 0)
     assert await faulty_lines(api, found.json()["id"]) == []
+
+
+async def test_a_sender_that_hangs_up_leaves_a_failed_import_and_what_was_taken(
+    app: FastAPI, postgres: Database
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield lines(80, transformationsParams={"rawPayload": "x" * 4_000})
+        await asyncio.Event().wait()
+
+    async with served(app) as api, asyncio.timeout(30):
+        await api.post("/app", json={"name": "an application", "uid": "u"})
+        sending = asyncio.create_task(api.post("/app/u/msg/import", params={"file_id": "f"}, content=half()))
+        while not await postgres.pool.fetchval("SELECT count(*) FROM message"):  # noqa: ASYNC110  # the server's doing
+            await asyncio.sleep(0.01)
+        sending.cancel()
+        while (found := (await api.get("/app/u/msg/import/f")).json())["status"] == "running":  # noqa: ASYNC110  # same
+            await asyncio.sleep(0.01)
+
+    assert found["status"] == "failed"
+    assert found["accepted"] == await postgres.pool.fetchval("SELECT count(*) FROM message") > 0
 
 
 @pytest.mark.usefixtures("application")
