@@ -74,7 +74,8 @@ async def _owe(pool: asyncpg.Pool, count: int, later: timedelta) -> None:
 
 
 async def _work(queue: PostgresQueue) -> Sequence[Claim]:
-    claims = await queue.claim(limit=A_BATCH, per_endpoint=A_BATCH, rooms={})
+    # More than a batch, or the second tries would pile up behind the first ones of later batches.
+    claims = await queue.claim(limit=2 * A_BATCH, per_endpoint=A_BATCH, rooms={})
     settled = await asyncio.gather(*(queue.settle(_settlement(nth, claim)) for nth, claim in enumerate(claims)))
     check(all(one.applied for one in settled), "each is settled by whoever claimed it")
     return claims

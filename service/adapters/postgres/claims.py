@@ -94,7 +94,8 @@ SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (W
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 """
 
-# When one endpoint's backlog fills the horizon, go from endpoint to endpoint instead, each step one index probe.
+# When somebody's backlog fills the horizon, go from endpoint to endpoint instead, each step one index probe: every
+# application's first before anybody's second, and by lot where there are more of them than may be taken.
 CLAIM_BY_TURNS = f"""
 WITH RECURSIVE owed AS (
     (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $7 ORDER BY endpoint_id LIMIT 1)
@@ -107,24 +108,24 @@ WITH RECURSIVE owed AS (
 ), throttled AS MATERIALIZED (
     SELECT endpoint_id FROM round o {_THROTTLED}
 ), ranked AS MATERIALIZED (
-    SELECT d.*
+    SELECT d.*, row_number() OVER (PARTITION BY d.app_id ORDER BY d.turn, d.attempts > 0) AS app_turn
     FROM (SELECT endpoint_id, coalesce(room, $4::int) AS room
           FROM round LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)) o
     CROSS JOIN LATERAL (
         SELECT *, row_number() OVER (ORDER BY place, attempts > 0) AS turn FROM (
-            (SELECT endpoint_id, message_id, resend, attempts, row_number() OVER (ORDER BY due_at) AS place
+            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
              FROM pending_delivery p
              WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0 AND p.due_at <= now()
              ORDER BY due_at LIMIT o.room)
             UNION ALL
-            (SELECT endpoint_id, message_id, resend, attempts, row_number() OVER (ORDER BY due_at) AS place
+            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
              FROM pending_delivery p
              WHERE p.endpoint_id = o.endpoint_id AND p.attempts > 0 AND p.due_at <= now()
              ORDER BY due_at LIMIT o.room)
         ) due ORDER BY turn LIMIT o.room
     ) d
     WHERE o.room > 0 AND o.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
-    ORDER BY d.turn, d.attempts > 0
+    ORDER BY app_turn, random()
 ), chosen AS (
     SELECT p.* FROM ranked c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
 {TAKE}
