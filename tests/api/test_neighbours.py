@@ -52,7 +52,7 @@ async def test_their_owner_finds_every_one_of_them(app: FastAPI, api: AsyncClien
     assert len(answers) > 40
 
 
-async def test_a_stranger_finds_nothing(
+async def test_a_stranger_finds_nothing_on_any_route(
     app: FastAPI, stranger: AsyncClient, things: Things, postgres: Database
 ) -> None:
     own = (await stranger.post("/app", json={"name": "b"})).json()["id"]
@@ -66,7 +66,7 @@ async def test_a_stranger_finds_nothing(
     assert await rows(postgres, org_id=ORG) == before
 
 
-async def test_an_application_finds_nothing_next_door(
+async def test_a_neighbours_token_finds_nothing_on_any_route(
     app: FastAPI, api: AsyncClient, things: Things, postgres: Database
 ) -> None:
     own = (await api.post("/app", json={"name": "b"})).json()["id"]
