@@ -1,6 +1,9 @@
 """How an endpoint's share of the engine follows from how it does."""
 
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from service.delivery.allowances import BASE, Allowances
 from service.domain.deliveries import Answered, ErrorType, Failed
@@ -56,6 +59,16 @@ def test_one_good_answer_begins_to_widen_it_again() -> None:
         allowances.give_back(ENDPOINT, outcome)
 
     assert dict(allowances.rooms()) == {ENDPOINT: 2}
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_an_answer_that_says_too_much_halves_the_endpoints_share(status: int) -> None:
+    allowances = Allowances(most=64, capacity=1000)
+
+    allowances.take(ENDPOINT)
+    allowances.give_back(ENDPOINT, replace(WELL, status=status))
+
+    assert dict(allowances.rooms()) == {ENDPOINT: BASE // 2}
 
 
 def test_a_plain_refusal_is_no_strain() -> None:
