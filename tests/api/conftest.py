@@ -34,6 +34,7 @@ from service.observability.deliveries import DeliveryTelemetry
 from service.observability.processes import Processes
 from service.observability.telemetry import open_telemetry
 from service.observability.threads import Threads
+from tests.api.tenancy import listening, unbound
 from tests.support.factories import ORG, VAULT
 
 AN_IDS_TICK = 1 / 256 + 0.001  # seconds: later than that, the time in an identifier is another
@@ -43,9 +44,11 @@ TOKENS = Tokens("a secret that only tests know, long enough")
 
 @pytest.fixture
 async def postgres(database: str) -> AsyncIterator[Database]:
-    """Connections to the test's own database."""
+    """Connections to the test's own database. Whatever sessions run there names its tenant."""
     async with open_database(database) as opened:
-        yield opened
+        with listening(opened) as statements:
+            yield opened
+        assert unbound(statements) == []
 
 
 @pytest.fixture
