@@ -216,7 +216,7 @@ def unusual_files() -> Iterator[tuple[str, bytes, int, list[int]]]:
 
 @pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(
-    ("name", "file", "accepted", "faulty"), list(unusual_files()), ids=lambda value: str(value)[:30]
+    ("name", "file", "accepted", "faulty"), list(unusual_files()), ids=[name for name, *_ in unusual_files()]
 )
 async def test_an_unusual_file_is_read_for_what_it_is(
     api: AsyncClient, name: str, file: bytes, accepted: int, faulty: list[int]
