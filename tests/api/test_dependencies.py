@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from service.adapters.postgres.engine import Database
 from service.api.app import create_app
-from service.api.dependencies import HttpClientDep, UnitOfWorkDep
+from service.api.dependencies import HttpClientDep, UnitOfWorkDep, caller
 from service.api.problems import answer_problems
 from service.api.services import Services
+from service.application.access import Caller
 from service.domain.errors import NotFound
 from tests.api.conftest import handed, serving
+from tests.support.factories import ORG
 
 REFUSE_COMMIT = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
@@ -34,6 +36,17 @@ async def test_a_commit_that_fails_is_never_a_success(postgres: Database, api: A
 
     assert answer.status_code == 500
     assert (await api.get("/app/a")).status_code == 404
+
+
+async def test_an_overridden_caller_counts_on_every_route(services: Services) -> None:
+    app = create_app(partial(handed, services))
+    app.dependency_overrides[caller] = lambda: Caller(org_id=ORG)
+
+    async with serving(app, token="of nobody") as api:
+        created = await api.post("/app", json={"name": "n", "uid": "u"})
+        sent = await api.post("/app/u/msg", json={"eventType": "a.b", "payload": {}})
+
+    assert (created.status_code, sent.status_code) == (201, 202)
 
 
 async def test_a_connection_that_is_lost_is_told_and_the_next_one_serves(postgres: Database, api: AsyncClient) -> None:
