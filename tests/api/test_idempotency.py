@@ -92,6 +92,33 @@ async def test_a_message_sent_again_is_the_same_message(application: str, api: A
     assert len((await api.get(f"/app/{application}/msg")).json()["data"]) == 1
 
 
+async def test_after_twelve_hours_the_key_of_a_message_is_free_whether_it_was_removed_or_not(
+    application: str, postgres: Database, api: AsyncClient
+) -> None:
+    path, body = f"/app/{application}/msg", {"eventType": "a.b", "payload": {}}
+    first = await api.post(path, json=body, headers=KEY)
+    await postgres.pool.execute("UPDATE idempotency_key SET created_at = now() - interval '12 hours 1 second'")
+
+    answers = await asyncio.gather(*(api.post(path, json=body | {"tags": ["t"]}, headers=KEY) for _ in range(8)))
+
+    assert {answer.status_code for answer in answers} == {202}
+    (second,) = {answer.json()["id"] for answer in answers}
+    assert second != first.json()["id"]
+    assert len((await api.get(path)).json()["data"]) == 2
+
+
+async def test_an_event_id_is_kept_for_longer_than_a_key(
+    application: str, postgres: Database, api: AsyncClient
+) -> None:
+    path, body = f"/app/{application}/msg", {"eventType": "a.b", "eventId": "once", "payload": {}}
+    await api.post(path, json=body, headers=KEY)
+    await postgres.pool.execute("UPDATE idempotency_key SET created_at = now() - interval '12 hours 1 second'")
+
+    answer = await api.post(path, json=body, headers=KEY)
+
+    assert answer.status_code == 409
+
+
 async def test_a_scheduled_message_sent_again_when_its_time_is_near_is_the_same_message(
     application: str, app: FastAPI, api: AsyncClient, services: Services
 ) -> None:

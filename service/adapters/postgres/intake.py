@@ -48,17 +48,21 @@ WITH input AS MATERIALIZED (
     INSERT INTO event_id (app_id, event_id, message_id)
     SELECT app_id, event_id, id FROM input
     WHERE app_id IS NOT NULL AND event_id IS NOT NULL
-      AND NOT EXISTS (SELECT FROM idempotency_key k WHERE k.scope = input.scope)
+      AND NOT EXISTS (
+          SELECT FROM idempotency_key k WHERE k.scope = input.scope AND k.created_at >= now() - interval '12 hours'
+      )
     ORDER BY app_id, event_id
     ON CONFLICT DO NOTHING
     RETURNING message_id
 ), claimed_key AS (
     INSERT INTO idempotency_key (scope, fingerprint, message_id)
-    SELECT scope, fingerprint, id FROM input
+    SELECT DISTINCT ON (scope) scope, fingerprint, id FROM input
     WHERE app_id IS NOT NULL AND scope IS NOT NULL
       AND (event_id IS NULL OR id IN (SELECT message_id FROM claimed_event))
-    ORDER BY scope
-    ON CONFLICT DO NOTHING
+    ORDER BY scope, id
+    ON CONFLICT (scope) DO UPDATE
+    SET fingerprint = EXCLUDED.fingerprint, message_id = EXCLUDED.message_id, created_at = now()
+    WHERE idempotency_key.created_at < now() - interval '12 hours'
     RETURNING message_id
 ), admitted AS MATERIALIZED (
     SELECT * FROM input
@@ -87,7 +91,10 @@ FROM input
 
 # A key that lost its race may leave an event id that its message never came to own.
 RELEASE_EVENT_IDS = "DELETE FROM event_id WHERE message_id = ANY ($1::text[])"
-FIRST_USES = "SELECT scope, fingerprint, message_id FROM idempotency_key WHERE scope = ANY ($1::bytea[])"
+FIRST_USES = """
+SELECT scope, fingerprint, message_id FROM idempotency_key
+WHERE scope = ANY ($1::bytea[]) AND created_at >= now() - interval '12 hours'
+"""
 
 
 @dataclass(frozen=True, slots=True)
