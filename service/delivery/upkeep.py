@@ -16,6 +16,8 @@ from service.observability.metrics import Metrics
 SAMPLING = timedelta(seconds=5)
 CLEARING = timedelta(minutes=5)
 
+MOMENT = 0.5  # seconds
+
 _log = structlog.stdlib.get_logger("relevo.upkeep")
 
 
@@ -46,8 +48,10 @@ async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> Asy
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():
+            # A statement that ends as it is cancelled may leave nothing of the cancellation.
+            task.cancel()
+            await asyncio.wait({task}, timeout=MOMENT)
 
 
 async def _rounds(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

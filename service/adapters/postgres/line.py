@@ -19,6 +19,7 @@ from service.domain.errors import Unavailable
 QUIET = 0.01
 RECONNECT = 1.0
 HEARTBEAT = 10.0
+MOMENT = 0.5
 
 Hear = Callable[[str], None]
 Tell = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -69,8 +70,10 @@ class Line:
         try:
             yield
         finally:
-            talker.cancel()
-            await asyncio.gather(talker, return_exceptions=True)
+            while not talker.done():
+                # A statement that ends as it is cancelled may leave nothing of the cancellation.
+                talker.cancel()
+                await asyncio.wait({talker}, timeout=MOMENT)
 
     async def _run(self, talk: Talk) -> None:
         while True:

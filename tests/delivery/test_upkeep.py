@@ -1,0 +1,25 @@
+"""Rounds of upkeep end when they are told to."""
+
+import asyncio
+from datetime import timedelta
+
+from service.delivery.upkeep import every
+
+
+async def test_rounds_end_though_the_work_under_way_leaves_nothing_of_a_cancellation() -> None:
+    began = asyncio.Event()
+    rounds = []
+
+    async def work() -> None:
+        rounds.append(len(rounds))
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return
+
+    async with asyncio.timeout(30):
+        async with every(timedelta(hours=1), work):
+            await began.wait()
+
+    assert rounds == [0]
