@@ -8,7 +8,7 @@ from service.delivery.upkeep import every
 
 async def test_rounds_end_though_the_work_under_way_leaves_nothing_of_a_cancellation() -> None:
     began = asyncio.Event()
-    rounds = []
+    rounds: list[int] = []
 
     async def work() -> None:
         rounds.append(len(rounds))
