@@ -1,7 +1,6 @@
 """Background tasks are killed half way: what they are about is covered, each message once."""
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,14 +33,6 @@ MANUAL = "SELECT count(*) FROM attempt WHERE trigger = 1"
 COVERED = "SELECT count(DISTINCT message_id) FROM attempt WHERE trigger = 1"
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """Chance that can be had again: SEED of a failed run repeats its kills."""
-    seed = int(os.environ.get("SEED", random.randrange(2**32)))
-    print(f"SEED={seed}")  # noqa: T201  # pytest shows it with a failure
-    return random.Random(seed)
 
 
 async def test_a_replay_whose_server_is_killed_five_times_makes_one_attempt_for_each_message(

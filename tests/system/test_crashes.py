@@ -1,7 +1,6 @@
 """Processes are killed while messages come in: what was promised is kept."""
 
 import asyncio
-import os
 import random
 from pathlib import Path
 
@@ -19,14 +18,6 @@ KILLS = 5
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """Chance that can be had again: SEED of a failed run repeats its kills."""
-    seed = int(os.environ.get("SEED", random.randrange(2**32)))
-    print(f"SEED={seed}")  # noqa: T201  # pytest shows it with a failure
-    return random.Random(seed)
 
 
 async def test_a_server_that_is_killed_again_and_again_loses_nothing_it_accepted(

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -33,14 +32,6 @@ MESSAGES = "SELECT count(*) FROM message"
 NUMBERS = "SELECT count(DISTINCT convert_from(payload, 'utf8')::json->>'id') FROM message"
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """Chance that can be had again: SEED of a failed run repeats it."""
-    seed = int(os.environ.get("SEED", random.randrange(2**32)))
-    print(f"SEED={seed}")  # noqa: T201  # pytest shows it with a failure
-    return random.Random(seed)
 
 
 async def test_of_ten_thousand_lines_the_broken_ones_are_reported_and_the_rest_delivered_once_each(
