@@ -1,19 +1,17 @@
-"""The repositories in memory, held to the same contracts as those in PostgreSQL."""
+"""The repositories that tests of use cases need, in memory, held to the same contracts as those in PostgreSQL."""
 
 from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from service.application.ports.lists import Page, PageRequest
-from service.application.ports.repositories import StoredResponse
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint
-from service.domain.errors import Conflict, EventTypeExists, KeyReused, NotFound
+from service.domain.errors import Conflict, EventTypeExists, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import ApplicationId, EndpointId, OrgId
-from service.domain.messages import IdempotencyKey
 from service.domain.signatures import Secret
 
 T = TypeVar("T")
@@ -28,7 +26,6 @@ class Rows:
     secrets: dict[str, tuple[Secret, ...]] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     event_types: dict[tuple[str, str], EventType] = field(default_factory=dict)
-    answers: dict[bytes, tuple[bytes, StoredResponse | None]] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -52,7 +49,6 @@ class MemoryUnitOfWork:
         self.applications = MemoryApplications(rows)
         self.endpoints = MemoryEndpoints(rows)
         self.event_types = MemoryEventTypes(rows)
-        self.idempotency = MemoryIdempotency(rows)
 
     async def commit(self) -> None:
         self._store.committed = self._rows
@@ -178,20 +174,6 @@ class MemoryEventTypes:
     def _lives(self, org_id: OrgId, name: str) -> bool:
         kept = self._rows.event_types.get((org_id, name))
         return kept is not None and not kept.archived
-
-
-class MemoryIdempotency:
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
-        fingerprint, answer = self._rows.answers.setdefault(key.scope, (key.fingerprint, None))
-        if fingerprint != key.fingerprint:
-            raise KeyReused
-        return answer
-
-    async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None:
-        self._rows.answers[key.scope] = (key.fingerprint, replace(response))
 
 
 def _page(items: Sequence[T], page: PageRequest, key: Callable[[T], str]) -> Page[T]:

@@ -1,14 +1,27 @@
-"""What every IdempotencyRepository does."""
+"""Idempotency keys: the first answer comes again, and a request that failed leaves none."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import pytest
 
+from service.adapters.postgres.engine import open_database
+from service.adapters.postgres.unit_of_work import PostgresUnitOfWork, open_unit_of_work
 from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused
-from tests.contracts.conftest import Begin
-from tests.support.factories import idempotency_key
+from tests.support.factories import VAULT, idempotency_key
+
+Begin = Callable[[], AbstractAsyncContextManager[PostgresUnitOfWork]]
 
 KEY = idempotency_key("a key", body=b"1")
 ANSWER = StoredResponse(status=201, body=b'{"id": "app_1"}')
+
+
+@pytest.fixture
+async def begin(database: str) -> AsyncIterator[Begin]:
+    async with open_database(database) as opened:
+        yield partial(open_unit_of_work, opened.sessions, VAULT)
 
 
 async def test_the_first_answer_comes_again(begin: Begin) -> None:
