@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults import clocks, network, processes, receivers, storage, targets
+from tests.faults import clocks, network, processes, receivers, restarts, storage, targets
 from tests.faults.site import Fault
 
 FAULTS: Mapping[str, Fault] = {
@@ -12,4 +12,5 @@ FAULTS: Mapping[str, Fault] = {
     **clocks.FAULTS,
     **receivers.FAULTS,
     **targets.FAULTS,
+    **restarts.FAULTS,
 }

@@ -94,7 +94,7 @@ async def suffer(fault: Fault, site: Site, *, chance: random.Random) -> Finding:
     await _revive(site)
     site = await _with_new_customer(site, chance)
     before = site.forbidden.connections
-    async with _traffic(site.customer, site.promises):
+    async with traffic(site.customer, site.promises):
         await site.promises.reach(UNDER_WAY)
         hit = await fault(site)
         recovery = await _recovery(site)
@@ -173,7 +173,7 @@ async def _with_new_customer(site: Site, chance: random.Random) -> Site:
 
 
 @asynccontextmanager
-async def _traffic(customer: Customer, promises: Promises) -> AsyncIterator[None]:
+async def traffic(customer: Customer, promises: Promises) -> AsyncIterator[None]:
     """Messages, each repeated until it is accepted, while the block lasts."""
     ending = asyncio.Event()
     async with asyncio.TaskGroup() as group:
