@@ -5,12 +5,20 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from httpx import AsyncClient
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from service.adapters.issuers import Issuer, Trust
+from tests.support.clock import HandClock
+from tests.support.factories import ORG
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -91,6 +99,42 @@ async def running_issuer() -> AsyncIterator[IssuerStub]:
         yield stub
     finally:
         server.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSite:
+    """An issuer, ours of it, and the key `first` that it publishes."""
+
+    stub: IssuerStub
+    client: AsyncClient
+    trust: Trust
+    issuer: Issuer
+    clock: HandClock
+    key: rsa.RSAPrivateKey
+
+    def claims(self, **changed: Any) -> dict[str, Any]:
+        given = {
+            "iss": self.stub.url,
+            "aud": "relevo",
+            "exp": NOW.timestamp() + 3600,
+            "org_id": ORG,
+            "roles": "writer",
+        }
+        return {name: value for name, value in (given | changed).items() if value is not None}
+
+    def token(self, *, kid: str | None = "first", key: Any = None, algorithm: str = "RS256", **changed: Any) -> str:
+        return signed(self.claims(**changed), kid=kid, key=key or self.key, algorithm=algorithm)
+
+
+@asynccontextmanager
+async def open_site(key: rsa.RSAPrivateKey) -> AsyncIterator[IssuerSite]:
+    """An issuer with this key, and ours of it, on a clock that stands still."""
+    async with running_issuer() as stub, AsyncClient(trust_env=False) as client:
+        stub.publish("first", key)
+        clock = HandClock(NOW)
+        trust = Trust(issuer=stub.url, audience="relevo", org_claim="org_id", role_claim="roles")
+        issuer = Issuer(client, trust, clock=clock)
+        yield IssuerSite(stub=stub, client=client, trust=trust, issuer=issuer, clock=clock, key=key)
 
 
 def _public(key: Key) -> dict[str, Any]:
