@@ -15,7 +15,7 @@ from service.domain.errors import Unavailable
 
 LARGEST_CLAIM = 200
 SMALLEST_CLAIM = 16
-GATHERING = 0.01  # seconds at most that room for fewer waits for more
+GATHERING = 0.01  # seconds that room for few waits for room for more
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 5.0
 LAST_CLAIM = timedelta(seconds=2)
@@ -96,7 +96,12 @@ class Engine:
         for claim in claims:
             self._start(claim)
         if not claims:
-            await _first_of(self._queue.wait(), self._relieved.wait(), self._draining.wait())
+            await _first_of(self._queue.wait(), self._relief(), self._draining.wait())
+
+    async def _relief(self) -> None:
+        """Until an endpoint that was full has room, and a moment more: others will, and one claim serves them all."""
+        await self._relieved.wait()
+        await asyncio.sleep(GATHERING)
 
     async def _until_there_is_room(self) -> None:
         """For a claim that is worth its while, or for any after a moment: whoever has the rest may be silent."""
