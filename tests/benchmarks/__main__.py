@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.benchmarks import report
 from tests.benchmarks.bench import Bench, open_bench
 from tests.benchmarks.measure import LeftOut, NotMeasured, Plan, PromiseBroken, Row
-from tests.benchmarks.sections import NAMES, section
+from tests.benchmarks.sections import AT_LENGTH, NAMES, section
 
 README = Path("README.md")
 WIDTH = 200
@@ -23,7 +23,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     plan = Plan(short=options.short, profile=options.profile)
     with open_bench(plan, console, Path("build")) as bench:
-        rows = [row for name in options.section or NAMES for row in _measured(bench, name)]
+        rows = [row for name in options.section or _every(plan) for row in _measured(bench, name)]
     report.tell(rows, console)
     document = report.shape(rows, plan, bench.costs)
     report.write(document, Path("build") / "bench.json")
@@ -32,6 +32,10 @@ def main() -> int:
         report.put_into(README, document)
     _compare(rows, console)
     return 1 if any(isinstance(row, LeftOut) and row.failed for row in rows) else 0
+
+
+def _every(plan: Plan) -> list[str]:
+    return [name for name in NAMES if not (plan.short and name in AT_LENGTH)]
 
 
 def _measured(bench: Bench, name: str) -> list[Row]:
@@ -56,7 +60,11 @@ def _compare(rows: list[Row], console: Console) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="How fast is Relevo?")
-    parser.add_argument("--short", action="store_true", help="fewer and shorter turns, smaller tables: three minutes")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="fewer and shorter turns, smaller tables, without the longest sections: three minutes",
+    )
     parser.add_argument("--section", action="append", choices=NAMES, help="only this one; may be repeated")
     parser.add_argument("--profile", action="store_true", help="profiles of the hot paths, in build/")
     parser.add_argument(

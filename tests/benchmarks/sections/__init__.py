@@ -25,6 +25,8 @@ NAMES = (
     "processes",
 )
 
+AT_LENGTH = frozenset({"collector", "fairness", "retention", "imports"})  # what takes too long for a short run
+
 
 def section(name: str) -> Callable[[Bench], list[Row]]:
     """What measures it."""
