@@ -200,9 +200,9 @@ def _endpoints(application: Application, work: UnitOfWork, services: Services) -
     )
 
 
-async def messages(application: ApplicationDep, work: UnitOfWorkDep) -> Messages:
+async def messages(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Messages:
     """The reading of the application's messages."""
-    return Messages(application, work.messages)
+    return Messages(application, work.messages, clock=services.clock)
 
 
 async def deliveries(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Deliveries:

@@ -41,10 +41,12 @@ class Deliveries:
 
     async def by_message(self, message: Message, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         """One page of a message's attempts, by time."""
+        wanted = wanted.within_reach(page, now=self._clock.now())
         return await self._deliveries.attempts_by_message(message, wanted.opening(page, ids.ATTEMPT), wanted)
 
     async def by_endpoint(self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         """One page of an endpoint's attempts, by time."""
+        wanted = wanted.within_reach(page, now=self._clock.now())
         opening = wanted.opening(page, ids.ATTEMPT)
         return await self._deliveries.attempts_by_endpoint(self._application.id, endpoint.id, opening, wanted)
 
@@ -56,6 +58,7 @@ class Deliveries:
         self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
         """One page of the messages that an endpoint is sent, by time, and how each stands."""
+        wanted = wanted.within_reach(page, now=self._clock.now())
         opening = wanted.opening(page, ids.MESSAGE)
         return await self._deliveries.messages(self._application.id, endpoint.id, opening, wanted)
 

@@ -7,6 +7,7 @@ from service.application.payload_checks import PayloadChecks
 from service.application.ports.engine import Intake
 from service.application.ports.lists import MessageFilter, Page, PageRequest
 from service.application.ports.repositories import MessageRepository
+from service.application.ports.world import Clock
 from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.ids import MessageId
@@ -83,12 +84,14 @@ async def _taken(intake: Intake, message: NewMessage, *, checks: PayloadChecks) 
 class Messages:
     """The messages of one application."""
 
-    def __init__(self, application: Application, messages: MessageRepository) -> None:
+    def __init__(self, application: Application, messages: MessageRepository, *, clock: Clock) -> None:
         self._application = application
         self._messages = messages
+        self._clock = clock
 
     async def page(self, page: PageRequest, wanted: MessageFilter) -> Page[Message]:
         """One page of them, by time."""
+        wanted = wanted.within_reach(page, now=self._clock.now())
         return await self._messages.page(self._application.id, wanted.opening(page, ids.MESSAGE), wanted)
 
     async def get(self, ref: str, *, with_content: bool = False) -> Message:

@@ -42,7 +42,7 @@ def window(since: datetime | None, until: datetime | None, *, now: datetime) -> 
     """The window that is meant: by default the last four weeks. InvalidRange when it is too long or not over yet."""
     end = until or now
     begin = since or end - LONGEST_WINDOW
-    if end > now + SLACK:
+    if end > now:
         raise InvalidRange("`until` is in the future.")
     if not timedelta() <= end - begin <= LONGEST_WINDOW + SLACK:
         raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
 from service.adapters.clock import new_id
@@ -14,6 +15,7 @@ from service.api.app import create_app
 from service.api.services import Services
 from service.domain import ids
 from tests.api.conftest import handed, serving
+from tests.support.clock import HandClock
 
 ATTEMPT = """
 INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, channels, url, status, response,
@@ -217,3 +219,64 @@ async def test_a_resend_is_refused_where_it_cannot_arrive(
     assert (disabled.status_code, disabled.json()["code"]) == (400, "endpoint_disabled")
     assert (missing.status_code, missing.json()["code"]) == (400, "missing_payload")
     assert (await api.get("/app/u/msg/ev")).json()["payload"] == {"expired": True}
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({}, (4, "canceled")),
+        ({"expanded_statuses": True}, (4, "canceled")),
+        ({"expanded_statuses": False}, (0, "success")),
+    ],
+)
+async def test_what_was_canceled_is_success_to_clients_that_know_no_more(
+    *,
+    postgres: Database,
+    api: AsyncClient,
+    endpoints: list[str],
+    message: str,
+    query: dict[str, bool],
+    told: tuple[int, str],
+) -> None:
+    await postgres.pool.execute(SETTLE, message, endpoints[0], 4)
+
+    (found,) = (await api.get("/app/u/endpoint/one/msg", params=query)).json()["data"]
+
+    assert (found["status"], found["statusText"]) == told
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [
+        ("msg", ids.MESSAGE),
+        ("attempt/endpoint/one", ids.ATTEMPT),
+        ("attempt/msg/ev", ids.ATTEMPT),
+        ("endpoint/one/msg", ids.MESSAGE),
+    ],
+)
+async def test_a_list_by_time_reaches_ninety_days_from_now_or_from_where_it_is_read_on(
+    *,
+    app: FastAPI,
+    postgres: Database,
+    services: Services,
+    api: AsyncClient,
+    endpoints: list[str],
+    message: str,
+    path: str,
+    prefix: str,
+) -> None:
+    await _attempted(postgres, message, endpoints[0], status=0, code=200)
+    await postgres.pool.execute(SETTLE, message, endpoints[0], 0)
+    now = datetime.now(UTC)
+
+    async def found(days: int, **query: Any) -> int:
+        app.state.services = replace(services, clock=HandClock(now + timedelta(days=days)))
+        return len((await api.get(f"/app/u/{path}", params=query)).json()["data"])
+
+    assert await found(89) == 1
+    assert await found(91) == 0
+    assert await found(91, after=(now - timedelta(days=1)).isoformat()) == 1
+    assert await found(91, before=(now + timedelta(days=1)).isoformat()) == 1
+    assert await found(91, iterator=new_id(prefix, at=now + timedelta(days=1))) == 1
+    assert await found(200, iterator=new_id(prefix, at=now + timedelta(days=91))) == 0
+    assert await found(-1) == 0

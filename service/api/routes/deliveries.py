@@ -1,8 +1,9 @@
 """What became of messages: attempts by endpoint and by message, destinations, and sending once more."""
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep, wake
 from service.api.idempotency import Answer, OnceDep
@@ -20,6 +21,8 @@ from service.api.schemas.pages import ListOut, listed, listed_raw
 from service.domain.deliveries import Attempt
 from service.domain.ids import MessageId
 from service.domain.messages import Message
+
+ExpandedStatuses = Annotated[bool, Query(description="When false, what was canceled is told as Success (0).")]
 
 router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"], route_class=JsonRoute)
 
@@ -72,14 +75,22 @@ async def list_attempts_by_message(
     responses=documented(404),
 )
 async def list_attempted_messages(
-    endpoint_id: str, endpoints: EndpointsDep, deliveries: DeliveriesDep, page: MessagePage, wanted: WantedAttempts
+    *,
+    endpoint_id: str,
+    endpoints: EndpointsDep,
+    deliveries: DeliveriesDep,
+    page: MessagePage,
+    wanted: WantedAttempts,
+    expanded_statuses: ExpandedStatuses = True,
 ) -> Response:
     """List the messages that were tried at an endpoint, newest first, and how each stands."""
     found = await deliveries.messages(await endpoints.get(endpoint_id), page, wanted)
     shown = listed_raw(
         found,
         key=lambda item: item[0].id,
-        show=lambda item: endpoint_message_of(*item, with_content=wanted.with_content),
+        show=lambda item: endpoint_message_of(
+            *item, with_content=wanted.with_content, expanded_statuses=expanded_statuses
+        ),
     )
     return JsonResponse(shown)
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from service.api.schemas.endpoints import EndpointCommon, common
 from service.api.schemas.messages import MessageOut, fields_of, head_of
 from service.api.schemas.rules import Shown, Time, written
-from service.domain.deliveries import Attempt, DeliveryState
+from service.domain.deliveries import Attempt, DeliveryState, Status
 from service.domain.endpoints import Endpoint
 from service.domain.messages import Message
 
@@ -92,12 +92,17 @@ class EndpointMessageOut(MessageOut):
     next_attempt: Time | None = None
 
 
-def endpoint_message_of(message: Message, state: DeliveryState, *, with_content: bool) -> dict[str, Any]:
-    """The fields of `EndpointMessageOut`, ready for orjson."""
+def endpoint_message_of(
+    message: Message, state: DeliveryState, *, with_content: bool, expanded_statuses: bool
+) -> dict[str, Any]:
+    """The fields of `EndpointMessageOut`, ready for orjson. Older clients read canceled as success."""
+    status = state.status
+    if status is Status.CANCELED and not expanded_statuses:
+        status = Status.SUCCESS
     next_attempt = {} if state.next_attempt_at is None else {"nextAttempt": written(state.next_attempt_at)}
     return fields_of(message, with_content=with_content) | {
-        "status": int(state.status),
-        "statusText": state.status.text,
+        "status": int(status),
+        "statusText": status.text,
         **next_attempt,
     }
 

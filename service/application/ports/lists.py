@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Generic, Self, TypeVar
 
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
@@ -13,6 +13,8 @@ from service.domain.ids import ApplicationId, EndpointId
 T = TypeVar("T")
 
 BACK = "-"  # before the key in an iterator that leads back
+REACH = timedelta(days=90)  # of a list by time, from now or from where it is read on
+AHEAD = timedelta(hours=1)  # the clocks of others may be
 ONWARDS = "~"  # before a key in one that leads on, when the key itself begins with BACK
 
 
@@ -44,6 +46,15 @@ class MessageFilter:
     tag: str | None = None
     event_types: tuple[str, ...] | None = None
     with_content: bool = True
+
+    def within_reach(self, page: PageRequest, *, now: datetime) -> Self:
+        """The same, within 90 days of now or of the place to read on from where no time is named; never far ahead."""
+        latest = now + AHEAD
+        if self.before is not None or self.after is not None:
+            # An `after` alone is where a list opens, which a `before` would hide.
+            return self if self.before is None else replace(self, before=min(self.before, latest))
+        place = now if page.after is None else ids.time_of(page.after)
+        return replace(self, after=place - REACH, before=min(place + REACH, latest))
 
     def opening(self, page: PageRequest, prefix: str) -> PageRequest:
         """The page, which for `after` alone begins there: who follows the news reads on from it and misses none."""
