@@ -1,7 +1,7 @@
 """What was measured: one table, and `bench.json` in a shape that stays.
 
-    {"machine": {...}, "plan": "full" | "short",
-     "accept": {"vs_orm": 6.1, "vs_noop": 0.7, "batch": null, "runs": 5,
+    {"machine": {...},
+     "accept": {"vs_orm": 6.1, "vs_noop": 0.7, "batch": null, "plan": "full" | "short", "runs": 5,
                 "raw": {"relevo": [{"per_second": ..., "cpu_us": ...}, ...], ...}, "spread": {"vs_orm": 0.1, ...},
                 "told": {"vs_orm": {"must": 4, "aim": 6, "better": "higher", "says": "2,100 messages/s ..."}, ...},
                 "left_out": {"batch": "why"}},
@@ -44,9 +44,19 @@ def tell(rows: Sequence[Row], console: Console) -> None:
 
 def shape(rows: Sequence[Row], plan: Plan, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """What `bench.json` holds."""
-    document: dict[str, Any] = {"machine": _machine(), "plan": "short" if plan.short else "full", "costs_us": costs}
+    document: dict[str, Any] = {"machine": _machine(), "costs_us": costs}
     for row in rows:
-        section = document.setdefault(row.section, {"runs": 0, "raw": {}, "spread": {}, "told": {}, "left_out": {}})
+        section = document.setdefault(
+            row.section,
+            {
+                "plan": "short" if plan.short else "full",
+                "runs": 0,
+                "raw": {},
+                "spread": {},
+                "told": {},
+                "left_out": {},
+            },
+        )
         if isinstance(row, LeftOut):
             section[row.key] = None
             section["left_out"][row.key] = row.reason
@@ -62,13 +72,13 @@ def shape(rows: Sequence[Row], plan: Plan, costs: Mapping[str, Mapping[str, floa
 def markdown(document: Mapping[str, Any]) -> str:
     """The README's tables."""
     machine = document["machine"]
+    sections = {name: section for name, section in document.items() if name not in {"machine", "costs_us"}}
     lines = [
-        f"One {document['plan']} run on {machine['cores']} cores, {machine['system']}, Python {machine['python']}.",
+        f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}. Short: {_short(sections)}.",
         "",
         "| figure | value | must | aim | what it says |",
         "|---|---|---|---|---|",
     ]
-    sections = {name: section for name, section in document.items() if name not in {"machine", "plan", "costs_us"}}
     lines += [
         _line(f"{name}.{key}", section[key], told)
         for name, section in sections.items()
@@ -83,6 +93,12 @@ def markdown(document: Mapping[str, Any]) -> str:
         parts = ", ".join(f"{package} {cost:.0f} µs" for package, cost in list(costs.items())[:COSTS_TOLD])
         lines += ["", f"Where the {sum(costs.values()):.0f} µs of `{path}` go: {parts}."]
     return "\n".join(lines)
+
+
+def kept(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The baseline with the sections of `document` in place of its own."""
+    before = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"costs_us": {}}
+    return {**before, **document, "costs_us": {**before["costs_us"], **document["costs_us"]}}
 
 
 def put_into(readme: Path, document: Mapping[str, Any]) -> None:
@@ -110,6 +126,10 @@ def _regression(row: Result, baseline: Mapping[str, Any]) -> str | None:
     if row.value >= least if row.target.better == "higher" else row.value <= most:
         return None
     return f"{row.name} was {before:g} in the baseline and is {row.value:.3g} now"
+
+
+def _short(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(name for name, section in sections.items() if section["plan"] == "short") or "none"
 
 
 def _line(name: str, value: float, told: Mapping[str, Any]) -> str:
