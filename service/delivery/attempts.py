@@ -88,7 +88,7 @@ class Courier:
             verdict = self._judge(claim, outcome)
             attempt = self._attempt_record(claim, outcome, started_at, told)
             told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
-        settlement = Settlement(claim=claim, verdict=verdict, attempt=attempt)
+        settlement = Settlement(claim=claim, verdict=verdict, attempt=attempt, rest=retries.rest(outcome))
         return _Made(settlement=settlement, outcome=None if _is_ours(outcome) else outcome, span=told.context)
 
     def _cancel(self, claim: Claim, reason: str) -> _Made:

@@ -10,6 +10,7 @@ Schedule = tuple[timedelta, ...]
 
 JITTER = 0.2
 TIMEOUT_FLOOR = timedelta(seconds=60)
+LONGEST_WISH = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,23 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) 
         return Exhausted(reason="attempts_used_up")
     delay = _delay(outcome, schedule, attempt)
     return TryAgain(delay=max(_spread(delay, chance), _asked(outcome, most=delay)))
+
+
+def rest(outcome: Outcome) -> timedelta | None:
+    """How long the endpoint gets no delivery at all, at the least; None when the outcome is no reason for a rest.
+
+    A receiver that is overloaded or away is, whoever asks; a 500, a timeout or a reset may be about one message.
+    `Retry-After` counts for a minute at most: longer than that, what waits would not notice that it is well again.
+    """
+    match outcome:
+        case Answered(status=429 | 503, retry_after=timedelta() as wish):
+            return min(wish, LONGEST_WISH)
+        case Answered(status=429 | 502 | 503 | 504):
+            return timedelta()
+        case Failed(error_type=ErrorType.CONNECT | ErrorType.DNS | ErrorType.TLS | ErrorType.EGRESS):
+            return timedelta()
+        case _:
+            return None
 
 
 def _delay(outcome: Outcome, schedule: Schedule, attempt: int) -> timedelta:

@@ -38,6 +38,7 @@ FILL = (
     " SELECT 'org', 't' || n, '', false, false, n % 2 = 0, now(), now() FROM generate_series(1, 2000) n",
     f"INSERT INTO event_id SELECT 'app_1', n::text, 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     f"INSERT INTO idempotency_key SELECT n::text::bytea, '', 'msg_' || n FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO endpoint_rest SELECT 'ep_' || n, 1, now() FROM generate_series(1, 2000) n",
     "ANALYZE",
 )
 
@@ -72,7 +73,7 @@ async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
 
 
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
-    one_row = [[None]] * 20
+    one_row = [[None]] * 21
 
     assert await scanned(connection, SETTLE, *one_row, timedelta(days=5)) == set()
 

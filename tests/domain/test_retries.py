@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
-from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict, judge
+from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict, judge, rest
 
 
 def seconds(count: float) -> timedelta:
@@ -91,3 +91,21 @@ def test_a_failing_delivery_is_tried_once_more_than_the_schedule_is_long() -> No
     assert [type(verdict) for verdict in verdicts] == [TryAgain, TryAgain, TryAgain, Exhausted]
     delays = [verdict.delay for verdict in verdicts if isinstance(verdict, TryAgain)]
     assert all(earlier < later for earlier, later in pairwise(delays))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "length"),
+    [
+        (answered(429, retry_after=7), seconds(7)),
+        (answered(503, retry_after=7), seconds(7)),
+        (answered(503, retry_after=86_400), seconds(60)),
+        *((answered(status), seconds(0)) for status in (429, 502, 503, 504)),
+        (answered(502, retry_after=7), seconds(0)),
+        *((answered(status), None) for status in (200, 400, 410, 500)),
+        (failed(ErrorType.CONNECT), seconds(0)),
+        (failed(ErrorType.TIMEOUT), None),
+        (failed(ErrorType.INTERNAL), None),
+    ],
+)
+def test_who_is_overloaded_or_away_rests(outcome: Outcome, length: timedelta | None) -> None:
+    assert rest(outcome) == length

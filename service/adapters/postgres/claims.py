@@ -7,6 +7,7 @@ from functools import lru_cache
 import asyncpg
 import structlog
 
+from service.adapters.postgres.rests import RESTING
 from service.adapters.postgres.sealed import open_headers, open_secrets
 from service.application.ports.world import Vault
 from service.domain import ids
@@ -54,7 +55,8 @@ _THROTTLED = """
 
 # The first of what is due, at most so many of one endpoint, and everybody's first before anybody's second. First
 # attempts and retries are looked at apart, so that a flood of retries never hides a new message. What is under a
-# throttle is put aside, out of everybody's way: see `throttles`. Everybody's turn comes: see CLAIM_BY_TURNS.
+# throttle is put aside, out of everybody's way: see `throttles`. What is owed to who rests is due when the rest ends:
+# see `rests`. Everybody's turn comes: see CLAIM_BY_TURNS.
 CLAIM = f"""
 WITH horizon AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY endpoint_id, attempts > 0 ORDER BY due_at) AS place FROM (
@@ -64,16 +66,24 @@ WITH horizon AS MATERIALIZED (
         (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
          WHERE attempts > 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
     ) due
-), throttled AS MATERIALIZED (
+), resting AS MATERIALIZED ({RESTING.format(source="horizon")}), throttled AS MATERIALIZED (
     SELECT endpoint_id FROM (SELECT DISTINCT endpoint_id FROM horizon) o {_THROTTLED}
 ), put_aside AS (
     UPDATE pending_delivery p SET throttled = true, lease = NULL, due_at = now() + interval '1 hour'
     FROM (SELECT p.* FROM throttled JOIN horizon c USING (endpoint_id) CROSS JOIN LATERAL ({LOCKED}) p) w
     WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
     RETURNING p.message_id
+), early AS MATERIALIZED (  -- by itself, or else the planner may lock what is not early as well
+    SELECT c.*, s.until FROM resting s JOIN horizon c USING (endpoint_id)
+    WHERE c.resend = '' AND c.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
+), deferred AS (
+    UPDATE pending_delivery p SET lease = NULL, due_at = w.until + w.place * interval '1 ms'
+    FROM (SELECT p.*, c.until, c.place FROM early c CROSS JOIN LATERAL ({LOCKED}) p) w
+    WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY place, attempts > 0) AS turn
     FROM horizon WHERE endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
+      AND (resend <> '' OR endpoint_id NOT IN (SELECT endpoint_id FROM resting))
 ), candidate AS MATERIALIZED (
     SELECT r.* FROM ranked r
     LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)
@@ -86,7 +96,8 @@ SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (W
            >= $7::int AS more,
        extract(epoch FROM least(
            (SELECT min(due_at) FROM pending_delivery WHERE attempts = 0 AND due_at > now()),
-           (SELECT min(due_at) FROM pending_delivery WHERE attempts > 0 AND due_at > now())
+           (SELECT min(due_at) FROM pending_delivery WHERE attempts > 0 AND due_at > now()),
+           (SELECT min(until) FROM resting)
        ) - now())::float8 AS next_due,
        (SELECT EXISTS (SELECT FROM pending_delivery WHERE throttled)) AS throttled_wait,
        (SELECT count(*) FROM put_aside) AS put_aside,
@@ -107,7 +118,7 @@ WITH RECURSIVE owed AS (
     SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL LIMIT {ENDPOINTS_A_ROUND}
 ), throttled AS MATERIALIZED (
     SELECT endpoint_id FROM round o {_THROTTLED}
-), ranked AS MATERIALIZED (
+), resting AS MATERIALIZED ({RESTING.format(source="round")}), ranked AS MATERIALIZED (
     SELECT d.*, row_number() OVER (PARTITION BY d.app_id ORDER BY d.turn, d.attempts > 0) AS app_turn
     FROM (SELECT endpoint_id, coalesce(room, $4::int) AS room
           FROM round LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)) o
@@ -125,6 +136,7 @@ WITH RECURSIVE owed AS (
         ) due ORDER BY turn LIMIT o.room
     ) d
     WHERE o.room > 0 AND o.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
+      AND o.endpoint_id NOT IN (SELECT endpoint_id FROM resting)
     ORDER BY app_turn, random()
 ), chosen AS (
     SELECT p.* FROM ranked c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3

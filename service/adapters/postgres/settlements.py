@@ -9,6 +9,7 @@ import asyncpg
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
 from service.adapters.postgres.operational_webhooks import may_be_news, tell
+from service.adapters.postgres.rests import REST
 from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.engine import Settled, Settlement
 from service.domain.deliveries import Claim, Status
@@ -22,15 +23,15 @@ MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and a
 # Applies only to rows whose lease is still the settler's. Whatever two batches may both want is locked in one order
 # everywhere, so that they never wait for each other. Health: a success clears the endpoint's clock, the first
 # failure starts it, and failures past the limit, or a 410, switch the endpoint off. Faults of ours count for nothing.
-SETTLE = """
+SETTLE = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::smallint[], $7::bool[],
                          $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[],
                          $14::smallint[], $15::int[], $16::smallint[], $17::smallint[], $18::text[], $19::text[],
-                         $20::text[])
+                         $20::text[], $21::float8[])
       AS i(endpoint_id, message_id, resend, lease, delay, final_status, gone,
            attempt_id, event_type, channels, url, status, response,
-           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id)
+           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest)
 ), held AS MATERIALIZED (
     SELECT i.*, p.org_id, p.app_id FROM input i
     JOIN pending_delivery p USING (endpoint_id, message_id, resend)
@@ -81,18 +82,18 @@ WITH input AS MATERIALIZED (
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
         ELSE h.failed AND NOT e.disabled
-             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $21::interval)
+             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $22::interval)
     END
     ORDER BY e.id FOR NO KEY UPDATE OF e
 ), judged AS (
     UPDATE endpoint e
     SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
         disabled = e.disabled OR h.gone
-                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $21::interval, false))
+                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $22::interval, false))
     FROM changing h
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
-)
+{REST})
 SELECT h.endpoint_id, h.message_id, h.resend, coalesce(j.disabled, false) AS switched_off
 FROM held h LEFT JOIN judged j ON j.id = h.endpoint_id
 """
@@ -174,7 +175,7 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
     final = None if delay is not None else _final_status(settlement)
     head = (*key(claim), delay, final, settlement.endpoint_gone)
     if attempt is None:
-        return (*head, *(None,) * 9, claim.attempt - 1, None, None, None)
+        return (*head, *(None,) * 9, claim.attempt - 1, None, None, None, None)
     return (
         *head,
         attempt.id,
@@ -190,6 +191,7 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
         attempt.error_type,
         attempt.trace_id,
         attempt.span_id,
+        None if settlement.rest is None else settlement.rest.total_seconds(),
     )
 
 

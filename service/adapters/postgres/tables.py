@@ -132,6 +132,15 @@ throttle = Table(
     Column("next_at", DateTime(timezone=True)),
 )
 
+# Until when an endpoint gets nothing, and how many such rests came one after the other.
+endpoint_rest = Table(
+    "endpoint_rest",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("rests", SmallInteger),
+    Column("until", DateTime(timezone=True)),
+)
+
 settled_delivery = Table(
     "settled_delivery",
     metadata,

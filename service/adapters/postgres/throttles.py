@@ -5,6 +5,7 @@ row, so the rate is kept exactly by any number of processes. What was not used i
 """
 
 from service.adapters.postgres.claims import ENDPOINTS_A_ROUND, TAKE
+from service.adapters.postgres.rests import RESTING
 
 BURST = 0.25
 PACE = 0.1
@@ -20,11 +21,13 @@ WITH RECURSIVE owed AS (
     FROM owed o WHERE o.endpoint_id IS NOT NULL
 ), round AS MATERIALIZED (
     SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL LIMIT {ENDPOINTS_A_ROUND}
-), lane AS MATERIALIZED (
-    SELECT r.endpoint_id, e.app_id, coalesce(share.room, $4::int) AS room,
+), resting AS MATERIALIZED ({RESTING.format(source="round")}), lane AS MATERIALIZED (
+    SELECT r.endpoint_id, e.app_id,
+           CASE WHEN s.endpoint_id IS NULL THEN coalesce(share.room, $4::int) ELSE 0 END AS room,
            CASE WHEN e.active THEN e.throttle_rate END AS endpoint_rate,
            CASE WHEN e.active THEN e.app_rate END AS app_rate
     FROM round r LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)
+    LEFT JOIN resting s USING (endpoint_id)
     CROSS JOIN LATERAL (
         SELECT e.*, a.throttle_rate AS app_rate, NOT e.disabled AND e.deleted_at IS NULL AS active
         FROM endpoint e JOIN application a ON a.id = e.app_id WHERE e.id = r.endpoint_id OFFSET 0

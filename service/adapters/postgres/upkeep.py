@@ -7,6 +7,7 @@ import asyncpg
 from service.adapters.postgres import partitions
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.queue_sample import sample_queue
+from service.adapters.postgres.rests import FORGET_RESTS
 from service.application.ports.engine import QueueSample
 from service.domain import ids
 
@@ -84,6 +85,7 @@ class PostgresUpkeep:
                 await _all(connection, FORGET_KEYS, KEYS_KEPT)
                 # An event id guards its message for as long as that can be found.
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
+                await _all(connection, FORGET_RESTS, now)
                 await _all(connection, FORGET_HOURS, oldest)
                 await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
                 await _all(connection, FORGET_REFUSED_LINES, oldest)

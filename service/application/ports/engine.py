@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from service.domain.deliveries import Attempt, Claim, Outcome
@@ -41,11 +41,15 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there."""
+    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there.
+
+    `rest` is how long the endpoint should get nothing, at the least; None when there is no reason for a rest.
+    """
 
     claim: Claim
     verdict: Verdict
     attempt: Attempt | None
+    rest: timedelta | None = None
 
     @property
     def endpoint_gone(self) -> bool:

@@ -1,0 +1,19 @@
+"""Endpoints that ask for less, or that nobody can reach, rest: every process sees until when."""
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE endpoint_rest (
+            endpoint_id text COLLATE "C" PRIMARY KEY,
+            rests smallint NOT NULL,
+            until timestamptz NOT NULL
+        ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1)
+        """
+    )
+    op.execute("CREATE INDEX endpoint_rest_until ON endpoint_rest (until)")
