@@ -64,7 +64,10 @@ def oldest_first_by_endpoint(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = 
     return _page(limit, iterator, lambda key: ids.is_valid(ids.ENDPOINT, key), ascending=True)
 
 
-def event_types(request: Request) -> tuple[str, ...] | None:
+def event_types(
+    request: Request,
+    _joined: Annotated[str | None, Query(alias="event_types", description="Names of event types.")] = None,
+) -> tuple[str, ...] | None:
     """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
     names = [name for value in values for name in value.split(",") if name]

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from service.api.schemas.rules import Shown, Time
-from service.domain.background_tasks import BackgroundTask, TaskStatus
+from service.domain.background_tasks import BackgroundTask, TaskKind, TaskStatus
 
 
 class TaskStarted(Shown):
@@ -13,7 +13,7 @@ class TaskStarted(Shown):
 
     id: str = Field(examples=["qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
     status: TaskStatus
-    task: str = Field(examples=["endpoint.recover"])
+    task: TaskKind = Field(examples=["endpoint.recover"])
     updated_at: Time
 
     @classmethod

@@ -1,17 +1,19 @@
 """Attempts and destinations as they go out."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from service.api.schemas.endpoints import EndpointCommon, common
-from service.api.schemas.messages import MessageOut, fields_of, head_of
+from service.api.schemas.messages import MessageOut, fields_of
 from service.api.schemas.rules import Shown, Time, written
-from service.domain.deliveries import Attempt, DeliveryState, Status
+from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
 from service.domain.endpoints import Endpoint
 from service.domain.messages import Message
 
 LEFT_OUT = "{}"
+
+StatusText = Annotated[str, WithJsonSchema({"type": "string", "enum": [status.text for status in Status]})]
 
 
 class MessageAttemptOut(Shown):
@@ -21,17 +23,17 @@ class MessageAttemptOut(Shown):
     msg_id: str
     endpoint_id: str
     url: str
-    status: int = Field(description="Success 0, Pending 1, Fail 2, Sending 3, Canceled 4.")
-    status_text: str
+    status: Status = Field(description="Success 0, Pending 1, Fail 2, Sending 3, Canceled 4.")
+    status_text: StatusText
     response_status_code: int = Field(description="0 when there was no answer.")
     response_duration_ms: int
     response: str
-    trigger_type: int = Field(description="Scheduled 0, Manual 1.")
+    trigger_type: Trigger = Field(description="Scheduled 0, Manual 1.")
     timestamp: Time
     error_type: str | None
     trace_id: str | None
     trace_url: str | None = Field(default=None, description="Where the trace is shown, if the operator said so.")
-    msg: dict[str, Any] | None = None
+    msg: MessageOut | None = None
 
     @classmethod
     def of(
@@ -58,7 +60,7 @@ class MessageAttemptOut(Shown):
             error_type=attempt.error_type,
             trace_id=attempt.trace_id,
             trace_url=_link(trace_url, attempt.trace_id),
-            msg=None if message is None else head_of(message) | {"payload": {}},
+            msg=None if message is None else MessageOut.without_payload(message),
         )
 
 
@@ -69,8 +71,8 @@ def _link(template: str | None, trace_id: str | None) -> str | None:
 class MessageEndpointOut(EndpointCommon):
     """A destination of a message and how its delivery stands."""
 
-    status: int
-    status_text: str
+    status: Status
+    status_text: StatusText
     next_attempt: Time | None
 
     @classmethod
@@ -87,8 +89,8 @@ class MessageEndpointOut(EndpointCommon):
 class EndpointMessageOut(MessageOut):
     """A message of an endpoint's and how its delivery stands."""
 
-    status: int
-    status_text: str
+    status: Status
+    status_text: StatusText
     next_attempt: Time | None = None
 
 

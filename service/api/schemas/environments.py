@@ -26,13 +26,18 @@ class EnvironmentOut(Shown):
     version: int = VERSION
     created_at: Time
     event_types: list[EventTypeOut]
-    settings: dict[str, Any] | None = None
-    connectors: list[dict[str, Any]] = Field(default_factory=list)
+    settings: dict[str, Any] | None
+    connectors: list[dict[str, Any]] = Field(max_length=0, description="Relevo has none.")
 
     @classmethod
     def of(cls, event_types: list[EventType], *, at: datetime) -> "EnvironmentOut":
         """The document of these event types."""
-        return cls(created_at=at, event_types=[EventTypeOut.of(event_type) for event_type in event_types])
+        return cls(
+            created_at=at,
+            event_types=[EventTypeOut.of(event_type) for event_type in event_types],
+            settings=None,
+            connectors=[],
+        )
 
 
 class EventTypeImportOpenApiIn(Received):

@@ -76,6 +76,11 @@ class MessageOut(Shown):
     deliver_at: Time | None
     timestamp: Time
 
+    @classmethod
+    def without_payload(cls, message: Message) -> Self:
+        """The answer for a message whose payload is left out."""
+        return cls.model_validate(head_of(message) | {"payload": {}})
+
 
 def fields_of(message: Message, *, with_content: bool) -> dict[str, Any]:
     """The fields of `MessageOut`, ready for orjson, the payload as it was written."""

@@ -15,6 +15,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     UrlConstraints,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 
@@ -112,4 +113,8 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^
 Tags = Annotated[list[Tag], Field(min_length=1, max_length=5)]
 WebUrl = Annotated[AnyUrl, UrlConstraints(max_length=65_536, allowed_schemes=["http", "https"], host_required=True)]
 Moment = Annotated[datetime, AfterValidator(utc)]
-Time = Annotated[datetime, PlainSerializer(written, return_type=str)]
+Time = Annotated[
+    datetime,
+    PlainSerializer(written, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T09:30:00.000000Z"]}),
+]

@@ -23,15 +23,15 @@ class EndpointStats(Shown):
     """The same, with the states that a finished attempt is never in."""
 
     success: int
-    pending: int = 0
-    sending: int = 0
+    pending: int
+    sending: int
     fail: int
     canceled: int
 
     @classmethod
     def of(cls, counts: AttemptCounts) -> "EndpointStats":
         """The answer for these counts."""
-        return cls(success=counts.success, fail=counts.fail, canceled=counts.canceled)
+        return cls(success=counts.success, pending=0, sending=0, fail=counts.fail, canceled=counts.canceled)
 
 
 class AppUsageStatsIn(Received):
