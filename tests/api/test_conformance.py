@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from tests.support.factories import ORG
 
 EXAMPLES = 3
 SEED = 20_260_301
+FEWEST_CASES = 200  # 246 when this was written; far fewer would mean that whole operations are passed over
 # A tail never ends, and an import takes what no schema describes; both have tests of their own.
-LEFT_OUT = "v1.message-attempt.tail|v1.message.import"
+LEFT_OUT = r"^(v1\.message-attempt\.tail|v1\.message\.import)$"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
@@ -37,4 +39,8 @@ async def test_no_answer_is_a_failure_or_breaks_the_document(app: FastAPI, tmp_p
         )
         output, _ = await process.communicate()
 
-    assert process.returncode == 0, output.decode()[-20_000:]
+    report = output.decode()
+    assert process.returncode == 0, report[-20_000:]
+    (passed,) = re.findall(r"(\d+) generated, \1 passed", report)
+    print(f"schemathesis: {passed} cases")  # noqa: T201 - how much was tried is to be seen in the report of the tests
+    assert int(passed) >= FEWEST_CASES

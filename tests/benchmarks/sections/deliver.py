@@ -62,11 +62,11 @@ def _sent_raw(receiver: Process, calls: int) -> Turn:
     return Turn(receiver.ask("GET", "/report")["per_second"], float(told[1]))
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Return once it holds."""
-    deadline = time.monotonic() + PATIENCE
+def until(holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Return once it holds; `patience` in seconds."""
+    deadline = time.monotonic() + patience
     while not holds():
-        check(time.monotonic() < deadline, f"everything is delivered within {PATIENCE} s")
+        check(time.monotonic() < deadline, f"everything is delivered within {patience} s")
         time.sleep(0.2)
 
 

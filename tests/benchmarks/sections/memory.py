@@ -27,7 +27,7 @@ def measure(bench: Bench) -> list[Row]:
             )
             done, _ = bench.drive(job, process)
             check(done.accepted >= count, f"all were accepted: {done.statuses}")
-            until(lambda: used.count("pending_delivery") == 0)
+            until(lambda: used.count("pending_delivery") == 0, PATIENCE)
             processes.exchange(receiver.port, "POST", "/forget")
             resident.append(process.resident_mb)
         kept = used.count("settled_delivery")
