@@ -39,11 +39,15 @@ class Subscriptions:
 
 
 def window(since: datetime | None, until: datetime | None, *, now: datetime) -> Window:
-    """The window that is meant: by default the last four weeks. InvalidRange when it is too long or not over yet."""
+    """The window that is meant: by default the last four weeks. InvalidRange when it is too long or not over yet.
+
+    Whoever has a clock a little ahead of ours means now when it says so: the window ends with now then.
+    """
     end = until or now
     begin = since or end - LONGEST_WINDOW
-    if end > now:
+    if end > now + SLACK:
         raise InvalidRange("`until` is in the future.")
+    begin, end = min(begin, now), min(end, now)
     if not timedelta() <= end - begin <= LONGEST_WINDOW + SLACK:
         raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")
     return Window(since=begin, until=end)

@@ -52,7 +52,7 @@ async def test_a_window_counts_the_hours_that_it_touches(api: AsyncClient, postg
 @pytest.mark.parametrize(
     "window",
     [
-        {"until": (NOW + timedelta(minutes=3)).isoformat()},
+        {"until": (NOW + timedelta(hours=1)).isoformat()},
         {"since": (NOW - timedelta(days=29)).isoformat()},
         {"since": NOW.isoformat(), "until": (NOW - timedelta(hours=1)).isoformat()},
     ],
@@ -63,6 +63,19 @@ async def test_a_window_that_cannot_be_answered_for_is_refused(api: AsyncClient,
     answer = await api.get(f"/app/u/endpoint/{endpoint}/stats", params=window)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_range")
+
+
+async def test_a_caller_whose_clock_is_a_little_ahead_is_answered_up_to_now(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint = await an_endpoint(api)
+    await counted(postgres, endpoint, hours_ago=1)
+
+    ahead = datetime.now(UTC) + timedelta(minutes=4)
+    window = {"since": (ahead - timedelta(hours=2)).isoformat(), "until": ahead.isoformat()}
+    answer = await api.get(f"/app/u/endpoint/{endpoint}/stats", params=window)
+
+    assert (answer.status_code, answer.json().get("success")) == (200, 3)
 
 
 async def test_usage_counts_attempts_by_application_and_names_those_it_does_not_know(
