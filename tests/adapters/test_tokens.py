@@ -95,6 +95,20 @@ def test_a_token_does_not_hold_before_its_time() -> None:
     assert known.verify(token).org_id == ORG
 
 
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(seconds=60)])
+def test_a_token_of_a_clock_that_is_a_minute_ahead_of_ours_holds(ahead: timedelta) -> None:
+    token = tokens().mint(ORG, now=NOW + ahead)
+
+    assert tokens().verify(token).org_id == ORG
+
+
+def test_a_token_of_a_clock_that_is_further_ahead_of_ours_does_not_hold_yet() -> None:
+    token = tokens().mint(ORG, now=NOW + timedelta(seconds=61))
+
+    with pytest.raises(NotAuthenticated):
+        tokens().verify(token)
+
+
 def unsigned(algorithm: str) -> str:
     parts = ({"alg": algorithm, "typ": "JWT"}, {"sub": ORG, "exp": NOW.timestamp() + 60})
     head, claims = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
