@@ -133,13 +133,14 @@ class Courier:
 
     async def _settle(self, settlement: Settlement) -> Settled:
         """Try for as long as the lease may hold: an attempt that was made should be told."""
-        give_up_at = self._clock.now() + self._patience
+        # Not by the clock on the wall: one that is set back would have us try on long after the lease's end.
+        give_up_at = time.monotonic() + self._patience.total_seconds()
         pause = FIRST_PAUSE
         while True:
             try:
                 return await self._queue.settle(settlement)
             except Unavailable:
-                if self._clock.now() >= give_up_at:
+                if time.monotonic() >= give_up_at:
                     raise
                 _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
             await asyncio.sleep(pause)
