@@ -13,6 +13,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -99,19 +100,19 @@ def _parser() -> ArgumentParser:
 def _serve(_: Namespace) -> int:
     settings = _settings()
     with sole_server(settings.storage.data_dir) if settings.embedded else nullcontext():
-        return _run(_served(settings))
+        return _run(partial(_served, settings), told_to_leave=OK)
 
 
 def _worker(_: Namespace) -> int:
-    return _run(_worked(_settings()))
+    return _run(partial(_worked, _settings()), told_to_leave=OK)
 
 
 def _migrate(_: Namespace) -> int:
-    return _run(_migrated(_settings()))
+    return _run(partial(_migrated, _settings()))
 
 
 def _reencrypt(_: Namespace) -> int:
-    return _run(_reencrypted(_settings()))
+    return _run(partial(_reencrypted, _settings()))
 
 
 def _token(chosen: Namespace) -> int:
@@ -236,8 +237,9 @@ async def _reachable(settings: Settings) -> AsyncIterator[str]:
         yield url
 
 
-def _run(work: Coroutine[None, None, None]) -> int:
-    """Run `work` on uvloop and turn what is wrong with the database into a sentence."""
+def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int = INTERRUPTED) -> int:
+    """Run `work` on uvloop and turn what is wrong with the database into a sentence. `told_to_leave` is the status for
+    a SIGTERM that comes before the work listens for it."""
     import uvloop
 
     from service.adapters.embedded import EmbeddedUnavailable
@@ -246,11 +248,12 @@ def _run(work: Coroutine[None, None, None]) -> int:
     # A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself
     # took a quarter of an accept's time.
     gc.set_threshold(50_000, 20, 100)
-    # Until the work listens for it, SIGTERM is like Ctrl-C: what was opened is closed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until the work listens for it, SIGTERM is like Ctrl-C: what was opened is closed. A server that has not begun has
+    # left in good order then; a migration has not been done.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work)
+            runner.run(work())
     except (schema.SchemaMismatch, Unreadable) as error:
         _tell(str(error))
         return UNUSABLE

@@ -1,14 +1,18 @@
 """SIGTERM: a process that is told to leave does so in good order and in time."""
 
 import asyncio
+import signal
 import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
 from tests.faults.wire import open_wire
-from tests.support.processes import RelevoProcess, running, settings
+from tests.support.processes import RelevoProcess, command, environment, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
 from tests.system.senders import Promises
@@ -78,6 +82,22 @@ async def test_what_could_not_be_finished_in_time_is_given_back_at_once(
     assert await audit.ask(database, UNSPENT) == 5
 
 
+@pytest.mark.parametrize(("role", "expected"), [("serve", 0), ("worker", 0), ("migrate", 130)])
+async def test_told_to_leave_while_it_starts_only_work_that_was_not_done_counts_as_failed(
+    role: str, expected: int
+) -> None:
+    async with silent_database() as (url, asked):
+        process = await asyncio.create_subprocess_exec(
+            *command(role), env=environment(settings(RELEVO_DATABASE_URL=url)), stderr=PIPE
+        )
+        await asked.wait()
+        process.send_signal(signal.SIGTERM)
+        _, complaints = await process.communicate()
+
+    assert process.returncode == expected
+    assert complaints == b""
+
+
 @pytest.mark.parametrize("role", ["serve", "worker"])
 async def test_a_process_whose_database_hangs_leaves_in_time_all_the_same(
     database: str, directory: Path, receiver: Receiver, role: str
@@ -101,6 +121,24 @@ async def test_a_process_whose_database_hangs_leaves_in_time_all_the_same(
 
     assert status == 0
     assert took < IN_TIME
+
+
+@asynccontextmanager
+async def silent_database() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The URL of a database that never answers, and whether it was asked."""
+    asked = asyncio.Event()
+
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    try:
+        yield f"postgresql://relevo@127.0.0.1:{server.sockets[0].getsockname()[1]}/relevo", asked
+    finally:
+        server.close()
 
 
 def socket_of(database: str) -> str:
