@@ -9,13 +9,14 @@ from typing import Annotated
 from uuid import uuid4
 
 import structlog
-from fastapi import Depends, Path, Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from httpx import AsyncClient
 from opentelemetry import trace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.api import permissions
+from service.api.references import ApplicationRef
 from service.api.services import Services
 from service.application.access import Caller, Revocations
 from service.application.applications import Applications
@@ -119,10 +120,10 @@ async def application(
     request: Request,
     work: UnitOfWorkDep,
     caller: CallerDep,
-    app_id: Annotated[str, Path(description="The application's id or uid.")],
+    app_id: ApplicationRef,
 ) -> Application:
     """The application of the path: the caller's own, or else there is none."""
-    found = None if "\x00" in app_id else await work.applications.get(caller.org_id, app_id)
+    found = await work.applications.get(caller.org_id, app_id)
     if found is None or caller.app_id not in {None, found.id}:
         raise NotFound("Application not found")
     request.state.app_id = found.id

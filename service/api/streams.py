@@ -9,15 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, unit_of_work
+from service.api.references import ApplicationRef
 from service.api.services import Services
 from service.application.imports import Imports
 from service.application.ports.transaction import UnitOfWork
 from service.domain.applications import Application
-
-AppId = Annotated[str, Path(description="The application's id or uid.")]
 
 
 def short_work(services: Services) -> AbstractAsyncContextManager[UnitOfWork]:
@@ -31,7 +30,9 @@ async def _short_work(services: Services) -> AsyncIterator[UnitOfWork]:
         yield work
 
 
-async def lasting_application(request: Request, services: ServicesDep, caller: CallerDep, app_id: AppId) -> Application:
+async def lasting_application(
+    request: Request, services: ServicesDep, caller: CallerDep, app_id: ApplicationRef
+) -> Application:
     """The application of the path, found in a transaction that is over before anything lasts."""
     async with short_work(services) as work:
         return await application(request, work, caller, app_id)

@@ -1,6 +1,6 @@
 """Statistics of an endpoint, and of the whole organisation as background tasks."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from httpx import AsyncClient
@@ -47,6 +47,36 @@ async def test_a_window_counts_the_hours_that_it_touches(api: AsyncClient, postg
     attempts = (await api.get(f"/app/u/endpoint/{endpoint}/attempt-stats", params=window)).json()
 
     assert attempts["success"] == 6
+
+
+async def test_a_window_written_half_an_hour_off_counts_the_same_hours(api: AsyncClient, postgres: Database) -> None:
+    endpoint = await an_endpoint(api)
+    await counted(postgres, endpoint, hours_ago=3)
+    since = (NOW - timedelta(hours=3)).replace(minute=45)
+    window = {"since": since, "until": since + timedelta(minutes=1)}
+
+    elsewhere = timezone(timedelta(hours=5, minutes=30))
+    answers = [
+        await api.get(
+            f"/app/u/endpoint/{endpoint}/attempt-stats",
+            params={name: at.astimezone(zone).isoformat() for name, at in window.items()},
+        )
+        for zone in (UTC, elsewhere)
+    ]
+
+    assert [answer.json()["success"] for answer in answers] == [3, 3]
+
+
+async def test_usage_is_counted_to_the_end_of_time(api: AsyncClient, postgres: Database) -> None:
+    await counted(postgres, await an_endpoint(api), hours_ago=1)
+
+    started = await api.post(
+        "/stats/usage/app", json={"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59-14:00"}
+    )
+    async with running_tasks(postgres):
+        task = await finished(api, started.json()["id"])
+
+    assert [app["messageDestinations"] for app in task["data"]["appStats"]] == [5]
 
 
 @pytest.mark.parametrize(

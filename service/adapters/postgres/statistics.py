@@ -1,7 +1,7 @@
 """What became of attempts, read from the counts of whole hours: the cost does not grow with the attempts."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, true
@@ -95,7 +95,7 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _within(window: Window) -> tuple[Any, ...]:
-    return _hour.c.hour >= _hour_of(window.since), _hour.c.hour < _hour_of(window.until) + timedelta(hours=1)
+    return _hour.c.hour >= _hour_of(window.since), _hour.c.hour <= _hour_of(window.until)
 
 
 def _hour_of(at: datetime) -> datetime:

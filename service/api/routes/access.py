@@ -8,6 +8,7 @@ from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep,
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
+from service.api.references import ApplicationRef
 from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
 from service.application.access import Grant
 from service.application.applications import Applications
@@ -28,7 +29,7 @@ _REVOKED = [Depends(revoked, scope="function")]
 async def grant_access(
     *,
     request: Request,
-    app_id: str,
+    app_id: ApplicationRef,
     body: AppPortalAccessIn,
     applications: ApplicationsDep,
     services: ServicesDep,
@@ -98,8 +99,6 @@ def _portal(request: Request) -> str:
 
 
 async def _found_or_created(applications: Applications, ref: str, body: AppPortalAccessIn) -> Application:
-    if "\x00" in ref:
-        raise NotFound("Application not found")
     if body.application is None:
         return await applications.get(ref)
     try:

@@ -7,6 +7,7 @@ from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.queries import ApplicationPage
+from service.api.references import ApplicationRef
 from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from service.api.schemas.pages import ListOut, listed
 
@@ -50,9 +51,9 @@ async def get_application(application: ApplicationDep) -> ApplicationOut:
     return ApplicationOut.of(application)
 
 
-@router.put("/{app_id}", operation_id="v1.application.upsert", responses=documented(409, created=ApplicationOut))
+@router.put("/{app_id}", operation_id="v1.application.upsert", responses=documented(404, 409, created=ApplicationOut))
 async def upsert_application(
-    app_id: str, body: ApplicationIn, applications: ApplicationsDep, response: Response
+    app_id: ApplicationRef, body: ApplicationIn, applications: ApplicationsDep, response: Response
 ) -> ApplicationOut:
     """Replace an application, or create it when there is none with this id or uid."""
     application, created = await applications.upsert(app_id, body.new())
@@ -61,13 +62,15 @@ async def upsert_application(
 
 
 @router.patch("/{app_id}", operation_id="v1.application.patch", responses=documented(404, 409))
-async def patch_application(app_id: str, body: ApplicationPatch, applications: ApplicationsDep) -> ApplicationOut:
+async def patch_application(
+    app_id: ApplicationRef, body: ApplicationPatch, applications: ApplicationsDep
+) -> ApplicationOut:
     """Change some of an application."""
     return ApplicationOut.of(await applications.patch(app_id, body.changes()))
 
 
 @router.delete("/{app_id}", status_code=204, operation_id="v1.application.delete", responses=documented(404))
-async def delete_application(app_id: str, applications: ApplicationsDep, caller: OrganisationDep) -> None:
+async def delete_application(app_id: ApplicationRef, applications: ApplicationsDep, caller: OrganisationDep) -> None:
     """Delete an application with its endpoints. An admin's business."""
     caller.require_admin()
     await applications.delete(app_id)

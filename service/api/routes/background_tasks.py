@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends
 from service.api.dependencies import BackgroundTasksDep
 from service.api.problems import documented
 from service.api.queries import ordered
+from service.api.references import TaskRef
 from service.api.schemas.background_tasks import BackgroundTaskOut
 from service.api.schemas.pages import ListOut, listed
+from service.api.schemas.rules import Text
 from service.application.ports.lists import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
@@ -20,7 +22,7 @@ TaskPage = Annotated[PageRequest, Depends(ordered(ids.TASK, default="descending"
 
 @router.get("", operation_id="v1.background-task.list", responses=documented())
 async def list_background_tasks(
-    tasks: BackgroundTasksDep, page: TaskPage, status: TaskStatus | None = None, task: str | None = None
+    tasks: BackgroundTasksDep, page: TaskPage, status: TaskStatus | None = None, task: Text | None = None
 ) -> ListOut[BackgroundTaskOut]:
     """List the background tasks of the last 90 days, newest first."""
     found = await tasks.page(page, TaskFilter(status=status, kind=task))
@@ -28,6 +30,6 @@ async def list_background_tasks(
 
 
 @router.get("/{task_id}", operation_id="v1.background-task.get", responses=documented(404))
-async def get_background_task(task_id: str, tasks: BackgroundTasksDep) -> BackgroundTaskOut:
+async def get_background_task(task_id: TaskRef, tasks: BackgroundTasksDep) -> BackgroundTaskOut:
     """Get a background task, how it stands, and what it has to show so far."""
     return BackgroundTaskOut.of(await tasks.get(task_id))

@@ -6,6 +6,7 @@ from service.api.dependencies import ContentsDep, DeliveriesDep, MessagesDep, or
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
+from service.api.references import AttemptRef, MessageRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.contents import BulkExpungeContentsIn, BulkExpungeContentsOut
 
@@ -17,7 +18,7 @@ router = APIRouter(
 @router.delete(
     "/{msg_id}/content", status_code=204, operation_id="v1.message.expunge-content", responses=documented(404)
 )
-async def expunge_content(msg_id: str, messages: MessagesDep, contents: ContentsDep) -> None:
+async def expunge_content(msg_id: MessageRef, messages: MessagesDep, contents: ContentsDep) -> None:
     """Remove a message's payload. What is still owed of it is not sent."""
     await contents.expunge(await messages.get(msg_id))
 
@@ -30,7 +31,7 @@ async def expunge_content(msg_id: str, messages: MessagesDep, contents: Contents
     responses=documented(404),
 )
 async def expunge_attempt_content(
-    msg_id: str, attempt_id: str, messages: MessagesDep, deliveries: DeliveriesDep, contents: ContentsDep
+    msg_id: MessageRef, attempt_id: AttemptRef, messages: MessagesDep, deliveries: DeliveriesDep, contents: ContentsDep
 ) -> None:
     """Remove what the receiver answered to an attempt."""
     await contents.expunge_attempt(await deliveries.attempt(await messages.get(msg_id), attempt_id))

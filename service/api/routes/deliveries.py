@@ -10,6 +10,7 @@ from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonResponse, JsonRoute
 from service.api.problems import documented
 from service.api.queries import AttemptPage, DestinationPage, MessagePage, WantedAttempts
+from service.api.references import AttemptRef, EndpointRef, MessageRef, OfEndpoint
 from service.api.schemas.deliveries import (
     EmptyResponse,
     EndpointMessageOut,
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"], route_class
 )
 async def list_attempts_by_endpoint(
     *,
-    endpoint_id: str,
+    endpoint_id: EndpointRef,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,
     services: ServicesDep,
@@ -50,14 +51,14 @@ async def list_attempts_by_endpoint(
 @router.get("/attempt/msg/{msg_id}", operation_id="v1.message-attempt.list-by-msg", responses=documented(404))
 async def list_attempts_by_message(
     *,
-    msg_id: str,
+    msg_id: MessageRef,
     messages: MessagesDep,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,
     services: ServicesDep,
     page: AttemptPage,
     wanted: WantedAttempts,
-    endpoint_id: str | None = None,
+    endpoint_id: OfEndpoint = None,
 ) -> ListOut[MessageAttemptOut]:
     """List the attempts to deliver a message, newest first, to one endpoint or to all."""
     message = await messages.get(msg_id)
@@ -76,7 +77,7 @@ async def list_attempts_by_message(
 )
 async def list_attempted_messages(
     *,
-    endpoint_id: str,
+    endpoint_id: EndpointRef,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,
     page: MessagePage,
@@ -101,7 +102,7 @@ async def list_attempted_messages(
     responses=documented(404),
 )
 async def list_attempted_destinations(
-    msg_id: str, messages: MessagesDep, deliveries: DeliveriesDep, page: DestinationPage
+    msg_id: MessageRef, messages: MessagesDep, deliveries: DeliveriesDep, page: DestinationPage
 ) -> ListOut[MessageEndpointOut]:
     """List the endpoints that a message was tried at, and how each stands."""
     found = await deliveries.destinations(await messages.get(msg_id), page)
@@ -110,7 +111,7 @@ async def list_attempted_destinations(
 
 @router.get("/msg/{msg_id}/attempt/{attempt_id}", operation_id="v1.message-attempt.get", responses=documented(404))
 async def get_attempt(
-    msg_id: str, attempt_id: str, messages: MessagesDep, deliveries: DeliveriesDep, services: ServicesDep
+    msg_id: MessageRef, attempt_id: AttemptRef, messages: MessagesDep, deliveries: DeliveriesDep, services: ServicesDep
 ) -> MessageAttemptOut:
     """Get one attempt."""
     attempt = await deliveries.attempt(await messages.get(msg_id), attempt_id)
@@ -127,8 +128,8 @@ async def get_attempt(
 )
 async def resend_message(
     *,
-    msg_id: str,
-    endpoint_id: str,
+    msg_id: MessageRef,
+    endpoint_id: EndpointRef,
     messages: MessagesDep,
     endpoints: EndpointsDep,
     deliveries: DeliveriesDep,

@@ -7,6 +7,7 @@ from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.queries import EndpointPage
+from service.api.references import EndpointRef
 from service.api.schemas.endpoints import (
     EndpointIn,
     EndpointOut,
@@ -45,7 +46,7 @@ async def create_endpoint(body: EndpointIn, endpoints: EndpointsDep, once: OnceD
 
 
 @router.get("/{endpoint_id}", operation_id="v1.endpoint.get", responses=documented(404))
-async def get_endpoint(endpoint_id: str, endpoints: EndpointsDep) -> EndpointOut:
+async def get_endpoint(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> EndpointOut:
     """Get an endpoint."""
     return EndpointOut.of(await endpoints.get(endpoint_id))
 
@@ -56,7 +57,7 @@ async def get_endpoint(endpoint_id: str, endpoints: EndpointsDep) -> EndpointOut
     responses=documented(404, 409, created=EndpointOut),
 )
 async def upsert_endpoint(
-    endpoint_id: str, body: EndpointUpsertIn, endpoints: EndpointsDep, response: Response
+    endpoint_id: EndpointRef, body: EndpointUpsertIn, endpoints: EndpointsDep, response: Response
 ) -> EndpointOut:
     """Replace an endpoint, or create it when there is none with this id or uid. Its secret stays."""
     endpoint, created = await endpoints.upsert(endpoint_id, body.new())
@@ -65,19 +66,19 @@ async def upsert_endpoint(
 
 
 @router.patch("/{endpoint_id}", operation_id="v1.endpoint.patch", responses=documented(404, 409))
-async def patch_endpoint(endpoint_id: str, body: EndpointPatch, endpoints: EndpointsDep) -> EndpointOut:
+async def patch_endpoint(endpoint_id: EndpointRef, body: EndpointPatch, endpoints: EndpointsDep) -> EndpointOut:
     """Change some of an endpoint. Enabling it forgets its failures."""
     return EndpointOut.of(await endpoints.patch(endpoint_id, body.changes()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, operation_id="v1.endpoint.delete", responses=documented(404))
-async def delete_endpoint(endpoint_id: str, endpoints: EndpointsDep) -> None:
+async def delete_endpoint(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> None:
     """Delete an endpoint. What it is still owed is not sent."""
     await endpoints.delete(endpoint_id)
 
 
 @router.get("/{endpoint_id}/secret", operation_id="v1.endpoint.get-secret", responses=documented(404))
-async def get_secret(endpoint_id: str, endpoints: EndpointsDep) -> EndpointSecretOut:
+async def get_secret(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> EndpointSecretOut:
     """Get the secret that signs what the endpoint is sent."""
     return EndpointSecretOut(key=(await endpoints.secret(endpoint_id)).text)
 
@@ -89,7 +90,7 @@ async def get_secret(endpoint_id: str, endpoints: EndpointsDep) -> EndpointSecre
     responses=documented(400, 404, 409),
 )
 async def rotate_secret(
-    endpoint_id: str, body: EndpointSecretRotateIn, endpoints: EndpointsDep, once: OnceDep
+    endpoint_id: EndpointRef, body: EndpointSecretRotateIn, endpoints: EndpointsDep, once: OnceDep
 ) -> Response:
     """Sign with a new secret, and for a time with the old one too."""
 
@@ -101,7 +102,7 @@ async def rotate_secret(
 
 
 @router.get("/{endpoint_id}/headers", operation_id="v1.endpoint.get-headers", responses=documented(404))
-async def get_headers(endpoint_id: str, endpoints: EndpointsDep) -> EndpointHeadersOut:
+async def get_headers(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> EndpointHeadersOut:
     """Get the headers that the endpoint is sent. Credentials are not shown."""
     return EndpointHeadersOut.of(await endpoints.headers(endpoint_id))
 
@@ -109,7 +110,7 @@ async def get_headers(endpoint_id: str, endpoints: EndpointsDep) -> EndpointHead
 @router.put(
     "/{endpoint_id}/headers", status_code=204, operation_id="v1.endpoint.set-headers", responses=documented(404)
 )
-async def set_headers(endpoint_id: str, body: EndpointHeadersIn, endpoints: EndpointsDep) -> None:
+async def set_headers(endpoint_id: EndpointRef, body: EndpointHeadersIn, endpoints: EndpointsDep) -> None:
     """Replace the headers that the endpoint is sent."""
     await endpoints.set_headers(endpoint_id, lambda _old: body.headers)
 
@@ -117,6 +118,6 @@ async def set_headers(endpoint_id: str, body: EndpointHeadersIn, endpoints: Endp
 @router.patch(
     "/{endpoint_id}/headers", status_code=204, operation_id="v1.endpoint.patch-headers", responses=documented(404)
 )
-async def patch_headers(endpoint_id: str, body: EndpointHeadersPatchIn, endpoints: EndpointsDep) -> None:
+async def patch_headers(endpoint_id: EndpointRef, body: EndpointHeadersPatchIn, endpoints: EndpointsDep) -> None:
     """Set some of the headers that the endpoint is sent, remove others."""
     await endpoints.set_headers(endpoint_id, body.applied_to)

@@ -1,12 +1,15 @@
 """Event types: create, read, change, archive, remove."""
 
-from fastapi import APIRouter, Depends, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
 
 from service.api.dependencies import EventTypesDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.queries import EventTypePage
+from service.api.references import EventTypeRef
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpsertIn
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import EventTypeName
@@ -50,7 +53,7 @@ async def create_event_type(body: EventTypeIn, event_types: EventTypesDep, once:
 
 
 @router.get("/{event_type_name}", operation_id="v1.event-type.get", responses=documented(404))
-async def get_event_type(event_type_name: str, event_types: EventTypesDep) -> EventTypeOut:
+async def get_event_type(event_type_name: EventTypeRef, event_types: EventTypesDep) -> EventTypeOut:
     """Get an event type with its schemas."""
     return EventTypeOut.of(await event_types.get(event_type_name))
 
@@ -62,7 +65,7 @@ async def get_event_type(event_type_name: str, event_types: EventTypesDep) -> Ev
     responses=documented(409, created=EventTypeOut),
 )
 async def upsert_event_type(
-    event_type_name: EventTypeName,
+    event_type_name: Annotated[EventTypeName, Path(description="The event type's name.")],
     body: EventTypeUpsertIn,
     event_types: EventTypesDep,
     response: Response,
@@ -76,7 +79,9 @@ async def upsert_event_type(
 @router.patch(
     "/{event_type_name}", dependencies=_ORGANISATION, operation_id="v1.event-type.patch", responses=documented(404)
 )
-async def patch_event_type(event_type_name: str, body: EventTypePatch, event_types: EventTypesDep) -> EventTypeOut:
+async def patch_event_type(
+    event_type_name: EventTypeRef, body: EventTypePatch, event_types: EventTypesDep
+) -> EventTypeOut:
     """Change some of an event type."""
     return EventTypeOut.of(await event_types.patch(event_type_name, body.changes()))
 
@@ -90,7 +95,7 @@ async def patch_event_type(event_type_name: str, body: EventTypePatch, event_typ
 )
 async def delete_event_type(
     *,
-    event_type_name: str,
+    event_type_name: EventTypeRef,
     event_types: EventTypesDep,
     expunge: bool = False,
 ) -> None:

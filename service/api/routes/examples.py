@@ -11,6 +11,7 @@ from service.api.dependencies import ExamplesDep, SenderDep, ServicesDep, UnitOf
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
+from service.api.references import EndpointRef
 from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
 from service.application.examples import Example, Examples
 from service.domain.deliveries import Attempt
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/app/{app_id}", route_class=JsonRoute, dependencies=[
 )
 async def send_example(
     *,
-    endpoint_id: str,
+    endpoint_id: EndpointRef,
     body: EventExampleIn,
     examples: ExamplesDep,
     sender: SenderDep,

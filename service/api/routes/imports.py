@@ -10,6 +10,7 @@ from service.api.dependencies import OrganisationDep, ServicesDep
 from service.api.imported import parsed_lines
 from service.api.problems import documented
 from service.api.queries import LinePage
+from service.api.references import ImportRef
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.streams import ImportsDep
@@ -57,12 +58,12 @@ async def import_messages(
 
 
 @router.get("/{import_id}", operation_id="v1.message.import-get", responses=documented(404))
-async def get_import(import_id: str, imports: ImportsDep, services: ServicesDep) -> MessageImportOut:
+async def get_import(import_id: ImportRef, imports: ImportsDep, services: ServicesDep) -> MessageImportOut:
     """Get an import by its id, or by that of its file: how far it is."""
     return MessageImportOut.of(await imports.get(import_id), now=services.clock.now())
 
 
 @router.get("/{import_id}/fault", operation_id="v1.message.import-faults", responses=documented(404))
-async def list_import_faults(import_id: str, imports: ImportsDep, page: LinePage) -> ListOut[LineFaultOut]:
+async def list_import_faults(import_id: ImportRef, imports: ImportsDep, page: LinePage) -> ListOut[LineFaultOut]:
     """List the lines that were refused, by number: the first 10,000 of them."""
     return listed(await imports.faults(import_id, page), key=lambda fault: str(fault.line), show=LineFaultOut.of)

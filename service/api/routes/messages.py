@@ -13,6 +13,7 @@ from service.api.incoming import create_application, new_message, read_message
 from service.api.json_body import JsonResponse
 from service.api.problems import documented
 from service.api.queries import MessagePage, WantedMessages
+from service.api.references import MessageRef
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of
 from service.api.schemas.pages import ListOut, listed_raw
 from service.api.schemas.rules import NAME
@@ -78,7 +79,7 @@ async def list_messages(messages: MessagesDep, page: MessagePage, wanted: Wanted
 @router.get("/{msg_id}", response_model=MessageOut, operation_id="v1.message.get", responses=documented(404))
 async def get_message(
     *,
-    msg_id: str,
+    msg_id: MessageRef,
     messages: MessagesDep,
     with_content: bool = True,
 ) -> Response:

@@ -7,6 +7,7 @@ from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.queries import EndpointPage
+from service.api.references import EndpointRef
 from service.api.schemas.endpoints import EndpointSecretOut, EndpointSecretRotateIn
 from service.api.schemas.headers import EndpointHeadersIn, EndpointHeadersOut
 from service.api.schemas.operational_webhooks import (
@@ -48,7 +49,7 @@ async def create_operational_endpoint(
 
 @router.get("/{endpoint_id}", operation_id="v1.operational-webhook.endpoint.get", responses=documented(404))
 async def get_operational_endpoint(
-    endpoint_id: str, endpoints: OperationalEndpointsDep
+    endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep
 ) -> OperationalWebhookEndpointOut:
     """Get an operational endpoint."""
     return OperationalWebhookEndpointOut.of(await endpoints.get(endpoint_id))
@@ -57,10 +58,10 @@ async def get_operational_endpoint(
 @router.put(
     "/{endpoint_id}",
     operation_id="v1.operational-webhook.endpoint.upsert",
-    responses=documented(409, created=OperationalWebhookEndpointOut),
+    responses=documented(404, 409, created=OperationalWebhookEndpointOut),
 )
 async def upsert_operational_endpoint(
-    endpoint_id: str,
+    endpoint_id: EndpointRef,
     body: OperationalWebhookEndpointUpsertIn,
     endpoints: OperationalEndpointsDep,
     response: Response,
@@ -77,7 +78,7 @@ async def upsert_operational_endpoint(
     operation_id="v1.operational-webhook.endpoint.delete",
     responses=documented(404),
 )
-async def delete_operational_endpoint(endpoint_id: str, endpoints: OperationalEndpointsDep) -> None:
+async def delete_operational_endpoint(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> None:
     """Delete an operational endpoint."""
     await endpoints.delete(endpoint_id)
 
@@ -87,7 +88,7 @@ async def delete_operational_endpoint(endpoint_id: str, endpoints: OperationalEn
     operation_id="v1.operational-webhook.endpoint.get-secret",
     responses=documented(404),
 )
-async def get_operational_secret(endpoint_id: str, endpoints: OperationalEndpointsDep) -> EndpointSecretOut:
+async def get_operational_secret(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> EndpointSecretOut:
     """Get the secret that signs what the endpoint is sent."""
     return EndpointSecretOut(key=(await endpoints.secret(endpoint_id)).text)
 
@@ -99,7 +100,7 @@ async def get_operational_secret(endpoint_id: str, endpoints: OperationalEndpoin
     responses=documented(400, 404, 409),
 )
 async def rotate_operational_secret(
-    endpoint_id: str, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep, once: OnceDep
+    endpoint_id: EndpointRef, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep, once: OnceDep
 ) -> Response:
     """Sign with a new secret, and for a time with the old one too."""
 
@@ -115,7 +116,7 @@ async def rotate_operational_secret(
     operation_id="v1.operational-webhook.endpoint.get-headers",
     responses=documented(404),
 )
-async def get_operational_headers(endpoint_id: str, endpoints: OperationalEndpointsDep) -> EndpointHeadersOut:
+async def get_operational_headers(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> EndpointHeadersOut:
     """Get the headers that the endpoint is sent. Credentials are not shown."""
     return EndpointHeadersOut.of(await endpoints.headers(endpoint_id))
 
@@ -127,7 +128,7 @@ async def get_operational_headers(endpoint_id: str, endpoints: OperationalEndpoi
     responses=documented(404),
 )
 async def set_operational_headers(
-    endpoint_id: str, body: EndpointHeadersIn, endpoints: OperationalEndpointsDep
+    endpoint_id: EndpointRef, body: EndpointHeadersIn, endpoints: OperationalEndpointsDep
 ) -> None:
     """Replace the headers that the endpoint is sent."""
     await endpoints.set_headers(endpoint_id, lambda _old: body.headers)

@@ -6,6 +6,7 @@ from service.api.dependencies import ReplaysDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
+from service.api.references import EndpointRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.replays import BulkReplayIn, RecoverIn, ReplayIn
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/app/{app_id}/endpoint/{endpoint_id}", tags=["Endpoin
     responses=documented(400, 404, 409),
 )
 async def recover_endpoint(
-    endpoint_id: str, body: RecoverIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
+    endpoint_id: EndpointRef, body: RecoverIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
 ) -> Response:
     """Send again every message since a time that was sent to an endpoint and has not been delivered."""
 
@@ -39,7 +40,7 @@ async def recover_endpoint(
     responses=documented(400, 404, 409),
 )
 async def replay_missing(
-    endpoint_id: str, body: ReplayIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
+    endpoint_id: EndpointRef, body: ReplayIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
 ) -> Response:
     """Send every message since a time that an endpoint wants and was never sent."""
 
@@ -58,7 +59,7 @@ async def replay_missing(
     responses=documented(400, 404, 409),
 )
 async def bulk_replay(
-    endpoint_id: str, body: BulkReplayIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
+    endpoint_id: EndpointRef, body: BulkReplayIn, replays: ReplaysDep, services: ServicesDep, once: OnceDep
 ) -> Response:
     """Send again every message since a time that an endpoint was sent, delivered or not, and that fits the filters."""
 

@@ -8,6 +8,7 @@ from service.api.dependencies import EndpointsDep, StatisticsDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
+from service.api.references import EndpointRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.rules import Moment
 from service.api.schemas.statistics import AppUsageStatsIn, AppUsageStatsOut, EndpointAttemptStats, EndpointStats
@@ -27,7 +28,11 @@ Until = Annotated[Moment | None, Query(description="By default now.")]
     responses=documented(400, 404),
 )
 async def get_stats(
-    endpoint_id: str, endpoints: EndpointsDep, statistics: StatisticsDep, since: Since = None, until: Until = None
+    endpoint_id: EndpointRef,
+    endpoints: EndpointsDep,
+    statistics: StatisticsDep,
+    since: Since = None,
+    until: Until = None,
 ) -> EndpointStats:
     """Count the attempts to reach an endpoint by what became of them, in whole hours of at most four weeks."""
     endpoint = await endpoints.get(endpoint_id)
@@ -41,7 +46,11 @@ async def get_stats(
     responses=documented(400, 404),
 )
 async def get_attempt_stats(
-    endpoint_id: str, endpoints: EndpointsDep, statistics: StatisticsDep, since: Since = None, until: Until = None
+    endpoint_id: EndpointRef,
+    endpoints: EndpointsDep,
+    statistics: StatisticsDep,
+    since: Since = None,
+    until: Until = None,
 ) -> EndpointAttemptStats:
     """Count the attempts to reach an endpoint by what became of them, in whole hours of at most four weeks."""
     endpoint = await endpoints.get(endpoint_id)

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from service.api.schemas.applications import ApplicationIn
-from service.api.schemas.rules import NAME, Received, Shown
+from service.api.schemas.rules import NAME, Received, Shown, Text
 from service.application.access import EVERY_CAPABILITY, Capability, Grant
 
 SHORTEST, LONGEST = 3_600, 604_800
@@ -15,7 +15,7 @@ Lifetime = Annotated[
     int, Field(ge=SHORTEST, le=LONGEST), BeforeValidator(lambda value: LONGEST if value is None else value)
 ]
 FeatureFlag = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
-SessionId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
 
 
 class AppPortalAccessIn(Received):

@@ -49,7 +49,10 @@ def _value(value: str) -> str:
 
 HeaderName = Annotated[str, AfterValidator(_name)]
 HeaderValue = Annotated[str, AfterValidator(_value)]
-Headers = Annotated[dict[HeaderName, HeaderValue], BeforeValidator(lambda headers: {} if headers is None else headers)]
+_NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None else headers)
+
+Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL]
+HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL]
 
 
 class EndpointHeadersIn(Received):
@@ -61,7 +64,7 @@ class EndpointHeadersIn(Received):
 class EndpointHeadersPatchIn(Received):
     """Headers to set; those that are null, or listed in `deleteHeaders`, are removed."""
 
-    headers: dict[HeaderName, HeaderValue | None] = Field(default_factory=dict)
+    headers: HeaderChanges = Field(default_factory=dict)
     delete_headers: list[str] | None = None
 
     def applied_to(self, headers: dict[str, str]) -> dict[str, str]:

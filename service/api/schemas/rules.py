@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from service.domain import ids
 
 LARGEST_METADATA = 4096
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 NAME = r"^[a-zA-Z0-9\-_.]+$"
 _CONTROL = re.compile("[\x00-\x08]")
 
@@ -60,8 +61,9 @@ def stored_json(value: Any) -> Any:
 
 
 def utc(at: datetime) -> datetime:
-    """The time with its zone; one without a zone is UTC."""
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    """The time in UTC, which it is also without a zone; moved to where there is room to reckon with it."""
+    zoned = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max(zoned, EARLIEST), LATEST).astimezone(UTC)
 
 
 def written(at: datetime) -> str:
