@@ -188,8 +188,8 @@ async def _migrated(settings: Settings) -> None:
     from service.adapters.postgres import schema
 
     async with _reachable(settings) as url:
-        await schema.migrate(url)
-    sys.stdout.write(f"The database has schema {schema.head()}.\n")
+        revision = await schema.migrate(url)
+    sys.stdout.write(f"The database has schema {revision}.\n")
 
 
 async def _reencrypted(settings: Settings) -> None:
@@ -257,7 +257,7 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
     except (schema.SchemaMismatch, Unreadable) as error:
         _tell(str(error))
         return UNUSABLE
-    except (EmbeddedUnavailable, schema.DatabaseUnreachable) as error:
+    except (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy) as error:
         _tell(str(error))
         return FAILED
     return OK

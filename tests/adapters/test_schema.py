@@ -9,6 +9,8 @@ import pytest
 from service.adapters.postgres import schema
 from tests.support.postgres import asyncpg_dsn
 
+WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+
 
 async def test_migrating_brings_an_empty_database_to_this_release(empty_database: str) -> None:
     await schema.migrate(empty_database)
@@ -36,11 +38,41 @@ async def test_a_database_that_was_never_migrated_is_refused_with_the_command_to
 
 
 @pytest.mark.parametrize("use", [schema.check, schema.migrate])
-async def test_a_later_releases_database_is_left_alone(database: str, use: Callable[[str], Awaitable[None]]) -> None:
+async def test_a_later_releases_database_is_left_alone_when_it_misses_what_this_release_needs(
+    database: str, use: Callable[[str], Awaitable[object]]
+) -> None:
     await _execute(database, "UPDATE alembic_version SET version_num = '9999'")
+    await _execute(database, "INSERT INTO needed_revision VALUES ('9998')")
 
     with pytest.raises(schema.SchemaTooNew, match=r"This release is older than the database.*9999"):
         await use(database)
+
+
+async def test_a_later_releases_database_will_do_when_nothing_is_missing(database: str) -> None:
+    await _execute(database, "INSERT INTO needed_revision VALUES ('0010')")
+    await _execute(database, "UPDATE alembic_version SET version_num = '9999'")
+    before = await _tables(database)
+
+    await schema.check(database)
+
+    assert await schema.migrate(database) == "9999"
+    assert await _tables(database) == before
+
+
+async def test_a_migration_gives_way_to_those_who_use_a_table_and_is_tried_again(empty_database: str) -> None:
+    user = await asyncpg.connect(asyncpg_dsn(empty_database))
+    using = user.transaction()
+    await using.start()
+    await user.execute("CREATE TABLE application ()")  # what the first revision makes, so it waits for us
+
+    migration = asyncio.create_task(schema.migrate(empty_database))
+    await _until_waiting(user, waiting=True)
+    await _until_waiting(user, waiting=False)
+    assert not migration.done()
+    await using.rollback()
+
+    assert await migration == schema.head()
+    await user.close()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> None:
@@ -57,6 +89,11 @@ async def test_a_database_that_is_not_there_is_told_in_a_sentence(empty_database
         await schema.check(empty_database.replace("?", "_not?", 1))
     with pytest.raises(schema.DatabaseUnreachable, match=r"cannot be reached: .*RELEVO_DATABASE_URL"):
         await schema.check("postgresql+asyncpg://u:hush@127.0.0.1:1/relevo")
+
+
+async def _until_waiting(connection: asyncpg.Connection, *, waiting: bool) -> None:
+    while await connection.fetchval(WAITING) != waiting:  # noqa: ASYNC110  # another connection's doing
+        await asyncio.sleep(0.01)
 
 
 async def _tables(url: str) -> list[str]:

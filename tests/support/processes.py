@@ -87,8 +87,14 @@ class RelevoProcess:
 
     def events(self, name: str) -> list[dict[str, object]]:
         """The lines it has logged under that name, over all its lives."""
-        lines = (line for line in self._log.read_text().splitlines() if line.startswith("{"))
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        return [event for event in self._logged() if event["event"] == name]
+
+    def errors(self) -> list[dict[str, object]]:
+        """The lines that tell of an error, over all its lives."""
+        return [event for event in self._logged() if event["level"] in {"error", "critical"}]
+
+    def _logged(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
 
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None

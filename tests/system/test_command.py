@@ -95,9 +95,10 @@ async def test_a_new_key_takes_over_and_a_missing_one_is_told(database: str) -> 
     assert Vault([new]).open(body) == b"kept"
 
 
-async def test_a_release_that_is_older_than_the_database_refuses_to_run(database: str) -> None:
+async def test_a_release_that_misses_something_in_a_later_ones_database_refuses_to_run(database: str) -> None:
     connection = await asyncpg.connect(asyncpg_dsn(database))
     await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.execute("INSERT INTO needed_revision VALUES ('9998')")
     await connection.close()
 
     status, _, err = await run("worker", environ=settings(RELEVO_DATABASE_URL=database))
