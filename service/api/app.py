@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.audit import AUDITED, is_audited
-from service.api.problems import answer_problems
+from service.api.problems import answer_problems, documented_body
 from service.api.routes import (
     access,
     applications,
@@ -153,6 +153,8 @@ def _operation(route: APIRoute, app: FastAPI) -> APIRoute:
     all of them again. Measured, that was a quarter of what accepting a message costs.
     """
     arguments = {name: getattr(route, name) for name in signature(APIRoute).parameters if hasattr(route, name)}
+    if route.body_field is not None:
+        arguments["responses"] = documented_body() | arguments["responses"]
     if is_audited(route.operation_id):
         # The last of the route's own, so that those before it end after the transaction has.
         arguments["dependencies"] = [*arguments["dependencies"], AUDITED]

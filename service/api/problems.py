@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from service.domain import errors
@@ -33,8 +33,30 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Unavailable: 503,
 }
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 501: "not_implemented"}
-_DETAILS = {404: "Entity not found", 405: "Method not allowed", 413: "Request payload is too large."}
+# What a status says in the document, where several errors have it.
+_TYPICAL: dict[int, type[errors.RelevoError]] = {
+    400: errors.Refused,
+    401: errors.NotAuthenticated,
+    403: errors.NotAllowed,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    429: errors.Busy,
+    503: errors.Unavailable,
+}
+
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "payload_too_large",
+    501: "not_implemented",
+}
+_DETAILS = {
+    404: "Entity not found",
+    405: "Method not allowed",
+    408: "The request's body did not arrive in time.",
+    413: "Request payload is too large.",
+}
 # How pydantic's names end for what is missing, of another type, or cannot be parsed.
 _UNREAD = ("missing", "_type", "_parsing", "_parsing_size", "_unicode", "_invalid", "_error", "enum", "_from_float")
 _RULES = ("value_error", "assertion_error")
@@ -43,16 +65,16 @@ _RULES = ("value_error", "assertion_error")
 class Problem(BaseModel):
     """What is wrong, for a program in `code` and for a person in `detail`."""
 
-    code: str
-    detail: str
+    code: str = Field(examples=["not_found"])
+    detail: str = Field(examples=["Entity not found"])
 
 
 class Fault(BaseModel):
     """One value that breaks a rule; `loc` is the path to it."""
 
-    loc: list[str]
-    msg: str
-    type: str
+    loc: list[str] = Field(examples=[["body", "name"]])
+    msg: str = Field(examples=["Field required"])
+    type: str = Field(examples=["value_error.jsondecode"])
 
 
 class Faults(BaseModel):
@@ -71,12 +93,15 @@ def answer_problems(app: FastAPI) -> None:
 def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route for the OpenAPI document, and the 201 of one that creates what is not there.
 
-    400 is everywhere, for a query string that cannot be read.
+    400 is everywhere, for a query string that cannot be read, and 503, for a database that is away.
     """
     answers: dict[int | str, dict[str, Any]] = {201: {"model": created}} if created else {}
-    for status in (*statuses, 400, 401, 403, 422):
-        answers[status] = {"model": Faults if status == 422 else Problem}
-    return answers
+    return answers | {status: _documented(status) for status in (*statuses, 400, 401, 403, 422, 503)}
+
+
+def documented_body() -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route that reads a body, for the OpenAPI document: too slow, too large."""
+    return {status: _documented(status) for status in (408, 413)}
 
 
 def status_of(error: errors.RelevoError) -> int:
@@ -110,9 +135,12 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    code = _CODES.get(error.status_code, errors.RelevoError.code)
-    detail = _DETAILS.get(error.status_code, str(error.detail))
-    return JSONResponse({"code": code, "detail": detail}, status_code=error.status_code, headers=error.headers)
+    told = _told(error.status_code, otherwise=str(error.detail))
+    return JSONResponse(told, status_code=error.status_code, headers=error.headers)
+
+
+def _told(status: int, *, otherwise: str = "") -> dict[str, str]:
+    return {"code": _CODES.get(status, errors.RelevoError.code), "detail": _DETAILS.get(status, otherwise)}
 
 
 def fault_of(error: Any) -> Fault:
@@ -128,6 +156,20 @@ def _is_unread(error: Any) -> bool:
 
 def _message(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ").encode(errors="replace").decode()
+
+
+def _documented(status: int) -> dict[str, Any]:
+    """An answer of that status, with an example of what it may say and of its headers."""
+    if status == 422:
+        return {"model": Faults}
+    kind = _TYPICAL.get(status)
+    told = _told(status) if kind is None else {"code": kind.code, "detail": kind.detail}
+    headers = {} if kind is None else _headers(kind())
+    return {
+        "model": Problem,
+        "content": {"application/json": {"example": told}},
+        "headers": {name: {"schema": {"type": "string"}, "example": value} for name, value in headers.items()},
+    }
 
 
 def _faults(faults: Sequence[Fault]) -> JSONResponse:

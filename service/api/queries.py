@@ -16,7 +16,7 @@ from service.domain.errors import Invalid
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 250
 
-Order = Literal["ascending", "descending"]
+Order = Annotated[Literal["ascending", "descending"], Query(description="By when they were made.")]
 Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
@@ -34,6 +34,19 @@ class StatusCodeClass(IntEnum):
     REDIRECT = 300
     CLIENT_ERROR = 400
     SERVER_ERROR = 500
+
+
+Before = Annotated[Moment | None, Query(description="Only what was made before this time.")]
+After = Annotated[Moment | None, Query(description="Only what was made from this time on.")]
+OfChannel = Annotated[Channel | None, Query(description="Only messages with this channel, or what became of them.")]
+WithTag = Annotated[Tag | None, Query(description="Only messages with this tag, or what became of them.")]
+WithContent = Annotated[bool, Query(description="Whether to show payloads, and what receivers answered.")]
+OfStatus = Annotated[
+    Status | None, Query(description="Only this one: success 0, pending 1, fail 2, sending 3, canceled 4.")
+]
+OfStatusCodeClass = Annotated[
+    StatusCodeClass | None, Query(description="Only answers of this hundred; 0 is for none at all.")
+]
 
 
 def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
@@ -80,11 +93,11 @@ def event_types(
 def wanted_messages(
     *,
     event_types: Annotated[tuple[str, ...] | None, Depends(event_types)],
-    before: Moment | None = None,
-    after: Moment | None = None,
-    channel: Channel | None = None,
-    tag: Tag | None = None,
-    with_content: bool = True,
+    before: Before = None,
+    after: After = None,
+    channel: OfChannel = None,
+    tag: WithTag = None,
+    with_content: WithContent = True,
 ) -> MessageFilter:
     """Which messages are wanted."""
     return MessageFilter(
@@ -94,8 +107,8 @@ def wanted_messages(
 
 def wanted_attempts(
     messages: Annotated[MessageFilter, Depends(wanted_messages)],
-    status: Status | None = None,
-    status_code_class: StatusCodeClass | None = None,
+    status: OfStatus = None,
+    status_code_class: OfStatusCodeClass = None,
 ) -> AttemptFilter:
     """Which attempts are wanted."""
     return AttemptFilter(

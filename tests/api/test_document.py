@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import pytest
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from svix import api as svix_api
 from svix import models
@@ -111,8 +112,38 @@ async def test_every_operation_is_described_with_its_errors(document: Schema) ->
             assert operation["operationId"].startswith("v1."), case
             assert operation["summary"], case
             assert operation["description"], case
-            assert {"401", "403", "422"} <= operation["responses"].keys(), case
+            assert {"400", "401", "403", "422", "503"} <= operation["responses"].keys(), case
             assert operation["security"], case
+            for parameter in operation.get("parameters", ()):
+                assert parameter.get("description"), f"{case}: {parameter['name']}"
+
+
+async def test_every_error_answer_shows_what_it_says(document: Schema) -> None:
+    shown = {
+        (status, answer["content"][JSON].get("example", {}).get("code"))
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if status[0] in "45" and status != "422"
+    }
+
+    assert {status for status, _ in shown} == {"400", "401", "403", "404", "408", "409", "413", "429", "503"}
+    assert [status for status, code in shown if code is None] == []
+    assert len(shown) == len({status for status, _ in shown})
+
+
+async def test_whatever_is_sent_or_answered_has_an_example_that_fits(document: Schema) -> None:
+    bare, misfits = [], []
+    for name, schema in document["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            found = _examples(described)
+            if not found and not _speaks_for_itself(described):
+                bare.append(f"{name}.{field}")
+            whole = described | {"components": document["components"]}
+            misfits += [f"{name}.{field}: {each}" for each in found if not Draft202012Validator(whole).is_valid(each)]
+
+    assert bare == []
+    assert misfits == []
 
 
 async def test_every_reference_leads_somewhere(document: Schema) -> None:
@@ -125,6 +156,27 @@ async def test_every_reference_leads_somewhere(document: Schema) -> None:
                 waiting.extend(members.values())
             case list(items):
                 waiting.extend(items)
+
+
+def _examples(schema: Schema) -> list[Any]:
+    """The examples of a value; of a list, a list of its items' examples."""
+    if "examples" in schema:
+        return list(schema["examples"])
+    if "items" in schema:
+        return [[example] for example in _examples(schema["items"])]
+    return [example for each in schema.get("anyOf", ()) for example in _examples(each)]
+
+
+def _speaks_for_itself(schema: Schema) -> bool:
+    """Whether its values are few and named, or told of at another place, or one of them is the default."""
+    if "items" in schema:
+        return _speaks_for_itself(schema["items"])
+    return (
+        bool({"$ref", "enum", "const"} & schema.keys())
+        or schema.get("type") in {"boolean", "null"}
+        or schema.get("default") is not None
+        or ("anyOf" in schema and all(map(_speaks_for_itself, schema["anyOf"])))
+    )
 
 
 def _answers(operation: dict[str, Any]) -> list[Any]:

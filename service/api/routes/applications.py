@@ -1,6 +1,8 @@
 """Applications: create, read, change, delete."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, OrganisationDep
 from service.api.idempotency import Answer, OnceDep
@@ -10,6 +12,8 @@ from service.api.queries import ApplicationPage
 from service.api.references import ApplicationRef
 from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from service.api.schemas.pages import ListOut, listed
+
+GetIfExists = Annotated[bool, Query(description="Answer the application that has the uid, if there is one.")]
 
 router = APIRouter(prefix="/app", tags=["Application"], route_class=JsonRoute)
 
@@ -32,7 +36,7 @@ async def create_application(
     body: ApplicationIn,
     applications: ApplicationsDep,
     once: OnceDep,
-    get_if_exists: bool = False,
+    get_if_exists: GetIfExists = False,
 ) -> Response:
     """Create an application, or with `get_if_exists` get the one that has the uid."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from service.api.dependencies import BackgroundTasksDep
 from service.api.problems import documented
@@ -17,12 +17,14 @@ from service.domain.background_tasks import TaskStatus
 
 router = APIRouter(prefix="/background-task", tags=["Background Task"])
 
+OfStatus = Annotated[TaskStatus | None, Query(description="Only those that stand so.")]
+OfKind = Annotated[Text | None, Query(description="Only this kind, as in `endpoint.recover`.")]
 TaskPage = Annotated[PageRequest, Depends(ordered(ids.TASK, default="descending"))]
 
 
 @router.get("", operation_id="v1.background-task.list", responses=documented())
 async def list_background_tasks(
-    tasks: BackgroundTasksDep, page: TaskPage, status: TaskStatus | None = None, task: Text | None = None
+    tasks: BackgroundTasksDep, page: TaskPage, status: OfStatus = None, task: OfKind = None
 ) -> ListOut[BackgroundTaskOut]:
     """List the background tasks of the last 90 days, newest first."""
     found = await tasks.page(page, TaskFilter(status=status, kind=task))

@@ -23,6 +23,7 @@ from service.domain.deliveries import Attempt
 from service.domain.ids import MessageId
 from service.domain.messages import Message
 
+WithMessage = Annotated[bool, Query(description="Whether each attempt comes with its message, without the payload.")]
 ExpandedStatuses = Annotated[bool, Query(description="When false, what was canceled is told as Success (0).")]
 
 router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"], route_class=JsonRoute)
@@ -39,7 +40,7 @@ async def list_attempts_by_endpoint(
     services: ServicesDep,
     page: AttemptPage,
     wanted: WantedAttempts,
-    with_msg: bool = False,
+    with_msg: WithMessage = False,
 ) -> ListOut[MessageAttemptOut]:
     """List the attempts to reach an endpoint, newest first; with `with_msg` each with its message, without payload."""
     found = await deliveries.by_endpoint(await endpoints.get(endpoint_id), page, wanted)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api.dependencies import EventTypesDep, organisation
 from service.api.idempotency import Answer, OnceDep
@@ -16,6 +16,10 @@ from service.api.schemas.rules import EventTypeName
 
 router = APIRouter(prefix="/event-type", tags=["Event Type"], route_class=JsonRoute)
 
+IncludeArchived = Annotated[bool, Query(description="Whether archived ones are listed too.")]
+WithSchemas = Annotated[bool, Query(description="Whether to show the schemas.")]
+Expunge = Annotated[bool, Query(description="Whether to remove it for good.")]
+
 _ORGANISATION = [Depends(organisation)]
 
 
@@ -24,8 +28,8 @@ async def list_event_types(
     *,
     event_types: EventTypesDep,
     page: EventTypePage,
-    include_archived: bool = False,
-    with_content: bool = False,
+    include_archived: IncludeArchived = False,
+    with_content: WithSchemas = False,
 ) -> ListOut[EventTypeOut]:
     """List the event types of the organisation, by name."""
     return listed(
@@ -97,7 +101,7 @@ async def delete_event_type(
     *,
     event_type_name: EventTypeRef,
     event_types: EventTypesDep,
-    expunge: bool = False,
+    expunge: Expunge = False,
 ) -> None:
     """Archive an event type, or with `expunge` remove it for good."""
     await event_types.delete(event_type_name, expunge=expunge)

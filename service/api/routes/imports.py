@@ -42,7 +42,7 @@ FileId = Annotated[
 ]
 
 
-@router.post("", operation_id="v1.message.import", responses=documented(400, 404, 409, 429, 503), openapi_extra=_BODY)
+@router.post("", operation_id="v1.message.import", responses=documented(404, 409, 429), openapi_extra=_BODY)
 async def import_messages(
     *,
     request: Request,

@@ -12,7 +12,7 @@ from service.api.idempotency import KeyHeader, key_of
 from service.api.incoming import create_application, new_message, read_message
 from service.api.json_body import JsonResponse
 from service.api.problems import documented
-from service.api.queries import MessagePage, WantedMessages
+from service.api.queries import MessagePage, WantedMessages, WithContent
 from service.api.references import MessageRef
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of
 from service.api.schemas.pages import ListOut, listed_raw
@@ -41,7 +41,7 @@ AppRef = Annotated[str, Path(min_length=1, max_length=256, pattern=NAME, descrip
     status_code=202,
     response_model=MessageOut,
     operation_id="v1.message.create",
-    responses=documented(404, 409, 413, 429, 503),
+    responses=documented(404, 408, 409, 413, 429),
     openapi_extra=_BODY,
 )
 async def create_message(
@@ -51,7 +51,7 @@ async def create_message(
     caller: OrganisationDep,
     services: ServicesDep,
     idempotency_key: KeyHeader = None,
-    with_content: bool = True,
+    with_content: WithContent = True,
 ) -> Response:
     """Send a message to an application: 202 once it and every delivery it owes are kept."""
     body = await request.body()
@@ -81,7 +81,7 @@ async def get_message(
     *,
     msg_id: MessageRef,
     messages: MessagesDep,
-    with_content: bool = True,
+    with_content: WithContent = True,
 ) -> Response:
     """Get a message by its id or event id."""
     message = await messages.get(msg_id, with_content=with_content)

@@ -28,13 +28,18 @@ router = APIRouter(prefix="/app/{app_id}", tags=["Message"])
 _NDJSON: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A `MessageOut` on each line, oldest first.",
-        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        "content": {
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"id":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","eventType":"invoice.paid","payload":{"id":1}}\n',
+            }
+        },
     }
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events: `ready`, then an `attempt` for each, and `gap` where some could not be told.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": "event: ready\ndata: {}\n\n"}},
     }
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from service.api.schemas.applications import ApplicationIn
-from service.api.schemas.rules import NAME, Received, Shown, Text
+from service.api.schemas.rules import FeatureFlag, Received, Shown, Text
 from service.application.access import EVERY_CAPABILITY, Capability, Grant
 
 SHORTEST, LONGEST = 3_600, 604_800
@@ -14,8 +14,7 @@ SHORTEST, LONGEST = 3_600, 604_800
 Lifetime = Annotated[
     int, Field(ge=SHORTEST, le=LONGEST), BeforeValidator(lambda value: LONGEST if value is None else value)
 ]
-FeatureFlag = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
-SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
+SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=256), Field(examples=["user-7"])]
 
 
 class AppPortalAccessIn(Received):
@@ -24,7 +23,7 @@ class AppPortalAccessIn(Received):
     capabilities: list[Capability] | None = Field(default=None, examples=[["ViewBase", "CreateAttempts"]])
     expiry: Lifetime = LONGEST
     feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=100)
-    read_only: bool | None = None
+    read_only: bool | None = Field(default=None, description="Whether to grant no more than `ViewBase`.")
     session_id: SessionId | None = None
     application: ApplicationIn | None = None
 
@@ -48,8 +47,8 @@ class AppPortalAccessIn(Received):
 class AppPortalAccessOut(Shown):
     """A token for one application, and where a person can use it."""
 
-    url: str
-    token: str
+    url: str = Field(examples=["https://relevo.example.com/docs"])
+    token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"])
 
 
 class ApplicationTokenExpireIn(Received):

@@ -4,7 +4,20 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from service.api.schemas.rules import ApplicationUid, Metadata, Name, Rate, Received, Shown, Time, absent
+from service.api.schemas.rules import (
+    ApplicationIdOut,
+    ApplicationUid,
+    ApplicationUidOut,
+    Metadata,
+    MetadataOut,
+    Name,
+    Rate,
+    RateOut,
+    Received,
+    Shown,
+    Time,
+    absent,
+)
 from service.domain.applications import Application, NewApplication
 
 _RATE = AliasChoices("throttleRate", "rateLimit")
@@ -15,7 +28,7 @@ class ApplicationIn(Received):
 
     name: Name = Field(examples=["My first application"])
     throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE, description="Messages per second.")
-    uid: ApplicationUid | None = Field(default=None, examples=["customer-42"])
+    uid: ApplicationUid | None = None
     metadata: Metadata = Field(default_factory=dict)
 
     def new(self) -> NewApplication:
@@ -28,7 +41,7 @@ class ApplicationIn(Received):
 class ApplicationPatch(Received):
     """What shall change. What is absent stays, null clears."""
 
-    name: Name = ""
+    name: Name = Field(default="", examples=["My first application"])
     throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE)
     uid: ApplicationUid | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -41,12 +54,12 @@ class ApplicationPatch(Received):
 class ApplicationOut(Shown):
     """An application."""
 
-    id: str = Field(examples=["app_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    uid: str | None = Field(default=None, exclude_if=absent)
-    name: str
-    rate_limit: int | None = Field(default=None, exclude_if=absent)
-    throttle_rate: int | None
-    metadata: dict[str, str]
+    id: ApplicationIdOut
+    uid: ApplicationUidOut | None = Field(default=None, exclude_if=absent)
+    name: str = Field(examples=["My first application"])
+    rate_limit: RateOut | None = Field(default=None, exclude_if=absent)
+    throttle_rate: RateOut | None
+    metadata: MetadataOut
     created_at: Time
     updated_at: Time
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.api.schemas.rules import Shown, Time
+from service.api.schemas.rules import ApplicationIdOut, Shown, Time
 from service.domain.audit import AuditEvent
 
 
@@ -14,10 +14,10 @@ class AuditEventOut(Shown):
     action: str = Field(examples=["endpoint.secret_rotated"])
     actor: str = Field(examples=["app_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
     role: str = Field(examples=["application"])
-    token_id: str | None = None
-    app_id: str | None
-    target: str | None
-    correlation_id: str
+    token_id: str | None = Field(default=None, examples=["9f86d081884c7d659a2feaa0c55ad015"])
+    app_id: ApplicationIdOut | None
+    target: str | None = Field(examples=["ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    correlation_id: str = Field(examples=["3561b38c43fc6411b95ecca272857caa"])
 
     @classmethod
     def of(cls, event: AuditEvent) -> "AuditEventOut":

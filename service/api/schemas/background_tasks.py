@@ -4,14 +4,14 @@ from typing import Any
 
 from pydantic import Field
 
-from service.api.schemas.rules import Shown, Time
+from service.api.schemas.rules import Shown, TaskIdOut, Time
 from service.domain.background_tasks import BackgroundTask, TaskKind, TaskStatus
 
 
 class TaskStarted(Shown):
     """A task that was just started. Ask for it by its id to learn how far it is."""
 
-    id: str = Field(examples=["qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    id: TaskIdOut
     status: TaskStatus
     task: TaskKind = Field(examples=["endpoint.recover"])
     updated_at: Time

@@ -13,7 +13,7 @@ MOST_AT_ONCE = 1000
 class BulkExpungeContentsIn(Received):
     """Messages by their ids or event ids."""
 
-    ids: Annotated[list[Text], Field(max_length=MOST_AT_ONCE)] | None = None
+    ids: Annotated[list[Text], Field(max_length=MOST_AT_ONCE, examples=[["invoice-42-paid"]])] | None = None
 
 
 class BulkExpungeStatus(StrEnum):
@@ -26,7 +26,7 @@ class BulkExpungeStatus(StrEnum):
 class BulkExpungeContentsOut(Shown):
     """What became of each."""
 
-    results: dict[str, BulkExpungeStatus]
+    results: dict[str, BulkExpungeStatus] = Field(examples=[{"invoice-42-paid": "expunged"}])
 
     @classmethod
     def of(cls, found: dict[str, bool]) -> "BulkExpungeContentsOut":

@@ -6,7 +6,7 @@ from pydantic import Field, WithJsonSchema
 
 from service.api.schemas.endpoints import EndpointCommon, common
 from service.api.schemas.messages import MessageOut, fields_of
-from service.api.schemas.rules import Shown, Time, written
+from service.api.schemas.rules import EndpointIdOut, MessageIdOut, Shown, Time, UrlOut, written
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
 from service.domain.endpoints import Endpoint
 from service.domain.messages import Message
@@ -20,19 +20,23 @@ class MessageAttemptOut(Shown):
     """One try of a delivery. `traceId` finds it in the traces."""
 
     id: str = Field(examples=["atmpt_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    msg_id: str
-    endpoint_id: str
-    url: str
+    msg_id: MessageIdOut
+    endpoint_id: EndpointIdOut
+    url: UrlOut
     status: Status = Field(description="Success 0, Pending 1, Fail 2, Sending 3, Canceled 4.")
     status_text: StatusText
-    response_status_code: int = Field(description="0 when there was no answer.")
-    response_duration_ms: int
-    response: str
+    response_status_code: int = Field(description="0 when there was no answer.", examples=[500])
+    response_duration_ms: int = Field(examples=[48])
+    response: str = Field(description="What the receiver said, or why there is no answer.", examples=["out of order"])
     trigger_type: Trigger = Field(description="Scheduled 0, Manual 1.")
     timestamp: Time
-    error_type: str | None
-    trace_id: str | None
-    trace_url: str | None = Field(default=None, description="Where the trace is shown, if the operator said so.")
+    error_type: str | None = Field(description="Why there was no answer.", examples=["timeout"])
+    trace_id: str | None = Field(examples=["0af7651916cd43dd8448eb211c80319c"])
+    trace_url: str | None = Field(
+        default=None,
+        description="Where the trace is shown, if the operator said so.",
+        examples=["https://jaeger.example.com/trace/0af7651916cd43dd8448eb211c80319c"],
+    )
     msg: MessageOut | None = None
 
     @classmethod

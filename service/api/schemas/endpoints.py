@@ -7,17 +7,26 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from service.api.schemas.headers import Headers
 from service.api.schemas.rules import (
+    ChannelOut,
     Channels,
+    DescriptionOut,
+    EndpointIdOut,
     EndpointUid,
+    EndpointUidOut,
     EventTypeName,
+    EventTypeNameOut,
     Metadata,
+    MetadataOut,
     OptionalText,
     Rate,
+    RateOut,
     Received,
     Shown,
     Switch,
     Time,
+    UrlOut,
     Version,
+    VersionOut,
     WebUrl,
 )
 from service.domain import signatures
@@ -37,13 +46,13 @@ def _secret(text: str) -> str:
 
 
 EventTypes = Annotated[list[EventTypeName], Field(min_length=1)]
-SecretText = Annotated[str, AfterValidator(_secret)]
+SecretText = Annotated[str, AfterValidator(_secret), Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])]
 
 
 class EndpointUpsertIn(Received):
     """What a caller says of an endpoint, all but its secret."""
 
-    url: WebUrl = Field(examples=["https://example.com/webhooks"])
+    url: WebUrl
     description: OptionalText = ""
     throttle_rate: Rate | None = Field(default=None, validation_alias=_RATE, description="Messages per second.")
     uid: EndpointUid | None = None
@@ -106,17 +115,17 @@ class EndpointPatch(Received):
 class EndpointCommon(Shown):
     """What every view of an endpoint has."""
 
-    id: str = Field(examples=["ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    url: str
-    description: str
-    uid: str | None
-    version: int
+    id: EndpointIdOut
+    url: UrlOut
+    description: DescriptionOut
+    uid: EndpointUidOut | None
+    version: VersionOut
     disabled: bool
-    rate_limit: int | None
-    throttle_rate: int | None
-    event_types: list[str] | None
-    filter_types: list[str] | None
-    channels: list[str] | None
+    rate_limit: RateOut | None
+    throttle_rate: RateOut | None
+    event_types: list[EventTypeNameOut] | None
+    filter_types: list[EventTypeNameOut] | None
+    channels: list[ChannelOut] | None
     created_at: Time
     updated_at: Time
 
@@ -124,7 +133,7 @@ class EndpointCommon(Shown):
 class EndpointOut(EndpointCommon):
     """An endpoint. Its secret and headers have routes of their own."""
 
-    metadata: dict[str, str]
+    metadata: MetadataOut
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "EndpointOut":

@@ -6,7 +6,16 @@ from typing import Any
 from pydantic import Field
 
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut
-from service.api.schemas.rules import Received, Shown, Switch, Time
+from service.api.schemas.rules import (
+    EventTypeNameOut,
+    FeatureFlagOut,
+    GroupNameOut,
+    Received,
+    SchemasOut,
+    Shown,
+    Switch,
+    Time,
+)
 from service.domain.event_types import EventType, NewEventType
 
 VERSION = 1
@@ -16,18 +25,18 @@ class EnvironmentIn(Received):
     """What was exported. Connectors and settings of the hosted product are not Relevo's, and are left alone."""
 
     event_types: list[EventTypeIn] | None = None
-    settings: dict[str, Any] | None = None
-    connectors: list[dict[str, Any]] | None = None
+    settings: dict[str, Any] | None = Field(default=None, examples=[{}])
+    connectors: list[dict[str, Any]] | None = Field(default=None, examples=[[]])
 
 
 class EnvironmentOut(Shown):
     """Everything that `environment/import` needs to set up the same elsewhere."""
 
-    version: int = VERSION
+    version: int = Field(default=VERSION, examples=[VERSION])
     created_at: Time
     event_types: list[EventTypeOut]
-    settings: dict[str, Any] | None
-    connectors: list[dict[str, Any]] = Field(max_length=0, description="Relevo has none.")
+    settings: dict[str, Any] | None = Field(description="Relevo has none.", examples=[None])
+    connectors: list[dict[str, Any]] = Field(max_length=0, description="Relevo has none.", examples=[[]])
 
     @classmethod
     def of(cls, event_types: list[EventType], *, at: datetime) -> "EnvironmentOut":
@@ -46,18 +55,18 @@ class EventTypeImportOpenApiIn(Received):
     dry_run: Switch = False
     replace_all: Switch = Field(default=False, description="Archive every event type that the document lacks.")
     spec: dict[str, Any] | None = Field(default=None, examples=[{"openapi": "3.1.0", "webhooks": {}}])
-    spec_raw: str | None = None
+    spec_raw: str | None = Field(default=None, examples=["openapi: 3.1.0\nwebhooks: {}\n"])
 
 
 class EventTypeFromOpenApi(Shown):
     """An event type as the document describes it."""
 
-    name: str
-    description: str
-    schemas: dict[str, Any] | None
+    name: EventTypeNameOut
+    description: str = Field(examples=["An invoice was paid."])
+    schemas: SchemasOut | None
     deprecated: bool
-    group_name: str | None
-    feature_flags: list[str] | None = None
+    group_name: GroupNameOut | None
+    feature_flags: list[FeatureFlagOut] | None = None
 
     @classmethod
     def of(cls, described: NewEventType) -> "EventTypeFromOpenApi":
@@ -74,7 +83,7 @@ class EventTypeFromOpenApi(Shown):
 class EventTypeImportOpenApiOutData(Shown):
     """The names of what changed, or in a dry run of what would."""
 
-    modified: list[str]
+    modified: list[EventTypeNameOut]
     to_modify: list[EventTypeFromOpenApi] | None = Field(default=None, alias="to_modify")
 
 

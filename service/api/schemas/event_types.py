@@ -4,7 +4,21 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from service.api.schemas.rules import EventTypeName, Received, Shown, Switch, Text, Time, stored_json
+from service.api.schemas.rules import (
+    EventTypeName,
+    EventTypeNameOut,
+    FeatureFlag,
+    FeatureFlagOut,
+    GroupName,
+    GroupNameOut,
+    Received,
+    SchemasOut,
+    Shown,
+    Switch,
+    Text,
+    Time,
+    stored_json,
+)
 from service.application.json_schemas import refuse_large, refuse_unusable
 from service.domain.event_types import EventType, NewEventType
 
@@ -23,7 +37,8 @@ Schemas = Annotated[
     AfterValidator(_json_schemas),
     Field(description="A JSON Schema (Draft 7) for each version.", examples=[{"1": {"type": "object"}}]),
 ]
-Flags = Annotated[list[EventTypeName], Field(max_length=MOST_FLAGS)]
+Flags = Annotated[list[FeatureFlag], Field(max_length=MOST_FLAGS)]
+Description = Annotated[Text, Field(examples=["An invoice was paid."])]
 Vouching = Annotated[
     Switch, Field(description="Accept a message of this type only when its payload keeps the latest schema.")
 ]
@@ -32,13 +47,13 @@ Vouching = Annotated[
 class EventTypeUpsertIn(Received):
     """What a caller says of an event type, all but its name."""
 
-    description: Text = Field(examples=["An invoice was paid."])
+    description: Description
     archived: Switch = False
     deprecated: Switch = False
     schemas: Schemas | None = None
-    group_name: EventTypeName | None = None
+    group_name: GroupName | None = None
     feature_flags: Flags | None = None
-    feature_flag: EventTypeName | None = None
+    feature_flag: FeatureFlag | None = None
     validate_payloads: Vouching = False
 
     def new(self, name: str) -> NewEventType:
@@ -58,19 +73,19 @@ class EventTypeUpsertIn(Received):
 class EventTypeIn(EventTypeUpsertIn):
     """A new event type."""
 
-    name: EventTypeName = Field(examples=["invoice.paid"])
+    name: EventTypeName
 
 
 class EventTypePatch(Received):
     """What shall change. What is absent stays, null clears."""
 
-    description: Text = ""
+    description: Description = ""
     archived: Switch = False
     deprecated: Switch = False
     schemas: Schemas | None = None
-    group_name: EventTypeName | None = None
+    group_name: GroupName | None = None
     feature_flags: Flags | None = None
-    feature_flag: EventTypeName | None = None
+    feature_flag: FeatureFlag | None = None
     validate_payloads: Vouching = False
 
     def changes(self) -> dict[str, Any]:
@@ -84,14 +99,14 @@ class EventTypePatch(Received):
 class EventTypeOut(Shown):
     """An event type. A list leaves the schemas out unless they are asked for."""
 
-    name: str = Field(examples=["invoice.paid"])
-    description: str
+    name: EventTypeNameOut
+    description: str = Field(examples=["An invoice was paid."])
     archived: bool
     deprecated: bool
-    schemas: dict[str, Any] | None
-    group_name: str | None
-    feature_flags: list[str] | None
-    feature_flag: str | None
+    schemas: SchemasOut | None
+    group_name: GroupNameOut | None
+    feature_flags: list[FeatureFlagOut] | None
+    feature_flag: FeatureFlagOut | None
     validate_payloads: bool
     created_at: Time
     updated_at: Time

@@ -16,9 +16,9 @@ from service.domain.messages import NewMessage
 class EventExampleIn(Received):
     """Which example to send: one of the event type's own, or a payload of the caller's."""
 
-    event_type: EventTypeName = Field(examples=["invoice.paid"])
-    example_index: Annotated[int, Field(ge=0)] | None = None
-    payload: dict[str, Any] | None = None
+    event_type: EventTypeName
+    example_index: Annotated[int, Field(ge=0, examples=[0])] | None = None
+    payload: dict[str, Any] | None = Field(default=None, examples=[{"id": "invoice_42"}])
 
 
 class ExampleOut(MessageOut):

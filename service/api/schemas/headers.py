@@ -49,10 +49,11 @@ def _value(value: str) -> str:
 
 HeaderName = Annotated[str, AfterValidator(_name)]
 HeaderValue = Annotated[str, AfterValidator(_value)]
+_EXAMPLE = Field(examples=[{"X-Tenant": "customer-42"}])
 _NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None else headers)
 
-Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL]
-HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL]
+Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, _EXAMPLE]
+HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, _EXAMPLE]
 
 
 class EndpointHeadersIn(Received):
@@ -65,7 +66,7 @@ class EndpointHeadersPatchIn(Received):
     """Headers to set; those that are null, or listed in `deleteHeaders`, are removed."""
 
     headers: HeaderChanges = Field(default_factory=dict)
-    delete_headers: list[str] | None = None
+    delete_headers: list[str] | None = Field(default=None, examples=[["X-Tenant"]])
 
     def applied_to(self, headers: dict[str, str]) -> dict[str, str]:
         """The headers after this change; names are compared as HTTP does, without regard to case."""
@@ -77,8 +78,8 @@ class EndpointHeadersPatchIn(Received):
 class EndpointHeadersOut(Shown):
     """The endpoint's headers; of those that hold credentials only the names, in `sensitive`."""
 
-    headers: dict[str, str]
-    sensitive: list[str]
+    headers: dict[str, str] = _EXAMPLE
+    sensitive: list[str] = Field(examples=[["Authorization"]])
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "EndpointHeadersOut":

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.schemas.rules import Shown, Time
+from service.api.schemas.rules import CountOut, Shown, Time
 from service.domain.imports import LineFault, MessageImport
 
 
@@ -26,12 +26,12 @@ class MessageImportOut(Shown):
     """An import: how far it is, and what became of its lines. A failed one goes on when the file is sent again."""
 
     id: str = Field(examples=["imp_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    file_id: str
+    file_id: str = Field(examples=["january"])
     status: Literal["running", "finished", "failed"]
-    lines: int = Field(description="The number of the last line that was looked at.")
-    accepted: int
-    repeated: int = Field(description="Lines that had been accepted before, when the file was sent the last time.")
-    refused: int = Field(description="Lines that were refused. The first 10,000 of them are listed.")
+    lines: CountOut = Field(description="The number of the last line that was looked at.")
+    accepted: CountOut
+    repeated: CountOut = Field(description="Lines that had been accepted before, when the file was sent the last time.")
+    refused: CountOut = Field(description="Lines that were refused. The first 10,000 of them are listed.")
     created_at: Time
     updated_at: Time
 

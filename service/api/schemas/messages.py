@@ -7,7 +7,23 @@ import orjson
 from pydantic import Field, model_validator
 
 from service.api.schemas.applications import ApplicationIn
-from service.api.schemas.rules import Channels, EventId, EventTypeName, Moment, Received, Shown, Tags, Time, written
+from service.api.schemas.rules import (
+    ChannelOut,
+    Channels,
+    EventId,
+    EventIdOut,
+    EventTypeName,
+    EventTypeNameOut,
+    MessageIdOut,
+    Moment,
+    PayloadOut,
+    Received,
+    Shown,
+    TagOut,
+    Tags,
+    Time,
+    written,
+)
 from service.domain import ids
 from service.domain.messages import Message
 
@@ -20,21 +36,23 @@ LEFT_OUT = orjson.Fragment(b"{}")
 class TransformationsParams(Received):
     """`rawPayload` is sent in the place of the payload, byte for byte."""
 
-    raw_payload: str | None = None
+    raw_payload: str | None = Field(default=None, examples=['{"id":"invoice_42"}'])
 
 
 class MessageHead(Received):
     """Everything a caller says of a message but its payload."""
 
-    event_type: EventTypeName = Field(examples=["invoice.paid"])
+    event_type: EventTypeName
     event_id: EventId | None = None
     channels: Channels | None = None
     tags: Tags | None = None
     application: ApplicationIn | None = None
     transformations_params: TransformationsParams | None = None
-    deliver_at: Moment | None = None
-    payload_retention_period: Annotated[int, Field(ge=1, le=90)] | None = None
-    payload_retention_hours: Annotated[int, Field(ge=1, le=2160)] | None = None
+    deliver_at: Moment | None = Field(default=None, description="From a minute to a day ahead.")
+    payload_retention_period: Annotated[int, Field(ge=1, le=90, examples=[30])] | None = Field(
+        default=None, description="In days."
+    )
+    payload_retention_hours: Annotated[int, Field(ge=1, le=2160, examples=[720])] | None = None
 
     @model_validator(mode="after")
     def _one_retention(self) -> Self:
@@ -67,12 +85,12 @@ class MessageIn(MessageHead):
 class MessageOut(Shown):
     """A message."""
 
-    id: str = Field(examples=["msg_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    event_id: str | None
-    event_type: str
-    payload: dict[str, Any]
-    channels: list[str] | None
-    tags: list[str] | None
+    id: MessageIdOut
+    event_id: EventIdOut | None
+    event_type: EventTypeNameOut
+    payload: PayloadOut
+    channels: list[ChannelOut] | None
+    tags: list[TagOut] | None
     deliver_at: Time | None
     timestamp: Time
 

@@ -2,10 +2,18 @@
 
 from dataclasses import replace
 
-from pydantic import Field
-
 from service.api.schemas.endpoints import EndpointIn, EndpointUpsertIn
-from service.api.schemas.rules import Shown, Time
+from service.api.schemas.rules import (
+    DescriptionOut,
+    EndpointIdOut,
+    EndpointUidOut,
+    EventTypeNameOut,
+    MetadataOut,
+    RateOut,
+    Shown,
+    Time,
+    UrlOut,
+)
 from service.domain.endpoints import Endpoint, NewEndpoint
 
 
@@ -28,16 +36,16 @@ class OperationalWebhookEndpointIn(EndpointIn):
 class OperationalWebhookEndpointOut(Shown):
     """An operational endpoint."""
 
-    id: str = Field(examples=["ep_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
-    url: str
-    description: str
-    uid: str | None
+    id: EndpointIdOut
+    url: UrlOut
+    description: DescriptionOut
+    uid: EndpointUidOut | None
     disabled: bool
-    rate_limit: int | None
-    throttle_rate: int | None
-    event_types: list[str] | None
-    filter_types: list[str] | None
-    metadata: dict[str, str]
+    rate_limit: RateOut | None
+    throttle_rate: RateOut | None
+    event_types: list[EventTypeNameOut] | None
+    filter_types: list[EventTypeNameOut] | None
+    metadata: MetadataOut
     created_at: Time
     updated_at: Time
 

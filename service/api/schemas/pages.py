@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
+
 from service.api.schemas.rules import Shown
 from service.application.ports.lists import BACK, ONWARDS, Page
 
@@ -14,8 +16,8 @@ class ListOut(Shown, Generic[Item]):
     """A page. `iterator` leads on, `prevIterator` leads back, `done` tells that nothing more lies that way."""
 
     data: Sequence[Item]
-    iterator: str | None
-    prev_iterator: str | None = None
+    iterator: str | None = Field(examples=["msg_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
+    prev_iterator: str | None = Field(default=None, examples=["-msg_1srOrx2ZWZBpBUvZwXKQmoEYga2"])
     done: bool
 
 

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from pydantic import Field
-
 from service.api.queries import StatusCodeClass
 from service.api.schemas.rules import Channel, EventTypeName, Moment, Received, Tag
 from service.domain.deliveries import Status
@@ -13,7 +11,7 @@ from service.domain.replays import ReplayFilter
 class ReplayIn(Received):
     """Messages of a span of time, by default up to now."""
 
-    since: Moment = Field(examples=["2026-03-01T00:00:00Z"])
+    since: Moment
     until: Moment | None = None
 
     def end(self, now: datetime) -> datetime:

@@ -96,27 +96,65 @@ def absent(value: object) -> bool:
     return value is None
 
 
+def _like(*examples: Any) -> Any:
+    """What a value looks like, for the document."""
+    return Field(examples=list(examples))
+
+
 _Uid = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
 
+# What is read.
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
-OptionalText = Annotated[str, AfterValidator(plain), _or("")]
+OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
 Switch = Annotated[bool, _or(False)]  # noqa: FBT003 - the default of a field, not an argument
-Rate = Annotated[int, Field(ge=1, le=65_535, strict=True)]
+Rate = Annotated[int, Field(ge=1, le=65_535, strict=True), _like(100)]
 Version = Annotated[int, Field(ge=1, le=65_535, strict=True), _or(1)]
-Metadata = Annotated[dict[Text, Text], AfterValidator(_small), _or({})]
-ApplicationUid = Annotated[_Uid, _uid(ids.APPLICATION)]
-EndpointUid = Annotated[_Uid, _uid(ids.ENDPOINT)]
-EventId = Annotated[_Uid, _uid(ids.MESSAGE)]
-EventTypeName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
-Channel = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_.:+]+$")]
+Metadata = Annotated[dict[Text, Text], AfterValidator(_small), _or({}), _like({"plan": "gold"})]
+ApplicationUid = Annotated[_Uid, _uid(ids.APPLICATION), _like("customer-42")]
+EndpointUid = Annotated[_Uid, _uid(ids.ENDPOINT), _like("production")]
+EventId = Annotated[_Uid, _uid(ids.MESSAGE), _like("invoice-42-paid")]
+EventTypeName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME), _like("invoice.paid")]
+GroupName = Annotated[EventTypeName, _like("invoices")]
+FeatureFlag = Annotated[EventTypeName, _like("beta")]
+Channel = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_.:+]+$"), _like("project:7")
+]
 Channels = Annotated[list[Channel], Field(min_length=1, max_length=10)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_./\\#]+$")]
+Tag = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_./\\#]+$"), _like("billing")
+]
 Tags = Annotated[list[Tag], Field(min_length=1, max_length=5)]
-WebUrl = Annotated[AnyUrl, UrlConstraints(max_length=65_536, allowed_schemes=["http", "https"], host_required=True)]
-Moment = Annotated[datetime, AfterValidator(utc)]
+WebUrl = Annotated[
+    AnyUrl,
+    UrlConstraints(max_length=65_536, allowed_schemes=["http", "https"], host_required=True),
+    _like("https://example.com/webhooks"),
+]
+Moment = Annotated[datetime, AfterValidator(utc), _like("2026-03-01T00:00:00Z")]
+
+# What is shown.
 Time = Annotated[
     datetime,
     PlainSerializer(written, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T09:30:00.000000Z"]}),
 ]
+ApplicationIdOut = Annotated[str, _like("app_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+EndpointIdOut = Annotated[str, _like("ep_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+MessageIdOut = Annotated[str, _like("msg_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+TaskIdOut = Annotated[str, _like("qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+ApplicationUidOut = Annotated[str, _like("customer-42")]
+EndpointUidOut = Annotated[str, _like("production")]
+EventIdOut = Annotated[str, _like("invoice-42-paid")]
+EventTypeNameOut = Annotated[str, _like("invoice.paid")]
+GroupNameOut = Annotated[str, _like("invoices")]
+FeatureFlagOut = Annotated[str, _like("beta")]
+ChannelOut = Annotated[str, _like("project:7")]
+TagOut = Annotated[str, _like("billing")]
+UrlOut = Annotated[str, _like("https://example.com/webhooks")]
+DescriptionOut = Annotated[str, _like("Production")]
+VersionOut = Annotated[int, _like(1)]
+RateOut = Annotated[int, _like(100)]
+CountOut = Annotated[int, _like(12)]
+MetadataOut = Annotated[dict[str, str], _like({"plan": "gold"})]
+PayloadOut = Annotated[dict[str, Any], _like({"id": "invoice_42", "amount": 1200})]
+SchemasOut = Annotated[dict[str, Any], _like({"1": {"type": "object"}})]

@@ -1,7 +1,9 @@
 """Statistics as they are asked for and as they go out."""
 
+from pydantic import Field
+
 from service.api.schemas.background_tasks import TaskStarted
-from service.api.schemas.rules import Moment, Received, Shown, Text
+from service.api.schemas.rules import CountOut, Moment, Received, Shown, Text
 from service.domain.background_tasks import BackgroundTask
 from service.domain.statistics import AttemptCounts
 
@@ -9,9 +11,9 @@ from service.domain.statistics import AttemptCounts
 class EndpointAttemptStats(Shown):
     """What became of the attempts to reach an endpoint, in whole hours."""
 
-    success: int
-    fail: int
-    canceled: int
+    success: CountOut
+    fail: CountOut
+    canceled: CountOut
 
     @classmethod
     def of(cls, counts: AttemptCounts) -> "EndpointAttemptStats":
@@ -22,11 +24,11 @@ class EndpointAttemptStats(Shown):
 class EndpointStats(Shown):
     """The same, with the states that a finished attempt is never in."""
 
-    success: int
-    pending: int
-    sending: int
-    fail: int
-    canceled: int
+    success: CountOut
+    pending: int = Field(examples=[0])
+    sending: int = Field(examples=[0])
+    fail: CountOut
+    canceled: CountOut
 
     @classmethod
     def of(cls, counts: AttemptCounts) -> "EndpointStats":
@@ -39,13 +41,13 @@ class AppUsageStatsIn(Received):
 
     since: Moment
     until: Moment
-    app_ids: list[Text] | None = None
+    app_ids: list[Text] | None = Field(default=None, description="By id or uid.", examples=[["customer-42"]])
 
 
 class AppUsageStatsOut(TaskStarted):
     """The task that counts, and the applications that are unknown to it."""
 
-    unresolved_app_ids: list[str]
+    unresolved_app_ids: list[str] = Field(examples=[["customer-43"]])
 
     @classmethod
     def with_unresolved(cls, task: BackgroundTask, unresolved: list[str]) -> "AppUsageStatsOut":
