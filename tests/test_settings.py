@@ -19,7 +19,18 @@ def test_nothing_has_to_be_set() -> None:
     assert settings == Settings()
     assert settings.embedded
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
-    assert sum(settings.delivery.retry_schedule) > timedelta(hours=24).total_seconds()
+    minute, hour = 60, 3600
+    assert settings.delivery.retry_schedule == (
+        5,
+        5 * minute,
+        30 * minute,
+        2 * hour,
+        5 * hour,
+        10 * hour,
+        10 * hour,
+    )
+    assert settings.delivery.attempt_timeout == 15
+    assert settings.delivery.disable_after == timedelta(days=5).total_seconds()
 
 
 def test_every_setting_is_read_from_its_variable() -> None:

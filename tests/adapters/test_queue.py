@@ -13,12 +13,16 @@ from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.engine import Settled
-from service.domain.deliveries import Claim, Status
+from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
 from tests.support.queues import a_worker, came_of, owe
 
+RESEND = """
+INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at)
+SELECT endpoint_id, message_id, 'again', org_id, app_id, now() FROM pending_delivery
+"""
 APPLIED = Settled(applied=True, endpoint_switched_off=False)
 TOO_LATE = Settled(applied=False, endpoint_switched_off=False)
 
@@ -183,6 +187,18 @@ async def test_faults_of_ours_never_switch_an_endpoint_off(pool: asyncpg.Pool, q
     assert settled == APPLIED
 
 
+async def test_failures_that_somebody_asked_for_never_switch_an_endpoint_off(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    await pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
+
+    settled = await queue.settle(came_of(await claim_one(queue), Exhausted(reason="manual"), trigger=Trigger.MANUAL))
+
+    assert settled == APPLIED
+
+
 async def test_a_delivery_given_back_is_due_at_once_and_has_spent_no_attempt(
     pool: asyncpg.Pool, queue: PostgresQueue
 ) -> None:
@@ -288,16 +304,26 @@ async def test_an_endpoint_whose_secrets_cannot_be_opened_stops_nobody_else(
     assert [claim.message_id for claim in claims] == [message]
 
 
+async def test_a_resend_that_fails_leaves_the_scheduled_delivery_as_it_was(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, due_in=timedelta(hours=2), attempts=3)
+    scheduled = dict(await pool.fetchrow("SELECT * FROM pending_delivery"))
+    await pool.execute(RESEND)
+
+    await queue.settle(came_of(await claim_one(queue), Exhausted(reason="manual"), trigger=Trigger.MANUAL))
+
+    assert [dict(row) for row in await pool.fetch("SELECT * FROM pending_delivery")] == [scheduled]
+
+
 async def test_a_manual_and_the_scheduled_delivery_may_end_in_one_statement(
     pool: asyncpg.Pool, queue: PostgresQueue
 ) -> None:
     app = await add_application(pool)
     endpoint = await add_endpoint(pool, app)
     (message,) = await owe(pool, endpoint, app)
-    await pool.execute(
-        "INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at)"
-        " SELECT endpoint_id, message_id, 'again', org_id, app_id, due_at FROM pending_delivery"
-    )
+    await pool.execute(RESEND)
     first, second = await queue.claim(limit=2, per_endpoint=2, rooms={})
 
     await queue._settlements._settle(

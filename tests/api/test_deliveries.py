@@ -208,6 +208,20 @@ async def test_a_resend_knows_the_trace_of_the_attempt_before(
     assert previous == f"00-{'b' * 32}-{'b' * 16}-01"
 
 
+async def test_a_resend_reaches_an_endpoint_that_would_not_be_sent_the_message(
+    postgres: Database, api: AsyncClient, endpoints: list[str], message: str
+) -> None:
+    await api.post("/event-type", json={"name": "other", "description": ""})
+    narrow = {"url": "http://127.0.0.1/", "eventTypes": ["other"], "channels": ["other"]}
+    endpoint = (await api.post("/app/u/endpoint", json=narrow)).json()["id"]
+    assert endpoints
+
+    answer = await api.post(f"/app/u/msg/ev/endpoint/{endpoint}/resend")
+
+    owed = await postgres.pool.fetchval("SELECT message_id FROM pending_delivery WHERE endpoint_id = $1", endpoint)
+    assert (answer.status_code, owed) == (202, message)
+
+
 async def test_a_resend_is_refused_where_it_cannot_arrive(
     postgres: Database, api: AsyncClient, endpoints: list[str], message: str
 ) -> None:

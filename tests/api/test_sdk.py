@@ -3,7 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import uvicorn
@@ -18,13 +19,23 @@ from svix.api import (
     EndpointSecretRotateIn,
     EventTypeIn,
     EventTypePatch,
+    MessageAttemptListAttemptedMessagesOptions,
+    MessageAttemptListByEndpointOptions,
+    MessageAttemptListByMsgOptions,
+    MessageCreateOptions,
+    MessageGetOptions,
     MessageIn,
+    MessageListOptions,
     SvixAsync,
     SvixOptions,
 )
 from svix.exceptions import HttpError, HTTPValidationError
 
+from service.adapters.clock import new_id
+from service.adapters.postgres.engine import Database
+from service.domain import ids
 from tests.api.conftest import TOKENS
+from tests.api.test_deliveries import ATTEMPT, TRIED
 from tests.support.factories import ORG
 
 
@@ -41,6 +52,21 @@ async def svix(app: FastAPI) -> AsyncIterator[SvixAsync]:
         await sdk._httpx_client.aclose()
         server.should_exit = True
         await serving
+
+
+async def an_application(svix: SvixAsync) -> str:
+    """An application with an endpoint that wants everything."""
+    app = (await svix.application.create(ApplicationIn(name="a"))).id
+    await svix.endpoint.create(app, EndpointIn(url="http://127.0.0.1/"))
+    return app
+
+
+async def an_attempt(database: Database, endpoint: str, message: str) -> str:
+    """An attempt that was made, for which the message waits to be tried again."""
+    attempt = new_id(ids.ATTEMPT)
+    await database.pool.execute(ATTEMPT, attempt, message, endpoint, 2, 500, None, "0" * 32)
+    await database.pool.execute(TRIED)
+    return attempt
 
 
 async def test_applications(svix: SvixAsync) -> None:
@@ -99,6 +125,126 @@ async def test_messages_and_what_became_of_them(svix: SvixAsync) -> None:
     assert (await svix.message_attempt.list_attempted_messages(app, endpoint)).data == []
     assert (await svix.message_attempt.list_by_msg(app, "ev")).data == []
     assert (await svix.message_attempt.list_by_endpoint(app, endpoint)).data == []
+
+
+async def test_a_message_for_later_is_due_then(svix: SvixAsync, postgres: Database) -> None:
+    app = await an_application(svix)
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    sent = await svix.message.create(app, MessageIn(event_type="a.b", payload={}, deliver_at=later))
+
+    assert sent.deliver_at == (await svix.message.get(app, sent.id)).deliver_at == later
+    assert await postgres.pool.fetchval("SELECT due_at FROM pending_delivery") == later
+    for untimely in (timedelta(seconds=50), timedelta(hours=24, minutes=1)):
+        with pytest.raises(HTTPValidationError):
+            await svix.message.create(
+                app, MessageIn(event_type="a.b", payload={}, deliver_at=datetime.now(UTC) + untimely)
+            )
+
+
+async def test_channels_and_tags_decide_and_are_looked_for(svix: SvixAsync, postgres: Database) -> None:
+    app = (await svix.application.create(ApplicationIn(name="a"))).id
+    labels: dict[str, Any] = {"channels": ["project:7", "a+b"], "tags": ["billing/2026#\\"]}
+    endpoint = (await svix.endpoint.create(app, EndpointIn(url="http://127.0.0.1/", channels=["a+b"]))).id
+    sent = await svix.message.create(app, MessageIn(event_type="a.b", payload={}, **labels))
+    other = await svix.message.create(app, MessageIn(event_type="a.b", payload={}, channels=["c"]))
+    attempt = await an_attempt(postgres, endpoint, sent.id)
+
+    assert [row["message_id"] for row in await postgres.pool.fetch("SELECT message_id FROM pending_delivery")] == [
+        sent.id
+    ]
+    assert (sent.channels, sent.tags) == (labels["channels"], labels["tags"])
+    filters: list[dict[str, Any]] = [{"channel": "project:7"}, {"channel": "a+b"}, {"tag": labels["tags"][0]}]
+    for wanted in filters:
+        messages = await svix.message.list(app, MessageListOptions(**wanted))
+        by_endpoint = await svix.message_attempt.list_by_endpoint(
+            app, endpoint, MessageAttemptListByEndpointOptions(**wanted, with_msg=True)
+        )
+        by_message = await svix.message_attempt.list_by_msg(app, sent.id, MessageAttemptListByMsgOptions(**wanted))
+        tried = await svix.message_attempt.list_attempted_messages(
+            app, endpoint, MessageAttemptListAttemptedMessagesOptions(**wanted)
+        )
+        assert [message.id for message in messages.data] == [sent.id]
+        assert [found.id for found in (*by_endpoint.data, *by_message.data)] == [attempt, attempt]
+        assert [found.msg and found.msg.tags for found in by_endpoint.data] == [labels["tags"]]
+        assert [message.id for message in tried.data] == [sent.id]
+    assert [message.id for message in (await svix.message.list(app)).data] == [other.id, sent.id]
+
+
+async def test_contents_are_shown_when_asked_for_and_gone_when_expunged(svix: SvixAsync, postgres: Database) -> None:
+    app = await an_application(svix)
+    endpoint = (await svix.endpoint.list(app)).data[0].id
+    created = await svix.message.create(
+        app, MessageIn(event_type="a.b", payload={"n": 1}), MessageCreateOptions(with_content=True)
+    )
+    attempt = await an_attempt(postgres, endpoint, created.id)
+
+    shown = await svix.message.get(app, created.id, MessageGetOptions(with_content=True))
+    plain = await svix.message.get(app, created.id)
+    (told,) = (
+        await svix.message_attempt.list_by_msg(app, created.id, MessageAttemptListByMsgOptions(with_content=True))
+    ).data
+    (untold,) = (await svix.message_attempt.list_by_msg(app, created.id)).data
+    await svix.message.expunge_content(app, created.id)
+    await svix.message_attempt.expunge_content(app, created.id, attempt)
+
+    assert (created.payload, shown.payload, plain.payload) == ({"n": 1}, {"n": 1}, {})
+    assert (told.response, untold.response) == ("said", "{}")
+    assert (await svix.message.get(app, created.id, MessageGetOptions(with_content=True))).payload == {"expired": True}
+    assert (await svix.message_attempt.get(app, created.id, attempt)).response == "EXPUNGED"
+    with pytest.raises(HttpError) as gone:
+        await svix.message_attempt.resend(app, created.id, endpoint)
+    assert gone.value.code == "missing_payload"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"payload_retention_hours": 1}, timedelta(hours=1)),
+        ({"payload_retention_hours": 2160}, timedelta(days=90)),
+        ({"payload_retention_period": 1}, timedelta(days=1)),
+        ({"payload_retention_hours": None, "payload_retention_period": None}, timedelta(days=90)),
+    ],
+)
+async def test_a_payload_is_kept_for_as_long_as_was_said(
+    svix: SvixAsync, postgres: Database, said: dict[str, Any], kept: timedelta
+) -> None:
+    app = await an_application(svix)
+
+    sent = await svix.message.create(app, MessageIn(event_type="a.b", payload={}, **said))
+
+    expires_at = await postgres.pool.fetchval("SELECT expires_at FROM message WHERE id = $1", sent.id)
+    assert abs(expires_at - sent.timestamp - kept) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("hours", [0, 2161])
+async def test_a_payload_is_kept_for_at_least_an_hour_and_at_most_ninety_days(svix: SvixAsync, hours: int) -> None:
+    app = await an_application(svix)
+
+    with pytest.raises(HTTPValidationError):
+        await svix.message.create(app, MessageIn(event_type="a.b", payload={}, payload_retention_hours=hours))
+
+
+async def test_what_is_set_to_none_is_as_if_it_was_not_said_and_in_a_patch_it_is_cleared(svix: SvixAsync) -> None:
+    unsaid: dict[str, Any] = {"uid": None, "metadata": None, "throttle_rate": None}
+    app = (await svix.application.create(ApplicationIn(name="a", **unsaid))).id
+    await svix.application.patch(app, ApplicationPatch(uid="u", throttle_rate=5))
+    endpoint_in = EndpointIn(url="http://127.0.0.1/", **unsaid, event_types=None, channels=None, secret=None)
+    endpoint = (await svix.endpoint.create(app, endpoint_in)).id
+    await svix.endpoint.patch(app, endpoint, EndpointPatch(uid="e", channels=["c"], throttle_rate=5))
+
+    cleared = await svix.application.patch(app, ApplicationPatch(uid=None, throttle_rate=None))
+    freed = await svix.endpoint.patch(app, endpoint, EndpointPatch(uid=None, channels=None, throttle_rate=None))
+    message = await svix.message.create(
+        app,
+        MessageIn(
+            event_type="a.b", payload={}, event_id=None, channels=None, tags=None, application=None, deliver_at=None
+        ),
+    )
+
+    assert (cleared.uid, cleared.throttle_rate, cleared.metadata) == (None, None, {})
+    assert (freed.uid, freed.channels, freed.throttle_rate) == (None, None, None)
+    assert (message.event_id, message.channels, message.tags, message.deliver_at) == (None, None, None, None)
 
 
 async def test_health(svix: SvixAsync) -> None:
