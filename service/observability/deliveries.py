@@ -13,10 +13,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from service.domain.deliveries import Claim
-from service.domain.errors import Unavailable
+from service.domain.errors import Busy, Unavailable
 from service.domain.messages import Accepted, NewMessage, Reception, Repeated
 from service.observability.attempts import TracedAttempt, ids, is_first, named
 from service.observability.correlation import traceparent
@@ -46,9 +46,14 @@ class DeliveryTelemetry:
             "relevo.message.id": message.id,
             "relevo.correlation_id": message.correlation_id,
         }
+        within = trace.get_current_span()
         span = self._tracer.start_span("send messages", kind=SpanKind.PRODUCER, attributes=attributes)
-        with _current(span):
-            yield TracedAccept(span, message)
+        try:
+            with _current(span):
+                yield TracedAccept(span, message, within=within)
+        except Busy:
+            self._metrics.messages_accepted("throttled")
+            raise
 
     @contextmanager
     def batch(
@@ -80,7 +85,13 @@ class DeliveryTelemetry:
             "process deliveries",
             context=accept if continues else Context(),
             kind=SpanKind.CONSUMER,
-            attributes={"messaging.operation.name": "process", "messaging.operation.type": "process", **ids(claim)},
+            attributes={
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "relevo.org.id": claim.org_id,
+                "relevo.app.id": claim.app_id,
+                **ids(claim),
+            },
             links=() if continues else _links_to(accept, _context_of(claim.previous)),
         )
         fields = {"correlation_id": claim.correlation_id, "org_id": claim.org_id, "app_id": claim.app_id}
@@ -143,15 +154,19 @@ class DeliveryTelemetry:
 
 
 class TracedAccept:
-    """An accept under way."""
+    """An accept under way, `within` the span of the request that asked for it."""
 
-    def __init__(self, span: Span, message: NewMessage) -> None:
+    def __init__(self, span: Span, message: NewMessage, *, within: Span) -> None:
         self._span = span
+        self._within = within
         self.context = span.get_span_context()
         self.message = replace(message, traceparent=traceparent(self.context))
 
     def committed(self, reception: Reception, *, batch: SpanContext | None = None, size: int | None = None) -> None:
-        """What the group commit `batch` of `size` made of it."""
+        """What the group commit `batch` of `size` made of it. Only now is it known whose application it is."""
+        if isinstance(reception, Accepted):
+            bind_contextvars(app_id=reception.app_id)
+            self._within.set_attribute("relevo.app.id", reception.app_id)
         if not self._span.is_recording():
             return
         self._span.set_attribute("relevo.outcome", type(reception).__name__)

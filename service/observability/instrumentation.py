@@ -10,6 +10,7 @@ from opentelemetry import propagate
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import Span, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from structlog.contextvars import get_contextvars
 
 from service.observability.middleware import PROBES
 from service.observability.route_names import name_by_table
@@ -40,7 +41,7 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
 
 @contextmanager
 def instrument_engine(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
-    """One CLIENT span per statement, none for connecting, and no driver's text on any."""
+    """One CLIENT span per statement with its correlation id, none for connecting, and no driver's text on any."""
     _choose_conventions()
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
     from opentelemetry.instrumentation.utils import unwrap
@@ -58,9 +59,12 @@ def instrument_engine(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[N
         skip_dep_check=True,
     )
     unwrap(Engine, "connect")
+    # And this one last, when there is a span.
+    event.listen(engine.sync_engine, "before_cursor_execute", _correlate)
     try:
         yield
     finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", _correlate)
         instrumentor.uninstrument()
         event.remove(engine.sync_engine, "handle_error", _end_without_text)
 
@@ -74,6 +78,13 @@ def _forget_what_the_caller_wrote(span: Span, scope: Mapping[str, Any]) -> None:
     # Set by then, and a span's attributes cannot be taken away: paths and query strings may hold secrets.
     if span.is_recording() and scope["type"] == "http":
         span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""})
+
+
+def _correlate(_conn: object, _cursor: object, _sql: str, _parameters: object, context: object, _many: object) -> None:
+    correlation_id = get_contextvars().get("correlation_id")
+    span: Span | None = getattr(context, "_otel_span", None)
+    if span is not None and correlation_id is not None:
+        span.set_attribute("relevo.correlation_id", correlation_id)
 
 
 def _end_without_text(context: "ExceptionContext") -> None:

@@ -196,6 +196,8 @@ class Metrics:
         self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
         self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
         self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
+        for reason in ("too_late", "unavailable", "error"):
+            self._unsettled.add(0, self._labelled("reason", reason))
         self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
 
     def _make_engine_instruments(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Trigger
+from service.domain.errors import Busy
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import Accepted
 from service.domain.retries import Delivered, Exhausted, TryAgain, Verdict
@@ -141,6 +142,21 @@ async def test_an_outcome_that_cannot_be_kept_is_a_failed_span_below_its_attempt
     assert settle.attributes["error.type"] == "RuntimeError"
     assert telemetry.registry.get_sample_value("relevo_delivery_unsettled_total", {"reason": "error"}) == 1
     assert b"marker" not in collector.everything
+
+
+async def test_a_message_that_is_turned_away_is_counted_as_throttled(telemetry: Telemetry) -> None:
+    with pytest.raises(Busy), DeliveryTelemetry(telemetry).accepting(new_message("app_1")):
+        raise Busy
+
+    assert telemetry.registry.get_sample_value("relevo_message_accepted_total", {"outcome": "throttled"}) == 1
+
+
+async def test_an_attempt_names_its_customer(collector: Collector, telemetry: Telemetry) -> None:
+    attempt(telemetry, claim(), answered(200), Delivered())
+
+    collector.wait_for(lambda seen: len(seen.spans) == 2)
+    process = collector.span("process deliveries")
+    assert (process.attributes["relevo.org.id"], process.attributes["relevo.app.id"]) == ("org_1", "app_1")
 
 
 async def test_every_span_of_an_attempt_can_be_found_by_message_endpoint_attempt_and_correlation(

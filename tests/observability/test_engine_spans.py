@@ -7,6 +7,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from structlog.contextvars import bound_contextvars
 
 from service.observability.instrumentation import instrument_engine
 from service.observability.telemetry import Telemetry
@@ -22,12 +23,14 @@ async def engine(empty_database: str, telemetry: Telemetry) -> AsyncIterator[Asy
 
 
 async def test_a_statement_is_one_span_and_connecting_is_none(engine: AsyncEngine, collector: Collector) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(text("SELECT 1"))
+    with bound_contextvars(correlation_id="order-17"):
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT 1"))
 
     collector.wait_for(lambda seen: bool(seen.spans))
     (span,) = collector.spans
     assert span.kind == "CLIENT"
+    assert span.attributes["relevo.correlation_id"] == "order-17"
     assert span.name.startswith("SELECT")
     assert span.attributes["db.system.name"] == "postgresql"
 

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
+from httpx import Response
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url
+from structlog.contextvars import clear_contextvars
 
+from service.observability.logging import configure_logging
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.faults.wire import open_wire
 from tests.observability.conftest import Lines
 from tests.observability.whole import Whole, running_whole
-from tests.support.factories import add_application, add_endpoint
+from tests.support.factories import ORG, add_application, add_endpoint
 from tests.support.otlp import Collector
 from tests.support.postgres import asyncpg_dsn
 from tests.support.queues import owe
@@ -33,7 +36,7 @@ PER_BATCH = ("relevo_commit_", "relevo_pool_", "relevo_eventloop_")
 # The collector's own export goes on meanwhile.
 NOT_OURS = ("otel_sdk_", "target_info")
 REFUSE_COMMIT = """
-CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'marker' USING DETAIL = 'marker'; END $$;
 CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON application
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
 """
@@ -42,6 +45,16 @@ INSERT INTO endpoint SELECT (jsonb_populate_record(e, jsonb_build_object(
     'id', 'ep_' || lpad(n::text, 27, '0'), 'url', $1 || ($2::text[])[n % 4 + 1] || n, 'channels', ARRAY['c' || n]
 ))).* FROM endpoint e, generate_series(1, 199) n
 """
+ANSWERS = [
+    ("GET", "/api/v1/app", b"", 200),
+    ("GET", "/api/v1/app/none", b"", 404),
+    ("GET", "/nowhere", b"", 404),
+    ("DELETE", "/api/v1/app", b"", 405),
+    ("POST", "/api/v1/app", b"{}", 422),
+    ("POST", "/api/v1/app/none/msg", b" " * 3_000_000, 413),
+    ("POST", "/api/v1/app", b'{"name": "a"}', 500),
+]
+SLOW = {"1": {"type": "object", "properties": {"id": {"type": "string", "pattern": "^(a+)+$"}}}}
 FATES = ["/ok/", "/status/404/", "/status/500/", "/reset/"]
 
 
@@ -98,6 +111,7 @@ async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes
     (call,) = await receiver.wait_for(1)
     await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message["id"], count=3)
     await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
+    await asyncio.to_thread(collector.wait_for, is_told_in_full)
 
     assert again.status_code == 409
     assert (call.header("baggage"), call.header("traceparent"), call.header("x-marker")) == (None, None, "marker")
@@ -107,20 +121,94 @@ async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes
         assert written not in lines.getvalue() + page
 
 
-async def test_a_requests_statements_are_one_span_each_and_a_round_of_every_upkeep_makes_none(
-    whole: Whole, telemetry: Telemetry, collector: Collector
-) -> None:
-    # Each of the rounds, of which ten idle seconds have several, begins as soon as all is open.
-    await until(lambda: telemetry.registry.get_sample_value("relevo_worker_capacity") is not None)
-    await asyncio.sleep(1.2)  # the second look for revocations and for background tasks
-
+async def test_a_requests_statements_are_one_span_each(whole: Whole, collector: Collector) -> None:
     answer = await whole.api.get("/api/v1/app/none")
     await arrived(collector, lambda span: span.kind == "SERVER", count=1)
 
-    trace_id = answer.headers["traceresponse"].split("-")[1]
+    trace_id = trace_of(answer)
     assert {span.trace_id for span in collector.spans} == {trace_id}
     statements = [span.name for span in collector.spans if "db.system.name" in span.attributes]
     assert [name.partition(" ")[0] for name in statements] == ["SELECT"]
+
+
+async def test_every_answer_and_all_lines_and_spans_of_its_request_have_the_callers_request_id(
+    whole: Whole, collector: Collector, lines: Lines, pool: asyncpg.Pool
+) -> None:
+    await pool.execute(REFUSE_COMMIT)
+
+    answers = {}
+    for number, (method, path, body, _) in enumerate(ANSWERS):
+        headers = {"x-request-id": f"order-{number}"}
+        answers[f"order-{number}"] = await whole.api.request(method, path, content=body, headers=headers)
+    await arrived(collector, lambda span: span.kind == "SERVER", count=len(ANSWERS))
+
+    assert [answer.status_code for answer in answers.values()] == [status for *_, status in ANSWERS]
+    for request_id, answer in answers.items():
+        assert answer.headers.get_list("x-request-id") == [request_id]
+        told = [line for line in lines.all if line.get("trace_id") == trace_of(answer)]
+        assert "request.finished" in {line["event"] for line in told}
+        assert {line["correlation_id"] for line in told} == {request_id}
+        spans = [span for span in collector.spans if span.trace_id == trace_of(answer)]
+        assert {span.attributes.get("relevo.correlation_id") for span in spans} == {request_id}
+    assert any("db.system.name" in span.attributes for span in collector.spans)
+
+
+async def test_the_exemplars_of_what_a_message_took_are_traces_that_are_there(
+    whole: Whole, collector: Collector, receiver: Receiver
+) -> None:
+    app_id = await whole.application("a", f"{receiver.url}/ok")
+
+    message = await whole.message(app_id)
+    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message, count=3)
+    await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
+
+    (send,) = [span for span in collector.spans if span.name == "send messages"]
+    for series in TIMED_FOR_A_MESSAGE:
+        metric = series.removesuffix("_seconds_count").replace("_", ".").replace("first.attempt", "first_attempt")
+        await asyncio.to_thread(collector.wait_for, lambda seen, metric=metric: send.trace_id in seen.exemplars(metric))
+        assert collector.exemplars(metric) <= {span.trace_id for span in collector.spans}
+
+
+async def test_an_accepts_line_and_spans_name_the_customer_and_the_message(
+    whole: Whole, collector: Collector, lines: Lines
+) -> None:
+    app_id = await whole.application("a")
+    clear_contextvars()  # the client here is in one context with its requests
+
+    message = await whole.message(app_id)
+    await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
+
+    (line,) = [line for line in lines.of("request.finished") if line["status"] == 202]
+    assert (line["org_id"], line["app_id"], line["message_id"]) == (ORG, app_id, message)
+    (send,) = [span for span in collector.spans if span.name == "send messages"]
+    (request,) = [span for span in collector.spans if span.span_id == send.parent_id]
+    assert (request.attributes["relevo.org.id"], request.attributes["relevo.app.id"]) == (ORG, app_id)
+
+
+async def test_every_executor_in_use_tells_of_its_work_with_the_ids_of_whoever_asked(
+    whole: Whole, telemetry: Telemetry, receiver: Receiver
+) -> None:
+    await whole.made("/event-type", {"name": "a.b", "description": "", "schemas": SLOW, "validatePayloads": True})
+    app_id = await whole.application("a", receiver.url.replace("127.0.0.1", "localhost") + "/ok")
+    configure_logging(level="debug", logger_provider=telemetry.logger_provider, stream=(talkative := Lines()))
+    body = json.dumps({"eventType": "a.b", "payload": {}}).encode()
+
+    asked = {}
+    for path, request_id in {"msg": "order-1", "msg/import": "order-2"}.items():
+        headers = {"x-request-id": request_id}
+        answer = await whole.api.post(f"/api/v1/app/{app_id}/{path}", content=body, headers=headers)
+        asked[path] = (request_id, trace_of(answer))
+    await receiver.wait_for(2)
+
+    def told(event: str, **of: str) -> set[tuple[str, str]]:
+        lines = [line for line in talkative.of(event) if of.items() <= line.items()]
+        return {(line["correlation_id"], line["trace_id"]) for line in lines}
+
+    for end in ("began", "finished"):
+        assert told(f"process.{end}", work="faults") == {asked["msg"], asked["msg/import"]}
+        assert told(f"thread.{end}", pool="imports") == {asked["msg/import"]}
+        # Looked up by the attempts, which go on with the trace of their accept; the second finds what the first found.
+        assert asked["msg"] in told(f"thread.{end}", pool="dns") <= set(asked.values())
 
 
 async def test_a_commit_that_fails_is_a_500_for_the_caller_on_the_span_the_line_and_the_point(
@@ -143,6 +231,9 @@ async def test_a_commit_that_fails_is_a_500_for_the_caller_on_the_span_the_line_
         and sample.labels["http_response_status_code"] == "500"
     ]
     assert failures == [1]
+    await asyncio.to_thread(collector.wait_for, lambda seen: any(log.body == "request.failed" for log in seen.logs))
+    assert b"marker" not in collector.everything
+    assert "marker" not in lines.getvalue() + answer.text
 
 
 async def test_a_thousand_messages_of_fifty_types_to_two_hundred_endpoints_are_few_series(
@@ -230,6 +321,16 @@ def counts(telemetry: Telemetry) -> dict[str, float]:
             if not sample.name.startswith(NOT_OURS):
                 found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
+
+
+def is_told_in_full(collector: Collector) -> bool:
+    """Whether lines and points of a message have come as well."""
+    lines, metrics = {log.body for log in collector.logs}, {point.metric for point in collector.points}
+    return "delivery.attempted" in lines and "relevo.delivery.attempt.duration" in metrics
+
+
+def trace_of(answer: Response) -> str:
+    return str(answer.headers["traceresponse"].split("-")[1])
 
 
 async def arrived(collector: Collector, wanted: Callable[[Span], bool], *, count: int) -> None:

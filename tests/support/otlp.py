@@ -91,6 +91,11 @@ class Collector:
         with self._arrived:
             return list({(point.metric, point.labels): point for point in self._points}.values())
 
+    def exemplars(self, metric: str) -> set[str]:
+        """The trace ids that points of a metric gave as examples, over all exports: each gives only what is new."""
+        with self._arrived:
+            return {trace for point in self._points if point.metric == metric for trace in point.exemplars}
+
     @property
     def logs(self) -> list[LogRecord]:
         """Every log record so far."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
+from structlog.contextvars import bind_contextvars
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of
@@ -64,6 +65,7 @@ async def create_message(
         checks=services.payload_checks,
         create_application=_application_of(head, services, caller, app_id),
     )
+    bind_contextvars(message_id=kept_as)
     shown = head_of(_as_kept(message, kept_as)) | {"payload": orjson.Fragment(payload) if with_content else LEFT_OUT}
     return JsonResponse(shown, status_code=202)
 
