@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check audit fix bench migrate lock stack demo-stack test-stack test-faults
+.PHONY: help setup run demo test check audit fix bench migrate lock stack demo-stack test-stack pgbouncer test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,9 +58,17 @@ stack: setup ## run collector, Jaeger and Prometheus on this machine (built from
 demo-stack: setup ## the demo, with its trace in Jaeger, its figures in Prometheus and its lines in the collector's file
 	$(BIN)/python -m deploy.stack --free-ports --demo
 
-test-stack: setup ## the tests that need them
+test-stack: setup pgbouncer ## the tests that need them, and PgBouncer, which root gets installed where there is apt-get
 	$(BIN)/python -m deploy.stack --build-only
 	$(BIN)/python -m pytest tests/stack
+
+pgbouncer:
+	@PATH="$$PATH:/usr/sbin"; if ! command -v pgbouncer >/dev/null; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "The tests of the stack need PgBouncer; install it first (apt-get install pgbouncer, or the like)." >&2; exit 1; \
+		fi; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends pgbouncer; \
+	fi
 
 test-faults: setup ## break processes, database, network and receivers under load, and count (some minutes)
 	$(BIN)/python -m tests.faults
