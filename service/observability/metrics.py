@@ -196,9 +196,10 @@ class Metrics:
         self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
         self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
         self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
+        self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
         for reason in ("too_late", "unavailable", "error"):
             self._unsettled.add(0, self._labelled("reason", reason))
-        self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
+        self._throttled.add(0)
 
     def _make_engine_instruments(self) -> None:
         histogram, gauge = self._meter.create_histogram, self._meter.create_observable_gauge

@@ -165,7 +165,7 @@ async def test_the_exemplars_of_what_a_message_took_are_traces_that_are_there(
     (send,) = [span for span in collector.spans if span.name == "send messages"]
     for series in TIMED_FOR_A_MESSAGE:
         metric = series.removesuffix("_seconds_count").replace("_", ".").replace("first.attempt", "first_attempt")
-        await asyncio.to_thread(collector.wait_for, lambda seen, metric=metric: send.trace_id in seen.exemplars(metric))
+        await asyncio.to_thread(collector.wait_for, gives_as_example(metric, send.trace_id))
         assert collector.exemplars(metric) <= {span.trace_id for span in collector.spans}
 
 
@@ -327,6 +327,11 @@ def is_told_in_full(collector: Collector) -> bool:
     """Whether lines and points of a message have come as well."""
     lines, metrics = {log.body for log in collector.logs}, {point.metric for point in collector.points}
     return "delivery.attempted" in lines and "relevo.delivery.attempt.duration" in metrics
+
+
+def gives_as_example(metric: str, trace_id: str) -> Callable[[Collector], bool]:
+    """Whether a point of the metric has."""
+    return lambda seen: trace_id in seen.exemplars(metric)
 
 
 def trace_of(answer: Response) -> str:

@@ -47,6 +47,39 @@ def test_a_second_attempt_is_a_trace_of_its_own_linked_to_the_first(stack: Stack
     assert [span.tags["relevo.attempt"] for span in (accept[-1], retry[-1])] == [1, 2]
 
 
+def test_a_resend_is_a_trace_of_its_own_linked_to_the_accept_with_the_attempt_before(
+    stack: Stack, story: Story
+) -> None:
+    accept, resend = eventually(lambda: _traces(stack, story.resent, spans=7))
+
+    assert shape(accept) == DELIVERED_AT_ONCE
+    assert shape(resend) == TRIED_AGAIN
+    assert resend[0].links == (accept[0].trace, accept[0].trace)
+
+
+def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_its_lines(
+    stack: Stack, story: Story
+) -> None:
+    assert story.prompt
+    (given_up,) = eventually(lambda: traces_of(stack.jaeger, relevo_verdict="exhausted"))
+    tags = given_up[0].tags
+
+    told = traces_of(stack.jaeger, relevo_message_id=tags["relevo.message.id"])
+    accept = next(spans for spans in told if spans[0].kind == "SERVER")
+    lines = eventually(lambda: _lines_of(stack, accept[0].trace, at_least=2))
+
+    assert len(told) == 4
+    assert accept[0].trace in given_up[0].links
+    request = next(line for line in lines if line["body"]["stringValue"] == "request.finished")
+    for key, tag in {"message_id": "message", "org_id": "org", "app_id": "app"}.items():
+        assert _attribute(request, key) == tags[f"relevo.{tag}.id"]
+    assert (
+        _attribute(request, "correlation_id")
+        == tags["relevo.correlation_id"]
+        == accept[0].tags["relevo.correlation_id"]
+    )
+
+
 def test_the_runbook_searches_for_tags_that_traces_have(stack: Stack, story: Story) -> None:
     eventually(lambda: _traces(stack, story.retried, spans=7))
 
@@ -123,6 +156,11 @@ def _traces(stack: Stack, message: str, *, spans: int) -> list[list[Span]]:
 def _lines_of(stack: Stack, trace: str, *, at_least: int) -> list[dict[str, Any]]:
     found = [record for record in _records(stack) if record.get("traceId") == trace]
     return found if len(found) >= at_least else []
+
+
+def _attribute(record: dict[str, Any], key: str) -> str | None:
+    found = [field["value"]["stringValue"] for field in record["attributes"] if field["key"] == key]
+    return found[0] if found else None
 
 
 def _records(stack: Stack) -> list[dict[str, Any]]:
