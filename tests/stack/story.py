@@ -1,5 +1,5 @@
-"""Messages through the API: one arrives at once, one at its second attempt, one is sent again by hand and one more comes
-in a file, one never arrives, and one finds nobody there."""
+"""Messages through the API: one arrives at once, one at its second attempt, one is sent again by hand and one more
+comes in a file, one never arrives, and one finds nobody there."""
 
 from dataclasses import dataclass
 
