@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
 
 Signal = Literal["traces", "metrics", "logs"]
@@ -44,26 +45,26 @@ def is_disabled(environ: Mapping[str, str]) -> bool:
     return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def span_exporter(to: Destination, meters: MeterProvider) -> SpanExporter:
-    """An exporter that counts what it lost on `meters`."""
+def span_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> SpanExporter:
+    """An exporter of encoded spans that counts what it lost on `meters`."""
     if to.protocol == GRPC:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+        from service.observability.otlp.over_grpc import SpansOverGrpc
 
-        return OverGrpc(endpoint=to.endpoint, meter_provider=meters)
-    from service.observability.otlp.exporters import LeanSpanExporter
+        return SpansOverGrpc(to.endpoint, resource=resource, meters=meters)
+    from service.observability.otlp.over_http import SpansOverHttp
 
-    return LeanSpanExporter(endpoint=to.endpoint, meter_provider=meters)
+    return SpansOverHttp(to.endpoint, resource=resource, meters=meters)
 
 
-def log_exporter(to: Destination, meters: MeterProvider) -> LogRecordExporter:
-    """An exporter that counts what it lost on `meters`."""
+def log_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> LogRecordExporter:
+    """An exporter of encoded records that counts what it lost on `meters`."""
     if to.protocol == GRPC:
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as OverGrpc
+        from service.observability.otlp.over_grpc import LogsOverGrpc
 
-        return OverGrpc(endpoint=to.endpoint, meter_provider=meters)
-    from service.observability.otlp.exporters import LeanLogExporter
+        return LogsOverGrpc(to.endpoint, resource=resource, meters=meters)
+    from service.observability.otlp.over_http import LogsOverHttp
 
-    return LeanLogExporter(endpoint=to.endpoint, meter_provider=meters)
+    return LogsOverHttp(to.endpoint, resource=resource, meters=meters)
 
 
 def metric_exporter(to: Destination) -> MetricExporter:

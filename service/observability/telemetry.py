@@ -11,19 +11,18 @@ from typing import Final
 from opentelemetry._logs import LoggerProvider, NoOpLoggerProvider
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
-from opentelemetry.sdk import _logs as sdk_logs
 from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Tracer, TracerProvider
 from prometheus_client import CollectorRegistry
 
 from service.observability import exporting, resource, sampling
 from service.observability.metrics import Metrics, views
+from service.observability.otlp.pipelines import EncodingLoggerProvider, EncodingSpanProcessor
 
 SCOPE: Final = "relevo"
 CLOSING_BUDGET: Final = 5.0
@@ -64,7 +63,7 @@ async def open_telemetry(
             metrics=Metrics(meters.get_meter(SCOPE, version)),
             registry=registry,
             logger_provider=loggers,
-            exports_logs=isinstance(loggers, sdk_logs.LoggerProvider),
+            exports_logs=isinstance(loggers, EncodingLoggerProvider),
         )
     finally:
         await _close([tracers.shutdown, meters.shutdown, _shutdown(loggers)], closing_budget)
@@ -101,8 +100,8 @@ def _tracer_provider(
     )
     if to:
         provider.add_span_processor(
-            BatchSpanProcessor(
-                exporting.span_exporter(to, meters),
+            EncodingSpanProcessor(
+                exporting.span_exporter(to, described, meters),
                 max_queue_size=int(environ.get("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
                 schedule_delay_millis=float(environ.get("OTEL_BSP_SCHEDULE_DELAY", "1000")),
                 meter_provider=meters,
@@ -115,20 +114,17 @@ def _logger_provider(described: Resource, meters: MeterProvider, environ: Mappin
     to = exporting.destination("logs", environ)
     if to is None:
         return NoOpLoggerProvider()
-    provider = sdk_logs.LoggerProvider(described, shutdown_on_exit=False, meter_provider=NoOpMeterProvider())
-    provider.add_log_record_processor(
-        BatchLogRecordProcessor(
-            exporting.log_exporter(to, meters),
-            max_queue_size=int(environ.get("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
-            schedule_delay_millis=float(environ.get("OTEL_BLRP_SCHEDULE_DELAY", "1000")),
-            meter_provider=meters,
-        )
+    queue = BatchLogRecordProcessor(
+        exporting.log_exporter(to, described, meters),
+        max_queue_size=int(environ.get("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
+        schedule_delay_millis=float(environ.get("OTEL_BLRP_SCHEDULE_DELAY", "1000")),
+        meter_provider=meters,
     )
-    return provider
+    return EncodingLoggerProvider(queue)
 
 
 def _shutdown(loggers: LoggerProvider) -> Callable[[], None]:
-    return loggers.shutdown if isinstance(loggers, sdk_logs.LoggerProvider) else lambda: None
+    return loggers.shutdown if isinstance(loggers, EncodingLoggerProvider) else lambda: None
 
 
 async def _close(shutdowns: list[Callable[[], None]], budget: float) -> None:

@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from service.observability.otlp.logs import encode_logs
-from service.observability.otlp.spans import encode_spans
+from service.observability.otlp.logs import encode_log
+from service.observability.otlp.spans import encode_span
+from service.observability.otlp.wire import request
 
 RESOURCE = Resource({"service.name": "relevo", "process.pid": 7}, schema_url="https://example.test/schema")
 SCOPE = InstrumentationScope("relevo", "1.2", "https://example.test/scope", {"own": True})
@@ -81,7 +82,7 @@ logs = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(spans, max_size=3))
 def test_every_span_reads_as_the_sdk_writes_it(batch: list[ReadableSpan]) -> None:
-    ours = ExportTraceServiceRequest.FromString(encode_spans(batch))
+    ours = ExportTraceServiceRequest.FromString(spans_request(batch))
 
     assert ours == trace_encoder.encode_spans(batch)
 
@@ -89,7 +90,8 @@ def test_every_span_reads_as_the_sdk_writes_it(batch: list[ReadableSpan]) -> Non
 @settings(max_examples=40, deadline=None)
 @given(st.lists(logs, max_size=3))
 def test_every_log_record_reads_as_the_sdk_writes_it(batch: list[ReadableLogRecord]) -> None:
-    ours = ExportLogsServiceRequest.FromString(encode_logs(batch))
+    encoded = [(record.instrumentation_scope, encode_log(record.log_record)) for record in batch]
+    ours = ExportLogsServiceRequest.FromString(request(RESOURCE, encoded))
 
     assert ours == _log_encoder.encode_logs(batch)
 
@@ -99,6 +101,10 @@ def test_an_attribute_keeps_its_type_when_it_says_nothing(value: Any) -> None:
     context = SpanContext(1, 2, is_remote=False)
     span = ReadableSpan("n", context=context, resource=RESOURCE, attributes={"key": value}, start_time=1, end_time=2)
 
-    ours = ExportTraceServiceRequest.FromString(encode_spans([span]))
+    ours = ExportTraceServiceRequest.FromString(spans_request([span]))
 
     assert ours == trace_encoder.encode_spans([span])
+
+
+def spans_request(batch: list[ReadableSpan]) -> bytes:
+    return request(RESOURCE, [(span.instrumentation_scope, encode_span(span)) for span in batch])

@@ -1,1 +1,1 @@
-"""OTLP over HTTP: the SDK's exporters, with encoders that cost a quarter of theirs."""
+"""OTLP: the SDK's queues and exporters, with an encoder of our own before the queue."""

@@ -1,30 +1,23 @@
-"""Log records as the bytes of an `ExportLogsServiceRequest` (opentelemetry/proto/logs/v1/logs.proto)."""
+"""A log record as the bytes of a `LogRecord` (opentelemetry/proto/logs/v1/logs.proto)."""
 
 import struct
-from collections.abc import Sequence
 
-from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry._logs import LogRecord
 
-from service.observability.otlp.wire import attributes, count, field, request, text, value
+from service.observability.otlp.wire import attributes, count, field, text, value
 
 _TIMES = struct.Struct("<BQBQ").pack
 _FLAGS = struct.Struct("<BI").pack
 
 
-def encode_logs(records: Sequence[ReadableLogRecord]) -> bytes:
-    """One request with all of them. They are of one process, so they have one resource."""
-    return request(records, _record)
-
-
-def _record(record: ReadableLogRecord) -> bytes:
-    said = record.log_record
+def encode_log(said: LogRecord) -> bytes:
+    """All of it but its resource and its scope."""
     parts = [
         _TIMES(0x09, said.timestamp or 0, 0x59, said.observed_timestamp or 0),
         count(0x10, said.severity_number.value if said.severity_number else 0),
         text(0x1A, said.severity_text),
         field(0x2A, value(said.body)),
         attributes(0x32, said.attributes),
-        count(0x38, record.dropped_attributes),
         text(0x62, said.event_name),
     ]
     if said.trace_flags:

@@ -1,12 +1,11 @@
-"""Spans as the bytes of an `ExportTraceServiceRequest` (opentelemetry/proto/trace/v1/trace.proto)."""
+"""A span as the bytes of a `Span` (opentelemetry/proto/trace/v1/trace.proto)."""
 
 import struct
-from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from service.observability.otlp.wire import attributes, count, field, request, text
+from service.observability.otlp.wire import attributes, count, field, text
 
 _KINDS = {kind: bytes([0x30, kind.value + 1]) for kind in SpanKind}
 _TIMES = struct.Struct("<BQBQ").pack
@@ -16,12 +15,8 @@ _LINK_FLAGS = struct.Struct("<BI").pack
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
-def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
-    """One request with all of them. They are of one process, so they have one resource."""
-    return request(spans, _span)
-
-
-def _span(span: ReadableSpan) -> bytes:
+def encode_span(span: ReadableSpan) -> bytes:
+    """All of it but its resource and its scope."""
     context, parent = span.context, span.parent
     parts = [
         b"\x0a\x10",

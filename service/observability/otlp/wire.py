@@ -5,9 +5,8 @@ as the SDK's encoders do, costs four times as much, on the interpreter that answ
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -18,29 +17,19 @@ _SCALARS = frozenset({str, int, bool})
 _FEW = [bytes([number]) for number in range(128)]
 
 
-class Item(Protocol):
-    """A span or a log record, as the SDK hands them to exporters."""
-
-    @property
-    def resource(self) -> Resource: ...
-    @property
-    def instrumentation_scope(self) -> InstrumentationScope | None: ...
+# A span or a log record, and the scope that it is of.
+Encoded = tuple[InstrumentationScope | None, bytes]
 
 
-SomeItem = TypeVar("SomeItem", bound=Item)
-
-
-def request(items: Sequence[SomeItem], encode: Callable[[SomeItem], bytes]) -> bytes:
-    """An export request with all of them, by scope. They are of one process, so they have one resource."""
+def request(resource: Resource, items: Sequence[Encoded]) -> bytes:
+    """An export request with all of them, by scope."""
     if not items:
         return b""
     scopes: dict[int, tuple[InstrumentationScope | None, list[bytes]]] = {}
-    for item in items:
-        scope = item.instrumentation_scope
+    for scope, encoded in items:
         _, written = scopes.setdefault(id(scope), (scope, []))
-        written.append(field(0x12, encode(item)))
+        written.append(field(0x12, encoded))
     inside = b"".join(field(0x12, _of_scope(scope, b"".join(written))) for scope, written in scopes.values())
-    resource = items[0].resource
     described = field(0x0A, attributes(0x0A, resource.attributes))
     return field(0x0A, described + inside + text(0x1A, resource.schema_url))
 

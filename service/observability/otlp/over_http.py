@@ -1,39 +1,46 @@
-"""The SDK's OTLP exporters over HTTP, except for how they write. Importing them costs what `requests` costs."""
+"""The SDK's exporters over HTTP, given what is encoded already. Importing them costs what `requests` costs."""
 
 from collections.abc import Sequence
 
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk._logs.export import LogRecordExportResult
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
-from service.observability.otlp.logs import encode_logs
-from service.observability.otlp.spans import encode_spans
+from service.observability.otlp.wire import Encoded, request
 
 
-class LeanSpanExporter(OTLPSpanExporter):
+class SpansOverHttp(OTLPSpanExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
+        super().__init__(endpoint=endpoint, meter_provider=meters)
+        self._resource = resource
+
+    def export(self, spans: Sequence[Encoded]) -> SpanExportResult:  # type: ignore[override]  # as our processor has them
         """One request with these spans; they are lost when the collector does not take it in time."""
-        done = not self._shutdown and _sent(self, encode_spans(spans), len(spans))
+        done = not self._shutdown and _sent(self, request(self._resource, spans), len(spans))
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 
 
-class LeanLogExporter(OTLPLogExporter):
+class LogsOverHttp(OTLPLogExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
+        super().__init__(endpoint=endpoint, meter_provider=meters)
+        self._resource = resource
+
+    def export(self, batch: Sequence[Encoded]) -> LogRecordExportResult:  # type: ignore[override]  # as our logger has them
         """One request with these records; they are lost when the collector does not take it in time."""
-        done = not self._shutdown and _sent(self, encode_logs(batch), len(batch))
+        done = not self._shutdown and _sent(self, request(self._resource, batch), len(batch))
         return LogRecordExportResult.SUCCESS if done else LogRecordExportResult.FAILURE
 
 
 def _sent(exporter: OTLPSpanExporter | OTLPLogExporter, encoded: bytes, count: int) -> bool:
-    # The SDK keeps both to itself, and has no other place for an encoder.
+    # The SDK keeps both to itself, and has no other place for what is encoded.
     metrics, client = exporter._metrics, exporter._client  # noqa: SLF001
     with metrics.export_operation(count) as result:
         sent = client.export(encoded)
