@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.datastructures import Headers
 
 REQUEST_ID = "x-request-id"
@@ -28,6 +30,13 @@ def traceparent(context: SpanContext) -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def context_of(written: str | None) -> Context:
+    """The context that W3C's `traceparent` names, an empty one when there is none or it is broken."""
+    if written is None:
+        return Context()
+    return TraceContextTextMapPropagator().extract({"traceparent": written}, Context())
 
 
 def span_id(context: SpanContext) -> str | None:

@@ -12,14 +12,13 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from service.domain.deliveries import Claim
 from service.domain.errors import Busy, Unavailable
 from service.domain.messages import Accepted, NewMessage, Reception, Repeated
 from service.observability.attempts import TracedAttempt, ids, is_first, named
-from service.observability.correlation import traceparent
+from service.observability.correlation import context_of, traceparent
 from service.observability.telemetry import Telemetry
 
 CONTINUES_WITHIN: Final = timedelta(seconds=10)
@@ -79,7 +78,7 @@ class DeliveryTelemetry:
 
         Nothing is inherited from whoever runs it: a task made in a request carries that request's ended span.
         """
-        accept = _context_of(claim.traceparent)
+        accept = context_of(claim.traceparent)
         continues = is_first(claim) and at - claim.accepted_at < CONTINUES_WITHIN
         span = self._tracer.start_span(
             "process deliveries",
@@ -92,7 +91,7 @@ class DeliveryTelemetry:
                 "relevo.app.id": claim.app_id,
                 **ids(claim),
             },
-            links=() if continues else _links_to(accept, _context_of(claim.previous)),
+            links=() if continues else _links_to(accept, context_of(claim.previous)),
         )
         fields = {"correlation_id": claim.correlation_id, "org_id": claim.org_id, "app_id": claim.app_id}
         with bound_contextvars(**fields), _current(span):
@@ -197,12 +196,6 @@ def _outcome(reception: Reception) -> Literal["accepted", "repeated", "rejected"
     if isinstance(reception, Accepted):
         return "accepted"
     return "repeated" if isinstance(reception, Repeated) else "rejected"
-
-
-def _context_of(written: str | None) -> Context:
-    if written is None:
-        return Context()
-    return TraceContextTextMapPropagator().extract({"traceparent": written}, Context())
 
 
 def _links_to(*those: Context) -> tuple[Link, ...]:

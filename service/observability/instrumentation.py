@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def instrument(app: FastAPI, telemetry: Telemetry) -> None:
-    """One SERVER span per request, named by its route's template. Before the application first runs, or not at all."""
+    """One SERVER span per request, named by its route's template. Before the application first runs, or not at all.
+
+    Where no span is exported there is none to open: that would be a sixth of what accepting a message costs.
+    """
+    if not telemetry.exports_traces:
+        return
     _choose_conventions()
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
@@ -41,7 +46,12 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
 
 @contextmanager
 def instrument_engine(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
-    """One CLIENT span per statement with its correlation id, none for connecting, and no driver's text on any."""
+    """One CLIENT span per statement with its correlation id, none for connecting, and no driver's text on any. Without
+    spans that are exported, nothing.
+    """
+    if not telemetry.exports_traces:
+        yield
+        return
     _choose_conventions()
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
     from opentelemetry.instrumentation.utils import unwrap

@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from service.observability.call_next import Answer, CallNext, CallNextMiddleware, ResponseHead
-from service.observability.correlation import REQUEST_ID, correlation_id, traceparent
+from service.observability.correlation import REQUEST_ID, context_of, correlation_id, traceparent
 from service.observability.metrics import Metrics
 from service.observability.telemetry import Telemetry
 
@@ -46,15 +46,18 @@ class CorrelationMiddleware(CallNextMiddleware):
     async def _observed(self, request: Request, call_next: CallNext, request_id: str) -> ResponseHead:
         server_span = trace.get_current_span()
         server_span.set_attribute("relevo.correlation_id", request_id)
+        # Without an instrumentation outside of us, which is there only where spans are exported, we continue the trace.
+        caller = None if server_span.get_span_context().is_valid else context_of(request.headers.get("traceparent"))
         account = RequestAccount(request, server_span, self._metrics, self._log.bind(correlation_id=request_id))
         with (
             bound_contextvars(correlation_id=request_id),
             self._tracer.start_as_current_span(
                 "request",
+                context=caller,
                 attributes={"relevo.correlation_id": request_id},
                 record_exception=False,
                 set_status_on_exception=False,
-            ),
+            ) as span,
         ):
             try:
                 response = await call_next(request)
@@ -66,7 +69,8 @@ class CorrelationMiddleware(CallNextMiddleware):
                 raise
         account.status = response.status_code
         response.when_finished(account.finished)
-        if trace_context := traceparent(server_span.get_span_context()):
+        seen = server_span.get_span_context() if caller is None else span.get_span_context()
+        if trace_context := traceparent(seen):
             response.headers["traceresponse"] = trace_context
         return response
 

@@ -38,6 +38,7 @@ class Telemetry:
     metrics: Metrics
     registry: CollectorRegistry
     logger_provider: LoggerProvider
+    exports_traces: bool
     exports_logs: bool
 
 
@@ -63,6 +64,7 @@ async def open_telemetry(
             metrics=Metrics(meters.get_meter(SCOPE, version)),
             registry=registry,
             logger_provider=loggers,
+            exports_traces=exporting.destination("traces", environ) is not None,
             exports_logs=isinstance(loggers, EncodingLoggerProvider),
         )
     finally:

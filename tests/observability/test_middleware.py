@@ -1,13 +1,15 @@
 """One SERVER span, one line, one point and one correlation id for whatever happens to a request."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.observability.telemetry import Telemetry
+from service.observability.logging import configure_logging
+from service.observability.telemetry import Telemetry, open_telemetry
 from tests.observability.conftest import Lines
 from tests.observability.site import make_site, served
 from tests.support.otlp import Collector
@@ -67,6 +69,27 @@ async def test_a_callers_trace_is_continued_and_answered_even_if_the_caller_does
     assert (server.trace_id, server.parent_id) == (PARENT, "b7ad6b7169203331")
     assert response.headers["traceresponse"].startswith(f"00-{PARENT}-{server.span_id}-")
     assert b"marker" not in collector.everything
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [({}, r"(?!0{32})[0-9a-f]{32}"), ({"traceparent": f"00-{PARENT}-b7ad6b7169203331-01"}, PARENT)],
+)
+async def test_where_no_span_is_exported_answers_and_lines_have_a_trace_all_the_same(
+    collector: Collector, headers: dict[str, str], trace: str
+) -> None:
+    lines = Lines()
+    environ = collector.environ() | {"OTEL_TRACES_EXPORTER": "none"}
+    async with open_telemetry(role="test", version="1", environ=environ) as telemetry:
+        configure_logging(logger_provider=telemetry.logger_provider, stream=lines)
+        transport = httpx.ASGITransport(make_site(telemetry))
+        async with httpx.AsyncClient(transport=transport, base_url="http://relevo.test") as client:
+            response = await client.get("/api/v1/app/7", headers=headers)
+
+    answered = re.fullmatch(rf"00-({trace})-([0-9a-f]{{16}})-0[02]", response.headers["traceresponse"])
+    assert answered is not None
+    assert lines.one("request.finished")["trace_id"] == answered[1]
+    assert not collector.spans
 
 
 @pytest.mark.parametrize(
