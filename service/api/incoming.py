@@ -54,6 +54,7 @@ def new_message(
         correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
         traceparent=traceparent(trace.get_current_span().get_span_context()),
         idempotency_key=key,
+        content_type=head.content_type,
     )
 
 

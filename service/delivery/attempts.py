@@ -100,7 +100,8 @@ class Courier:
         try:
             body = claim.payload or b""
             signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
-            return await self._sender.send(url=claim.url, headers={**claim.headers, **signed}, body=body)
+            headers = {**_content_type(claim), **claim.headers, **signed}
+            return await self._sender.send(url=claim.url, headers=headers, body=body)
         except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
             _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)
             duration = timedelta(seconds=time.perf_counter() - began)
@@ -145,6 +146,10 @@ class Courier:
                 _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _content_type(claim: Claim) -> dict[str, str]:
+    return {} if claim.content_type is None else {"Content-Type": claim.content_type}
 
 
 def _is_ours(outcome: Outcome) -> bool:

@@ -91,7 +91,7 @@ class Claim:
 
     `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
     must show. `resend` tells a manual delivery from the scheduled one, which has ''. `traceparent` is the accept's,
-    `previous` that of the attempt before this one.
+    `previous` that of the attempt before this one. Without a `content_type` the payload is JSON.
     """
 
     message_id: MessageId
@@ -114,6 +114,7 @@ class Claim:
     correlation_id: str
     traceparent: str | None
     previous: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ class IdempotencyKey:
 class NewMessage:
     """A message on its way in. `app` is the application's id or uid.
 
-    `checked_against` is the version of the event type whose schema the payload was found to keep.
+    `checked_against` is the version of the event type whose schema the payload was found to keep. Without a
+    `content_type` the payload is JSON.
     """
 
     id: MessageId
@@ -43,6 +44,7 @@ class NewMessage:
     traceparent: str | None = None
     idempotency_key: IdempotencyKey | None = None
     checked_against: datetime | None = None
+    content_type: str | None = None
 
     def refuse_untimely(self) -> None:
         """Invalid for a delivery that is to be too soon, or too far ahead, of when the message arrived."""

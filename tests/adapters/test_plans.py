@@ -79,7 +79,7 @@ async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
 
 
 async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
-    assert await scanned(connection, ACCEPT, *([[None]] * 15)) == set()
+    assert await scanned(connection, ACCEPT, *([[None]] * 16)) == set()
 
 
 async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:

@@ -42,10 +42,12 @@ async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool
     app = await add_application(pool)
     endpoint = await add_endpoint(pool, app, url="https://example.com/hook")
     (message,) = await owe(pool, endpoint, app)
+    await pool.execute("UPDATE message SET content_type = 'application/xml'")
 
     claim = await claim_one(queue)
 
     assert (claim.message_id, claim.endpoint_id, claim.attempt) == (message, endpoint, 1)
+    assert claim.content_type == "application/xml"
     assert (claim.url, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
     assert len(claim.secrets) == 1
 

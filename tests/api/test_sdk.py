@@ -29,6 +29,7 @@ from svix.api import (
     SvixAsync,
     SvixOptions,
 )
+from svix.api.message import message_in_raw
 from svix.exceptions import HttpError, HTTPValidationError
 
 from service.adapters.clock import new_id
@@ -195,6 +196,25 @@ async def test_contents_are_shown_when_asked_for_and_gone_when_expunged(svix: Sv
     with pytest.raises(HttpError) as gone:
         await svix.message_attempt.resend(app, created.id, endpoint)
     assert gone.value.code == "missing_payload"
+
+
+@pytest.mark.parametrize("content_type", ["application/xml", None])
+async def test_a_raw_payload_is_kept_with_its_content_type(
+    svix: SvixAsync, postgres: Database, content_type: str | None
+) -> None:
+    app = await an_application(svix)
+
+    await svix.message.create(app, message_in_raw("a.b", "<xml/>", content_type))
+
+    kept = await postgres.pool.fetchrow("SELECT payload, content_type FROM message")
+    assert tuple(kept) == (b"<xml/>", content_type)
+
+
+async def test_a_content_type_that_cannot_be_sent_is_refused(svix: SvixAsync) -> None:
+    app = await an_application(svix)
+
+    with pytest.raises(HTTPValidationError):
+        await svix.message.create(app, message_in_raw("a.b", "<xml/>", "application/xml\r\nx-injected: 1"))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ async def test_what_is_sent_is_the_payload_signed_in_both_families(told: Deliver
     assert Webhook(SECRET.text).verify(body, headers) == {"n": 1.0}
 
 
+async def test_what_is_not_plain_json_is_sent_as_what_it_is(told: DeliveryTelemetry) -> None:
+    receiver = Receiver(OK)
+
+    await a_courier(Queue(), receiver, told).carry(a_claim(payload=b"<xml/>", content_type="application/xml"))
+
+    ((_, headers, body),) = receiver.calls
+    assert (headers["Content-Type"], body) == ("application/xml", b"<xml/>")
+
+
 @pytest.mark.parametrize(
     ("outcome", "verdict", "status", "code"),
     [

@@ -33,7 +33,7 @@ TAKE = """
     WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
     RETURNING p.*, c.due_at AS was_due_at
 ), full_claim AS (
-    SELECT t.*, m.event_type, m.channels, m.payload, m.correlation_id, m.traceparent, m.deliver_at,
+    SELECT t.*, m.event_type, m.channels, m.payload, m.content_type, m.correlation_id, m.traceparent, m.deliver_at,
            e.url, e.headers, e.secrets, NOT e.disabled AND e.deleted_at IS NULL AS active
     FROM taken t
     LEFT JOIN message m ON m.id = t.message_id
@@ -182,6 +182,7 @@ class ClaimReader:
             event_type=row["event_type"] or "",
             channels=tuple(row["channels"]) if row["channels"] else None,
             payload=row["payload"],
+            content_type=row["content_type"],
             url=row["url"],
             headers=self._headers(row["headers"]),
             secrets=self._secrets(row["secrets"]),

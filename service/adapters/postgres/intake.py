@@ -33,9 +33,9 @@ WITH input AS MATERIALIZED (
     SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
                 $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[],
-                $15::timestamptz[])
+                $15::timestamptz[], $16::text[])
       AS i(id, org_id, app, event_id, event_type, payload, channels, tags,
-           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint, checked_against)
+           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint, checked_against, content_type)
     LEFT JOIN event_type t ON t.org_id = i.org_id AND t.name = i.event_type AND t.validate_payloads AND NOT t.archived
     CROSS JOIN LATERAL (SELECT t.name IS NOT NULL AND t.updated_at IS DISTINCT FROM i.checked_against) AS u(unchecked)
     LEFT JOIN LATERAL (
@@ -71,9 +71,9 @@ WITH input AS MATERIALIZED (
       AND (scope IS NULL OR id IN (SELECT message_id FROM claimed_key))
 ), stored AS (
     INSERT INTO message (id, org_id, app_id, event_id, event_type, payload, channels, tags,
-                         deliver_at, expires_at, correlation_id, traceparent)
+                         deliver_at, expires_at, correlation_id, traceparent, content_type)
     SELECT id, org_id, app_id, event_id, event_type, payload, string_to_array(channels, ','),
-           string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent
+           string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent, content_type
     FROM admitted
 ), owed AS (
     INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
@@ -198,6 +198,7 @@ def columns(batch: Sequence[NewMessage]) -> list[list[object]]:
             message.idempotency_key.scope if message.idempotency_key else None,
             message.idempotency_key.fingerprint if message.idempotency_key else None,
             message.checked_against,
+            message.content_type,
         )
         for message in batch
     ]

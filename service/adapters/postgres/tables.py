@@ -90,6 +90,7 @@ message = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("correlation_id", Text),
     Column("traceparent", Text),
+    Column("content_type", Text),
 )
 
 # The channels and tags of messages, as `channel:...` and `tag:...`. A trigger of `message` keeps it.

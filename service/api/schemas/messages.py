@@ -7,6 +7,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from service.api.schemas.applications import ApplicationIn
+from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (
     ChannelOut,
     Channels,
@@ -34,9 +35,16 @@ LEFT_OUT = orjson.Fragment(b"{}")
 
 
 class TransformationsParams(Received):
-    """`rawPayload` is sent in the place of the payload, byte for byte."""
+    """`rawPayload` is sent in place of the payload, byte for byte, as the `content-type` that `headers` may name."""
 
     raw_payload: str | None = Field(default=None, examples=['{"id":"invoice_42"}'])
+    headers: dict[str, HeaderValue] | None = Field(default=None, examples=[{"content-type": "application/xml"}])
+
+    @property
+    def content_type(self) -> str | None:
+        """What the payload is, when it is not plain JSON."""
+        named = {name.lower(): value for name, value in (self.headers or {}).items()}
+        return named.get("content-type") or None
 
 
 class MessageHead(Received):
@@ -68,6 +76,11 @@ class MessageHead(Received):
         if self.payload_retention_period is not None:
             return timedelta(days=self.payload_retention_period)
         return DEFAULT_RETENTION
+
+    @property
+    def content_type(self) -> str | None:
+        """What the payload is to be sent as, when it is not plain JSON."""
+        return self.transformations_params.content_type if self.transformations_params else None
 
     @property
     def raw_payload(self) -> bytes | None:
