@@ -46,10 +46,19 @@ class Applications:
             return await self.get(new.uid or ""), False
 
     async def upsert(self, ref: str, new: NewApplication) -> tuple[Application, bool]:
-        """Replace what is said of an application, or create one; tells whether it was created."""
+        """Replace what is said of an application, or create one; tells whether it was created.
+
+        Conflict when the uid is another application's.
+        """
         known = await self._applications.get(self._org_id, ref, lock=True)
         if known is None:
-            return await self.create(new), True
+            try:
+                return await self.create(new), True
+            except Conflict:
+                # It may have been created a moment ago, by somebody who asked for the same.
+                known = await self._applications.get(self._org_id, ref, lock=True)
+                if known is None:
+                    raise
         changes = {"name": new.name, "uid": new.uid, "throttle_rate": new.throttle_rate, "metadata": new.metadata}
         return await self._change(known, changes), False
 

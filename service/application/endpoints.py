@@ -11,7 +11,7 @@ from service.application.ports.world import Clock, KeyPairs
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
-from service.domain.errors import Invalid, LimitReached, NotFound
+from service.domain.errors import Conflict, Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
 from service.domain.signatures import Kind, Secret
@@ -66,10 +66,19 @@ class Endpoints:
         return endpoint
 
     async def upsert(self, ref: str, new: NewEndpoint) -> tuple[Endpoint, bool]:
-        """Replace what is said of an endpoint, or create one; tells whether it was created."""
+        """Replace what is said of an endpoint, or create one; tells whether it was created.
+
+        Conflict when the uid is another endpoint's.
+        """
         known = await self._endpoints.get(self._application.id, ref, lock=True)
         if known is None:
-            return await self.create(new, headers={}), True
+            try:
+                return await self.create(new, headers={}), True
+            except Conflict:
+                # It may have been created a moment ago, by somebody who asked for the same.
+                known = await self._endpoints.get(self._application.id, ref, lock=True)
+                if known is None:
+                    raise
         changed = replace(self._made(new), id=known.id, created_at=known.created_at)
         return await self._change(known, changed), False
 

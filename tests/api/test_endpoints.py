@@ -1,5 +1,6 @@
 """Endpoints: changes, secrets, headers."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -79,6 +80,31 @@ async def test_replacing_what_is_not_there_creates_it(application: str, api: Asy
 
     assert [answer.status_code for answer in (endpoint, created, event_type)] == [201, 201, 201]
     assert (endpoint.json()["uid"], "uid" in created.json()) == (None, False)
+
+
+@pytest.mark.parametrize("path", ["/app/new", "/app/u/endpoint/new"])
+async def test_of_many_who_put_the_same_thing_at_once_one_creates_it_and_all_are_answered(
+    application: str, api: AsyncClient, path: str
+) -> None:
+    assert application
+    body = {"name": "a", "url": "http://127.0.0.1:9/", "uid": "new"}
+
+    answers = await asyncio.gather(*(api.put(path, json=body) for _ in range(10)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("path", ["/app/new", "/app/u/endpoint/new"])
+async def test_putting_under_a_new_name_what_has_the_uid_of_another_is_a_conflict(
+    application: str, api: AsyncClient, path: str
+) -> None:
+    body = {"name": "a", "url": "http://127.0.0.1:9/", "uid": application}
+    await api.post("/app/u/endpoint", json=body)
+
+    answer = await api.put(path, json=body)
+
+    assert answer.status_code == 409
 
 
 async def test_enabling_forgets_the_failures_so_far(application: str, api: AsyncClient, postgres: Database) -> None:
