@@ -15,62 +15,109 @@ from typing import Any, TypeVar
 
 import structlog
 
+from service.domain.errors import Busy
 from service.observability.metrics import Metrics
-from service.observability.threads import leave_the_loop
+from service.observability.threads import MOST_WAITING, leave_the_loop
 
 T = TypeVar("T")
+
+NAME = "processes"
 
 _log = structlog.stdlib.get_logger("relevo.processes")
 
 
 class Processes:
-    """At most `workers` processes, started by the first work; `seconds` is what each piece of work may take."""
+    """At most `workers` processes, started when they are needed; `seconds` is what each piece of work may take.
 
-    def __init__(self, *, workers: int, seconds: float, metrics: Metrics | None = None) -> None:
+    A piece has a process to itself, so that the one that takes too long can be ended and nobody else's. Whoever would
+    be one more than `most_waiting` in line, or waits for twice the time of a piece, is told Busy.
+    """
+
+    def __init__(
+        self, *, workers: int, seconds: float, most_waiting: int = MOST_WAITING, metrics: Metrics | None = None
+    ) -> None:
         self._metrics = metrics
-        self._workers = workers
         self._seconds = seconds
-        self._pool: ProcessPoolExecutor | None = None
+        self._most = workers + most_waiting
+        self._inside = 0
+        self._places = asyncio.Semaphore(workers)
+        self._idle: list[ProcessPoolExecutor] = []
+        self._busy: set[ProcessPoolExecutor] = set()
+        if metrics is not None:
+            metrics.observe_pool(NAME, size=lambda: workers, checked_out=lambda: len(self._busy))
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What `work`, a function of a module, makes of the arguments. TimeoutError when it takes too long.
+        """What `work`, a function of a module, makes of the arguments. TimeoutError when it takes too long; Busy.
 
         The lines that tell of begin and end carry the ids of the request; the work itself writes none.
         """
+        if self._inside >= self._most:
+            raise Busy
+        self._inside += 1
+        asked = time.perf_counter()
+        try:
+            await self._until_free()
+            try:
+                return await self._told(work, arguments, asked)
+            finally:
+                self._places.release()
+        finally:
+            self._inside -= 1
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        for process in (*self._idle, *self._busy):
+            _end(process)
+
+    async def _until_free(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds * 2):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Busy from None
+
+    async def _told(self, work: Callable[..., T], arguments: tuple[Any, ...], asked: float) -> T:
         name, began = work.__name__, time.perf_counter()
         _log.debug("process.began", work=name)
-        pool = self._opened()
         try:
-            async with asyncio.timeout(self._seconds):
-                return await leave_the_loop(pool, work, *arguments)
+            return await self._done(work, arguments)
         except (TimeoutError, BrokenProcessPool) as error:
-            self._end(pool)
             _log.warning("process.ended", work=name, reason=type(error).__name__)
             raise TimeoutError(f"{name} took too long") from error
         finally:
             seconds = time.perf_counter() - began
             _log.debug("process.finished", work=name, duration_ms=round(seconds * 1000, 2))
             if self._metrics is not None:
-                self._metrics.work_left_the_loop("processes", seconds)
+                self._metrics.pool_waited(NAME, began - asked)
+                self._metrics.work_left_the_loop(NAME, seconds)
 
-    def close(self) -> None:
-        """End the processes, whatever they do."""
-        if self._pool is not None:
-            self._end(self._pool)
+    async def _done(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        process = self._idle.pop() if self._idle else _started()
+        self._busy.add(process)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await leave_the_loop(process, work, *arguments)
+        except (TimeoutError, BrokenProcessPool, asyncio.CancelledError):
+            # It may still compute, for nobody.
+            self._busy.remove(process)
+            _end(process)
+            raise
+        finally:
+            if process in self._busy:
+                self._busy.remove(process)
+                self._idle.append(process)
 
-    def _opened(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # A fork would copy the loop, the connections and the locks of running threads.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_leave_signals_alone)
-        return self._pool
 
-    def _end(self, pool: ProcessPoolExecutor) -> None:
-        if self._pool is pool:
-            self._pool = None
-        for process in list((pool._processes or {}).values()):  # noqa: SLF001 - only a signal ends a computation
-            process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+def _started() -> ProcessPoolExecutor:
+    # A fork would copy the loop, the connections and the locks of running threads.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_leave_signals_alone)
+
+
+def _end(executor: ProcessPoolExecutor) -> None:
+    for process in list((executor._processes or {}).values()):  # noqa: SLF001 - only a signal ends a computation
+        process.kill()
+    executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _leave_signals_alone() -> None:

@@ -2,7 +2,9 @@
 
 import ast
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,69 @@ async def test_work_in_a_process_is_told_with_the_ids_of_whoever_asked(telemetry
         assert talkative.one(event)["correlation_id"] == "order-17"
         assert talkative.one(event)["trace_id"]
     assert count(telemetry, "relevo_executor_duration_seconds", "processes") == 1
+
+
+async def test_work_that_takes_too_long_is_ended_and_nobody_elses() -> None:
+    processes = Processes(workers=1, seconds=2)
+
+    endless = asyncio.create_task(processes.run(time.sleep, 60))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(processes.run(a_computation)) for _ in range(5)]
+    with pytest.raises(TimeoutError):
+        await endless
+    results = await asyncio.gather(*others)
+    processes.close()
+
+    assert results == [42] * 5
+
+
+async def test_whoever_waits_too_long_for_a_process_is_told_to_come_again() -> None:
+    processes = Processes(workers=1, seconds=1)
+
+    *_, last = await asyncio.gather(*(processes.run(time.sleep, 60) for _ in range(4)), return_exceptions=True)
+    processes.close()
+
+    assert isinstance(last, Busy)
+
+
+async def test_work_that_fails_keeps_its_process() -> None:
+    processes = Processes(workers=1, seconds=60)
+
+    before = await processes.run(os.getpid)
+    with pytest.raises(ValueError, match="nonsense"):
+        await processes.run(int, "nonsense")
+    after = await processes.run(os.getpid)
+    processes.close()
+
+    assert after == before != os.getpid()
+
+
+async def test_a_process_whose_work_nobody_waits_for_any_more_is_there_for_others() -> None:
+    processes = Processes(workers=1, seconds=60)
+
+    impatient = asyncio.create_task(processes.run(time.sleep, 60))
+    await asyncio.sleep(0.1)
+    impatient.cancel()
+    async with asyncio.timeout(30):
+        result = await processes.run(a_computation)
+    processes.close()
+
+    assert result == 42
+
+
+async def test_the_line_for_processes_has_an_end_and_is_measured(telemetry: Telemetry) -> None:
+    processes = Processes(workers=1, seconds=60, most_waiting=1, metrics=telemetry.metrics)
+
+    first, second = (asyncio.create_task(processes.run(a_computation)) for _ in range(2))
+    await asyncio.sleep(0)
+    busy = telemetry.registry.get_sample_value("relevo_pool_checked_out", {"pool": "processes"})
+    with pytest.raises(Busy):
+        await processes.run(a_computation)
+    await asyncio.gather(first, second)
+    processes.close()
+
+    assert busy == 1
+    assert count(telemetry, "relevo_pool_wait_seconds", "processes") == 2
 
 
 async def test_whoever_comes_when_the_line_is_full_is_refused(held: Held) -> None:
