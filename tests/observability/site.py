@@ -16,6 +16,7 @@ from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.telemetry import Telemetry
 
+SLOWLY = 0.5  # seconds
 TEXT = "what a driver might repeat: marker"
 
 router = APIRouter(prefix="/api/v1")
@@ -68,6 +69,16 @@ async def stream(*, fails: bool = False) -> StreamingResponse:
         yield b"two"
         if fails:
             raise RuntimeError(TEXT)
+
+    return StreamingResponse(body())
+
+
+@router.get("/slow-stream")
+async def slow_stream() -> StreamingResponse:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        await asyncio.sleep(SLOWLY)
+        yield b"two"
 
     return StreamingResponse(body())
 

@@ -272,6 +272,7 @@ async def test_a_group_commit_is_a_trace_of_its_own_linked_with_the_accepts_it_s
     assert committed.parent_id is None
     assert committed.links == ((send.trace_id, send.span_id),)
     assert send.links == ((committed.trace_id, committed.span_id),)
+    assert send.attributes["messaging.batch.message_count"] == committed.attributes["relevo.batch.size"] == 1
 
 
 async def test_a_message_and_its_first_attempt_stay_within_the_series_budget() -> None:

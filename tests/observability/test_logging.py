@@ -94,6 +94,18 @@ def test_the_level_changes_while_the_process_runs() -> None:
         configured.set_level("loud")
 
 
+def test_a_person_at_a_terminal_gets_coloured_lines() -> None:
+    class Terminal(Lines):
+        def isatty(self) -> bool:
+            return True
+
+    configure_logging(stream=(terminal := Terminal()))
+    structlog.get_logger("relevo.test").info("ours", number=1)
+
+    assert "\x1b[" in terminal.getvalue()
+    assert "ours" in terminal.getvalue()
+
+
 def test_every_line_of_a_process_is_json() -> None:
     program = """
 import logging, structlog, warnings

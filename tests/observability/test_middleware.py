@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from service.observability.logging import configure_logging
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.observability.conftest import Lines
-from tests.observability.site import make_site, served
+from tests.observability.site import SLOWLY, make_site, served
 from tests.support.otlp import Collector
 
 PARENT = "0af7651916cd43dd8448eb211c80319c"
@@ -204,6 +204,16 @@ async def test_a_stream_that_fails_midway_is_broken_for_the_client_and_an_error_
     assert lines.one("request.finished")["ending"] == "broken"
     assert len([line for line in lines.all if line["level"] == "error"]) == 1
     assert b"marker" not in collector.everything
+
+
+async def test_the_spans_of_a_stream_last_to_its_head_and_to_its_end(
+    client: httpx.AsyncClient, collector: Collector
+) -> None:
+    await client.get("/api/v1/slow-stream")
+
+    collector.wait_for(lambda seen: len(seen.spans) == 2)
+    server, request = collector.span("GET /api/v1/slow-stream"), collector.span("request")
+    assert request.seconds < SLOWLY <= server.seconds
 
 
 async def test_a_client_that_goes_away_is_told_as_such_and_is_no_error(

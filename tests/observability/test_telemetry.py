@@ -98,9 +98,11 @@ async def test_the_sampler_is_the_standard_one_but_a_strangers_unsampled_flag_do
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-@pytest.mark.parametrize("manner", ["hang", "refuse"])
-async def test_a_sick_collector_delays_closing_by_no_more_than_the_budget(manner: Manner, protocol: str) -> None:
-    with running_collector(manner) as collector:
+@pytest.mark.parametrize(("manner", "delay"), [("hang", 0), ("refuse", 0), ("answer", 5)])
+async def test_a_sick_collector_delays_closing_by_no_more_than_the_budget(
+    manner: Manner, delay: float, protocol: str
+) -> None:
+    with running_collector(manner, delay=delay) as collector:
         async with open_telemetry(
             role="serve", version="1", environ=collector.environ(protocol), closing_budget=0.3
         ) as telemetry:

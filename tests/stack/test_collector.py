@@ -9,7 +9,17 @@ import yaml
 from deploy.stack import programs
 from deploy.stack.processes import COLLECTOR_CONFIG, Ports, Stack, running_collector
 from tests.stack.relevo import eventually
+from tests.stack.test_losses import to
+from tests.support.otlp import running_collector as running_stub
 
+SPAN = {
+    "traceId": "0af7651916cd43dd8448eb211c80319c",
+    "spanId": "b7ad6b7169203331",
+    "name": "one",
+    "startTimeUnixNano": "1",
+    "endTimeUnixNano": "2",
+}
+SERVICE = {"key": "service.name", "value": {"stringValue": "relevo"}}
 SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "Bearer abc.def", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmcifQ.c2ln"]
 
 
@@ -56,6 +66,17 @@ def test_another_logs_exporter_is_switched_on_without_a_change_to_the_file(tmp_p
         _post_logs(f"{collector.stack.otlp_http}/v1/logs", bodies=["kept"], attributes={})
 
         assert "kept" in eventually(lambda: _written(collector.stack))
+
+
+def test_spans_are_measured_before_they_are_sampled(tmp_path: Path) -> None:
+    nothing_kept = {"TRACES_KEPT_PERCENT": "0", "SPAN_METRICS_INTERVAL": "200ms"}
+
+    with running_stub() as stub, running_collector(tmp_path, Ports.free(), {**to(stub), **nothing_kept}) as collector:
+        document = {"resourceSpans": [{"resource": {"attributes": [SERVICE]}, "scopeSpans": [{"spans": [SPAN]}]}]}
+        httpx.post(f"{collector.stack.otlp_http}/v1/traces", json=document, trust_env=False).raise_for_status()
+        stub.wait_for(lambda seen: any(point.metric == "traces.span.metrics.calls" for point in seen.points))
+
+    assert stub.spans == []
 
 
 def _written(stack: Stack) -> str:

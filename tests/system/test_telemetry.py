@@ -23,6 +23,7 @@ AN_EXPORT = 10.0  # seconds that waiting for one would take, by default
 DRAIN, BUDGET = 10.0, 5.0
 PATIENCE = 15.0
 IDLE = 10.0
+STARTED = {"Application startup complete.", "worker.ready"}
 PROTOCOLS = ("grpc", "http/protobuf")
 SMALL_QUEUES = {
     f"OTEL_{processor}_MAX_{what}_SIZE": "64" for processor in ("BSP", "BLRP") for what in ("QUEUE", "EXPORT_BATCH")
@@ -61,13 +62,15 @@ async def test_correlation_and_trace_survive_a_kill_between_the_accept_and_the_a
     assert (line["correlation_id"], line["trace_id"]) == ("order-17", send.trace_id)
 
 
-async def test_ten_idle_seconds_of_a_server_and_a_worker_add_no_span(
+async def test_the_start_and_ten_idle_seconds_of_a_server_and_a_worker_add_no_span(
     database: str, directory: Path, receiver: Receiver, collector: Collector
 ) -> None:
     environ = settings(RELEVO_DATABASE_URL=database, **collector.environ())
     processes = [RelevoProcess(role, environ, directory / role) for role in ("serve", "worker")]
 
     async with running(*processes):
+        await asyncio.to_thread(collector.wait_for, lambda seen: {log.body for log in seen.logs} >= STARTED)
+        at_start = [span.name for span in collector.spans]
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         await senders.send_all(customer, count=1, clients=1, promises=Promises())
         await arrived(collector, "commit settle")
@@ -81,6 +84,7 @@ async def test_ten_idle_seconds_of_a_server_and_a_worker_add_no_span(
         await senders.send_all(customer, count=2, clients=1, promises=Promises())
         await asyncio.to_thread(collector.wait_for, lambda seen: len(seen.spans) > before)
 
+    assert at_start == []
     assert idle == []
 
 
