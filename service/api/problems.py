@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from service.domain import errors
 
@@ -88,6 +89,7 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(errors.RelevoError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
 
 
 def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
@@ -137,6 +139,11 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
         raise error
     told = _told(error.status_code, otherwise=str(error.detail))
     return JSONResponse(told, status_code=error.status_code, headers=error.headers)
+
+
+async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
+    # Nobody is there to read it, but in the account of requests it is the sender's fault and not ours.
+    return JSONResponse({"code": errors.RelevoError.code, "detail": "The request's body broke off."}, status_code=400)
 
 
 def _told(status: int, *, otherwise: str = "") -> dict[str, str]:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
+from starlette.types import Message
 
 from service.api.problems import STATUSES
 from service.domain.errors import RelevoError
@@ -51,6 +53,36 @@ async def test_a_large_body_is_refused_in_json(api: AsyncClient, path: str, *, a
 
     assert answer.status_code == 413
     assert answer.json() == {"code": "payload_too_large", "detail": "Request payload is too large."}
+
+
+@pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/app/u/msg/import"])
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(
+    app: FastAPI, api: AsyncClient, application: str, path: str
+) -> None:
+    assert application
+    arriving: list[Message] = [
+        {"type": "http.request", "body": b'{"na', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return arriving.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    request = api.build_request("POST", path)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": request.url.path,
+        "query_string": b"",
+        "headers": [(b"authorization", request.headers["authorization"].encode())],
+    }
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == 400
 
 
 async def test_every_path_is_served_with_a_slash_at_its_end(api: AsyncClient) -> None:
