@@ -84,7 +84,7 @@ class Courier:
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
             with told.calling("POST", **address(claim.url)):
-                outcome = await self._send(claim, started_at)
+                outcome = await self._send(claim, started_at, told.context_for_receiver())
             verdict = self._judge(claim, outcome)
             attempt = self._attempt_record(claim, outcome, started_at, told)
             told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
@@ -95,12 +95,12 @@ class Courier:
         self._telemetry.canceled(claim, reason)
         return _Made(settlement=Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None))
 
-    async def _send(self, claim: Claim, at: datetime) -> Outcome:
+    async def _send(self, claim: Claim, at: datetime, traced: dict[str, str]) -> Outcome:
         began = time.perf_counter()
         try:
             body = claim.payload or b""
             signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
-            headers = {**_content_type(claim), **claim.headers, **signed}
+            headers = {**_content_type(claim), **claim.headers, **traced, **signed}
             return await self._sender.send(url=claim.url, headers=headers, body=body)
         except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
             _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)

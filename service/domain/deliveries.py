@@ -91,7 +91,8 @@ class Claim:
 
     `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
     must show. `resend` tells a manual delivery from the scheduled one, which has ''. `traceparent` is the accept's,
-    `previous` that of the attempt before this one. Without a `content_type` the payload is JSON.
+    `previous` that of the attempt before this one. Without a `content_type` the payload is JSON. `wants_trace` tells
+    whether the endpoint asks for our trace context.
     """
 
     message_id: MessageId
@@ -115,6 +116,7 @@ class Claim:
     traceparent: str | None
     previous: str | None = None
     content_type: str | None = None
+    wants_trace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from service.domain.deliveries import Answered, Claim, Failed, Outcome, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
-from service.observability.correlation import span_id, trace_id
+from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
 
 
@@ -51,6 +51,11 @@ class TracedAttempt:
         finally:
             # It ends now, but is closed later, by the one who knows what the answer was.
             self._call_ended = time.time_ns()
+
+    def context_for_receiver(self) -> dict[str, str]:
+        """The header to go on with from the call's span, for an endpoint that asks for it."""
+        written = traceparent(self._call.get_span_context()) if self._call is not None else None
+        return {"traceparent": written} if written is not None and self._claim.wants_trace else {}
 
     def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
         """What came of attempt `number`: on both spans, in the points and in the one line `delivery.attempted`."""

@@ -121,6 +121,22 @@ async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes
         assert written not in lines.getvalue() + page
 
 
+async def test_an_endpoint_that_asks_for_it_gets_our_trace_context_with_each_call(
+    whole: Whole, collector: Collector, receiver: Receiver
+) -> None:
+    app_id = await whole.application("a")
+    asks = {"url": f"{receiver.url}/ok", "metadata": {"relevo.traceparent": "true"}}
+    await whole.made(f"/app/{app_id}/endpoint", asks)
+
+    await whole.message(app_id)
+    (call,) = await receiver.wait_for(1)
+    await arrived(collector, lambda span: span.name == "POST", count=1)
+
+    sent = collector.span("POST")
+    _, *ids, flags = str(call.header("traceparent")).split("-")
+    assert (ids, int(flags, 16) & 1) == ([sent.trace_id, sent.span_id], 1)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "statements"),
     [("GET", "/api/v1/app/none", b"", ["SELECT"]), ("POST", "/api/v1/app", b'{"name": "a"}', ["INSERT", "INSERT"])],

@@ -34,7 +34,8 @@ TAKE = """
     RETURNING p.*, c.due_at AS was_due_at
 ), full_claim AS (
     SELECT t.*, m.event_type, m.channels, m.payload, m.content_type, m.correlation_id, m.traceparent, m.deliver_at,
-           e.url, e.headers, e.secrets, NOT e.disabled AND e.deleted_at IS NULL AS active
+           e.url, e.headers, e.secrets, NOT e.disabled AND e.deleted_at IS NULL AS active,
+           e.metadata ->> 'relevo.traceparent' = 'true' AS wants_trace
     FROM taken t
     LEFT JOIN message m ON m.id = t.message_id
     JOIN endpoint e ON e.id = t.endpoint_id
@@ -190,6 +191,7 @@ class ClaimReader:
             correlation_id=row["correlation_id"] or "",
             traceparent=row["traceparent"],
             previous=row["previous"],
+            wants_trace=bool(row["wants_trace"]),
         )
 
 
