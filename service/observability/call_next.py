@@ -9,13 +9,15 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, Token, copy_context
-from typing import Any
+from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Finished = Callable[[BaseException | None], None]
+
+_UNSET: Final = object()
 
 
 class BrokenResponse(Exception):
@@ -74,11 +76,10 @@ class CallNextMiddleware(ABC):
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            await Exchange(self.app, receive, send).answered_by(self.dispatch, Request(scope))
-        else:
-            await self.app(scope, receive, send)
+            return Exchange(self.app, receive, send).answered_by(self.dispatch, Request(scope))
+        return self.app(scope, receive, send)
 
     @abstractmethod
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
@@ -114,7 +115,9 @@ class Exchange:
     async def answered_by(self, dispatch: Dispatch, request: Request) -> None:
         """To the last byte, and to the end of the inner application with its background tasks."""
         self._dispatch = dispatch(request, self._call_next)
-        outcome = await self._go_on()
+        outcome = self._step()
+        if isinstance(outcome, _Passed):
+            outcome = await self._go_on(outcome)
         if not isinstance(outcome, _Asked):
             await self._answer(outcome)
             return
@@ -138,7 +141,9 @@ class Exchange:
     async def _pass_on(self, message: Message) -> None:
         if self._head is None and message["type"] == "http.response.start":
             self._head = ResponseHead(message)
-            outcome = await self._go_on(self._head)
+            outcome = self._step(self._head)
+            if isinstance(outcome, _Passed):
+                outcome = await self._go_on(outcome)
             if outcome is not self._head:
                 self._replaced = True
                 await self._answer(outcome)
@@ -151,7 +156,8 @@ class Exchange:
 
     async def _failed(self, error: BaseException) -> None:
         if self._head is None:
-            await self._answer(await self._go_on(error=error))
+            outcome = self._step(error=error)
+            await self._answer(await self._go_on(outcome) if isinstance(outcome, _Passed) else outcome)
             return
         complete = self._head.is_finished or self._replaced
         self._head.finish(error)
@@ -173,29 +179,28 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": outcome.body})
         outcome.finish(None)
 
-    async def _go_on(
-        self, head: ResponseHead | None = None, *, error: BaseException | None = None
-    ) -> "ResponseHead | _Asked":
-        """Have `dispatch` go on, in its own context, until it returns or asks for the application's head.
+    def _step(self, given: Any = None, *, error: BaseException | None = None) -> "ResponseHead | _Asked | _Passed":
+        """Have `dispatch` go on, in its own context, until it returns, asks for the application's head or awaits."""
+        try:
+            if error is None:
+                wanted = self._context.run(self._dispatch.send, given)
+            else:
+                wanted = self._context.run(self._dispatch.throw, error)
+        except StopIteration as returned:
+            outcome: ResponseHead = returned.value
+            return outcome
+        return wanted if isinstance(wanted, _Asked) else _Passed(wanted)
 
-        What it awaits itself is passed up to the event loop, and what that gives is passed down.
-        """
-        given: Any = head
-        while True:
+    async def _go_on(self, outcome: "ResponseHead | _Asked | _Passed") -> "ResponseHead | _Asked":
+        """Pass what `dispatch` awaits up to the event loop and what that gives down, until it awaits nothing more."""
+        while isinstance(outcome, _Passed):
             try:
-                if error is None:
-                    wanted = self._context.run(self._dispatch.send, given)
-                else:
-                    wanted = self._context.run(self._dispatch.throw, error)
-            except StopIteration as returned:
-                outcome: ResponseHead = returned.value
-                return outcome
-            if isinstance(wanted, _Asked):
-                return wanted
-            try:
-                given, error = await _Passed(wanted), None
+                given = await outcome
             except BaseException as thrown:  # noqa: BLE001 - a cancellation, say; it belongs to `dispatch`
-                given, error = None, thrown
+                outcome = self._step(error=thrown)
+            else:
+                outcome = self._step(given)
+        return outcome
 
 
 class _Asked:
@@ -228,5 +233,4 @@ class _NotWanted(Exception):
 
 def _show(context: Context) -> list[tuple[ContextVar[Any], Token[Any]]]:
     """Set the variables of `context` here too."""
-    here = copy_context()
-    return [(variable, variable.set(value)) for variable, value in context.items() if here.get(variable) is not value]
+    return [(variable, variable.set(value)) for variable, value in context.items() if variable.get(_UNSET) is not value]
