@@ -12,7 +12,6 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from httpx import AsyncClient
-from opentelemetry import trace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.api import permissions
@@ -35,6 +34,7 @@ from service.application.replays import Replays
 from service.application.statistics import Statistics
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated, NotFound, RelevoError, Unavailable
+from service.observability.naming import name
 
 
 async def services(request: Request) -> Services:
@@ -97,8 +97,7 @@ async def caller(
     if credentials is None:
         raise NotAuthenticated
     found = await services.access.verify(credentials.credentials)
-    structlog.contextvars.bind_contextvars(org_id=found.org_id)
-    trace.get_current_span().set_attribute("relevo.org.id", found.org_id)
+    name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)
     permissions.check(found, operation=operation, method=request.method)
     return found
@@ -127,8 +126,7 @@ async def application(
     if found is None or caller.app_id not in {None, found.id}:
         raise NotFound("Application not found")
     request.state.app_id = found.id
-    structlog.contextvars.bind_contextvars(app_id=found.id)
-    trace.get_current_span().set_attribute("relevo.app.id", found.id)
+    name(app_id=found.id)
     return found
 
 

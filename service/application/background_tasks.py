@@ -12,6 +12,7 @@ from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress
 from service.domain.errors import NotFound
 from service.domain.ids import ApplicationId, OrgId, TaskId
+from service.observability.naming import name
 
 
 class Step(Protocol):
@@ -62,6 +63,7 @@ class BackgroundTasks:
             updated_at=now,
         )
         await self._tasks.add(task, due_at=due_at or now)
+        name(task_id=task.id)
         return task
 
     async def page(self, page: PageRequest, wanted: TaskFilter) -> Page[BackgroundTask]:

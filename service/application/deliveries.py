@@ -12,6 +12,7 @@ from service.domain.endpoints import Endpoint
 from service.domain.errors import EndpointDisabled, MissingPayload, NotFound
 from service.domain.ids import AttemptId, MessageId
 from service.domain.messages import Message
+from service.observability.naming import name
 
 
 class Deliveries:
@@ -75,3 +76,4 @@ class Deliveries:
             raise EndpointDisabled
         resend = self._new_id(ids.TASK)
         await self._deliveries.resend(message, endpoint, resend=resend, at=self._clock.now())
+        name(message_id=message.id, endpoint_id=endpoint.id, task_id=resend)

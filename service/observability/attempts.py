@@ -93,6 +93,7 @@ class TracedAttempt:
             event_type=claim.event_type,
             attempt=number,
             trigger=claim.trigger.name.lower(),
+            task_id=claim.resend or None,
             verdict=_word(verdict),
             status=outcome.status if isinstance(outcome, Answered) else None,
             error_type=None if outcome.succeeded else outcome.label,

@@ -90,6 +90,7 @@ class DeliveryTelemetry:
                 "relevo.org.id": claim.org_id,
                 "relevo.app.id": claim.app_id,
                 **ids(claim),
+                **({"relevo.task.id": claim.resend} if claim.resend else {}),
             },
             links=() if continues else _links_to(accept, context_of(claim.previous)),
         )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -85,7 +86,7 @@ async def test_a_message_and_its_first_attempt_are_five_spans_four_points_and_tw
     before, told = counts(telemetry), len(lines.all)
 
     message = await whole.message(app_id)
-    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message, count=3)
+    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message, count=4)
     await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
 
     (send,) = [span for span in collector.spans if span.name == "send messages"]
@@ -109,7 +110,7 @@ async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes
     again = await whole.api.post("/api/v1/app?token=marker", json={"name": "a", "uid": "marker"})
     message = await whole.made(f"/app/{app_id}/msg", {"eventType": "a.b", "payload": {"marker": "marker"}})
     (call,) = await receiver.wait_for(1)
-    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message["id"], count=3)
+    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message["id"], count=4)
     await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
     await asyncio.to_thread(collector.wait_for, is_told_in_full)
 
@@ -135,6 +136,33 @@ async def test_an_endpoint_that_asks_for_it_gets_our_trace_context_with_each_cal
     sent = collector.span("POST")
     _, *ids, flags = str(call.header("traceparent")).split("-")
     assert (ids, int(flags, 16) & 1) == ([sent.trace_id, sent.span_id], 1)
+
+
+@pytest.mark.parametrize("asked", ["msg/{message}/endpoint/{endpoint}/resend", "endpoint/{endpoint}/bulk-replay"])
+async def test_who_asked_for_an_attempt_besides_the_schedule_is_found_by_its_task(
+    whole: Whole, collector: Collector, lines: Lines, receiver: Receiver, asked: str
+) -> None:
+    app_id = await whole.application("a")
+    made = await whole.made(f"/app/{app_id}/endpoint", {"url": f"{receiver.url}/ok"})
+    message = await whole.message(app_id)
+    await receiver.wait_for(1)
+    await arrived(collector, lambda span: span.name == "process deliveries", count=1)
+
+    path = asked.format(message=message, endpoint=made["id"])
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    answer = await whole.api.post(f"/api/v1/app/{app_id}/{path}", json={"since": since})
+    await receiver.wait_for(2)
+    await arrived(collector, lambda span: span.name == "process deliveries", count=2)
+
+    (task,) = {
+        span.attributes["relevo.task.id"]
+        for span in collector.spans
+        if span.name == "process deliveries" and "relevo.task.id" in span.attributes
+    }
+    (request,) = [span for span in collector.spans if span.trace_id == trace_of(answer) and span.name == "request"]
+    assert request.attributes["relevo.task.id"] == task
+    told = [line["event"] for line in lines.all if line.get("task_id") == task]
+    assert {"request.finished", "delivery.attempted"} <= set(told)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +208,7 @@ async def test_the_exemplars_of_what_a_message_took_are_traces_that_are_there(
     app_id = await whole.application("a", f"{receiver.url}/ok")
 
     message = await whole.message(app_id)
-    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message, count=3)
+    await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message, count=4)
     await arrived(collector, lambda span: span.name == "POST /api/v1/app/{app_id}/msg", count=1)
 
     (send,) = [span for span in collector.spans if span.name == "send messages"]
@@ -203,7 +231,8 @@ async def test_an_accepts_line_and_spans_name_the_customer_and_the_message(
     assert (line["org_id"], line["app_id"], line["message_id"]) == (ORG, app_id, message)
     (send,) = [span for span in collector.spans if span.name == "send messages"]
     (request,) = [span for span in collector.spans if span.span_id == send.parent_id]
-    assert (request.attributes["relevo.org.id"], request.attributes["relevo.app.id"]) == (ORG, app_id)
+    named = {"relevo.org.id": ORG, "relevo.app.id": app_id, "relevo.message.id": message}
+    assert named.items() <= request.attributes.items()
 
 
 async def test_every_executor_in_use_tells_of_its_work_with_the_ids_of_whoever_asked(

@@ -50,11 +50,12 @@ def test_a_second_attempt_is_a_trace_of_its_own_linked_to_the_first(stack: Stack
 def test_a_resend_is_a_trace_of_its_own_linked_to_the_accept_with_the_attempt_before(
     stack: Stack, story: Story
 ) -> None:
-    accept, resend = eventually(lambda: _traces(stack, story.resent, spans=7))
+    accept, asked, resend = eventually(lambda: _complete(stack, story.resent, traces=3))
 
     assert shape(accept) == DELIVERED_AT_ONCE
     assert shape(resend) == TRIED_AGAIN
     assert resend[0].links == (accept[0].trace, accept[0].trace)
+    assert resend[0].tags["relevo.task.id"] in {span.tags.get("relevo.task.id") for span in asked}
 
 
 def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_its_lines(
@@ -151,6 +152,12 @@ def _traces(stack: Stack, message: str, *, spans: int) -> list[list[Span]]:
     """All that Jaeger has of a message, once that is as many spans as it should be."""
     found = traces_of(stack.jaeger, relevo_message_id=message)
     return found if sum(map(len, found)) >= spans else []
+
+
+def _complete(stack: Stack, message: str, *, traces: int) -> list[list[Span]]:
+    """All that Jaeger has of a message, once that is as many traces as it should be, each with its root."""
+    found = traces_of(stack.jaeger, relevo_message_id=message)
+    return found if sum(spans[0].parent is None for spans in found) >= traces else []
 
 
 def _lines_of(stack: Stack, trace: str, *, at_least: int) -> list[dict[str, Any]]:

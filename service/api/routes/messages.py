@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
-from structlog.contextvars import bind_contextvars
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of
@@ -24,6 +23,7 @@ from service.application.access import Caller
 from service.application.messages import accept
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import Message, NewMessage
+from service.observability.naming import name
 
 router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"], route_class=MessageRoute)
 
@@ -65,7 +65,7 @@ async def create_message(
         checks=services.payload_checks,
         create_application=_application_of(head, services, caller, app_id),
     )
-    bind_contextvars(message_id=kept_as)
+    name(message_id=kept_as)
     shown = head_of(_as_kept(message, kept_as)) | {"payload": orjson.Fragment(payload) if with_content else LEFT_OUT}
     return JsonResponse(shown, status_code=202)
 
