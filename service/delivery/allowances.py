@@ -53,8 +53,8 @@ class Allowances:
         self._busy[endpoint] += 1
 
     def give_back(self, endpoint: EndpointId, outcome: Outcome | None) -> bool:
-        """An attempt has ended, with None when nothing was sent. Whether the endpoint was full until now."""
-        was_full = self._busy[endpoint] >= self._allowed(endpoint)
+        """An attempt has ended, with None when nothing was sent. Whether there is room now for what had none."""
+        was_full, was_scarce = self._busy[endpoint] >= self._allowed(endpoint), self._scarce
         self._taken -= 1
         self._busy[endpoint] -= 1
         if outcome is not None:
@@ -63,7 +63,7 @@ class Allowances:
             del self._busy[endpoint]
             if self._learned.get(endpoint, 0) > self._base:
                 del self._learned[endpoint]
-        return was_full
+        return was_full or (was_scarce and not self._scarce)
 
     @property
     def _scarce(self) -> bool:

@@ -13,7 +13,7 @@ from service.delivery.allowances import Allowances
 from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable
 
-LARGEST_CLAIM = 200
+LARGEST_CLAIM = 64  # what is claimed together starts together, and whoever comes meanwhile waits for that
 SMALLEST_CLAIM = 16
 GATHERING = 0.01  # seconds that room for few waits for room for more
 FIRST_PAUSE = 0.25
@@ -88,14 +88,14 @@ class Engine:
         if self._draining.is_set():
             return
         self._relieved.clear()
-        # Never all places at once: what is claimed together is claimed before anybody knows who answers.
-        limit = min(self._free, LARGEST_CLAIM, max(1, self._capacity * 3 // 4))
+        # A quarter of the places at once: what is claimed together is claimed before anybody knows who answers.
+        limit = min(self._free, LARGEST_CLAIM, max(1, self._capacity // 4))
         claims = await self._queue.claim(
             limit=limit, per_endpoint=self._allowances.default, rooms=dict(self._allowances.rooms())
         )
         for claim in claims:
             self._start(claim)
-        if not claims:
+        if not claims or (len(claims) < limit and not self._relieved.is_set()):
             await _first_of(self._queue.wait(), self._relief(), self._draining.wait())
 
     async def _relief(self) -> None:

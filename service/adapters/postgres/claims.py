@@ -55,23 +55,26 @@ _THROTTLED = """
 """
 
 # The first of what is due, at most so many of one endpoint, and everybody's first before anybody's second. First
-# attempts and retries are looked at apart, so that a flood of retries never hides a new message. What is under a
-# throttle is put aside, out of everybody's way: see `throttles`. What is owed to who rests is due when the rest ends:
-# see `rests`. Everybody's turn comes: see CLAIM_BY_TURNS.
+# attempts and retries are looked at apart, so that a flood of retries never hides a new message. What waits for an
+# endpoint without room is left out at once: it may be most of what is seen. What is under a throttle is put aside, out
+# of everybody's way: see `throttles`. What is owed to who rests is due when the rest ends: see `rests`. Everybody's
+# turn comes: see CLAIM_BY_TURNS.
 CLAIM = f"""
-WITH horizon AS MATERIALIZED (
-    SELECT *, row_number() OVER (PARTITION BY endpoint_id, attempts > 0 ORDER BY due_at) AS place FROM (
-        (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
-         WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
-        UNION ALL
-        (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
-         WHERE attempts > 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
-    ) due
+WITH seen AS MATERIALIZED (
+    (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
+     WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
+    UNION ALL
+    (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
+     WHERE attempts > 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
+), horizon AS MATERIALIZED (
+    SELECT *, row_number() OVER (PARTITION BY endpoint_id, attempts > 0 ORDER BY due_at) AS place FROM seen
+    WHERE endpoint_id NOT IN (SELECT endpoint_id FROM unnest($5::text[], $6::int[]) AS share(endpoint_id, room)
+                              WHERE room = 0)
 ), resting AS MATERIALIZED ({RESTING.format(source="horizon")}), throttled AS MATERIALIZED (
-    SELECT endpoint_id FROM (SELECT DISTINCT endpoint_id FROM horizon) o {_THROTTLED}
+    SELECT endpoint_id FROM (SELECT DISTINCT endpoint_id FROM seen) o {_THROTTLED}
 ), put_aside AS (
     UPDATE pending_delivery p SET throttled = true, lease = NULL, due_at = now() + interval '1 hour'
-    FROM (SELECT p.* FROM throttled JOIN horizon c USING (endpoint_id) CROSS JOIN LATERAL ({LOCKED}) p) w
+    FROM (SELECT p.* FROM throttled JOIN seen c USING (endpoint_id) CROSS JOIN LATERAL ({LOCKED}) p) w
     WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
     RETURNING p.message_id
 ), early AS MATERIALIZED (  -- by itself, or else the planner may lock what is not early as well
@@ -93,7 +96,7 @@ WITH horizon AS MATERIALIZED (
 ), chosen AS (
     SELECT p.* FROM candidate c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
 {TAKE}
-SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (WHERE attempts > 0)) FROM horizon)
+SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (WHERE attempts > 0)) FROM seen)
            >= $7::int AS more,
        extract(epoch FROM least(
            (SELECT min(due_at) FROM pending_delivery WHERE attempts = 0 AND due_at > now()),
