@@ -239,7 +239,8 @@ async def _reachable(settings: Settings) -> AsyncIterator[str]:
 
 def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int = INTERRUPTED) -> int:
     """Run `work` on uvloop and turn what is wrong with the database into a sentence. `told_to_leave` is the status for
-    a SIGTERM that comes before the work listens for it."""
+    a SIGTERM that comes before the work listens for it: a server that has not begun has left in good order then, a
+    migration has not been done."""
     import uvloop
 
     from service.adapters.embedded import EmbeddedUnavailable
@@ -248,12 +249,13 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
     # A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself
     # took a quarter of an accept's time.
     gc.set_threshold(50_000, 20, 100)
-    # Until the work listens for it, SIGTERM is like Ctrl-C: what was opened is closed. A server that has not begun has
-    # left in good order then; a migration has not been done.
+    # While the loop is made, there is nothing yet to be closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work())
+            runner.run(_until_told_to_leave(work))
+    except asyncio.CancelledError:
+        return told_to_leave
     except (schema.SchemaMismatch, Unreadable) as error:
         _tell(str(error))
         return UNUSABLE
@@ -261,6 +263,20 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
         _tell(str(error))
         return FAILED
     return OK
+
+
+async def _until_told_to_leave(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Until the work listens for SIGTERM itself, it is cancelled by one, so that what was opened is closed. A handler
+    that raises may do so within somebody else's callback, where the exception is lost and the process stays."""
+    loop = asyncio.get_running_loop()
+    working = loop.create_task(work())
+    loop.add_signal_handler(signal.SIGTERM, working.cancel)
+    try:
+        await working
+    finally:
+        # Another one, while the last things are closed, changes neither that nor the exit status.
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _tell(sentence: str) -> None:

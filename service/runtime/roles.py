@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from math import ceil
 from types import FrameType
@@ -53,10 +53,11 @@ async def worker(settings: Settings) -> None:
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
     async with open_observed(settings, role="worker") as (telemetry, health, _), AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, telemetry, health))
+        told = _told_to_stop(health)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         health.started()
         _log.info("worker.ready")
-        await _until_told_to_stop(health)
+        await told.wait()
         _log.info("worker.stopping")
 
 
@@ -64,9 +65,6 @@ async def _run(app: FastAPI, settings: Settings, health: Health) -> None:
     grace = ceil(settings.delivery.drain)
     config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace)
     server = _Server(config, stopping=health.draining)
-    # uvicorn raises a captured signal once more when it is done; by then there is nothing left to interrupt.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
     await server.serve()
     if not server.started:
         sys.exit(3)
@@ -79,15 +77,30 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stopping = stopping
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """By the loop, from here to its end: uvicorn would raise what it was sent once more when it is done."""
+        _on_signals(lambda number: self.handle_exit(number, None))
+        yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._stopping()
         super().handle_exit(sig, frame)
 
 
-async def _until_told_to_stop(health: Health) -> None:
+def _told_to_stop(health: Health) -> asyncio.Event:
+    """What is set by a signal that asks to leave, from now on."""
     told = asyncio.Event()
+
+    def stop(_: int) -> None:
+        told.set()
+        health.draining()
+
+    _on_signals(stop)
+    return told
+
+
+def _on_signals(leave: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-    health.draining()
+        loop.add_signal_handler(number, leave, number)

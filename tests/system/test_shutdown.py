@@ -5,7 +5,7 @@ import signal
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,22 @@ async def test_an_idle_process_leaves_at_once_with_status_0(database: str, direc
 
     assert status == 0
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("role", ["serve", "worker"])
+async def test_a_process_that_is_told_to_leave_again_and_again_leaves_with_status_0(
+    database: str, directory: Path, role: str
+) -> None:
+    process = RelevoProcess(role, settings(RELEVO_DATABASE_URL=database), directory / "log")
+
+    async with running(process):
+        leaving = asyncio.create_task(process.stop())
+        while not leaving.done():
+            with suppress(ProcessLookupError):
+                process.send(signal.SIGTERM)
+            await asyncio.sleep(0.001)
+
+    assert await leaving == 0
 
 
 async def test_a_server_that_leaves_while_messages_come_in_keeps_what_it_promised(
