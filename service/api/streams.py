@@ -4,12 +4,13 @@ None of them holds a transaction while the other side takes its time: work is do
 reads while it streams comes from a session whose scope is the request, open until the last byte.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security.utils import get_authorization_scheme_param
 
 from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, unit_of_work
 from service.api.references import ApplicationRef
@@ -17,6 +18,9 @@ from service.api.services import Services
 from service.application.imports import Imports
 from service.application.ports.transaction import UnitOfWork
 from service.domain.applications import Application
+from service.domain.errors import NotAuthenticated
+
+TokenHolds = Callable[[], Awaitable[bool]]
 
 
 def short_work(services: Services) -> AbstractAsyncContextManager[UnitOfWork]:
@@ -55,6 +59,24 @@ async def imports(application: LastingApplicationDep, services: ServicesDep, cal
 
 
 ImportsDep = Annotated[Imports, Depends(imports)]
+
+
+async def token_holds(request: Request, services: ServicesDep, caller: CallerDep) -> TokenHolds:
+    """What tells whether the token of a request that lasts holds still. It costs no query."""
+    del caller  # who has been let in by it before
+    _, token = get_authorization_scheme_param(request.headers["authorization"])
+
+    async def holds() -> bool:
+        try:
+            await services.access.verify(token)
+        except NotAuthenticated:
+            return False
+        return True
+
+    return holds
+
+
+TokenHoldsDep = Annotated[TokenHolds, Depends(token_holds)]
 
 
 async def reading(services: ServicesDep) -> AsyncIterator[UnitOfWork]:

@@ -159,6 +159,24 @@ async def test_who_comes_back_is_told_of_the_gap(api: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("application")
+async def test_a_tail_ends_with_the_token_that_it_came_with(
+    api: AsyncClient, database: str, postgres: Database
+) -> None:
+    token = (await api.post("/auth/app-portal-access/u", json={})).json()["token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    app_id = await app_id_of(api)
+    other = AttemptNews(dsn(database))
+
+    async with other.running(), tailing(api, **bearer) as heard:
+        await api.post("/auth/logout", headers=bearer)
+        other.attempted(app_id, await an_attempt(postgres, app_id))
+        async with asyncio.timeout(10):
+            rest = [event async for event in heard]
+
+    assert rest == []
+
+
+@pytest.mark.usefixtures("application")
 async def test_open_tails_end_when_the_process_leaves(api: AsyncClient, services: Services) -> None:
     async with tailing(api) as heard:
         services.attempt_news.end()  # type: ignore[attr-defined] # the runtime's, not the API's

@@ -1,8 +1,8 @@
 """Answers that stream: every message of an application as a file, and its attempts as they are made."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, suppress
 from typing import Annotated, Any
 
 import orjson
@@ -15,11 +15,11 @@ from service.api.queries import WantedMessages
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
 from service.api.services import Services
-from service.api.streams import LastingApplicationDep, ReadingDep
+from service.api.streams import LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
 from service.application.ports.news import Missed
 from service.application.ports.transaction import UnitOfWork
 from service.application.streams import every_message
-from service.domain.ids import ApplicationId
+from service.domain.ids import ApplicationId, AttemptId
 
 HEARTBEAT = 15.0
 
@@ -76,33 +76,34 @@ async def tail_attempts(
     application: LastingApplicationDep,
     reading: ReadingDep,
     services: ServicesDep,
+    token_holds: TokenHoldsDep,
     last_event_id: Annotated[str | None, Header(description="What a browser sends when it comes back.")] = None,
 ) -> StreamingResponse:
-    """Follow the attempts of an application live, whichever process makes them."""
-    events = _events(application.id, services, reading, came_back=last_event_id is not None)
+    """Follow the attempts of an application live, whichever process makes them, for as long as the token holds."""
+    events = _events(application.id, services, reading, token_holds, came_back=last_event_id is not None)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _events(
-    app_id: ApplicationId, services: Services, reading: UnitOfWork, *, came_back: bool
+    app_id: ApplicationId, services: Services, reading: UnitOfWork, token_holds: TokenHolds, *, came_back: bool
 ) -> AsyncIterator[bytes]:
     async with services.attempt_news.follow(app_id) as follower:
         yield _event("ready", {})
         if came_back:
             yield _event("gap", {"missed": None})
         while True:
-            try:
+            heard: Sequence[AttemptId] | Missed | None = ()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT):
                     heard = await follower.next()
-            except TimeoutError:
-                yield b": still here\n\n"
-                continue
+            if heard is None or not await token_holds():
+                return
             match heard:
-                case None:
-                    return
                 case Missed(count=count):
                     yield _event("gap", {"missed": count})
+                case ():
+                    yield b": still here\n\n"
                 case attempt_ids:
                     attempts = await reading.deliveries.attempts(app_id, attempt_ids)
                     await reading.rollback()  # the connection goes back while the client reads
