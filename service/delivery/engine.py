@@ -95,7 +95,7 @@ class Engine:
         )
         for claim in claims:
             self._start(claim)
-        if not claims or (len(claims) < limit and not self._relieved.is_set()):
+        if not claims:
             await _first_of(self._queue.wait(), self._relief(), self._draining.wait())
 
     async def _relief(self) -> None:
