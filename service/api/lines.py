@@ -7,6 +7,8 @@ from service.domain.errors import UnreadableFile
 
 LARGEST_LINE = 2 * 1024 * 1024
 A_PIECE = 256 * 1024
+# JSON unpacks to ten or twenty times its size as gzip; what was made to keep a thread busy, to a thousand times.
+MOST_UNPACKED, TIMES_PACKED = 128 * 1024 * 1024, 100
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _BOM = b"\xef\xbb\xbf"
@@ -22,6 +24,7 @@ class LineReader:
 
     def __init__(self) -> None:
         self._arrived = b""
+        self._packed = self._unpacked = 0
         self._decoded = bytearray()
         self._gzip: zlib._Decompress | None = None
         self._begun = False
@@ -32,6 +35,7 @@ class LineReader:
     def push(self, piece: bytes) -> int:
         """More of the file. Answers how many bytes wait to be taken."""
         self._arrived += piece
+        self._packed += len(piece)
         return len(self._arrived)
 
     def end(self) -> None:
@@ -69,6 +73,11 @@ class LineReader:
             piece = gzip.decompress(self._arrived, A_PIECE)
         except zlib.error as error:
             raise UnreadableFile(f"After line {self._number} the file is not gzip.") from error
+        self._unpacked += len(piece)
+        if self._unpacked > MOST_UNPACKED + TIMES_PACKED * self._packed:
+            raise UnreadableFile(
+                f"After line {self._number} the file unpacks to more than {TIMES_PACKED} times its size."
+            )
         # A file may be several that were joined, as `cat` joins them.
         self._arrived = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
         if gzip.eof and self._arrived:
@@ -79,7 +88,10 @@ class LineReader:
         *lines, rest = self._decoded.split(b"\n")
         self._decoded = rest
         for line in lines:
-            yield from self._counted(bytes(line))
+            if line or self._too_long:
+                yield from self._counted(bytes(line))
+            else:
+                self._number += 1
         if len(self._decoded) > LARGEST_LINE:
             self._too_long = True
             self._decoded.clear()

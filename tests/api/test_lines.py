@@ -99,3 +99,12 @@ def test_of_gzip_that_is_broken_the_lines_before_are_read_and_then_it_is_said(
         found.extend(read(file[first : first + 65536] for first in range(0, len(file), 65536)))
 
     assert found[:900] == numbered[:900]
+
+
+def test_a_bomb_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked_to_its_end() -> None:
+    file = zipped(b" " * 2**20 + b"\n" for _ in range(1024))
+
+    with pytest.raises(UnreadableFile, match=r"After line \d+ the file unpacks to more than 100 times its size"):
+        list(read(file))
+
+    assert list(file), "the rest was not looked at"
