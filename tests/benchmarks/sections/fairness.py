@@ -62,7 +62,7 @@ def measure(bench: Bench) -> list[Row]:
             f" fail at once, with {WAITING} deliveries waiting for each, are beside them",
             raw={"turns": [{"without": before, "with": after} for before, after in measured], "seconds": seconds},
             runs=turns,
-            spread=max(ratios) - min(ratios),
+            spread=(max(ratios) - min(ratios)) / median(ratios),
         ),
         result(
             key="p99_ms",
