@@ -90,6 +90,18 @@ async def test_the_server_ends_a_statement_of_the_hot_path_that_hangs(database: 
     assert limits == ["8s", "1min"]
 
 
+async def test_a_statement_of_a_session_is_planned_for_its_values_however_often_it_is_sent(database: str) -> None:
+    async with open_database(database) as opened, opened.sessions() as session:
+        for nth in range(10):
+            await session.execute(text("SELECT FROM message WHERE app_id = :app"), {"app": f"app_{nth}"})
+        planned = text(
+            "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement ~ '^SELECT FROM'"
+        )
+        custom, generic = (await session.execute(planned)).one()
+
+    assert (custom, generic) == (10, 0)
+
+
 async def test_a_connection_is_watched_by_the_network_s_own_means(wire: Wire, database: str) -> None:
     connection = await asyncpg.connect(over(wire, database), connection_class=WatchedConnection)
     try:
