@@ -66,9 +66,10 @@ async def test_a_migration_gives_way_to_those_who_use_a_table_and_is_tried_again
     await user.execute("CREATE TABLE application ()")  # what the first revision makes, so it waits for us
 
     migration = asyncio.create_task(schema.migrate(empty_database))
-    await _until_waiting(user, waiting=True)
-    await _until_waiting(user, waiting=False)
-    assert not migration.done()
+    for waiting in (True, False):
+        while await user.fetchval(WAITING) != waiting:  # another connection's doing
+            assert not migration.done(), await migration
+            await asyncio.sleep(0.01)
     await using.rollback()
 
     assert await migration == schema.head()
@@ -89,11 +90,6 @@ async def test_a_database_that_is_not_there_is_told_in_a_sentence(empty_database
         await schema.check(empty_database.replace("?", "_not?", 1))
     with pytest.raises(schema.DatabaseUnreachable, match=r"cannot be reached: .*RELEVO_DATABASE_URL"):
         await schema.check("postgresql+asyncpg://u:hush@127.0.0.1:1/relevo")
-
-
-async def _until_waiting(connection: asyncpg.Connection, *, waiting: bool) -> None:
-    while await connection.fetchval(WAITING) != waiting:  # noqa: ASYNC110  # another connection's doing
-        await asyncio.sleep(0.01)
 
 
 async def _tables(url: str) -> list[str]:
