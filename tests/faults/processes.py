@@ -23,10 +23,21 @@ async def server_killed(site: Site) -> Hit:
 
 async def worker_killed(site: Site) -> Hit:
     """SIGKILL to one worker, which does not come back."""
-    await site.chance.choice(site.workers).kill()
-    died_at = await site.now()
-    await asyncio.sleep(2 * ATTEMPT)  # what others had under lease at that moment is settled after that
-    return Hit(what="leases left behind", count=await site.leases_from_before(died_at))
+    worker = site.chance.choice(site.workers)
+
+    async def left_behind() -> int:
+        # It stands still first, since at any one moment it may have nothing in its hands.
+        worker.send(signal.SIGSTOP)
+        stopped_at = await site.now()
+        await asyncio.sleep(2 * ATTEMPT)  # what others had under lease at that moment is settled after that
+        held = await site.leases_from_before(stopped_at)
+        if not held:
+            worker.send(signal.SIGCONT)
+        return held
+
+    held = await shown(left_behind)
+    await worker.kill()
+    return Hit(what="leases left behind", count=held)
 
 
 async def everything_killed(site: Site) -> Hit:
