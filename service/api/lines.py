@@ -69,6 +69,12 @@ class LineReader:
         return True
 
     def _inflate(self, gzip: "zlib._Decompress") -> bytes:
+        if gzip.eof:
+            # Zeros may pad the end. Anything else is one more file: several may be joined, as `cat` joins them.
+            self._arrived = self._arrived.lstrip(b"\0")
+            if not self._arrived:
+                return b""
+            gzip = self._gzip = zlib.decompressobj(_GZIP_WINDOW)
         try:
             piece = gzip.decompress(self._arrived, A_PIECE)
         except zlib.error as error:
@@ -78,10 +84,7 @@ class LineReader:
             raise UnreadableFile(
                 f"After line {self._number} the file unpacks to more than {TIMES_PACKED} times its size."
             )
-        # A file may be several that were joined, as `cat` joins them.
         self._arrived = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
-        if gzip.eof and self._arrived:
-            self._gzip = zlib.decompressobj(_GZIP_WINDOW)
         return piece
 
     def _complete(self) -> Iterator[NumberedLine]:

@@ -67,6 +67,15 @@ def test_lines_are_the_same_however_the_file_is_cut(size: int) -> None:
     assert plain == unzipped == [(1, b"one\r"), (4, b"two"), (5, b"three")]
 
 
+@pytest.mark.parametrize("size", [1, 512, 2**20])
+def test_zeros_that_pad_gzip_are_no_part_of_it_however_the_file_is_cut(size: int) -> None:
+    file = gzip.compress(b"one\ntwo\n") + b"\0" * 1000 + gzip.compress(b"three") + b"\0" * 1000
+
+    found = list(read(file[first : first + size] for first in range(0, len(file), size)))
+
+    assert found == [(1, b"one"), (2, b"two"), (3, b"three")]
+
+
 def cut(file: bytes) -> bytes:
     return file[: len(file) // 2]
 
