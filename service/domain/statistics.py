@@ -45,8 +45,8 @@ def window(since: datetime | None, until: datetime | None, *, now: datetime) -> 
     """
     end = until or now
     begin = since or end - LONGEST_WINDOW
-    if end > now + SLACK:
-        raise InvalidRange("`until` is in the future.")
+    if max(begin, end) > now + SLACK:
+        raise InvalidRange("`since` or `until` is in the future.")
     begin, end = min(begin, now), min(end, now)
     if not timedelta() <= end - begin <= LONGEST_WINDOW + SLACK:
         raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")

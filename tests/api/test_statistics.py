@@ -83,6 +83,7 @@ async def test_usage_is_counted_to_the_end_of_time(api: AsyncClient, postgres: D
     "window",
     [
         {"until": (NOW + timedelta(hours=1)).isoformat()},
+        {"since": (NOW + timedelta(hours=1)).isoformat()},
         {"since": (NOW - timedelta(days=29)).isoformat()},
         {"since": NOW.isoformat(), "until": (NOW - timedelta(hours=1)).isoformat()},
     ],
