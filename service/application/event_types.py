@@ -87,28 +87,28 @@ class EventTypes:
         unsaid: Collection[str] = (),
         archive_others: bool = False,
         dry_run: bool = False,
-    ) -> list[str]:
-        """Have these event types as they are described; the names of those that change, or would in a `dry_run`.
+    ) -> list[NewEventType | EventType]:
+        """Have these event types as they are described; those that change, or would in a `dry_run`, as they are then.
 
         `unsaid` are the fields that the descriptions do not speak of: what is known of them stays.
         """
-        modified = []
+        modified: list[NewEventType | EventType] = []
         for new in described:
             known = await self._event_types.get(self._org_id, new.name, lock=not dry_run)
             wanted = new if known is None else replace(new, **{field: getattr(known, field) for field in unsaid})
             if known is None or not _says(known, wanted):
-                modified.append(new.name)
+                modified.append(wanted)
                 if not dry_run:
                     await self.upsert(wanted)
         if archive_others:
             modified += await self._archive_all_but({new.name for new in described}, dry_run=dry_run)
         return modified
 
-    async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[str]:
-        others = [found.name async for found in self.every(include_archived=False) if found.name not in names]
-        for name in () if dry_run else others:
-            await self.delete(name, expunge=False)
-        return others
+    async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[EventType]:
+        others = [found async for found in self.every(include_archived=False) if found.name not in names]
+        for other in () if dry_run else others:
+            await self.delete(other.name, expunge=False)
+        return [replace(other, archived=True) for other in others]
 
     def _made(self, new: NewEventType) -> EventType:
         now = self._clock.now()

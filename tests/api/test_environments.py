@@ -97,6 +97,17 @@ async def test_a_dry_run_changes_nothing_and_tells_what_it_would(api: AsyncClien
     assert await names(api) == []
 
 
+async def test_a_dry_run_that_replaces_everything_names_what_it_would_archive(api: AsyncClient) -> None:
+    await api.post("/event-type", json={"name": "old", "description": "Of old."})
+
+    answer = await api.post("/event-type/import/openapi", json={"specRaw": AS_YAML, "dryRun": True, "replaceAll": True})
+
+    created, archived = answer.json()["data"]["to_modify"]
+    assert (created["name"], created["archived"]) == ("user.created", False)
+    assert (archived["name"], archived["description"], archived["archived"]) == ("old", "Of old.", True)
+    assert await names(api) == ["old"]
+
+
 async def test_a_document_may_replace_everything_and_changes_only_what_differs(api: AsyncClient) -> None:
     await api.post("/event-type", json={"name": "old", "description": ""})
     await api.post("/event-type/import/openapi", json={"spec": SPEC})

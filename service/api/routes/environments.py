@@ -12,10 +12,8 @@ from service.api.problems import documented
 from service.api.schemas.environments import (
     EnvironmentIn,
     EnvironmentOut,
-    EventTypeFromOpenApi,
     EventTypeImportOpenApiIn,
     EventTypeImportOpenApiOut,
-    EventTypeImportOpenApiOutData,
 )
 from service.api.schemas.event_types import EventTypeIn
 from service.api.services import Services
@@ -79,9 +77,7 @@ async def import_event_types(
         modified = await event_types.take_over(
             described, unsaid=UNSAID, archive_others=body.replace_all, dry_run=body.dry_run
         )
-        shown = [EventTypeFromOpenApi.of(new) for new in described if new.name in modified] if body.dry_run else None
-        data = EventTypeImportOpenApiOutData(modified=[] if body.dry_run else modified, to_modify=shown)
-        return Answer(body=EventTypeImportOpenApiOut(data=data), status=200)
+        return Answer(body=EventTypeImportOpenApiOut.of(modified, dry_run=body.dry_run), status=200)
 
     return await once.answer(take_over)
 

@@ -1,5 +1,6 @@
 """What an organisation has set up, as one document, and event types as other documents describe them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,24 +60,26 @@ class EventTypeImportOpenApiIn(Received):
 
 
 class EventTypeFromOpenApi(Shown):
-    """An event type as the document describes it."""
+    """An event type as the document describes it, or one that it lacks, which would be archived."""
 
     name: EventTypeNameOut
     description: str = Field(examples=["An invoice was paid."])
     schemas: SchemasOut | None
+    archived: bool
     deprecated: bool
     group_name: GroupNameOut | None
     feature_flags: list[FeatureFlagOut] | None = None
 
     @classmethod
-    def of(cls, described: NewEventType) -> "EventTypeFromOpenApi":
-        """The answer for a description."""
+    def of(cls, event_type: NewEventType | EventType) -> "EventTypeFromOpenApi":
+        """The answer for an event type as it would be."""
         return cls(
-            name=described.name,
-            description=described.description,
-            schemas=described.schemas,
-            deprecated=described.deprecated,
-            group_name=described.group_name,
+            name=event_type.name,
+            description=event_type.description,
+            schemas=event_type.schemas,
+            archived=event_type.archived,
+            deprecated=event_type.deprecated,
+            group_name=event_type.group_name,
         )
 
 
@@ -91,3 +94,11 @@ class EventTypeImportOpenApiOut(Shown):
     """What came of the import."""
 
     data: EventTypeImportOpenApiOutData
+
+    @classmethod
+    def of(cls, modified: Sequence[NewEventType | EventType], *, dry_run: bool) -> "EventTypeImportOpenApiOut":
+        """The answer for what was changed, or would be."""
+        if dry_run:
+            would = [EventTypeFromOpenApi.of(event_type) for event_type in modified]
+            return cls(data=EventTypeImportOpenApiOutData(modified=[], to_modify=would))
+        return cls(data=EventTypeImportOpenApiOutData(modified=[event_type.name for event_type in modified]))
