@@ -97,17 +97,16 @@ def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) 
     assert {"delivery.attempted", "request.finished"} <= {line["body"]["stringValue"] for line in lines}
 
 
-def test_all_three_signals_have_the_same_resource(stack: Stack, relevo: Relevo, story: Story) -> None:
-    assert relevo.url
+def test_all_three_signals_have_the_same_resource(stack: Stack, story: Story) -> None:
     (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
 
-    in_logs = eventually(lambda: _instances_in_logs(stack))
-    in_metrics = {series["instance"] for series in _series(stack, 'relevo_worker_capacity{job="relevo/relevo"}')}
-    in_spans = _instances_in_jaeger(stack, spans[0].trace)
+    in_spans = _resource_in_jaeger(stack, spans[0].trace)
+    instance = in_spans["service.instance.id"]
+    in_logs = eventually(lambda: _resources_in_logs(stack).get(instance))
+    (in_metrics,) = eventually(lambda: _series(stack, f'target_info{{instance="{instance}"}}'))
 
-    # The demo's Relevo, which has told the same stack, is in the others too.
-    assert len(in_spans) == 1
-    assert in_spans <= in_logs & in_metrics
+    assert in_logs == in_spans
+    assert in_metrics == _as_prometheus_has_it(in_spans)
 
 
 def test_prometheus_has_the_metrics_under_the_names_of_the_metrics_page(
@@ -174,9 +173,13 @@ def _records(stack: Stack) -> list[dict[str, Any]]:
     return [record for each in _resources(stack) for scope in each["scopeLogs"] for record in scope["logRecords"]]
 
 
-def _instances_in_logs(stack: Stack) -> set[str]:
-    attributes = [field for each in _resources(stack) for field in each["resource"]["attributes"]]
-    return {field["value"]["stringValue"] for field in attributes if field["key"] == "service.instance.id"}
+def _resources_in_logs(stack: Stack) -> dict[str, dict[str, str]]:
+    """By instance."""
+    found = [
+        {field["key"]: str(*field["value"].values()) for field in each["resource"]["attributes"]}
+        for each in _resources(stack)
+    ]
+    return {resource["service.instance.id"]: resource for resource in found}
 
 
 def _resources(stack: Stack) -> list[dict[str, Any]]:
@@ -184,10 +187,17 @@ def _resources(stack: Stack) -> list[dict[str, Any]]:
     return [each for line in lines for each in json.loads(line)["resourceLogs"]]
 
 
-def _instances_in_jaeger(stack: Stack, trace: str) -> set[str]:
-    processes = _get(f"{stack.jaeger}/api/traces/{trace}")["data"][0]["processes"].values()
-    tags = [tag for process in processes for tag in process["tags"]]
-    return {tag["value"] for tag in tags if tag["key"] == "service.instance.id"}
+def _resource_in_jaeger(stack: Stack, trace: str) -> dict[str, str]:
+    (process,) = _get(f"{stack.jaeger}/api/traces/{trace}")["data"][0]["processes"].values()
+    return {"service.name": process["serviceName"], **{tag["key"]: str(tag["value"]) for tag in process["tags"]}}
+
+
+def _as_prometheus_has_it(resource: dict[str, str]) -> dict[str, str]:
+    """What names a resource is two labels, the rest a label each."""
+    rest = dict(resource)
+    name, namespace, instance = (rest.pop(f"service.{part}") for part in ("name", "namespace", "instance.id"))
+    labels = {key.replace(".", "_"): value for key, value in rest.items()}
+    return {"__name__": "target_info", "job": f"{namespace}/{name}", "instance": instance, **labels}
 
 
 def _tags_in_jaeger(stack: Stack) -> set[str]:
