@@ -140,7 +140,10 @@ async def test_an_unhandled_exception_is_one_error_record_and_a_500_without_its_
     (error,) = [line for line in lines.all if line["level"] == "error"]
     assert (error["event"], error["correlation_id"]) == ("request.failed", "order-17")
     assert "in crash" in error["exception.stacktrace"]
-    collector.wait_for(lambda seen: len(seen.spans) == 2)
+    collector.wait_for(lambda seen: len(seen.spans) == 2 and len(seen.logs) >= len(lines.all))
+    (record,) = [record for record in collector.logs if record.severity == "ERROR"]
+    assert (record.body, record.attributes["correlation_id"]) == ("request.failed", "order-17")
+    assert record.attributes["exception.stacktrace"] == error["exception.stacktrace"]
     assert collector.span("GET /api/v1/crash").attributes["exception.type"] == "RuntimeError"
     assert "marker" not in lines.getvalue()
     assert not [span for span in collector.spans if span.events or span.message]
