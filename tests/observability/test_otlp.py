@@ -106,5 +106,15 @@ def test_an_attribute_keeps_its_type_when_it_says_nothing(value: Any) -> None:
     assert ours == trace_encoder.encode_spans([span])
 
 
+def test_half_a_character_is_written_as_a_question_mark_and_fails_nobody() -> None:
+    context = SpanContext(1, 2, is_remote=False)
+    span = ReadableSpan("\ud800", context=context, attributes={"a\ud800": "b\ud800"})
+
+    ours = ExportTraceServiceRequest.FromString(spans_request([span]))
+
+    (read,) = ours.resource_spans[0].scope_spans[0].spans
+    assert (read.name, read.attributes[0].key, read.attributes[0].value.string_value) == ("?", "a?", "b?")
+
+
 def spans_request(batch: list[ReadableSpan]) -> bytes:
     return request(RESOURCE, [(span.instrumentation_scope, encode_span(span)) for span in batch])

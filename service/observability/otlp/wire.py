@@ -48,7 +48,7 @@ def value(said: AnyValue) -> bytes:
     """An AnyValue: which field it is says of what type it is, so that an empty text or a zero is written too."""
     match said:
         case str():
-            return field(0x0A, said.encode())
+            return field(0x0A, _utf8(said))
         case bool():
             return b"\x10\x01" if said else b"\x10\x00"
         case int():
@@ -61,7 +61,7 @@ def value(said: AnyValue) -> bytes:
 
 def text(tag: int, written: str | None) -> bytes:
     """A text that is left out when there is none."""
-    return field(tag, written.encode()) if written else b""
+    return field(tag, _utf8(written)) if written else b""
 
 
 def count(tag: int, number: int) -> bytes:
@@ -82,7 +82,7 @@ def _of_scope(scope: InstrumentationScope | None, items: bytes) -> bytes:
 
 
 def _attribute(tag: int, key: str, said: AnyValue) -> bytes:
-    return field(tag, field(0x0A, key.encode()) + field(0x12, value(said)))
+    return field(tag, field(0x0A, _utf8(key)) + field(0x12, value(said)))
 
 
 # Most of what telemetry says it says again and again: methods, routes, addresses, statuses.
@@ -99,6 +99,11 @@ def _nested(said: AnyValue) -> bytes:
             return field(0x2A, b"".join(field(0x0A, value(each)) for each in said))
         case _:
             return b""
+
+
+def _utf8(written: str) -> bytes:
+    # Spans and lines end within requests and attempts, which do not fail for half a character in one.
+    return written.encode(errors="replace")
 
 
 def _varint(number: int) -> bytes:
