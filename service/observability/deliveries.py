@@ -50,6 +50,8 @@ class DeliveryTelemetry:
         try:
             with _current(span):
                 yield TracedAccept(span, message, within=within)
+        except Unavailable:
+            raise  # the database failed, which is no lack of room
         except Busy:
             self._metrics.messages_accepted("throttled")
             raise

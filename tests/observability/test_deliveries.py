@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Trigger
-from service.domain.errors import Busy
+from service.domain.errors import Busy, Unavailable
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import Accepted
 from service.domain.retries import Delivered, Exhausted, TryAgain, Verdict
@@ -144,11 +144,15 @@ async def test_an_outcome_that_cannot_be_kept_is_a_failed_span_below_its_attempt
     assert b"marker" not in collector.everything
 
 
-async def test_a_message_that_is_turned_away_is_counted_as_throttled(telemetry: Telemetry) -> None:
-    with pytest.raises(Busy), DeliveryTelemetry(telemetry).accepting(new_message("app_1")):
-        raise Busy
+@pytest.mark.parametrize(("error", "throttled"), [(Busy, 1), (Unavailable, None)])
+async def test_a_message_that_is_turned_away_is_counted_as_throttled_and_one_that_the_database_failed_is_not(
+    telemetry: Telemetry, error: type[Busy], throttled: int | None
+) -> None:
+    with pytest.raises(error), DeliveryTelemetry(telemetry).accepting(new_message("app_1")):
+        raise error
 
-    assert telemetry.registry.get_sample_value("relevo_message_accepted_total", {"outcome": "throttled"}) == 1
+    counted = telemetry.registry.get_sample_value("relevo_message_accepted_total", {"outcome": "throttled"})
+    assert counted == throttled
 
 
 async def test_an_attempt_names_its_customer(collector: Collector, telemetry: Telemetry) -> None:
