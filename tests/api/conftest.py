@@ -35,6 +35,7 @@ from service.observability.processes import Processes
 from service.observability.telemetry import open_telemetry
 from service.observability.threads import Threads
 from tests.api.tenancy import listening, unbound
+from tests.api.walking import Things, one_of_each
 from tests.support.factories import ORG, VAULT
 
 AN_IDS_TICK = 1 / 256 + 0.001  # seconds: later than that, the time in an identifier is another
@@ -163,3 +164,9 @@ async def application(api: AsyncClient) -> str:
     answer = await api.post("/app", json={"name": "an application", "uid": "u"})
     answer.raise_for_status()
     return "u"
+
+
+@pytest.fixture
+async def things(api: AsyncClient, postgres: Database) -> Things:
+    """One thing of each kind, by the names that paths have for them."""
+    return await one_of_each(api, postgres)

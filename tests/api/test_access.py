@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
 from service.domain.ids import ApplicationId
 from tests.api.conftest import TOKENS
-from tests.api.walking import ENDLESS, Things, one_of_each, operations
+from tests.api.walking import ENDLESS, operations
 from tests.support.factories import ORG
 
 BODIES: dict[str, Any] = {
@@ -20,11 +18,6 @@ BODIES: dict[str, Any] = {
     "/msg": {"eventType": "a.b", "payload": {}},
     "/headers": {"headers": {}},
 }
-
-
-@pytest.fixture
-async def things(api: AsyncClient, postgres: Database) -> Things:
-    return await one_of_each(api, postgres)
 
 
 async def test_without_a_token_every_route_asks_for_one(app: FastAPI, api: AsyncClient, things: dict[str, str]) -> None:

@@ -7,8 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
-from tests.api.walking import ENDLESS, FITS_ALL, Operation, Things, one_of_each, operations
+from tests.api.walking import ENDLESS, FITS_ALL, Operation, Things, operations
 
 # What an operation cannot do without, although none of the fields is required by itself.
 NEEDED = {
@@ -27,11 +26,6 @@ EDGES_OF_TIME = [
     "9999-12-31T23:59:59Z",
     "9999-12-31T23:59:59-14:00",
 ]
-
-
-@pytest.fixture
-async def things(api: AsyncClient, postgres: Database) -> Things:
-    return await one_of_each(api, postgres)
 
 
 async def test_a_null_is_taken_wherever_a_field_is_optional(app: FastAPI, api: AsyncClient, things: Things) -> None:

@@ -12,7 +12,7 @@ from service.adapters.postgres import tables
 from service.adapters.postgres.engine import Database
 from service.domain.ids import ApplicationId, OrgId
 from tests.api.conftest import TOKENS, serving
-from tests.api.walking import ENDLESS, FITS_ALL, HIDDEN, Operation, Things, one_of_each, operations
+from tests.api.walking import ENDLESS, FITS_ALL, HIDDEN, Operation, Things, operations
 from tests.support.factories import ORG
 
 STRANGER = OrgId("org_000000000000000000000000002")
@@ -23,11 +23,6 @@ EVERY_APPLICATIONS = {
     "v1.authentication.logout",
     "v1.authentication.refresh",
 }
-
-
-@pytest.fixture
-async def things(api: AsyncClient, postgres: Database) -> Things:
-    return await one_of_each(api, postgres)
 
 
 @pytest.fixture
