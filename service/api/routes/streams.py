@@ -70,7 +70,7 @@ async def export_messages(
     tags=["Message Attempt"],
     response_class=StreamingResponse,
     operation_id="v1.message-attempt.tail",
-    responses=documented(404, 503) | _EVENTS,
+    responses=documented(404) | _EVENTS,
 )
 async def tail_attempts(
     application: LastingApplicationDep,
