@@ -1,7 +1,7 @@
 """The facts Relevo counts and times, one method each. Names, units and labels live here and nowhere else."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
@@ -9,6 +9,7 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 from service.domain.deliveries import Answered, Outcome
 
 Labels = dict[str, str | int]
+Unsettled = Literal["too_late", "unavailable", "error"]
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 REQUEST = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -127,7 +128,7 @@ class Metrics:
         """A delivery was given up."""
         self._exhausted.add(1, self._labelled("reason", reason))
 
-    def unsettled(self, reason: Literal["too_late", "unavailable", "error"]) -> None:
+    def unsettled(self, reason: Unsettled) -> None:
         """An attempt was made and what came of it could not be kept: the delivery will be tried once more than told."""
         self._unsettled.add(1, self._labelled("reason", reason))
 
@@ -197,7 +198,7 @@ class Metrics:
         self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
         self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
         self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
-        for reason in ("too_late", "unavailable", "error"):
+        for reason in get_args(Unsettled):
             self._unsettled.add(0, self._labelled("reason", reason))
         self._throttled.add(0)
 
