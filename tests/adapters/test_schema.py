@@ -60,20 +60,22 @@ async def test_a_later_releases_database_will_do_when_nothing_is_missing(databas
 
 
 async def test_a_migration_gives_way_to_those_who_use_a_table_and_is_tried_again(empty_database: str) -> None:
-    user = await asyncpg.connect(asyncpg_dsn(empty_database))
+    # Two of them, since within a transaction PostgreSQL may repeat what it said first of what others do.
+    user, onlooker = [await asyncpg.connect(asyncpg_dsn(empty_database)) for _ in range(2)]
     using = user.transaction()
     await using.start()
     await user.execute("CREATE TABLE application ()")  # what the first revision makes, so it waits for us
 
     migration = asyncio.create_task(schema.migrate(empty_database))
     for waiting in (True, False):
-        while await user.fetchval(WAITING) != waiting:  # another connection's doing
+        while await onlooker.fetchval(WAITING) != waiting:  # another connection's doing
             assert not migration.done(), await migration
             await asyncio.sleep(0.01)
     await using.rollback()
 
     assert await migration == schema.head()
     await user.close()
+    await onlooker.close()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> None:

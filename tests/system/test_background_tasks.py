@@ -55,8 +55,8 @@ async def test_a_replay_whose_server_is_killed_five_times_makes_one_attempt_for_
                     midway += status == "running"
                     await asyncio.sleep(chance.uniform(0, 0.02))
                     await server.kill()
+                    await server.start()  # held meanwhile, or it might be done before it is seen to be ready
                 await end_leases(database)
-                await server.start()
             await until_it_reached(database, MESSAGES)
             await audit.until_nothing_is_owed(database, within=120)
             finished = await sdk.background_task.get(task.id)
