@@ -22,6 +22,7 @@ class TracedAttempt:
     def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime) -> None:
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
+        self._exports_traces = telemetry.exports_traces
         self._log = structlog.get_logger("relevo.delivery")
         self._claim = claim
         self._span = span
@@ -53,9 +54,12 @@ class TracedAttempt:
             self._call_ended = time.time_ns()
 
     def context_for_receiver(self) -> dict[str, str]:
-        """The header to go on with from the call's span, for an endpoint that asks for it."""
-        written = traceparent(self._call.get_span_context()) if self._call is not None else None
-        return {"traceparent": written} if written is not None and self._claim.wants_trace else {}
+        """The header to go on with from the call's span, for an endpoint that asks for it. Nothing when nobody keeps
+        that span: a receiver that went on from it would take "not sampled" for our wish."""
+        if self._call is None or not (self._claim.wants_trace and self._exports_traces):
+            return {}
+        written = traceparent(self._call.get_span_context())
+        return {} if written is None else {"traceparent": written}
 
     def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
         """What came of attempt `number`: on both spans, in the points and in the one line `delivery.attempted`."""

@@ -290,3 +290,17 @@ async def test_a_message_and_its_first_attempt_stay_within_the_series_budget() -
         series = sum(len(family.samples) for family in telemetry.registry.collect())
 
     assert series < 400
+
+
+async def test_a_receiver_is_not_told_of_spans_that_nobody_keeps(collector: Collector) -> None:
+    environ = collector.environ() | {"OTEL_TRACES_EXPORTER": "none"}
+    asks = claim(wants_trace=True)
+
+    async with open_telemetry(role="test", version="1", environ=environ) as telemetry:
+        with (
+            DeliveryTelemetry(telemetry).attempting(asks, at=NOW) as told,
+            told.calling("POST", scheme="https", host="example.com", port=443),
+        ):
+            sent = told.context_for_receiver()
+
+    assert sent == {}

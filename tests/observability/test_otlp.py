@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from service.observability.otlp.logs import encode_log
 from service.observability.otlp.spans import encode_span
-from service.observability.otlp.wire import request
+from service.observability.otlp.wire import request, value
 
 RESOURCE = Resource({"service.name": "relevo", "process.pid": 7}, schema_url="https://example.test/schema")
 SCOPE = InstrumentationScope("relevo", "1.2", "https://example.test/scope", {"own": True})
@@ -114,6 +114,10 @@ def test_half_a_character_is_written_as_a_question_mark_and_fails_nobody() -> No
 
     (read,) = ours.resource_spans[0].scope_spans[0].spans
     assert (read.name, read.attributes[0].key, read.attributes[0].value.string_value) == ("?", "a?", "b?")
+
+
+def test_a_name_that_is_no_text_is_written_as_one() -> None:
+    assert value({1: {None: "x"}}) == value({"1": {"None": "x"}})  # type: ignore[dict-item]  # a line may say anything
 
 
 def spans_request(batch: list[ReadableSpan]) -> bytes:

@@ -82,7 +82,7 @@ def _of_scope(scope: InstrumentationScope | None, items: bytes) -> bytes:
 
 
 def _attribute(tag: int, key: str, said: AnyValue) -> bytes:
-    return field(tag, field(0x0A, _utf8(key)) + field(0x12, value(said)))
+    return field(tag, field(0x0A, _utf8(str(key))) + field(0x12, value(said)))
 
 
 # Most of what telemetry says it says again and again: methods, routes, addresses, statuses.
