@@ -24,20 +24,9 @@ async def server_killed(site: Site) -> Hit:
 async def worker_killed(site: Site) -> Hit:
     """SIGKILL to one worker, which does not come back."""
     worker = site.chance.choice(site.workers)
-
-    async def left_behind() -> int:
-        # It stands still first, since at any one moment it may have nothing in its hands.
-        worker.send(signal.SIGSTOP)
-        stopped_at = await site.now()
-        await asyncio.sleep(2 * ATTEMPT)  # what others had under lease at that moment is settled after that
-        held = await site.leases_from_before(stopped_at)
-        if not held:
-            worker.send(signal.SIGCONT)
-        return held
-
-    held = await shown(left_behind)
+    left_behind = await _stopped_at_work(site, worker)
     await worker.kill()
-    return Hit(what="leases left behind", count=held)
+    return Hit(what="leases left behind", count=left_behind)
 
 
 async def everything_killed(site: Site) -> Hit:
@@ -60,14 +49,29 @@ async def server_stopped(site: Site) -> Hit:
 
 async def _stop(site: Site, process: RelevoProcess) -> Hit:
     before = len(process.events(TOO_LATE))
-    process.send(signal.SIGSTOP)
-    await asyncio.sleep(site.lease.total_seconds() + 2 * ATTEMPT)
+    await _stopped_at_work(site, process)
+    await asyncio.sleep(site.lease.total_seconds())
     process.send(signal.SIGCONT)
 
     async def came_too_late() -> int:
         return len(process.events(TOO_LATE)) - before
 
     return Hit(what="settlements that came too late", count=await shown(came_too_late))
+
+
+async def _stopped_at_work(site: Site, process: RelevoProcess) -> int:
+    """Have it stand still at a moment when it has something in its hands; how many leases that is."""
+
+    async def held() -> int:
+        process.send(signal.SIGSTOP)
+        stopped_at = await site.now()
+        await asyncio.sleep(2 * ATTEMPT)  # what others had under lease at that moment is settled after that
+        leases = await site.leases_from_before(stopped_at)
+        if not leases:
+            process.send(signal.SIGCONT)
+        return leases
+
+    return await shown(held)
 
 
 FAULTS: Mapping[str, Fault] = by_name(server_killed, worker_killed, everything_killed, worker_stopped, server_stopped)
