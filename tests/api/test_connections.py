@@ -1,14 +1,12 @@
 """The server on a real socket, and callers who send what no client sends."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,8 +16,9 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from service.api.app import LARGEST_BODY
-from service.api.connections import CallerProtocol, Patience, listening
+from service.api.connections import CallerProtocol, Patience
 from service.api.json_body import JsonRequest
+from tests.support.serving import serving
 
 SOON = 0.4
 MOST_OF_A_HEAD = Patience().head_bytes
@@ -89,19 +88,6 @@ class Caller:
 
 
 @asynccontextmanager
-async def server(protocol: type[CallerProtocol], app: Starlette) -> AsyncIterator[int]:
-    """The port of a server as the API has it, over an application."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        bound.listen()
-        running = uvicorn.Server(listening(app, grace=1, protocol=protocol))
-        serving = asyncio.create_task(running.serve(sockets=[bound]))
-        yield bound.getsockname()[1]
-        running.should_exit = True
-        await serving
-
-
-@asynccontextmanager
 async def calling(port: int) -> AsyncIterator[Caller]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -131,14 +117,14 @@ async def echo() -> Echo:
 @pytest.fixture
 async def hasty(echo: Echo) -> AsyncIterator[int]:
     """The port of a server that gives up soon."""
-    async with server(Hasty, echo.app) as port:
+    async with serving(echo.app, protocol=Hasty) as port:
         yield port
 
 
 @pytest.fixture
 async def ordinary(echo: Echo) -> AsyncIterator[int]:
     """The port of a server with the patience that callers know."""
-    async with server(CallerProtocol, echo.app) as port:
+    async with serving(echo.app, protocol=CallerProtocol) as port:
         yield port
 
 
@@ -179,7 +165,7 @@ async def test_a_caller_who_falls_silent_within_a_body_is_hung_up_on(hasty: int,
 
 
 async def test_a_body_that_keeps_coming_may_take_longer_than_a_head(echo: Echo) -> None:
-    async with server(HastyWithHeads, echo.app) as port, calling(port) as caller:
+    async with serving(echo.app, protocol=HastyWithHeads) as port, calling(port) as caller:
         await caller.send(HEAD + b"content-length: 8\r\n\r\n")
         for _ in range(8):
             await asyncio.sleep(SOON / 4)

@@ -1,13 +1,10 @@
 """The official SDK works unchanged, over a real socket."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from svix.api import (
     ApplicationIn,
@@ -38,21 +35,17 @@ from service.domain import ids
 from tests.api.conftest import TOKENS
 from tests.api.test_deliveries import ATTEMPT, TRIED
 from tests.support.factories import ORG
+from tests.support.serving import serving
 
 
 @pytest.fixture
 async def svix(app: FastAPI) -> AsyncIterator[SvixAsync]:
     """The SDK, talking to the API over a socket."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        sdk = SvixAsync(TOKENS.mint(ORG, now=datetime.now(UTC)), SvixOptions(server_url=address))
+    async with serving(app) as port:
+        token = TOKENS.mint(ORG, now=datetime.now(UTC))
+        sdk = SvixAsync(token, SvixOptions(server_url=f"http://127.0.0.1:{port}"))
         yield sdk
         await sdk._httpx_client.aclose()
-        server.should_exit = True
-        await serving
 
 
 async def an_application(svix: SvixAsync) -> str:

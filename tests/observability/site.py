@@ -1,12 +1,9 @@
 """A small application with one route for everything that can happen to a request."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
-import uvicorn
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from starlette.middleware import Middleware
@@ -29,22 +26,6 @@ def make_site(telemetry: Telemetry) -> FastAPI:
     app.router.routes.extend(Health(registry=telemetry.registry).routes())
     instrument(app, telemetry)
     return app
-
-
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[tuple[str, int]]:
-    """On a real socket, by uvicorn."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        serving = asyncio.create_task(server.serve([listener]))
-        try:
-            yield listener.getsockname()
-        finally:
-            server.should_exit = True
-            await serving
 
 
 @router.get("/app/{app_id}")

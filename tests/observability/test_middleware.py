@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from service.observability.logging import configure_logging
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.observability.conftest import Lines
-from tests.observability.site import SLOWLY, make_site, served
+from tests.observability.site import SLOWLY, make_site
 from tests.support.otlp import Collector
+from tests.support.serving import serving
 
 PARENT = "0af7651916cd43dd8448eb211c80319c"
 
@@ -196,7 +197,7 @@ async def test_what_a_caller_writes_is_in_no_signal(
 async def test_a_stream_that_fails_midway_is_broken_for_the_client_and_an_error_on_the_span(
     app: FastAPI, collector: Collector, lines: Lines
 ) -> None:
-    async with served(app) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+    async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/api/v1/stream?fails=true")
 
@@ -222,8 +223,8 @@ async def test_the_spans_of_a_stream_last_to_its_head_and_to_its_end(
 async def test_a_client_that_goes_away_is_told_as_such_and_is_no_error(
     app: FastAPI, lines: Lines, collector: Collector
 ) -> None:
-    async with served(app) as (host, port):
-        reader, writer = await asyncio.open_connection(host, port)
+    async with serving(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /api/v1/endless HTTP/1.1\r\nhost: relevo\r\n\r\n")
         await reader.readexactly(100_000)
         writer.close()
@@ -249,8 +250,8 @@ async def test_a_failure_after_the_answer_is_counted_and_told_with_its_trace(
 async def test_a_request_in_flight_is_counted_until_its_last_byte(app: FastAPI, telemetry: Telemetry) -> None:
     active = {"http_request_method": "GET", "url_scheme": "http"}
 
-    async with served(app) as (host, port):
-        reader, writer = await asyncio.open_connection(host, port)
+    async with serving(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /api/v1/endless HTTP/1.1\r\nhost: relevo\r\n\r\n")
         await reader.readexactly(100)
         during = telemetry.registry.get_sample_value("http_server_active_requests", active)
