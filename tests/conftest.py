@@ -1,11 +1,21 @@
 """What every test can ask for. Coroutine tests and fixtures run on asyncio, through anyio (`anyio_mode`)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
 from service.adapters.embedded import EmbeddedServer
 from tests.support import postgres
+from tests.support.patience import patient
+
+USUALLY_WITHIN = 120.0  # seconds
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """No test may hang. How long each may take, by its own mark or as usual, is for a quiet machine."""
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        item.add_marker(pytest.mark.timeout(patient(own.args[0] if own else USUALLY_WITHIN)), append=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

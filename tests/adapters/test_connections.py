@@ -14,6 +14,7 @@ from service.adapters.postgres.connections import HotConnection, WatchedConnecti
 from service.adapters.postgres.engine import dsn, open_database, unavailable_when_lost
 from service.domain.errors import Unavailable
 from tests.faults.wire import Wire, open_wire
+from tests.support.patience import patient, unhurried
 
 PATIENCE = 0.5
 
@@ -48,7 +49,7 @@ async def test_a_hot_statement_without_an_answer_frees_its_place_at_once(wire: W
         wire.mend()
 
         assert await pool.fetchval("SELECT 2") == 2
-    assert took < 2 * PATIENCE, "the time limit once, and not once more for its cancellation"
+    assert took < unhurried(2 * PATIENCE), "the time limit once, and not once more for its cancellation"
 
 
 async def test_a_hot_statement_that_nobody_waits_for_frees_its_place_at_once(wire: Wire, database: str) -> None:
@@ -57,7 +58,7 @@ async def test_a_hot_statement_that_nobody_waits_for_frees_its_place_at_once(wir
         await wire.asked()
         wire.swallow()
         hanging.cancel()
-        await asyncio.wait({hanging}, timeout=5)
+        await asyncio.wait({hanging}, timeout=patient(5))
         wire.mend()
 
         assert hanging.cancelled()

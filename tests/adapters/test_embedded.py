@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from service.adapters.embedded import EmbeddedUnavailable, open_embedded
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 
 # Others may be active as well, such as autovacuum.
@@ -148,7 +149,7 @@ async def test_its_log_is_written_over_after_a_week(data_dir: Path) -> None:
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patient(30)):
         opening = asyncio.create_task(open_and_wait(data_dir))
         while running_server(data_dir) is None:  # noqa: ASYNC110  # another program's file: nobody signals it
             await asyncio.sleep(0.01)
@@ -219,7 +220,7 @@ async def ask_embedded(data_dir: Path, query: str) -> object:
 
 async def until(look: Callable[[], Awaitable[object]]) -> None:
     """Until what it looks for is there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patient(60)):
         while not await look():  # noqa: ASYNC110  # other programs' doing: nobody signals it
             await asyncio.sleep(0.02)
 

@@ -9,6 +9,7 @@ import pytest
 
 from service.adapters.postgres.group_commit import GroupCommit
 from service.domain.errors import Busy, Unavailable
+from tests.support.patience import patient
 
 
 @dataclass
@@ -114,7 +115,7 @@ async def test_an_end_does_not_wait_for_a_database_that_hangs() -> None:
     store = Store()
     group = GroupCommit(store.commit, most_waiting=10, largest_batch=1, farewell=0.05)
 
-    async with asyncio.timeout(5), group.running():
+    async with asyncio.timeout(patient(5)), group.running():
         tasks = await submitted(group, [1, 2, 3])
     results = await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -13,8 +13,9 @@ from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from tests.support.factories import ORG
 from tests.support.issuer import NOW, IssuerSite, new_rsa_key, open_site
+from tests.support.patience import patient
 
-WITHIN = 10.0  # seconds
+WITHIN = patient(10)  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from service.domain.deliveries import Status
 from service.domain.retries import TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import a_claim, add_application, add_endpoint
+from tests.support.patience import patient
 from tests.support.queues import came_of
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -26,7 +27,7 @@ WEEK = datetime(2026, 7, 15, tzinfo=UTC)
 async def test_a_long_reader_does_not_make_those_who_accept_wait_behind_a_change_of_the_tables(
     pool: asyncpg.Pool,
 ) -> None:
-    async with pool.acquire() as reader, pool.acquire() as upkeep, asyncio.timeout(10):
+    async with pool.acquire() as reader, pool.acquire() as upkeep, asyncio.timeout(patient(10)):
         async with reader.transaction():
             await reader.fetch("SELECT id FROM message")
             await partitions.ensure(upkeep, now=WEEK)
@@ -40,7 +41,7 @@ async def test_a_long_reader_does_not_make_those_who_accept_wait_behind_a_change
 
 async def test_a_week_that_somebody_reads_is_dropped_later(pool: asyncpg.Pool) -> None:
     later = WEEK + timedelta(weeks=9)
-    async with pool.acquire() as reader, pool.acquire() as upkeep, asyncio.timeout(10):
+    async with pool.acquire() as reader, pool.acquire() as upkeep, asyncio.timeout(patient(10)):
         await partitions.ensure(upkeep, now=WEEK)
         async with reader.transaction():
             await reader.fetch("SELECT id FROM message_20260713")
@@ -73,7 +74,7 @@ async def test_settlements_want_endpoints_in_one_order_so_that_they_never_deadlo
     settlements = Settlements(
         pool, Wakeups(dsn(database)), disable_after=timedelta(days=5), telemetry=told, attempted=lambda _app, _id: None
     )
-    async with pool.acquire() as other, asyncio.timeout(10):
+    async with pool.acquire() as other, asyncio.timeout(patient(10)):
         async with other.transaction():
             await other.execute("SELECT FROM endpoint WHERE id = $1 FOR UPDATE", first)
             settling = asyncio.create_task(settlements._settle(batch))

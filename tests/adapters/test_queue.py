@@ -17,8 +17,10 @@ from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
+from tests.support.patience import patient
 from tests.support.queues import a_worker, came_of, owe
 
+A_LONG_TIME = 3600.0  # seconds: nobody who waits for an announcement gives up before the test does
 RESEND = """
 INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at)
 SELECT endpoint_id, message_id, 'again', org_id, app_id, now() FROM pending_delivery
@@ -263,11 +265,11 @@ async def test_an_announcement_in_one_process_wakes_the_others(database: str) ->
     here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
 
     async with here.running(), there.running():
-        await there.wait(5)  # it listens now
+        await there.wait(patient(5))  # it listens now
         there.forget()
-        waiting = asyncio.create_task(there.wait(30))
+        waiting = asyncio.create_task(there.wait(A_LONG_TIME))
         here.announce()
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, patient(5))
 
     assert waiting.done()
 
@@ -276,18 +278,18 @@ async def test_a_listener_that_lost_its_connection_hears_again(pool: asyncpg.Poo
     here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
 
     async with there.running():
-        await there.wait(5)  # it listens now
+        await there.wait(patient(5))  # it listens now
         await pool.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
         )
         there.forget()
-        await there.wait(5)  # it listens once more
+        await there.wait(patient(5))  # it listens once more
         there.forget()
         async with here.running():
-            waiting = asyncio.create_task(there.wait(30))
+            waiting = asyncio.create_task(there.wait(A_LONG_TIME))
             here.announce()
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, patient(5))
 
     assert waiting.done()
 

@@ -10,6 +10,7 @@ from service.adapters.postgres import resealing
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.resealing import SEALED, Resealing, reseal
 from service.adapters.vault import Vault, VaultLocked
+from tests.support.patience import patient
 
 OLD, BOTH, NEW = Vault(["old"]), Vault(["new", "old"]), Vault(["new"])
 
@@ -124,6 +125,6 @@ async def _sealed(connection: asyncpg.Connection) -> list[bytes]:
 
 
 async def _until_somebody_waits(connection: asyncpg.Connection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patient(10)):
         while not await connection.fetchval("SELECT exists(SELECT FROM pg_locks WHERE NOT granted)"):
             await connection.execute("SELECT pg_sleep(0.01)")

@@ -15,6 +15,7 @@ from service.adapters.postgres.throttles import BURST
 from service.domain.deliveries import Claim
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
+from tests.support.patience import patient
 from tests.support.queues import a_worker, owe
 
 
@@ -46,7 +47,7 @@ async def test_a_rate_is_kept_by_three_processes_together(
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(a_worker(pool, database, told)) for _ in range(3)]
         started = time.monotonic()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient(10)):
             await asyncio.gather(*map(work, workers))
         took = time.monotonic() - started
 
@@ -114,7 +115,7 @@ async def test_a_throttle_that_is_lifted_holds_nothing_back(pool: asyncpg.Pool, 
     first = await claim(queue)
 
     await pool.execute("UPDATE endpoint SET throttle_rate = NULL")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         rest = await claim(queue)
         while not rest:
             await queue.wait()

@@ -15,13 +15,14 @@ from service.adapters.postgres.wakeups import CHANNEL, Wakeups
 from service.application.ports.news import Missed
 from service.domain.ids import ApplicationId, AttemptId
 from tests.faults.wire import Wire, open_wire
+from tests.support.patience import patient
 from tests.support.postgres import fresh_database
 
 APPLICATION = ApplicationId("app_1")
 ATTEMPT = AttemptId("atmpt_1")
 HEARTBEAT = 0.1
 RECONNECT = 0.01
-PATIENCE = 10.0
+PATIENCE = patient(10)
 
 
 @pytest.fixture

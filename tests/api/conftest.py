@@ -37,6 +37,7 @@ from service.observability.threads import Threads
 from tests.api.tenancy import listening, unbound
 from tests.api.walking import Things, one_of_each
 from tests.support.factories import ORG, VAULT
+from tests.support.patience import patient
 
 AN_IDS_TICK = 1 / 256 + 0.001  # seconds: later than that, the time in an identifier is another
 EGRESS = Egress([ip_network("127.0.0.0/8")])
@@ -78,7 +79,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 new_id=_ids_in_order(),
                 wake=lambda: None,
                 key_pairs=Ed25519(),
-                sender=partial(HttpSender, timeout=5, egress=EGRESS),
+                sender=partial(HttpSender, timeout=patient(5), egress=EGRESS),
                 example_call=ExampleCall(
                     signing=Signing(families=("webhook",), key_pairs=Ed25519()),
                     telemetry=DeliveryTelemetry(telemetry),

@@ -9,6 +9,7 @@ from httpx import AsyncClient
 
 from tests.api.conftest import TOKENS
 from tests.support.factories import ORG
+from tests.support.patience import patient
 from tests.support.serving import serving
 
 
@@ -18,5 +19,7 @@ async def served(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with serving(app) as port:
         address = f"http://127.0.0.1:{port}/api/v1"
         token = TOKENS.mint(ORG, now=datetime.now(UTC))
-        async with AsyncClient(base_url=address, headers={"authorization": f"Bearer {token}"}, timeout=20) as client:
+        async with AsyncClient(
+            base_url=address, headers={"authorization": f"Bearer {token}"}, timeout=patient(20)
+        ) as client:
             yield client

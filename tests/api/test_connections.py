@@ -18,11 +18,12 @@ from starlette.types import Message
 from service.api.app import LARGEST_BODY
 from service.api.connections import CallerProtocol, Patience
 from service.api.json_body import JsonRequest
+from tests.support.patience import patient
 from tests.support.serving import serving
 
 SOON = 0.4
 MOST_OF_A_HEAD = Patience().head_bytes
-IN_TIME = 20.0  # seconds that the tests wait for a hanging up, however slow the machine
+IN_TIME = patient(20)  # seconds that the tests wait for a hanging up, however slow the machine
 HEAD = b"POST /echo HTTP/1.1\r\nhost: relevo.test\r\n"
 
 

@@ -10,6 +10,7 @@ from httpx import AsyncClient
 from service.api.services import Services
 from tests.api.conftest import serving
 from tests.support.factories import ORG
+from tests.support.patience import patient
 
 INVOICE = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
 SLOW = {"type": "object", "properties": {"text": {"pattern": "^(a+)+$"}}}
@@ -111,7 +112,7 @@ async def test_a_pattern_that_never_ends_costs_its_own_message_only(api: AsyncCl
     await an_event_type(api, schemas={"1": SLOW})
 
     refused = await api.post(
-        "/app/u/msg", json={"eventType": "invoice.paid", "payload": {"text": "a" * 40 + "!"}}, timeout=30
+        "/app/u/msg", json={"eventType": "invoice.paid", "payload": {"text": "a" * 40 + "!"}}, timeout=patient(30)
     )
 
     assert refused.status_code == 422

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.adapters.postgres.engine import SESSIONS, Database
 from service.api.services import Services
 from tests.api.served import served
+from tests.support.patience import patient
 
-WITHIN = 20.0  # seconds
+WITHIN = patient(20)  # seconds
 
 
 class Sessions:

@@ -19,11 +19,12 @@ from service.api.services import Services
 from service.domain.imports import MOST_LISTED
 from tests.api.served import served
 from tests.support.message_files import line, lines
+from tests.support.patience import patient
 
 
 async def send(api: AsyncClient, file: bytes, *, file_id: str | None = None) -> Response:
     params = {} if file_id is None else {"file_id": file_id}
-    return await api.post("/app/u/msg/import", params=params, content=in_pieces(file), timeout=60)
+    return await api.post("/app/u/msg/import", params=params, content=in_pieces(file), timeout=patient(60))
 
 
 async def in_pieces(file: bytes, size: int = 60_000) -> AsyncIterator[bytes]:
@@ -149,7 +150,9 @@ async def test_a_sending_that_another_one_overtook_no_longer_speaks_for_the_file
         await overtaken.wait()
         yield lines(3, broken={2})
 
-    first = asyncio.create_task(api.post("/app/u/msg/import", params={"file_id": "f"}, content=slowly(), timeout=60))
+    first = asyncio.create_task(
+        api.post("/app/u/msg/import", params={"file_id": "f"}, content=slowly(), timeout=patient(60))
+    )
     await asked.wait()
     again = await send(api, lines(3), file_id="f")
     overtaken.set()
@@ -169,7 +172,7 @@ async def test_a_sender_that_hangs_up_leaves_a_failed_import_and_what_was_taken(
         yield lines(80, transformationsParams={"rawPayload": "x" * 4_000})
         await asyncio.Event().wait()
 
-    async with served(app) as api, asyncio.timeout(30):
+    async with served(app) as api, asyncio.timeout(patient(30)):
         await api.post("/app", json={"name": "an application", "uid": "u"})
         sending = asyncio.create_task(api.post("/app/u/msg/import", params={"file_id": "f"}, content=half()))
         while not await postgres.pool.fetchval("SELECT count(*) FROM message"):  # noqa: ASYNC110  # the server's doing

@@ -20,6 +20,7 @@ from service.application.ports.news import Missed
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId
 from tests.api.served import served
+from tests.support.patience import patient
 from tests.support.processes import run
 
 NEIGHBOUR = ApplicationId("app_neighbour")
@@ -170,7 +171,7 @@ async def test_a_tail_ends_with_the_token_that_it_came_with(
     async with other.running(), tailing(api, **bearer) as heard:
         await api.post("/auth/logout", headers=bearer)
         other.attempted(app_id, await an_attempt(postgres, app_id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient(10)):
             rest = [event async for event in heard]
 
     assert rest == []

@@ -11,6 +11,7 @@ from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
 from tests.support.factories import a_claim
+from tests.support.patience import patient
 
 
 @dataclass
@@ -104,7 +105,7 @@ async def test_an_endpoint_never_has_more_than_its_share_and_gets_the_rest_later
         await until_idle()
         at_first = [claim.endpoint_id for claim in courier.carrying].count(EndpointId("ep_crowded"))
         courier.arrive.set()
-        await asyncio.wait_for(courier.all_carried.wait(), 5)
+        await asyncio.wait_for(courier.all_carried.wait(), patient(5))
 
     assert at_first == 3
 
@@ -150,7 +151,7 @@ async def test_a_lost_database_is_waited_for() -> None:
     courier.arrive.set()
 
     async with an_engine(queue, courier).running():
-        await asyncio.wait_for(courier.all_carried.wait(), 5)
+        await asyncio.wait_for(courier.all_carried.wait(), patient(5))
 
     assert len(courier.carried) == 1
 
@@ -160,6 +161,6 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_engine() -> None:
     courier.arrive.set()
 
     async with an_engine(queue, courier).running():
-        await asyncio.wait_for(courier.all_carried.wait(), 5)
+        await asyncio.wait_for(courier.all_carried.wait(), patient(5))
 
     assert len(courier.carried) == 1

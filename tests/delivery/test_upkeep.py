@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from service.delivery.upkeep import every
+from tests.support.patience import patient
 
 
 async def test_rounds_end_though_the_work_under_way_leaves_nothing_of_a_cancellation() -> None:
@@ -18,7 +19,7 @@ async def test_rounds_end_though_the_work_under_way_leaves_nothing_of_a_cancella
         except asyncio.CancelledError:
             return
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patient(30)):
         async with every(timedelta(hours=1), work):
             await began.wait()
 

@@ -16,11 +16,12 @@ from service.observability.profiling import Profiling
 from service.observability.telemetry import Telemetry
 from service.settings import Settings
 from tests.observability.conftest import Lines
+from tests.support.patience import patient
 from tests.support.processes import settings
 
 TOKEN = "a token of thirty-two characters and more"
 LEVEL = "/admin/log-level"
-PATIENCE = 10.0
+PATIENCE = patient(10)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def operator(logging: Logging) -> AsyncIterator[httpx.AsyncClient]:
         transport=httpx.ASGITransport(app),
         base_url="http://relevo.test",
         headers={"authorization": f"Bearer {TOKEN}"},
-        timeout=60,
+        timeout=patient(60),
     ) as client:
         yield client
 

@@ -24,6 +24,7 @@ from tests.delivery.test_attempts import Broken, Queue
 from tests.support.certificates import self_signed
 from tests.support.factories import a_claim
 from tests.support.otlp import Collector
+from tests.support.patience import patient
 from tests.support.receiver import Receiver, running_receiver
 from tests.support.signals import Point
 
@@ -54,7 +55,7 @@ async def places(receiver: Receiver, tmp_path: Path) -> AsyncIterator[dict[str, 
 
 
 def sending(client: httpx.AsyncClient) -> HttpSender:
-    return HttpSender(client, timeout=20, egress=LOCAL)
+    return HttpSender(client, timeout=patient(20), egress=LOCAL)
 
 
 async def attempt(telemetry: Telemetry, sender: Sender, claim: Claim) -> None:
@@ -97,7 +98,7 @@ async def test_whatever_comes_of_an_attempt_is_one_point_with_the_error_type_of_
     error_type: str | None,
 ) -> None:
     async with open_http_client(LOCAL, concurrency=4) as client:
-        sender = HttpSender(client, timeout=0.2 if error_type == "timeout" else 20, egress=LOCAL)
+        sender = HttpSender(client, timeout=0.2 if error_type == "timeout" else patient(20), egress=LOCAL)
         await attempt(telemetry, sender, a_claim(url=url.format(**places)))
 
     assert_one(collector, error_type)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.observability.call_next import Answer, CallNext, CallNextMiddleware, ResponseHead
+from tests.support.patience import patient
 
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
 
@@ -75,7 +76,7 @@ async def test_dispatch_may_wait_before_and_after_the_application(handler: Handl
     async def dispatch(request: Request, call_next: CallNext) -> ResponseHead:
         await asyncio.sleep(0.001)
         head = await call_next(request)
-        head.headers["x-waited"] = await asyncio.wait_for(asyncio.sleep(0.001, "yes"), 5)
+        head.headers["x-waited"] = await asyncio.wait_for(asyncio.sleep(0.001, "yes"), patient(5))
         return head
 
     async with client_of(dispatch, handler) as client:

@@ -15,6 +15,7 @@ from service.observability.logging import configure_logging
 from service.observability.telemetry import open_telemetry
 from tests.observability.conftest import Lines
 from tests.support.otlp import Collector, Manner, running_collector
+from tests.support.patience import patient, unhurried
 
 REMOTE_UNSAMPLED = SpanContext(trace_id=7, span_id=8, is_remote=True, trace_flags=TraceFlags(0))
 
@@ -109,7 +110,7 @@ async def test_a_sick_collector_delays_closing_by_no_more_than_the_budget(
             telemetry.tracer.start_span("work").end()
             began = time.monotonic()
 
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < unhurried(1)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -132,10 +133,10 @@ print(time.monotonic())
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=patient(30),
         )
 
-        assert time.monotonic() - float(ended.stdout) < 2.0
+        assert time.monotonic() - float(ended.stdout) < unhurried(2)
 
 
 async def test_what_is_dropped_is_counted_and_what_exporters_complain_of_is_not_exported() -> None:

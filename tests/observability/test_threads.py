@@ -19,6 +19,7 @@ from service.observability.processes import Processes
 from service.observability.telemetry import Telemetry
 from service.observability.threads import Threads
 from tests.observability.conftest import Lines
+from tests.support.patience import patient
 
 WAYS_OUT = {"to_thread", "run_in_executor", "run_in_threadpool", "ThreadPoolExecutor", "ProcessPoolExecutor"}
 POOLS = {
@@ -128,7 +129,7 @@ async def test_a_process_whose_work_nobody_waits_for_any_more_is_there_for_other
     impatient = asyncio.create_task(processes.run(time.sleep, 60))
     await asyncio.sleep(0.1)
     impatient.cancel()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patient(30)):
         result = await processes.run(a_computation)
     processes.close()
 

@@ -20,12 +20,13 @@ from tests.observability.conftest import Lines
 from tests.observability.whole import Whole, running_whole
 from tests.support.factories import ORG, add_application, add_endpoint
 from tests.support.otlp import Collector
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.queues import owe
 from tests.support.receiver import Receiver, running_receiver
 from tests.support.signals import Span
 
-PATIENCE = 20.0
+PATIENCE = patient(20)
 SPANS_OF_A_MESSAGE = {"POST /api/v1/app/{app_id}/msg", "request", "send messages", "process deliveries", "POST"}
 TIMED_FOR_A_MESSAGE = {
     "http_server_request_duration_seconds_count",

@@ -19,6 +19,7 @@ from service.delivery.tasks import TaskRunner
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.support.factories import VAULT
+from tests.support.patience import patient
 
 SINCE = "2020-01-01T00:00:00Z"
 
@@ -90,7 +91,7 @@ async def an_endpoint(api: AsyncClient, **said: Any) -> str:
 
 async def finished(api: AsyncClient, task_id: str) -> dict[str, Any]:
     """The task, once it runs no more; the runner must be running."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patient(15)):
         while (task := (await api.get(f"/background-task/{task_id}")).json())["status"] == "running":
             pass
     return dict(task)

@@ -20,13 +20,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.support.patience import patient
 from tests.support.signals import LogRecord, Point, Span, logs_of, points_of, spans_of
 
 # What is refused may be sent again, what is rejected may not; that is kept here all the same.
 Manner = Literal["answer", "refuse", "reject", "hang"]
 Export = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 
-PATIENCE = 20.0
+PATIENCE = patient(20)
 _PATHS: Mapping[str, type[Export]] = {
     "/v1/traces": ExportTraceServiceRequest,
     "/v1/metrics": ExportMetricsServiceRequest,

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook
 
 from tests.support import misbehaviour
 from tests.support.misbehaviour import Connection
+from tests.support.patience import patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Receiver:
         """The calls to one path, in order."""
         return [call for call in self.calls if call.path == path]
 
-    async def wait_for(self, count: int, path: str | None = None, *, within: float = 10) -> list[Call]:
+    async def wait_for(self, count: int, path: str | None = None, *, within: float = patient(10)) -> list[Call]:
         """The calls (to `path`), once there are at least `count`."""
 
         def found() -> list[Call]:
@@ -72,7 +73,7 @@ class Receiver:
             await self._changed.wait_for(lambda: len(found()) >= count)
         return found()
 
-    async def wait_until_idle(self, *, within: float = 10) -> None:
+    async def wait_until_idle(self, *, within: float = patient(10)) -> None:
         """Until no connection is open any more."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(lambda: not self.open_connections)

@@ -18,6 +18,7 @@ from service.domain import ids
 from service.domain.deliveries import Status
 from service.observability.telemetry import open_telemetry
 from tests.support.operations import a_runner, all_steps
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
@@ -58,7 +59,7 @@ async def test_a_replay_whose_server_is_killed_five_times_makes_one_attempt_for_
                     await server.start()  # held meanwhile, or it might be done before it is seen to be ready
                 await end_leases(database)
             await until_it_reached(database, MESSAGES)
-            await audit.until_nothing_is_owed(database, within=120)
+            await audit.until_nothing_is_owed(database, within=patient(120))
             finished = await sdk.background_task.get(task.id)
 
         assert midway == KILLS
@@ -152,7 +153,7 @@ async def held_at(url: str, count: int) -> AsyncIterator[str]:
     """The status of the task that has come so far; nobody ends a batch of it while the block lasts."""
     connection = await asyncpg.connect(asyncpg_dsn(url))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patient(60)):
             await connection.execute("BEGIN")
             reached, status = await connection.fetchrow(HELD)
             while reached < count:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.benchmarks import load, wire
 from tests.benchmarks.load import Job, Load
+from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
@@ -28,9 +29,9 @@ async def test_three_times_as_much_as_it_can_take_loses_nothing_that_was_accepte
         alone = await offer(customer, environ, connections=16, seconds=0.5)
         most = await offer(customer, environ, connections=512, seconds=0.6, rate=alone.per_second * 3)
         peak = server.peak_memory()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient(30)):
             await senders.send_all(customer, count=5, clients=1, promises=(afterwards := Promises()))
-            await audit.until_nothing_is_owed(database, within=30)
+            await audit.until_nothing_is_owed(database, within=patient(30))
         kept = await audit.ask(database, "SELECT count(*) FROM settled_delivery WHERE status = 0")
 
     assert most.answered + most.unsent > most.accepted > 0, "it was offered more than it took"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.embedded import open_embedded
+from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
@@ -35,7 +36,7 @@ async def test_a_server_that_is_killed_again_and_again_loses_nothing_it_accepted
                 await promises.reach(count)
                 await server.kill()
                 await server.start()
-        await audit.until_nothing_is_owed(database, within=60)
+        await audit.until_nothing_is_owed(database, within=patient(60))
 
         assert len(promises.accepted) == MESSAGES
         assert await audit.ask(database, "SELECT count(*) FROM message") == MESSAGES
@@ -58,7 +59,7 @@ async def test_work_of_a_killed_worker_is_taken_over_by_the_others(
             group.create_task(senders.send_all(customer, count=MESSAGES, clients=CLIENTS, promises=promises))
             await promises.reach(chance.randrange(MESSAGES // 4, MESSAGES // 2))
             await doomed.kill()
-        await audit.until_nothing_is_owed(database, within=60)
+        await audit.until_nothing_is_owed(database, within=patient(60))
 
         assert [await process.stop() for process in (server, survivor)] == [0, 0]
     assert findings.forgotten == 0

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.support.message_files import lines
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
@@ -24,7 +25,7 @@ from tests.system.senders import Customer
 KILLS = 5
 AT_MOST = 750  # of 2,000 lines: a server has surely come so far when the last is still held back
 QUIET = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
-WITHIN = 150.0  # seconds
+WITHIN = patient(150)  # seconds
 
 HELD = "SELECT lines >= $1 FROM message_import WHERE status = 'running' FOR UPDATE"
 FORGOTTEN = "UPDATE message_import SET lines = 0"

@@ -8,12 +8,13 @@ import pytest
 from svix.api import EndpointIn, MessageIn, OperationalWebhookEndpointIn
 from svix.webhooks import Webhook
 
+from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Call, Receiver
 from tests.system import senders
 
 LISTENING = "/ok/operations"
-WITHIN = 30.0  # seconds
+WITHIN = patient(30)  # seconds
 
 pytestmark = pytest.mark.timeout(120)
 

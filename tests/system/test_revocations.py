@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from tests.support.patience import patient
 from tests.support.processes import SECRET, RelevoProcess, running, settings
 
-WITHIN = 20.0  # seconds; a second is what it takes
+WITHIN = patient(20)  # seconds; a second is what it takes
 QUIET = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
 
 pytestmark = pytest.mark.timeout(90)

@@ -17,13 +17,14 @@ from svix.api import ApplicationIn
 from service.adapters.clock import new_id
 from service.adapters.postgres.attempt_news import A_NOTIFICATION, BUFFERED, NEWS
 from service.domain import ids
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, command, environment, run, running, settings
 from tests.support.receiver import Receiver
 from tests.system import senders
 from tests.system.senders import Customer, Promises
 
-WITHIN = 30.0  # seconds
+WITHIN = patient(30)  # seconds
 
 pytestmark = pytest.mark.timeout(120)
 

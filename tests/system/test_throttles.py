@@ -7,6 +7,7 @@ import pytest
 from svix.api import EndpointPatch
 
 from service.domain import ids
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
@@ -31,7 +32,7 @@ async def test_three_processes_together_deliver_at_the_rate_of_the_endpoint(
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         await throttle(customer, RATE)
         await senders.send_all(customer, count=MESSAGES, clients=8, promises=promises)
-        await audit.until_nothing_is_owed(database, within=60)
+        await audit.until_nothing_is_owed(database, within=patient(60))
     first, last = await first_and_last_attempt(database)
     reserved = await reserved_until(database)
 

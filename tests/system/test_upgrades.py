@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, run, running, settings
 from tests.support.receiver import Receiver
@@ -38,7 +39,7 @@ async def test_this_release_goes_on_and_starts_anew_on_the_schema_of_a_later_one
             await promises.reach(900)
             assert await worker.stop() == 0
             await worker.start()
-        await audit.until_nothing_is_owed(database, within=30)
+        await audit.until_nothing_is_owed(database, within=patient(30))
         refused = promises.refused
         assert await server.stop() == 0
         await server.start()
