@@ -20,7 +20,7 @@ from service.domain.addresses import address
 from service.domain.deliveries import Attempt, Claim, ErrorType, Failed, Outcome, Trigger, attempt_of
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
-from service.domain.retries import Canceled, Exhausted, Schedule, TryAgain, Verdict
+from service.domain.retries import Canceled, Delivered, Exhausted, Schedule, TryAgain, Verdict
 from service.observability.attempts import TracedAttempt
 from service.observability.deliveries import DeliveryTelemetry
 
@@ -70,8 +70,7 @@ class Courier:
 
     async def carry(self, claim: Claim) -> Outcome | None:
         """Attempt the delivery once. What came of it, or None when that says nothing of the receiver."""
-        reason = _why_not_send(claim)
-        made = await self._attempt(claim) if reason is None else self._cancel(claim, reason)
+        made = await self._made(claim)
         with self._telemetry.settling(claim, after=made.span):
             settled = await self._keep(made.settlement)
         if not settled.applied:
@@ -79,6 +78,12 @@ class Courier:
         if settled.endpoint_switched_off:
             self._telemetry.endpoint_switched_off(claim, "gone" if made.settlement.endpoint_gone else "failing")
         return made.outcome
+
+    async def _made(self, claim: Claim) -> _Made:
+        if claim.delivered:
+            return _Made(settlement=Settlement(claim=claim, verdict=Delivered(), attempt=None))
+        reason = _why_not_send(claim)
+        return await self._attempt(claim) if reason is None else self._cancel(claim, reason)
 
     async def _attempt(self, claim: Claim) -> _Made:
         started_at = self._clock.now()

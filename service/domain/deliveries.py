@@ -92,7 +92,7 @@ class Claim:
     `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
     must show. `resend` tells a manual delivery from the scheduled one, which has ''. `traceparent` is the accept's,
     `previous` that of the attempt before this one. Without a `content_type` the payload is JSON. `wants_trace` tells
-    whether the endpoint asks for our trace context.
+    whether the endpoint asks for our trace context, `delivered` that another attempt has succeeded meanwhile.
     """
 
     message_id: MessageId
@@ -117,6 +117,7 @@ class Claim:
     previous: str | None = None
     content_type: str | None = None
     wants_trace: bool = False
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,15 @@ async def test_what_cannot_be_sent_is_canceled_without_a_call(
     assert [(s.verdict, s.attempt) for s in queue.settled] == [(Canceled(reason=reason), None)]
 
 
+async def test_what_another_attempt_has_delivered_is_settled_without_a_call(told: DeliveryTelemetry) -> None:
+    queue, receiver = Queue(), Receiver(OK)
+
+    await a_courier(queue, receiver, told).carry(a_claim(delivered=True, endpoint_active=False))
+
+    assert receiver.calls == []
+    assert [(s.verdict, s.attempt) for s in queue.settled] == [(Delivered(), None)]
+
+
 async def test_an_outcome_is_kept_once_the_database_is_back(told: DeliveryTelemetry) -> None:
     queue, receiver = Queue(away=2), Receiver(OK)
 

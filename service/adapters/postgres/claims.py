@@ -194,6 +194,7 @@ class ClaimReader:
             correlation_id=row["correlation_id"] or "",
             traceparent=row["traceparent"],
             previous=row["previous"],
+            delivered=row["delivered"],
             wants_trace=bool(row["wants_trace"]),
         )
 

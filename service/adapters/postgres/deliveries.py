@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, Select, func, literal, select
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -100,7 +100,8 @@ class PostgresDeliveries:
         return page_of(result.all(), page, lambda row: (message_of(row), state_of(row, endpoint_id)))
 
     async def resend(self, message: Message, endpoint: Endpoint, *, resend: str, at: datetime) -> None:
-        """Owe one manual attempt. Nothing that is scheduled changes."""
+        """Owe one manual attempt. Nothing that is scheduled changes; a success that comes first ends it, unless the
+        message was delivered before and is wanted again."""
         await self._transaction.execute(
             insert(_pending).values(
                 endpoint_id=endpoint.id,
@@ -111,6 +112,7 @@ class PostgresDeliveries:
                 attempts=0,
                 due_at=at,
                 previous=_latest_attempt(message, endpoint.id),
+                again=_was_delivered(message, endpoint.id),
             )
         )
 
@@ -128,6 +130,16 @@ def _latest_attempt(message: Message, endpoint_id: EndpointId) -> ScalarSelect[A
         .order_by(_attempt.c.id.desc())
         .limit(1)
         .scalar_subquery()
+    )
+
+
+def _was_delivered(message: Message, endpoint_id: EndpointId) -> ColumnElement[bool]:
+    settled = tables.settled_delivery.c
+    return (
+        select(settled.message_id)
+        .where(settled.message_id == message.id, settled.endpoint_id == endpoint_id)
+        .where(settled.status == Status.SUCCESS)
+        .exists()
     )
 
 

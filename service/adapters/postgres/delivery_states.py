@@ -106,7 +106,7 @@ def _not_retried() -> ColumnElement[bool]:
 
 
 def _retried() -> tuple[ColumnElement[bool], ...]:
-    return _pending.resend == "", _pending.attempts > 0
+    return _pending.resend == "", _pending.attempts > 0, _pending.delivered.is_(False)
 
 
 def _status() -> ColumnElement[int]:

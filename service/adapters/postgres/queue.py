@@ -25,10 +25,17 @@ LONGEST_SLEEP = 5.0
 ROUND_EVERY = 0.1  # seconds
 ROUND_SHARE = 4  # a quarter of what may be claimed
 
+# Locked in the order of those who settle: what is given back here, a success elsewhere may end.
 RELEASE = """
-UPDATE pending_delivery p SET lease = NULL, due_at = now()
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS i(endpoint_id, message_id, resend, lease)
-WHERE p.endpoint_id = i.endpoint_id AND p.message_id = i.message_id AND p.resend = i.resend AND p.lease = i.lease
+WITH held AS MATERIALIZED (
+    SELECT p.endpoint_id, p.message_id, p.resend
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS i(endpoint_id, message_id, resend, lease)
+    JOIN pending_delivery p USING (endpoint_id, message_id, resend)
+    WHERE p.lease = i.lease
+    ORDER BY p.endpoint_id, p.message_id, p.resend FOR UPDATE OF p
+)
+UPDATE pending_delivery p SET lease = NULL, due_at = now() FROM held h
+WHERE p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend = h.resend
 """
 
 

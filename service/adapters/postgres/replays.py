@@ -2,6 +2,7 @@
 
 The cost of a stretch is that of the rows it looks at, not of those it finds. A message is owed under the task's id,
 so a stretch that is done twice owes nothing twice. What it owes knows the attempt before, to link its trace to.
+What stands undelivered is owed until any attempt delivers it, what was delivered is owed `again`.
 """
 
 from typing import Any
@@ -15,8 +16,8 @@ from service.domain.replays import Covered, ReplayFilter, Stretch
 
 _OWE = """
 ), owed AS (
-    INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous)
-    SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous FROM chosen
+    INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous, again)
+    SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous, again FROM chosen
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
@@ -30,7 +31,7 @@ WITH settled AS MATERIALIZED (
     ORDER BY message_id LIMIT :size
 ), scheduled AS MATERIALIZED (
     SELECT message_id, attempts FROM pending_delivery
-    WHERE endpoint_id = :endpoint AND resend = '' AND message_id > :after AND message_id <= :until
+    WHERE endpoint_id = :endpoint AND resend = '' AND NOT delivered AND message_id > :after AND message_id <= :until
     ORDER BY message_id LIMIT :size
 ), horizon AS (
     SELECT least(CASE WHEN (SELECT count(*) FROM settled) = :size THEN (SELECT max(message_id) FROM settled) END,
@@ -42,7 +43,7 @@ WITH settled AS MATERIALIZED (
     FROM settled s FULL JOIN scheduled p USING (message_id)
     WHERE coalesce(s.attempts, 0) + coalesce(p.attempts, 0) > 0 AND message_id <= (SELECT reached FROM horizon)
 ), chosen AS (
-    SELECT m.id, m.deliver_at, (
+    SELECT m.id, m.deliver_at, standing.status = 0 AS again, (
         SELECT '00-' || a.trace_id || '-' || a.span_id || '-01' FROM attempt a
         WHERE a.message_id = m.id AND a.endpoint_id = :endpoint AND a.app_id = :app AND a.span_id IS NOT NULL
         ORDER BY a.id DESC LIMIT 1
@@ -66,7 +67,7 @@ WITH stretch AS MATERIALIZED (
     SELECT id, event_type, channels, deliver_at, payload IS NOT NULL AS whole FROM message
     WHERE app_id = :app AND id > :after AND id <= :until ORDER BY id LIMIT :size
 ), chosen AS (
-    SELECT m.id, m.deliver_at, NULL AS previous FROM stretch m
+    SELECT m.id, m.deliver_at, NULL AS previous, false AS again FROM stretch m
     WHERE m.whole
       AND (CAST(:event_types AS text[]) IS NULL OR m.event_type = ANY (:event_types))
       AND (CAST(:channels AS text[]) IS NULL OR m.channels && :channels)

@@ -1,6 +1,6 @@
 """Settling: what came of attempts is kept by group commit, one statement a batch, if their leases still hold."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -21,8 +21,10 @@ LARGEST_BATCH = 256
 MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and an attempt that was made must be kept
 
 # Applies only to rows whose lease is still the settler's. Whatever two batches may both want is locked in one order
-# everywhere, so that they never wait for each other. Health: a success clears the endpoint's clock, the first
-# failure starts it, and failures past the limit, or a 410, switch the endpoint off. Faults of ours count for nothing.
+# everywhere, so that they never wait for each other. A success ends whatever else is owed of the same message to the
+# same endpoint: what waits leaves with it, what somebody holds is marked, and its holder tries it no more. Health: a
+# success clears the endpoint's clock, the first failure starts it, and failures past the limit, or a 410, switch the
+# endpoint off. Faults of ours count for nothing.
 SETTLE = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::smallint[], $7::bool[],
@@ -32,11 +34,24 @@ WITH input AS MATERIALIZED (
       AS i(endpoint_id, message_id, resend, lease, delay, final_status, gone,
            attempt_id, event_type, channels, url, status, response,
            response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest)
+), locked AS MATERIALIZED (  -- its own row and, of a success, the others that it ends
+    SELECT i.*, p.org_id, p.app_id, p.delivered, p.resend AS row, p.attempts AS row_attempts, p.lease AS row_lease
+    FROM input i
+    JOIN pending_delivery p ON p.endpoint_id = i.endpoint_id AND p.message_id = i.message_id
+     AND CASE WHEN p.resend = i.resend THEN p.lease = i.lease ELSE i.final_status = 0 AND NOT p.again END
+    ORDER BY p.endpoint_id, p.message_id, p.resend FOR UPDATE OF p
+), ended AS MATERIALIZED (
+    SELECT DISTINCT o.endpoint_id, o.message_id, o.row AS resend, o.org_id, o.app_id, o.row_attempts, o.row_lease
+    FROM locked o JOIN locked s USING (endpoint_id, message_id, resend)
+    WHERE o.row <> o.resend AND s.row = s.resend
 ), held AS MATERIALIZED (
-    SELECT i.*, p.org_id, p.app_id FROM input i
-    JOIN pending_delivery p USING (endpoint_id, message_id, resend)
-    WHERE p.lease = i.lease
-    ORDER BY endpoint_id, message_id, resend FOR UPDATE OF p
+    SELECT endpoint_id, message_id, resend, org_id, app_id, CASE WHEN NOT over THEN delay END AS delay,
+           CASE WHEN over THEN 0 ELSE final_status END AS final_status, over, gone, attempt_id, event_type, channels,
+           url, status, response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id,
+           rest
+    FROM (SELECT *, delivered OR (endpoint_id, message_id, resend) IN
+                 (SELECT endpoint_id, message_id, resend FROM ended) AS over
+          FROM locked WHERE row = resend) own
 ), kept AS (
     UPDATE pending_delivery p
     SET attempts = h.number, due_at = now() + make_interval(secs => h.delay), lease = NULL,
@@ -48,9 +63,22 @@ WITH input AS MATERIALIZED (
     DELETE FROM pending_delivery p USING held h
     WHERE h.delay IS NULL
       AND p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend = h.resend
+), swept AS (
+    DELETE FROM pending_delivery p USING ended e
+    WHERE e.row_lease IS NULL
+      AND p.endpoint_id = e.endpoint_id AND p.message_id = e.message_id AND p.resend = e.resend
+), marked AS (
+    UPDATE pending_delivery p SET delivered = true FROM ended e
+    WHERE e.row_lease IS NOT NULL
+      AND p.endpoint_id = e.endpoint_id AND p.message_id = e.message_id AND p.resend = e.resend
+      AND (e.endpoint_id, e.message_id, e.resend) NOT IN (SELECT endpoint_id, message_id, resend FROM held)
 ), settled AS (
     INSERT INTO settled_delivery AS s (message_id, endpoint_id, org_id, app_id, status, attempts)
-    SELECT message_id, endpoint_id, org_id, app_id, min(final_status), sum(number) FROM held WHERE delay IS NULL
+    SELECT message_id, endpoint_id, org_id, app_id, min(final_status), sum(number) FROM (
+        SELECT message_id, endpoint_id, org_id, app_id, final_status, number FROM held WHERE delay IS NULL
+        UNION ALL
+        SELECT message_id, endpoint_id, org_id, app_id, 0, row_attempts FROM ended WHERE row_lease IS NULL
+    ) final
     GROUP BY message_id, endpoint_id, org_id, app_id  -- a manual and the scheduled delivery may end in one batch
     ORDER BY message_id, endpoint_id
     ON CONFLICT (message_id, endpoint_id) DO UPDATE
@@ -66,7 +94,7 @@ WITH input AS MATERIALIZED (
     SELECT endpoint_id, date_trunc('hour', now(), 'UTC'), pg_backend_pid() % 16, min(org_id), min(app_id),
            count(*) FILTER (WHERE attempt_id IS NOT NULL AND status = 0),
            count(*) FILTER (WHERE attempt_id IS NOT NULL AND status <> 0),
-           count(*) FILTER (WHERE attempt_id IS NULL)
+           count(*) FILTER (WHERE attempt_id IS NULL AND final_status <> 0)
     FROM held GROUP BY endpoint_id ORDER BY endpoint_id
     ON CONFLICT (endpoint_id, hour, part) DO UPDATE
     SET success = c.success + excluded.success, fail = c.fail + excluded.fail,
@@ -94,7 +122,7 @@ WITH input AS MATERIALIZED (
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
 {REST})
-SELECT h.endpoint_id, h.message_id, h.resend, coalesce(j.disabled, false) AS switched_off
+SELECT h.endpoint_id, h.message_id, h.resend, h.over, coalesce(j.disabled, false) AS switched_off
 FROM held h LEFT JOIN judged j ON j.id = h.endpoint_id
 """
 
@@ -146,8 +174,8 @@ class Settlements:
             return settled
         async with self._pool.acquire() as connection, connection.transaction():
             settled = await connection.fetch(SETTLE, *parameters)
-            keys = {(row["endpoint_id"], row["message_id"], row["resend"]) for row in settled}
-            applied = [settlement for settlement in batch if key(settlement.claim)[:3] in keys]
+            over = {(row["endpoint_id"], row["message_id"], row["resend"]): row["over"] for row in settled}
+            applied = [settlement for settlement in batch if _is_told(settlement, over)]
             switched_off = {row["endpoint_id"] for row in settled if row["switched_off"]}
             something = await tell(connection, applied, switched_off=switched_off)
         if something:
@@ -157,6 +185,12 @@ class Settlements:
 
 def _settled(switched_off: bool | None) -> Settled:  # noqa: FBT001 - a column's value, not a switch
     return Settled(applied=switched_off is not None, endpoint_switched_off=bool(switched_off))
+
+
+def _is_told(settlement: Settlement, over: Mapping[tuple[str, str, str], bool]) -> bool:
+    """Whether it was applied, and is no failure of what another attempt has delivered."""
+    mine = over.get(key(settlement.claim)[:3])
+    return mine is not None and (not mine or isinstance(settlement.verdict, Delivered))
 
 
 def key(claim: Claim) -> tuple[str, str, str, str]:

@@ -47,6 +47,8 @@ endpoint = Table(
     Column("description", Text),
     Column("version", Integer),
     Column("disabled", Boolean),
+    Column("disabled_reason", Text),
+    Column("disabled_at", DateTime(timezone=True)),
     Column("throttle_rate", Integer),
     Column("event_types", ARRAY(Text)),
     Column("channels", ARRAY(Text)),
@@ -123,6 +125,8 @@ pending_delivery = Table(
     Column("lease", Text),
     Column("previous", Text),  # the traceparent of the attempt before
     Column("throttled", Boolean),  # waits aside, see `throttles`; its time says only when it is looked at again
+    Column("delivered", Boolean),  # another attempt succeeded while somebody held this one
+    Column("again", Boolean),  # asked for though the message was delivered before: no success but its own ends it
 )
 
 # When the next delivery of a throttled endpoint or application may leave; `id` is either's.

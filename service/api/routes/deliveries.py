@@ -136,7 +136,7 @@ async def resend_message(
     deliveries: DeliveriesDep,
     once: OnceDep,
 ) -> Response:
-    """Send a message to an endpoint once more, besides whatever is scheduled."""
+    """Send a message to an endpoint once more. A success ends what is scheduled, a failure changes nothing of it."""
 
     async def resend() -> Answer:
         message = await messages.get(msg_id, with_content=True)
