@@ -3,14 +3,15 @@
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import msgspec
 import structlog
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from pydantic import ValidationError
 
 from service.api.dependencies import unit_of_work
-from service.api.json_body import parse
-from service.api.raw_json import members
+from service.api.json_body import not_json, parse
+from service.api.raw_json import Members
 from service.api.schemas.messages import MessageHead
 from service.api.services import Services
 from service.application.access import Caller
@@ -22,16 +23,20 @@ from service.domain.ids import MessageId
 from service.domain.messages import LATEST, IdempotencyKey, NewMessage
 from service.observability.correlation import traceparent
 
+_SAID = frozenset(field.alias or name for name, field in MessageHead.model_fields.items())
+_wanted = Members(("payload", "data", *_SAID))
+
 
 def read_message(body: bytes) -> tuple[MessageHead, bytes]:
-    """What is said of the message, and its payload byte for byte. Invalid, RequestValidationError."""
-    document = parse(body)
-    if not isinstance(document, dict):
-        raise Invalid("The body must be an object.", loc=("body",))
-    name = "payload" if "payload" in document else "data"
-    if not isinstance(document.pop(name, None), dict):
+    """What is said of the message, and its payload byte for byte. Invalid, RequestValidationError.
+
+    Of the payload nothing is parsed: it is JSON, and an object, and that is all that is known of it.
+    """
+    found = _members(body)
+    payload = found.pop("payload" if "payload" in found else "data", b"")
+    if not payload.startswith(b"{"):
         raise Invalid("Payload must be an object.", loc=("body", "payload"))
-    return _head(document), members(body)[name]
+    return _head({name: parse(value) for name, value in found.items() if name in _SAID}), payload
 
 
 def new_message(
@@ -70,6 +75,15 @@ async def create_application(services: Services, caller: Caller, *, app: str, ne
     async with services.sessions() as session, asynccontextmanager(unit_of_work)(services, session) as work:
         applications = Applications(caller.org_id, work.applications, clock=services.clock, new_id=services.new_id)
         await applications.create_or_get(new)
+
+
+def _members(body: bytes) -> dict[str, bytes]:
+    try:
+        return _wanted.of(body)
+    except msgspec.ValidationError:
+        raise Invalid("The body must be an object.", loc=("body",)) from None
+    except ValueError as error:
+        raise not_json(error) from error
 
 
 def _head(document: dict[str, object]) -> MessageHead:

@@ -39,8 +39,15 @@ def parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        fault = {"type": "json_invalid", "loc": ("body",), "msg": f"This is not valid JSON: {error.msg}"}
-        raise RequestValidationError([fault]) from error
+        raise not_json(error) from error
+
+
+def not_json(error: ValueError) -> RequestValidationError:
+    """The fault of a body that cannot be read, by what the reader said of it."""
+    reason = error.msg if isinstance(error, orjson.JSONDecodeError) else str(error)
+    return RequestValidationError(
+        [{"type": "json_invalid", "loc": ("body",), "msg": f"This is not valid JSON: {reason}"}]
+    )
 
 
 class JsonRequest(Request):

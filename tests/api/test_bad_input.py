@@ -15,8 +15,6 @@ BROKEN_JSON = {
     "lone surrogate": b'{"name": "\\ud800", "payload": {"a": "\\ud800"}}',
     "not a number": b'{"name": NaN}',
     "nested too deep": DEEP,
-    "a number beyond all bounds": b'{"name": "a", "metadata": {}, "payload": {"n": 1e999999}}',
-    "a number of a million digits": b'{"name": "a", "payload": {"n": ' + b"9" * 1_000_000 + b"}}",
     "a megabyte of brackets": b"[" * 1_000_000,
     "a list": b"[]",
     "a text": b'"a"',

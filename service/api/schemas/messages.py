@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 import orjson
 from pydantic import Field, model_validator
 
+from service.api.raw_json import is_object
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (
@@ -139,12 +140,5 @@ def time_or_none(at: datetime | None) -> str | None:
 def _payload(payload: bytes | None) -> orjson.Fragment:
     if payload is None:
         return EXPIRED
-    return orjson.Fragment(payload) if _is_object(payload) else LEFT_OUT
-
-
-def _is_object(payload: bytes) -> bool:
     # A raw payload may be anything, and an answer must be JSON.
-    try:
-        return isinstance(orjson.loads(payload), dict)
-    except orjson.JSONDecodeError:
-        return False
+    return orjson.Fragment(payload) if is_object(payload) else LEFT_OUT
