@@ -24,6 +24,20 @@ async def test_a_payload_comes_back_as_it_was_written(application: str, api: Asy
     assert sent.json() == found.json() == listed.json()["data"][0]
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 400, "1e400", "0." + "1" * 400, "1E+5", "-0", "9" * 5_000])
+async def test_a_number_of_any_size_comes_back_as_it_was_written(
+    application: str, api: AsyncClient, number: str
+) -> None:
+    payload = f'{{"n": {number}}}'.encode()
+
+    sent = await api.post(f"/app/{application}/msg", content=_body(payload))
+    imported = await api.post(f"/app/{application}/msg/import", content=_body(payload))
+    listed = await api.get(f"/app/{application}/msg")
+
+    assert (sent.status_code, imported.json()["accepted"]) == (202, 1)
+    assert (sent.content.count(payload), listed.content.count(payload)) == (1, 2)
+
+
 async def test_a_payload_that_nobody_wants_is_left_out(application: str, api: AsyncClient) -> None:
     sent = await api.post(f"/app/{application}/msg?with_content=false", content=_body(PAYLOAD))
     found = await api.get(f"/app/{application}/msg/{sent.json()['id']}?with_content=false")

@@ -14,7 +14,7 @@ from service.adapters.postgres import partitions
 from service.adapters.postgres.engine import dsn
 from service.domain import ids
 from tests.benchmarks.database import Database, Server
-from tests.benchmarks.relevo import PAYLOAD_BYTES
+from tests.benchmarks.invoice import written
 
 WEEKS = 12
 ENDPOINTS = 3
@@ -39,7 +39,7 @@ _MESSAGES = f"""
 INSERT INTO message (id, org_id, app_id, event_type, payload, channels, tags, expires_at, correlation_id)
 SELECT '{ids.MESSAGE}' || moment || lpad(to_hex(n), 15, '0'), a.org_id, a.id,
        CASE WHEN rare THEN '{RARE_TYPE}' ELSE '{COMMON_TYPE}' END,
-       convert_to('{{"text": "' || repeat('x', {PAYLOAD_BYTES - 12}) || '"}}', 'UTF8'),
+       convert_to('{written()}', 'UTF8'),
        {_LABELS}, {_LABELS}, now() + interval '90 days', 'a-request'
 FROM numbered, application a WHERE a.id = $1
 """

@@ -15,8 +15,9 @@ import asyncpg
 from service.adapters.clock import new_id
 from service.adapters.postgres.engine import dsn
 from service.domain import ids
-from tests.benchmarks import database, relevo
+from tests.benchmarks import database
 from tests.benchmarks.database import Database
+from tests.benchmarks.invoice import PAYLOAD_BYTES, invoice, written
 from tests.benchmarks.measure import Turn, check
 from tests.benchmarks.processes import Process
 
@@ -39,11 +40,9 @@ SELECT e.id, i.id, e.org_id, e.app_id, $3 FROM unnest($2::text[]) AS i(id), endp
 """
 
 
-def imported(
-    used: Database, process: Process, app_id: str, lines: int, *, payload_bytes: int = relevo.PAYLOAD_BYTES
-) -> Turn:
+def imported(used: Database, process: Process, app_id: str, lines: int, *, payload_bytes: int = PAYLOAD_BYTES) -> Turn:
     """Lines a second, from the first byte sent to the answer, which comes when all are kept."""
-    said = {"eventType": "invoice.paid", "deliverAt": _later().isoformat(), "payload": _payload(payload_bytes)}
+    said = {"eventType": "invoice.paid", "deliverAt": _later().isoformat(), "payload": invoice(payload_bytes)}
     line = f"{json.dumps(said)}\n".encode()
     before, worked, began = used.count("message"), process.worked, time.perf_counter()
     with _asking(process) as connection:
@@ -72,7 +71,7 @@ def inserted(used: Database, app_id: str, rows: int) -> Turn:
 
 
 async def _insert(url: str, app_id: str, rows: int) -> float:
-    payload, later = json.dumps(_payload(relevo.PAYLOAD_BYTES)).encode(), _later()
+    payload, later = written().encode(), _later()
     groups = [[new_id(ids.MESSAGE) for _ in range(min(A_GROUP, rows - first))] for first in range(0, rows, A_GROUP)]
     connection = await asyncpg.connect(dsn(url))
     try:
@@ -98,10 +97,6 @@ def _asking(process: Process) -> Iterator[http.client.HTTPConnection]:
 
 def _bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {database.token()}"}
-
-
-def _payload(size: int) -> dict[str, str]:
-    return {"text": "x" * (size - len('{"text": ""}'))}
 
 
 def _later() -> datetime:

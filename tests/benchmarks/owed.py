@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from service.adapters.postgres.wakeups import CHANNEL
 from service.domain import ids
 from tests.benchmarks.database import Database
-from tests.benchmarks.relevo import PAYLOAD_BYTES
+from tests.benchmarks.invoice import written
 
 # Identifiers are made in SQL: the time of now, and digits that count, which keeps them unique and in order.
 _MESSAGES = """
 INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)
 SELECT $1 || lpad(to_hex(n), 15, '0'), a.org_id, a.id, 'invoice.paid',
-       convert_to('{"text": "' || repeat('x', $3) || '"}', 'UTF8'), now() + interval '90 days', 'a-request'
+       convert_to($3, 'UTF8'), now() + interval '90 days', 'a-request'
 FROM generate_series(1, $2::int) n, (SELECT * FROM application LIMIT 1) a
 """
 _DELIVERIES = """
@@ -25,7 +25,7 @@ ORDER BY m.id, e.id
 def keep(used: Database, *, messages: int) -> str:
     """That many messages of 1 KB; what their identifiers begin with."""
     prefix = _prefix(ids.MESSAGE)
-    used.execute(_MESSAGES, prefix, messages, PAYLOAD_BYTES - 12)
+    used.execute(_MESSAGES, prefix, messages, written())
     return prefix
 
 

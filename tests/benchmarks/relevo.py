@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from tests.benchmarks import database, processes, wire
+from tests.benchmarks import database, invoice, processes, wire
 from tests.benchmarks.database import Database
 from tests.benchmarks.processes import Process
 
 SILENT = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
-PAYLOAD_BYTES = 1024
 _LISTENING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 
 
@@ -60,9 +59,8 @@ def contender(name: str, environ: Mapping[str, str]) -> Iterator[Process]:
 
 
 def message(app_id: str, *, later: bool = False, headers: str = "") -> str:
-    """A request that sends a message of 1 KB, stamped with its time; `later` leaves the delivery for another day."""
-    payload = f'{{"at": "{wire.STAMP}", "text": "'
-    payload += "x" * (PAYLOAD_BYTES - len(payload) - 2) + '"}'
+    """A request that sends an invoice of 1 KB, stamped with its time; `later` leaves the delivery for another day."""
+    payload = invoice.written(at=wire.STAMP)
     when = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
     deliver_at = f'"deliverAt": "{when}", ' if later else ""
     body = f'{{"eventType": "invoice.paid", {deliver_at}"payload": {payload}}}'

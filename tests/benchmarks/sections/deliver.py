@@ -10,6 +10,7 @@ from functools import partial
 from tests.benchmarks import processes, relevo
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.database import SIGNING_KEY, Database
+from tests.benchmarks.invoice import PAYLOAD_BYTES
 from tests.benchmarks.measure import Figures, Result, Row, Target, Turn, check, in_turns, raw
 from tests.benchmarks.owed import owe
 from tests.benchmarks.processes import Process
@@ -56,7 +57,7 @@ def delivered(used: Database, receiver: Process, workers: list[Process], calls: 
 def _sent_raw(receiver: Process, calls: int) -> Turn:
     processes.exchange(receiver.port, "POST", "/forget")
     command = [sys.executable, "-m", "tests.benchmarks.contenders.raw_sending"]
-    arguments = map(str, (receiver.port, calls, CONCURRENCY, relevo.PAYLOAD_BYTES))
+    arguments = map(str, (receiver.port, calls, CONCURRENCY, PAYLOAD_BYTES))
     told = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout.split()
     check(receiver.ask("GET", "/count") == calls, "every call of the bare loop arrives")
     return Turn(receiver.ask("GET", "/report")["per_second"], float(told[1]))
