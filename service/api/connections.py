@@ -1,7 +1,7 @@
-"""Connections of callers: how the API listens, and how long it waits for somebody who does not finish a request.
+"""Connections of callers: how the API listens, and what it bears from somebody who sends no proper request.
 
-uvicorn waits for the rest of a request for ever, and reads a head of any length: a few thousand connections that send
-a byte now and then would hold every socket of the process.
+uvicorn waits for the rest of a request for ever, reads heads and trailers of any length, takes the body of a request
+that offers another protocol for that protocol, and waits for ever for an answer to be read.
 """
 
 import asyncio
@@ -9,33 +9,56 @@ from asyncio import TimerHandle
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import httptools
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.api.heads import Refusal, has_body, refusal_of, too_large, without_offer
+from service.api.refusals import answer_to
+from service.observability.refusals import RefusedRequests
 
 KEPT_ALIVE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds that a head may take from its first byte (or from connecting) to its last, seconds that a caller may be
-    silent within a body, and bytes of a head."""
+    """What is borne.
+
+    Seconds that a head may take from its first byte (or from connecting) to its last, and that a caller may be silent
+    within a body. Seconds and bytes for which a caller may go on sending after a refusal. Bytes of a head. Of what
+    comes beside a body (the lengths of its chunks, their extensions, trailers): bytes in a row, which are also granted
+    once, and bytes for each byte of the body.
+    """
 
     head: float = 10.0
     silence: float = 30.0
+    parting: float = 2.0
+    parting_bytes: int = 512 * 1024
     head_bytes: int = 64 * 1024
+    beside_a_body: int = 64 * 1024
+    beside_each_byte: int = 16
 
 
 class CallerProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a caller who may be slow, but not for ever."""
+    """HTTP/1.1 with a caller who may be slow, but not for ever, and may send much, but not without end."""
 
     patience: ClassVar[Patience] = Patience()
+    # Paths on which `Upgrade: websocket` is taken up, once `listening` is given a protocol for it.
+    websocket_paths: ClassVar[frozenset[bytes]] = frozenset()
+    refused: ClassVar[RefusedRequests] = RefusedRequests()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._waiting: TimerHandle | None = None
         self._head_bytes = 0
         self._in_body = False
+        self._before: RequestResponseCycle | None = None
+        self._body_bytes = 0
+        self._beside = self._beside_in_a_row = 0
+        self._refusal: Refusal | None = None
+        self._ended = False
+        self._dropped = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Wait for the first head."""
@@ -44,28 +67,54 @@ class CallerProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on. Whatever is unfinished afterwards has a time by which it has to be finished."""
+        if self._ended:
+            self._drop(len(data))
+            return
+        body_of, body_bytes = self.cycle if self._in_body else None, self._body_bytes
         if not self._in_body:
             # Line breaks before a request line count as well, although they are no request to the parser.
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
+        if self._ended:
+            return
         if self.transport.is_closing():
             self._stop_waiting()
         elif self._in_body:
             self._wait_for_body()
+            if body_of is self.cycle:
+                self._count_beside(len(data), self._body_bytes - body_bytes)
         elif self._head_bytes > self.patience.head_bytes:
-            self._refuse(b"431 Request Header Fields Too Large")
+            self._refuse(too_large(self.patience.head_bytes))
         elif self._is_idle() and self._waiting is None:
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
         """The head is there, in time."""
+        if self.parser.should_upgrade() and self._offers():
+            if self._takes_up():
+                super().on_headers_complete()
+            return  # without a body to the parser, which is fed the head again without the offer
         self._stop_waiting()
-        self._head_bytes = 0
-        self._in_body = True
+        self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        self._refusal = refusal_of(version, method, self.headers, most_bytes=self.patience.head_bytes - len(self.url))
+        if self._refusal is not None:
+            raise ValueError(self._refusal.detail)  # by which the parser stops
+        self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
+        # The application has the list: trailers must not come into it, where they would be headers.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """So is the body."""
+        if not self._in_body:
+            return  # of what is read again
         self._stop_waiting()
         self._in_body = False
         super().on_message_complete()
@@ -74,6 +123,49 @@ class CallerProtocol(HttpToolsProtocol):
         """Nobody is waited for any more."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if self._takes_up():
+                self._stop_waiting()
+                self.handle_websocket_upgrade()
+                self._ended = True
+            else:
+                self._read_again(data[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse(self._refusal or Refusal(400, f"This is not HTTP/1.1 as RFC 9112 has it: {error}."))
+
+    def _read_again(self, rest: bytes) -> None:
+        """The head without the offer, and what came behind it, which the parser takes for another protocol."""
+        line = b" ".join((self.parser.get_method(), self.url, b"HTTP/" + self.parser.get_http_version().encode()))
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn has it: what follows a request that closes the connection is not read, instead of a fault.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(without_offer(line, self.headers) + rest)
+
+    def _offers(self) -> bool:
+        return self.parser.get_method() != b"CONNECT"
+
+    def _takes_up(self) -> bool:
+        """Whether the other protocol is spoken from here on."""
+        path = self.url.partition(b"?")[0]
+        return path in self.websocket_paths and self._should_upgrade() and not has_body(self.headers)
+
+    def _should_upgrade(self) -> bool:
+        return self.url.partition(b"?")[0] in self.websocket_paths and super()._should_upgrade()
+
+    def _count_beside(self, received: int, of_body: int) -> None:
+        """Of a body that goes on. What came in one piece with its head or its end is left out: it is one piece."""
+        self._beside += received - of_body
+        self._beside_in_a_row = 0 if of_body else self._beside_in_a_row + received
+        granted = self.patience.beside_a_body
+        if (
+            self._beside_in_a_row > granted
+            or self._beside > granted + self.patience.beside_each_byte * self._body_bytes
+        ):
+            self._refuse(too_large(granted))
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -95,7 +187,7 @@ class CallerProtocol(HttpToolsProtocol):
     def _give_up_on_head(self) -> None:
         self._waiting = None
         if self._head_bytes:
-            self._refuse(b"408 Request Timeout")
+            self._refuse(Refusal(408, f"The head of a request has to be there within {self.patience.head:g} seconds."))
         else:
             self.transport.close()
 
@@ -107,11 +199,47 @@ class CallerProtocol(HttpToolsProtocol):
             # The application is told as it is of any caller who hangs up.
             self.transport.close()
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
+        """Nothing that comes on this connection is read any more. What was read whole before is still answered."""
         self._stop_waiting()
-        if self._is_idle():  # never in the middle of an answer to the request before
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        self.transport.close()
+        self._ended = True
+        if self._in_body and self.pipeline and self._before is not None:
+            self.pipeline.popleft()  # the newest, which will never be whole
+            self.cycle, self._in_body = self._before, False
+        if self._in_body:
+            if not self.cycle.response_started:
+                self._answer(refusal)
+            # The application is told as it is of any caller who hangs up, and cannot write into our answer.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._hang_up()
+        elif self._is_idle():
+            self._answer(refusal)
+            self._hang_up()
+        else:
+            self.cycle.keep_alive = False
+
+    def _drop(self, received: int) -> None:
+        self._dropped += received
+        if self._dropped > self.patience.parting_bytes:
+            self.transport.abort()
+
+    def _hang_up(self) -> None:
+        """Read on for a moment what nobody wants: closed with bytes unread, the answer would be lost on its way."""
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._waiting = self.loop.call_later(self.patience.parting, self.transport.abort)
+
+    def _answer(self, refusal: Refusal) -> None:
+        fields = self.cycle.scope["headers"] if self._in_body else self.headers or ()
+        answer = answer_to(refusal, list(fields))
+        self.transport.write(answer.written)
+        self.refused(
+            status=refusal.status,
+            detail=refusal.detail,
+            request_id=answer.request_id,
+            scheme=self.scheme or "http",
+        )
 
 
 def listening(
@@ -121,15 +249,19 @@ def listening(
     port: int = 0,
     grace: int | None = None,
     protocol: type[CallerProtocol] = CallerProtocol,
+    websockets: type[asyncio.Protocol] | None = None,
+    refused: RefusedRequests | None = None,
 ) -> uvicorn.Config:
-    """How the API is served; `grace` is how many seconds requests get to finish in when it stops."""
+    """How the API is served; `grace` is how many seconds requests get to finish in when it stops, and `refused` is told
+    of what never became one."""
+    told = {} if refused is None else {"refused": refused}
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="none",
-        http=protocol,
-        ws="none",
+        http=type(protocol.__name__, (protocol,), told),
+        ws=websockets or "none",
         log_config=None,
         access_log=False,
         server_header=False,

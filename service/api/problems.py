@@ -50,7 +50,10 @@ _CODES = {
     405: "method_not_allowed",
     408: "request_timeout",
     413: "payload_too_large",
+    415: "unsupported_media_type",
+    431: "request_header_fields_too_large",
     501: "not_implemented",
+    505: "http_version_not_supported",
 }
 _DETAILS = {
     404: "Entity not found",
@@ -146,8 +149,13 @@ async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
     return JSONResponse({"code": errors.RelevoError.code, "detail": "The request's body broke off."}, status_code=400)
 
 
+def code_of(status: int) -> str:
+    """What a program is told of an answer that is no error of the business."""
+    return _CODES.get(status, errors.RelevoError.code)
+
+
 def _told(status: int, *, otherwise: str = "") -> dict[str, str]:
-    return {"code": _CODES.get(status, errors.RelevoError.code), "detail": _DETAILS.get(status, otherwise)}
+    return {"code": code_of(status), "detail": _DETAILS.get(status, otherwise)}
 
 
 def fault_of(error: Any) -> Fault:

@@ -102,6 +102,11 @@ class Metrics:
         key = (method, scheme, route, status, error_type)
         self._request_duration.record(seconds, self._labels.get(key) or self._request_labels(*key))
 
+    def request_refused(self, *, scheme: str, status: int) -> None:
+        """The protocol itself answered what never became a request."""
+        key = ("_OTHER", scheme, None, status, None)
+        self._request_duration.record(0.0, self._labels.get(key) or self._request_labels(*key))
+
     def failed_after_answer(self) -> None:
         """A background task or a dependency's exit failed when the answer was out already."""
         self._failed_after_answer.add(1)

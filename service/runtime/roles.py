@@ -20,6 +20,7 @@ from service.api.connections import listening
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
+from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
 from service.runtime.core import open_core
 from service.runtime.deliveries import delivering
@@ -33,7 +34,8 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 async def serve(settings: Settings) -> None:
     """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
     async with open_observed(settings, role="serve") as (telemetry, health, operators):
-        await _run(assemble(settings, telemetry, health, operators), settings, health)
+        app = assemble(settings, telemetry, health, operators)
+        await _run(app, settings, health, RefusedRequests(telemetry.metrics))
 
 
 def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators: Sequence[Route] = ()) -> FastAPI:
@@ -61,9 +63,9 @@ async def worker(settings: Settings) -> None:
         _log.info("worker.stopping")
 
 
-async def _run(app: FastAPI, settings: Settings, health: Health) -> None:
+async def _run(app: FastAPI, settings: Settings, health: Health, refused: RefusedRequests) -> None:
     grace = ceil(settings.delivery.drain)
-    config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace)
+    config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace, refused=refused)
     server = _Server(config, stopping=health.draining)
     await server.serve()
     if not server.started:

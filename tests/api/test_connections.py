@@ -2,28 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import ClassVar
 
 import pytest
 from fastapi import FastAPI
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Message
 
 from service.api.app import LARGEST_BODY
 from service.api.connections import CallerProtocol, Patience
 from service.api.json_body import JsonRequest
-from tests.support.patience import patient
+from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
 
 SOON = 0.4
 MOST_OF_A_HEAD = Patience().head_bytes
-IN_TIME = patient(20)  # seconds that the tests wait for a hanging up, however slow the machine
 HEAD = b"POST /echo HTTP/1.1\r\nhost: relevo.test\r\n"
 
 
@@ -60,54 +54,6 @@ class Hasty(CallerProtocol):
     """A server that gives up soon."""
 
     patience: ClassVar[Patience] = Patience(head=SOON, silence=SOON)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Bytes to the server, and bytes from it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def send(self, *parts: bytes) -> None:
-        for part in parts:
-            self.writer.write(part)
-            await self.writer.drain()
-
-    async def everything(self) -> bytes:
-        """Whatever is answered until the server hangs up."""
-        async with asyncio.timeout(IN_TIME):
-            return await self.reader.read()
-
-    async def head(self) -> bytes:
-        """The first line of an answer, and the rest of it read away: answers here are short and have a length."""
-        async with asyncio.timeout(IN_TIME):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            lines = [line.partition(b": ") for line in head.lower().split(b"\r\n")]
-            await self.reader.readexactly(next(int(value) for name, _, value in lines if name == b"content-length"))
-        return head.split(b"\r\n", 1)[0]
-
-
-@asynccontextmanager
-async def calling(port: int) -> AsyncIterator[Caller]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield Caller(reader, writer)
-    finally:
-        writer.close()
-
-
-class Echo:
-    """An application that tells what it was sent, and counts how often."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.app = Starlette(routes=[Route("/echo", self._answer, methods=["GET", "POST"])])
-
-    async def _answer(self, request: Request) -> Response:
-        body = await request.body()
-        self.requests.append(body)
-        return Response(body)
 
 
 @pytest.fixture
@@ -191,12 +137,12 @@ async def test_a_head_without_end_is_refused_before_it_fills_the_memory(ordinary
     async with calling(ordinary) as caller:
         sent = 0
         with suppress(ConnectionError):
-            while sent < 64 * MOST_OF_A_HEAD:
+            while sent < 512 * MOST_OF_A_HEAD:
                 await caller.send(b"x-filler: " + b"a" * 1000 + b"\r\n" if sent else HEAD)
                 sent += 1000
 
         # The server hangs up on what it has not read, so the caller may see that before it sees the answer.
-        assert sent < 64 * MOST_OF_A_HEAD
+        assert sent < 512 * MOST_OF_A_HEAD
         assert echo.requests == []
 
 

@@ -12,10 +12,15 @@ from service.api.connections import CallerProtocol, listening
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, protocol: type[CallerProtocol] = CallerProtocol) -> AsyncIterator[int]:
+async def serving(
+    app: ASGIApp,
+    *,
+    protocol: type[CallerProtocol] = CallerProtocol,
+    websockets: type[asyncio.Protocol] | None = None,
+) -> AsyncIterator[int]:
     """The port of 127.0.0.1 on which the application, once it has started, is served while the block lasts."""
     with listener() as bound:
-        server = uvicorn.Server(listening(app, grace=1, protocol=protocol))
+        server = uvicorn.Server(listening(app, grace=1, protocol=protocol, websockets=websockets))
         running = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             yield bound.getsockname()[1]

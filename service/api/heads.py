@@ -1,0 +1,78 @@
+"""What the head of a request has to be before anything is read of its body, or anybody is asked. Pure.
+
+Every rule here is one by which a server, its parser and a proxy before them could read different requests from the
+same bytes (RFC 9112). The parser holds most of them; here is what it leaves open.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+VERSIONS = ("1.1", "1.0")
+MOST_FIELDS = 256
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not taken: an HTTP status of 400 or more, and a sentence for who sent it."""
+
+    status: int
+    detail: str
+
+
+def refusal_of(version: str, method: bytes, fields: Fields, *, most_bytes: int) -> Refusal | None:
+    """None for a head that can be read in one way only. Names of fields are in lower case."""
+    size, hosts, codings = 0, [], []
+    for name, value in fields:
+        size += len(name) + len(value) + 4
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+    if size > most_bytes or len(fields) > MOST_FIELDS:
+        return too_large(most_bytes)
+    if version not in VERSIONS:
+        return Refusal(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+    if method == b"CONNECT":
+        return Refusal(501, "This is no proxy.")
+    return _of_hosts(version, hosts) or (_of_codings(version, codings) if codings else None)
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """For a head, or for what comes beside a body."""
+    return Refusal(431, f"The limit of a request's head is {most_bytes} bytes and {MOST_FIELDS} fields.")
+
+
+def has_body(fields: Fields) -> bool:
+    """Whether a body follows this head, be it of no bytes."""
+    return any(name in _FRAMING for name, _ in fields)
+
+
+def without_offer(request_line: bytes, fields: Fields) -> bytes:
+    """The head, written again without its offer of another protocol, which a server may ignore (RFC 9110 7.8)."""
+    lines = (name + b": " + value for name, value in fields if name != b"upgrade")
+    return b"\r\n".join((request_line, *lines, b"", b""))
+
+
+def _of_hosts(version: str, hosts: Sequence[bytes]) -> Refusal | None:
+    if len(hosts) > 1:
+        return Refusal(400, "A request has one Host header; this one has several.")
+    if not hosts:
+        return None if version == "1.0" else Refusal(400, "A request of HTTP/1.1 has a Host header.")
+    return None if _HOST(hosts[0]) else Refusal(400, "The Host header is not the name of a host.")
+
+
+def _of_codings(version: str, fields: Iterable[bytes]) -> Refusal | None:
+    codings = [coding.strip(b" \t").lower() for field in fields for coding in field.split(b",")]
+    if version == "1.0":
+        return Refusal(400, "HTTP/1.0 knows no Transfer-Encoding.")
+    if codings == [b"chunked"]:
+        return None
+    if codings[-1] != b"chunked" or codings.count(b"chunked") > 1 or b"" in codings:
+        return Refusal(400, "The only Transfer-Encoding is chunked, once.")
+    return Refusal(501, "The only Transfer-Encoding that is read here is chunked.")
