@@ -71,13 +71,6 @@ async def unit_of_work(services: ServicesDep, session: SessionDep) -> AsyncItera
 UnitOfWorkDep = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 
 
-async def wake(services: ServicesDep) -> AsyncIterator[None]:
-    """Tell the engine that something is due. Named among a route's own `dependencies`, it is entered before the unit
-    of work and so ends after the commit, when there is something to see."""
-    yield
-    services.wake()
-
-
 async def http_client(services: ServicesDep) -> AsyncIterator[AsyncClient]:
     """The process-wide client: it outlives the request, so that connections are used again."""
     yield services.http_client
@@ -139,7 +132,8 @@ async def revocations(work: UnitOfWorkDep, caller: CallerDep, services: Services
 
 
 async def revoked(services: ServicesDep) -> AsyncIterator[None]:
-    """Let this process know at once what was revoked. Named among a route's own `dependencies`, like `wake`."""
+    """Let this process know at once what was revoked. Named among a route's own `dependencies`, it is entered
+    before the unit of work and so ends after the commit, when there is something to see."""
     yield
     try:
         await services.access.refresh()

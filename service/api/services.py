@@ -28,8 +28,7 @@ def _new_key() -> bytes:
 class Services:
     """Open for as long as the API serves.
 
-    `sessions` opens a session, `unit_of_work` makes one of it, `new_id` takes a prefix, `wake` tells the engine of this
-    process that something is due.
+    `sessions` opens a session, `unit_of_work` makes one of it, `new_id` takes a prefix.
     """
 
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -40,7 +39,6 @@ class Services:
     tokens: TokenIssuer
     clock: Clock
     new_id: NewId
-    wake: Callable[[], None]
     key_pairs: KeyPairs
     sender: Callable[[AsyncClient], Sender]
     example_call: ExampleCall

@@ -80,7 +80,7 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - whatever it is, deliveries are owed and the next turn may do
                 tell = _log.warning if isinstance(error, Unavailable) else _log.exception
                 tell("claim.failed", reason=type(error.__cause__ or error).__name__, seconds=pause)
-                await _first_of(self._draining.wait(), asyncio.sleep(pause))
+                await first_of(self._draining.wait(), asyncio.sleep(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _turn(self) -> None:
@@ -96,7 +96,7 @@ class Engine:
         for claim in claims:
             self._start(claim)
         if not claims:
-            await _first_of(self._queue.wait(), self._relief(), self._draining.wait())
+            await first_of(self._queue.wait(), self._relief(), self._draining.wait())
 
     async def _relief(self) -> None:
         """Until an endpoint that was full has room, and a moment more: others will, and one claim serves them all."""
@@ -113,7 +113,7 @@ class Engine:
     async def _until_free(self, places: int) -> None:
         while self._free < places and not self._draining.is_set():
             self._room.clear()
-            await _first_of(self._room.wait(), self._draining.wait())
+            await first_of(self._room.wait(), self._draining.wait())
 
     @property
     def _free(self) -> int:
@@ -151,7 +151,8 @@ class Engine:
             _log.warning("leases.kept", count=len(unfinished), hint="they are due again when their leases end")
 
 
-async def _first_of(*awaitables: Awaitable[object]) -> None:
+async def first_of(*awaitables: Awaitable[object]) -> None:
+    """Wait for whichever comes first, and cancel the others."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ A batch at a time, so that a large task of one organisation does not hold up the
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -15,12 +15,12 @@ from service.application.background_tasks import Steps
 from service.application.ports.background import TaskQueue
 from service.application.ports.transaction import UnitOfWork
 from service.application.ports.world import Clock
-from service.delivery.engine import until_done
+from service.delivery.engine import first_of, until_done
 from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable
 from service.observability.tasks import TaskTelemetry
 
-IDLE = timedelta(seconds=1)
+PAUSE = 1.0  # seconds, while the database is away
 LAST_BATCH = timedelta(seconds=2)
 
 _log = structlog.stdlib.get_logger("relevo.tasks")
@@ -35,8 +35,7 @@ class LeaseLost(Exception):
 class TaskRunner:
     """Does the batches of background tasks. Any number of runners share the tasks through their leases.
 
-    `open_work` gives a unit of work that commits when its block ends and rolls back when it raises; `done` is called
-    after a batch was committed, when there may be something to deliver.
+    `open_work` gives a unit of work that commits when its block ends and rolls back when it raises.
     """
 
     def __init__(
@@ -46,17 +45,13 @@ class TaskRunner:
         open_work: OpenWork,
         steps: Steps,
         clock: Clock,
-        done: Callable[[], None],
         telemetry: TaskTelemetry,
-        idle: timedelta = IDLE,
     ) -> None:
         self._queue = queue
         self._open_work = open_work
         self._steps = steps
         self._clock = clock
-        self._done = done
         self._telemetry = telemetry
-        self._idle = idle.total_seconds()
         self._draining = asyncio.Event()
 
     @asynccontextmanager
@@ -72,13 +67,11 @@ class TaskRunner:
     async def _run(self) -> None:
         while not self._draining.is_set():
             try:
-                busy = await self._turn()
+                if not await self._turn():
+                    await first_of(self._queue.wait(), self._draining.wait())
             except Unavailable as error:
                 _log.warning("task.postponed", reason=type(error.__cause__).__name__)
-                busy = False
-            if not busy:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._draining.wait(), self._idle)
+                await first_of(self._draining.wait(), asyncio.sleep(PAUSE))
 
     async def _turn(self) -> bool:
         claim = await self._queue.claim(self._steps.keys())
@@ -104,8 +97,6 @@ class TaskRunner:
         except Exception:  # noqa: BLE001 - the batch is done again later, and other tasks must go on
             _log.exception("task.batch_failed", failures=claim.failures + 1)
             await self._queue.postpone(claim)
-        else:
-            self._done()
 
     async def _batch(self, claim: TaskClaim) -> None:
         now = self._clock.now()

@@ -70,11 +70,10 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
 
 def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:
     return TaskRunner(
-        queue=PostgresTaskQueue(core.database.pool),
-        open_work=partial(open_unit_of_work, core.database.sessions, core.vault),
+        queue=PostgresTaskQueue(core.database.pool, core.wakeups.tasks),
+        open_work=partial(open_unit_of_work, core.database.sessions, core.vault, core.wakeups),
         steps={**replays.steps(), **contents.steps(), **statistics.steps()},
         clock=SystemClock(),
-        done=core.wakeups.announce,
         telemetry=TaskTelemetry(telemetry),
     )
 

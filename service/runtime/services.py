@@ -35,7 +35,7 @@ async def open_services(settings: Settings, telemetry: Telemetry, health: Health
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, telemetry, health))
         told = DeliveryTelemetry(telemetry)
-        intake = PostgresIntake(core.database.pool, accepted=core.wakeups.announce, telemetry=told)
+        intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
@@ -49,14 +49,13 @@ async def open_services(settings: Settings, telemetry: Telemetry, health: Health
         health.started()
         yield Services(
             sessions=core.database.sessions,
-            unit_of_work=partial(PostgresUnitOfWork, vault=core.vault),
+            unit_of_work=partial(PostgresUnitOfWork, vault=core.vault, wakeups=core.wakeups),
             http_client=core.http_client,
             intake=intake,
             access=access,
             tokens=tokens,
             clock=SystemClock(),
             new_id=new_id,
-            wake=core.wakeups.announce,
             key_pairs=Ed25519(),
             sender=partial(HttpSender, timeout=settings.delivery.attempt_timeout, egress=core.egress),
             example_call=ExampleCall(signing=signing(settings), telemetry=told, clock=SystemClock(), new_id=new_id),

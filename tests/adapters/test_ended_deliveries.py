@@ -14,12 +14,14 @@ from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
+from tests.support.patience import patient
 from tests.support.queues import a_worker, came_of, owe
 
 ONCE_MORE = """
 INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, again)
 SELECT endpoint_id, message_id, $1, org_id, app_id, now(), $2 FROM pending_delivery WHERE resend = ''
 """
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 SETTLED = "SELECT status, attempts FROM settled_delivery"
 PAIRS = 40
 APPLIED = Settled(applied=True, endpoint_switched_off=False)
@@ -231,6 +233,27 @@ async def test_scheduled_and_manual_attempts_at_once_in_two_processes_end_each_d
     assert await pool.fetchval("SELECT count(*) FROM attempt") == 2 * PAIRS
     await pool.execute("SELECT pg_stat_clear_snapshot()")
     assert await pool.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+
+
+@pytest.mark.parametrize("giving_back", [False, True])
+async def test_whoever_settles_or_gives_back_locks_deliveries_in_one_order(
+    pool: asyncpg.Pool, here: PostgresQueue, *, giving_back: bool
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app, PAIRS)
+    claims = sorted(await claimed(here, limit=PAIRS), key=lambda claim: claim.message_id, reverse=True)
+    batch = [came_of(claim, RETRY) for claim in claims]
+
+    async with pool.acquire() as other, asyncio.timeout(patient(10)):
+        async with other.transaction():
+            await other.execute("SELECT FROM pending_delivery ORDER BY message_id LIMIT 1 FOR UPDATE")
+            waiting = asyncio.ensure_future(here.release(claims) if giving_back else here._settlements._settle(batch))
+            while not await other.fetchval(WAITING):  # noqa: ASYNC110  # another connection's doing
+                await asyncio.sleep(0.01)
+            free = await other.fetch("SELECT FROM pending_delivery FOR UPDATE SKIP LOCKED")
+        await waiting
+
+    assert len(free) == PAIRS, "whoever waits for the first one holds none of the rest"
 
 
 async def test_giving_back_waits_in_the_order_of_those_who_settle(

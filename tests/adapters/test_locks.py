@@ -72,7 +72,11 @@ async def test_settlements_want_endpoints_in_one_order_so_that_they_never_deadlo
     batch = await failures_of_many_endpoints(pool, 12)
     first, *others = sorted(settlement.claim.endpoint_id for settlement in batch)
     settlements = Settlements(
-        pool, Wakeups(dsn(database)), disable_after=timedelta(days=5), telemetry=told, attempted=lambda _app, _id: None
+        pool,
+        Wakeups(dsn(database)).deliveries,
+        disable_after=timedelta(days=5),
+        telemetry=told,
+        attempted=lambda _app, _id: None,
     )
     async with pool.acquire() as other, asyncio.timeout(patient(10)):
         async with other.transaction():

@@ -265,10 +265,10 @@ async def test_an_announcement_in_one_process_wakes_the_others(database: str) ->
     here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
 
     async with here.running(), there.running():
-        await there.wait(patient(5))  # it listens now
-        there.forget()
-        waiting = asyncio.create_task(there.wait(A_LONG_TIME))
-        here.announce()
+        await there.deliveries.wait(patient(5))  # it listens now
+        there.deliveries.forget()
+        waiting = asyncio.create_task(there.deliveries.wait(A_LONG_TIME))
+        here.deliveries.announce()
         await asyncio.wait_for(waiting, patient(5))
 
     assert waiting.done()
@@ -278,17 +278,17 @@ async def test_a_listener_that_lost_its_connection_hears_again(pool: asyncpg.Poo
     here, there = Wakeups(dsn(database)), Wakeups(dsn(database))
 
     async with there.running():
-        await there.wait(patient(5))  # it listens now
+        await there.deliveries.wait(patient(5))  # it listens now
         await pool.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
         )
-        there.forget()
-        await there.wait(patient(5))  # it listens once more
-        there.forget()
+        there.deliveries.forget()
+        await there.deliveries.wait(patient(5))  # it listens once more
+        there.deliveries.forget()
         async with here.running():
-            waiting = asyncio.create_task(there.wait(A_LONG_TIME))
-            here.announce()
+            waiting = asyncio.create_task(there.deliveries.wait(A_LONG_TIME))
+            here.deliveries.announce()
             await asyncio.wait_for(waiting, patient(5))
 
     assert waiting.done()

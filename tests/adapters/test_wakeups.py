@@ -38,8 +38,8 @@ def over(wire: Wire, database: str) -> str:
 
 
 async def woken(wakeups: Wakeups) -> bool:
-    await wakeups.wait(PATIENCE)
-    return wakeups._due.is_set()
+    await wakeups.deliveries.wait(PATIENCE)
+    return wakeups.deliveries._due.is_set()
 
 
 async def test_a_worker_hears_of_due_deliveries_again_after_its_line_went_silent(database: str, wire: Wire) -> None:
@@ -47,11 +47,11 @@ async def test_a_worker_hears_of_due_deliveries_again_after_its_line_went_silent
     async with wakeups.running(), asyncpg.create_pool(dsn(database), min_size=1, max_size=1) as elsewhere:
         assert await woken(wakeups), "it listens"
 
-        wakeups.forget()
+        wakeups.deliveries.forget()
         wire.swallow()
         wire.mend()
         assert await woken(wakeups), "it listens on another line"
-        wakeups.forget()
+        wakeups.deliveries.forget()
         await elsewhere.execute(f"NOTIFY {CHANNEL}")
 
         assert await woken(wakeups)

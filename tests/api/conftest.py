@@ -77,7 +77,6 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 tokens=TOKENS,
                 clock=SystemClock(),
                 new_id=_ids_in_order(),
-                wake=lambda: None,
                 key_pairs=Ed25519(),
                 sender=partial(HttpSender, timeout=patient(5), egress=EGRESS),
                 example_call=ExampleCall(

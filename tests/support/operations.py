@@ -13,6 +13,7 @@ from service.adapters.clock import SystemClock
 from service.adapters.postgres.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.engine import Database
 from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.adapters.postgres.wakeups import TASK_CHANNEL, Bell
 from service.application import contents, replays, statistics
 from service.application.background_tasks import Steps
 from service.delivery.tasks import TaskRunner
@@ -34,13 +35,11 @@ def a_runner(
 ) -> TaskRunner:
     """The engine's side of background tasks, in no hurry to sleep."""
     return TaskRunner(
-        queue=PostgresTaskQueue(postgres.pool, lease=lease),
+        queue=PostgresTaskQueue(postgres.pool, Bell(TASK_CHANNEL), lease=lease, poll=0.01),
         open_work=partial(open_unit_of_work, postgres.sessions, VAULT),
         steps=steps,
         clock=SystemClock(),
-        done=lambda: None,
         telemetry=TaskTelemetry(telemetry),
-        idle=timedelta(milliseconds=10),
     )
 
 

@@ -11,7 +11,7 @@ import asyncpg
 from service.adapters.clock import new_id
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.postgres.wakeups import POLL, Wakeups
 from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger
@@ -22,15 +22,23 @@ from tests.support.factories import ORG, VAULT
 
 
 @asynccontextmanager
-async def a_worker(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> AsyncIterator[PostgresQueue]:
+async def a_worker(
+    pool: asyncpg.Pool,
+    database: str,
+    told: DeliveryTelemetry,
+    *,
+    wakeups: Wakeups | None = None,
+    poll: float = POLL,
+) -> AsyncIterator[PostgresQueue]:
     """A queue as each process has its own."""
     queue = PostgresQueue(
         pool,
         VAULT,
-        Wakeups(dsn(database)),
+        wakeups or Wakeups(dsn(database)),
         lease=timedelta(seconds=30),
         disable_after=timedelta(days=5),
         telemetry=told,
+        poll=poll,
     )
     async with queue.running():
         yield queue

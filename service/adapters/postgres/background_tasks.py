@@ -14,11 +14,13 @@ from service.adapters.postgres import tables
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
+from service.adapters.postgres.wakeups import POLL, Bell
 from service.application.ports.lists import Page, PageRequest, TaskFilter
 from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
 LEASE = timedelta(seconds=30)
+SHORTEST_SLEEP = 0.01
 
 _table = tables.background_task
 
@@ -35,6 +37,12 @@ POSTPONE = """
 UPDATE background_task
 SET lease = NULL, failures = least(failures + 1, 100), due_at = now() + make_interval(secs => least(2 ^ failures, 300))
 WHERE id = $1 AND lease = $2
+RETURNING extract(epoch FROM due_at - now())::float8
+"""
+# Of a task that somebody works at, the end of the lease.
+NEXT_DUE = """
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
+WHERE status = 'running' AND due_at > now() AND kind = ANY ($1::text[])
 """
 GIVE_UP = (
     "UPDATE background_task SET lease = NULL, status = $3, data = $4, updated_at = $5 WHERE id = $1 AND lease = $2"
@@ -50,6 +58,7 @@ class PostgresBackgroundTasks:
     async def add(self, task: BackgroundTask, *, due_at: datetime) -> None:
         """Its first batch is done from `due_at` on."""
         await self._transaction.execute(insert(_table).values(**_columns(task), failures=0, due_at=due_at))
+        self._transaction.task_due((due_at - task.created_at).total_seconds())
 
     async def get(self, org_id: OrgId, task_id: TaskId, *, app_id: ApplicationId | None) -> BackgroundTask | None:
         """The organisation's task, or the application's."""
@@ -85,33 +94,49 @@ class PostgresBackgroundTasks:
             .values(**progress, lease=null(), due_at=due_at, failures=0)
             .returning(_table.c.id)
         )
-        return result.first() is not None
+        kept = result.first() is not None
+        if kept and task.status is TaskStatus.RUNNING:
+            self._transaction.task_due((due_at - task.updated_at).total_seconds())
+        return kept
 
 
 class PostgresTaskQueue:
-    """Fulfils `ports.TaskQueue`."""
+    """Fulfils `ports.TaskQueue`. Looks at the latest after so many seconds of `poll`, whatever `bell` was told."""
 
-    def __init__(self, pool: asyncpg.Pool, *, lease: timedelta = LEASE) -> None:
+    def __init__(self, pool: asyncpg.Pool, bell: Bell, *, lease: timedelta = LEASE, poll: float = POLL) -> None:
         self._pool = pool
+        self._bell = bell
         self._lease = lease
+        self._poll = poll
+        self._next_due: float | None = 0.0
 
     async def claim(self, kinds: Collection[str]) -> TaskClaim | None:
         """The one that has waited longest, among these kinds; None when none is due."""
         lease = os.urandom(8).hex()
+        self._bell.forget()
         with unavailable_when_lost():
             row = await self._pool.fetchrow(CLAIM, lease, self._lease, list(kinds))
+            if row is None:
+                self._next_due = await self._pool.fetchval(NEXT_DUE, list(kinds))
         return TaskClaim(task=_claimed(row), lease=lease, failures=row["failures"]) if row else None
 
     async def postpone(self, claim: TaskClaim) -> None:
         """Give the lease back after a batch that went wrong: the more of them, the longer the wait, up to 5 minutes."""
         with unavailable_when_lost():
-            await self._pool.execute(POSTPONE, claim.task.id, claim.lease)
+            seconds = await self._pool.fetchval(POSTPONE, claim.task.id, claim.lease)
+        if seconds is not None:
+            self._bell.announce(seconds)
 
     async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
         """Keep that the task has failed, if its lease is still ours."""
         values = (str(failed.status), json.dumps(failed.data), failed.updated_at)
         with unavailable_when_lost():
             await self._pool.execute(GIVE_UP, claim.task.id, claim.lease, *values)
+
+    async def wait(self) -> None:
+        """Return when a batch may be due: announced, or by the clock of what is in the queue."""
+        next_due = self._poll if self._next_due is None else max(self._next_due, SHORTEST_SLEEP)
+        await self._bell.wait(min(next_due, self._poll))
 
 
 def _columns(task: BackgroundTask) -> dict[str, Any]:

@@ -84,6 +84,7 @@ WITH seen AS MATERIALIZED (
     UPDATE pending_delivery p SET lease = NULL, due_at = w.until + w.place * interval '1 ms'
     FROM (SELECT p.*, c.until, c.place FROM early c CROSS JOIN LATERAL ({LOCKED}) p) w
     WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
+    RETURNING p.due_at
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY place, attempts > 0) AS turn
     FROM horizon WHERE endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
@@ -105,6 +106,7 @@ SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (W
        ) - now())::float8 AS next_due,
        (SELECT EXISTS (SELECT FROM pending_delivery WHERE throttled)) AS throttled_wait,
        (SELECT count(*) FROM put_aside) AS put_aside,
+       extract(epoch FROM (SELECT min(due_at) FROM deferred) - now())::float8 AS rests_for,
        c.*
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 """

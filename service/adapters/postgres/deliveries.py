@@ -115,6 +115,7 @@ class PostgresDeliveries:
                 again=_was_delivered(message, endpoint.id),
             )
         )
+        self._transaction.delivery_due()
 
     async def _page(self, statement: Select[Any], page: PageRequest) -> Page[Attempt]:
         result = await self._transaction.execute(keyset(statement, _attempt.c.id, page))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 import asyncpg
@@ -10,6 +11,7 @@ from opentelemetry.trace import SpanContext
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
+from service.adapters.postgres.wakeups import POLL
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
     Accepted,
@@ -26,6 +28,7 @@ from service.observability.deliveries import DeliveryTelemetry
 
 LARGEST_BATCH = 256
 MOST_WAITING = 4096
+SOON = timedelta(seconds=POLL + 60)
 
 # Rows are claimed in one order everywhere, so that two batches never wait for each other.
 ACCEPT = """
@@ -115,7 +118,8 @@ class _Committed:
 
 
 class PostgresIntake:
-    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver now."""
+    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver soon: whoever
+    looks then learns when."""
 
     def __init__(self, pool: asyncpg.Pool, *, accepted: Callable[[], None], telemetry: DeliveryTelemetry) -> None:
         self._pool = pool
@@ -166,10 +170,15 @@ class PostgresIntake:
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
                     receptions |= await _explain(connection, left_out)
-        later = {message.id for message in messages if message.deliver_at is not None}
+        later = {message.id for message in messages if _is_for_later(message)}
         if any(row["deliveries"] and row["id"] not in later for row in rows):
             self._accepted()
         return [_known(receptions[message.id]) for message in messages]
+
+
+def _is_for_later(message: NewMessage) -> bool:
+    """Whether everybody looks at the queue before it is due, also if the database's clock is somewhat ahead of ours."""
+    return message.deliver_at is not None and message.deliver_at - message.accepted_at > SOON
 
 
 def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage]) -> AbstractAsyncContextManager[object]:

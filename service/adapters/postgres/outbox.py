@@ -2,7 +2,6 @@
 
 from service.adapters.postgres.intake import ACCEPT, columns
 from service.adapters.postgres.transaction import Transaction
-from service.adapters.postgres.wakeups import CHANNEL
 from service.domain.messages import NewMessage
 
 
@@ -13,6 +12,10 @@ class PostgresOutbox:
         self._transaction = transaction
 
     async def send(self, message: NewMessage) -> None:
-        """Owe it to whoever wants it, if this transaction commits; the engines are woken by the same commit."""
-        await self._transaction.execute_driver(ACCEPT, tuple(columns([message])))
-        await self._transaction.execute_driver(f"NOTIFY {CHANNEL}")
+        """Owe it to whoever wants it, if this transaction commits.
+
+        The engines are woken after the commit: a NOTIFY inside it would have all such commits wait for each other.
+        """
+        result = await self._transaction.execute_driver(ACCEPT, tuple(columns([message])))
+        if any(row.deliveries for row in result):
+            self._transaction.delivery_due()

@@ -13,7 +13,7 @@ from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS, ClaimReader,
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.settlements import Settlements, columns, key
 from service.adapters.postgres.throttles import CLAIM_THROTTLED, PACE
-from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.postgres.wakeups import POLL, Wakeups
 from service.application.ports.engine import Settled, Settlement
 from service.application.ports.world import Vault
 from service.domain.deliveries import Claim
@@ -21,7 +21,6 @@ from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.observability.deliveries import DeliveryTelemetry
 
 SHORTEST_SLEEP = 0.01
-LONGEST_SLEEP = 5.0
 ROUND_EVERY = 0.1  # seconds
 ROUND_SHARE = 4  # a quarter of what may be claimed
 
@@ -40,7 +39,7 @@ WHERE p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend
 
 
 class PostgresQueue:
-    """Fulfils `ports.DeliveryQueue`."""
+    """Fulfils `ports.DeliveryQueue`. Looks at the latest after `poll` seconds, whatever was announced."""
 
     def __init__(
         self,
@@ -52,15 +51,17 @@ class PostgresQueue:
         disable_after: timedelta,
         telemetry: DeliveryTelemetry,
         attempted: Callable[[ApplicationId, AttemptId], None] = lambda _app, _attempt: None,
+        poll: float = POLL,
     ) -> None:
         self._pool = pool
-        self._wakeups = wakeups
+        self._bell = wakeups.deliveries
         self._lease = lease
         self._reader = ClaimReader(vault)
         self._settlements = Settlements(
-            pool, wakeups, disable_after=disable_after, telemetry=telemetry, attempted=attempted
+            pool, self._bell, disable_after=disable_after, telemetry=telemetry, attempted=attempted
         )
         self._telemetry = telemetry
+        self._poll = poll
         self._next_due = 0.0
         self._cursor = ""
         self._crowded = False
@@ -71,20 +72,21 @@ class PostgresQueue:
 
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
-        self._wakeups.forget()
+        self._bell.forget()
         asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
             claims = await self._claim_past_the_crowd(asked)
             found, first = await self._claim(CLAIM, asked.after(claims), window(limit, rooms))
             claims += found
             self._crowded = first["more"]
-            self._next_due = LONGEST_SLEEP if first["next_due"] is None else first["next_due"]
+            self._next_due = self._poll if first["next_due"] is None else first["next_due"]
             if self._crowded and len(claims) < limit:
                 claims += await self._claim_by_turns(asked.after(claims))
                 self._next_due = 0.0 if self._cursor else self._next_due
             self._throttled_wait = first["throttled_wait"] or first["put_aside"] > 0
             if first["put_aside"] or self._until_next_turn() <= 0:
                 claims += await self._claim_throttled(asked.after(claims))
+        self._tell_of_what_was_put_off(first)
         self._telemetry.throttled(first["put_aside"])
         return claims
 
@@ -119,9 +121,16 @@ class PostgresQueue:
         self._next_turn_at = time.monotonic() + (row["next_turn"] or 0.0)
         return claims
 
+    def _tell_of_what_was_put_off(self, first: asyncpg.Record) -> None:
+        """The others may have room when it is due, and this process none."""
+        if first["rests_for"] is not None:
+            self._bell.announce(first["rests_for"])
+        if first["put_aside"]:
+            self._bell.announce(max(self._until_next_turn(), PACE))
+
     def _until_next_turn(self) -> float:
         """Seconds until something under a throttle may leave, or is worth another look."""
-        return self._next_turn_at - time.monotonic() if self._throttled_wait else LONGEST_SLEEP
+        return self._next_turn_at - time.monotonic() if self._throttled_wait else self._poll
 
     async def settle(self, settlement: Settlement) -> Settled:
         """Keep what came of an attempt, if its lease is still ours."""
@@ -133,12 +142,12 @@ class PostgresQueue:
             return
         with unavailable_when_lost():
             await self._pool.execute(RELEASE, *columns([key(claim) for claim in claims]))
-        self._wakeups.announce()
+        self._bell.announce()
 
     async def wait(self) -> None:
         """Return when something may be due: announced, or by the clock of what is in the queue."""
-        seconds = min(max(self._next_due, SHORTEST_SLEEP), max(self._until_next_turn(), PACE), LONGEST_SLEEP)
-        await self._wakeups.wait(seconds)
+        seconds = min(max(self._next_due, SHORTEST_SLEEP), max(self._until_next_turn(), PACE), self._poll)
+        await self._bell.wait(seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

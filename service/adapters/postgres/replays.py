@@ -107,6 +107,8 @@ class PostgresReplays:
 
     async def _replayed(self, statement: str, parameters: dict[str, Any]) -> Covered:
         row = (await self._transaction.execute(text(statement).bindparams(**parameters))).one()
+        if row.found:
+            self._transaction.delivery_due()
         return Covered(count=row.found, reached=row.reached)
 
 

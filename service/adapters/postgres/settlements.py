@@ -1,5 +1,6 @@
 """Settling: what came of attempts is kept by group commit, one statement a batch, if their leases still hold."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -10,7 +11,7 @@ from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
 from service.adapters.postgres.operational_webhooks import may_be_news, tell
 from service.adapters.postgres.rests import REST
-from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.postgres.wakeups import Bell
 from service.application.ports.engine import Settled, Settlement
 from service.domain.deliveries import Claim, Status
 from service.domain.ids import ApplicationId, AttemptId
@@ -133,14 +134,14 @@ class Settlements:
     def __init__(
         self,
         pool: asyncpg.Pool,
-        wakeups: Wakeups,
+        bell: Bell,
         *,
         disable_after: timedelta,
         telemetry: DeliveryTelemetry,
         attempted: Callable[[ApplicationId, AttemptId], None],
     ) -> None:
         self._pool = pool
-        self._wakeups = wakeups
+        self._bell = bell
         self._disable_after = disable_after
         self._telemetry = telemetry
         self._attempted = attempted
@@ -159,13 +160,26 @@ class Settlements:
             yield
 
     async def _commit(self, batch: Sequence[Settlement]) -> list[Settled]:
+        began = time.monotonic()
         with self._telemetry.batch("settle", (), size=len(batch)), unavailable_when_lost():
             rows = await self._settle(batch)
+        self._tell_of_retries(batch, rows, began)
         applied = {(row["endpoint_id"], row["message_id"], row["resend"]): row["switched_off"] for row in rows}
         for settlement in batch:
             if settlement.attempt is not None and key(settlement.claim)[:3] in applied:
                 self._attempted(settlement.claim.app_id, settlement.attempt.id)
         return [_settled(applied.get(key(settlement.claim)[:3])) for settlement in batch]
+
+    def _tell_of_retries(self, batch: Sequence[Settlement], rows: Sequence[asyncpg.Record], began: float) -> None:
+        """The first of them that is due. Its time counts from when the database began, which is after we did."""
+        kept = {(row["endpoint_id"], row["message_id"], row["resend"]) for row in rows if not row["over"]}
+        delays = [
+            settlement.verdict.delay.total_seconds()
+            for settlement in batch
+            if isinstance(settlement.verdict, TryAgain) and key(settlement.claim)[:3] in kept
+        ]
+        if delays:
+            self._bell.announce(min(delays) - (time.monotonic() - began))
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[asyncpg.Record]:
         parameters = (*columns([_settle_row(settlement) for settlement in batch]), self._disable_after)
@@ -179,7 +193,7 @@ class Settlements:
             switched_off = {row["endpoint_id"] for row in settled if row["switched_off"]}
             something = await tell(connection, applied, switched_off=switched_off)
         if something:
-            self._wakeups.announce()
+            self._bell.announce()
         return settled
 
 

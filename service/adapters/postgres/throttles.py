@@ -8,7 +8,7 @@ from service.adapters.postgres.claims import ENDPOINTS_A_ROUND, TAKE
 from service.adapters.postgres.rests import RESTING
 
 BURST = 0.25
-PACE = 0.1
+PACE = 0.03
 
 # Goes from endpoint to endpoint of what waits, like CLAIM_BY_TURNS. An endpoint's deliveries leave in the order of
 # their messages. Nobody waits for a row that somebody else holds: what is in there is being claimed.

@@ -11,16 +11,32 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.postgres.engine import unavailable_when_lost
+from service.adapters.postgres.wakeups import Bell, Wakeups
 from service.domain.errors import Conflict, Unavailable
 
 _log = structlog.stdlib.get_logger("relevo.transaction")
 
 
 class Transaction:
-    """One session's transaction: begins with the first statement, ends with `commit` or `rollback`."""
+    """One session's transaction: begins with the first statement, ends with `commit` or `rollback`.
 
-    def __init__(self, session: AsyncSession) -> None:
+    What it makes due is announced by `wakeups` after the commit, when there is something to see, and only then.
+    """
+
+    def __init__(self, session: AsyncSession, wakeups: Wakeups | None = None) -> None:
         self._session = session
+        self._wakeups = wakeups
+        self._due: dict[Bell, float] = {}
+
+    def delivery_due(self, seconds: float = 0.0) -> None:
+        """Once this is committed, a delivery is due in so many seconds."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.deliveries, seconds)
+
+    def task_due(self, seconds: float = 0.0) -> None:
+        """Once this is committed, a background task is due in so many seconds."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.tasks, seconds)
 
     async def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement of SQLAlchemy Core."""
@@ -30,11 +46,11 @@ class Transaction:
             raise TypeError("repositories speak Core, not ORM")
         return result
 
-    async def execute_driver(self, statement: str, parameters: tuple[object, ...] = ()) -> None:
+    async def execute_driver(self, statement: str, parameters: tuple[object, ...] = ()) -> CursorResult[Any]:
         """Run one statement as asyncpg writes it, for those that the hot path shares."""
         with _translated():
             connection = await self._session.connection()
-            await connection.exec_driver_sql(statement, parameters)
+            return await connection.exec_driver_sql(statement, parameters)
 
     async def configure(self, setting: str) -> None:
         """Run one `SET LOCAL`; it holds until the transaction ends."""
@@ -45,14 +61,21 @@ class Transaction:
         """Make it last. Unavailable when the database did not say so."""
         with _translated():
             await self._session.commit()
+        due, self._due = self._due, {}
+        for bell, seconds in due.items():
+            bell.announce(seconds)
 
     async def rollback(self) -> None:
         """Undo it. Never raises: whoever undoes has an error to tell of, and the server undoes what it has lost."""
+        self._due.clear()
         try:
             await self._session.rollback()
         except Exception as error:  # noqa: BLE001 - it would take the place of the error that it follows from
             _log.warning("transaction.rollback_failed", error_type=type(error).__qualname__)
             await self._session.invalidate()
+
+    def _announce(self, bell: Bell, seconds: float) -> None:
+        self._due[bell] = min(seconds, self._due.get(bell, seconds))
 
 
 @contextmanager

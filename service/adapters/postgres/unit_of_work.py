@@ -21,14 +21,18 @@ from service.adapters.postgres.replays import PostgresReplays
 from service.adapters.postgres.revocations import PostgresRevocations
 from service.adapters.postgres.statistics import PostgresStatistics
 from service.adapters.postgres.transaction import Transaction
+from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.world import Vault
 
 
 class PostgresUnitOfWork:
-    """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before a repository is asked for something."""
+    """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before a repository is asked for something.
 
-    def __init__(self, session: AsyncSession, vault: Vault) -> None:
-        self._transaction = Transaction(session)
+    `wakeups` are told of what becomes due, once it is committed.
+    """
+
+    def __init__(self, session: AsyncSession, vault: Vault, wakeups: Wakeups | None = None) -> None:
+        self._transaction = Transaction(session, wakeups)
         self.applications = PostgresApplications(self._transaction)
         self.endpoints = PostgresEndpoints(self._transaction, vault)
         self.event_types = PostgresEventTypes(self._transaction)
@@ -56,11 +60,11 @@ class PostgresUnitOfWork:
 
 @asynccontextmanager
 async def open_unit_of_work(
-    sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault
+    sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault, wakeups: Wakeups | None = None
 ) -> AsyncIterator[PostgresUnitOfWork]:
     """A unit of work outside of requests: committed when the block ends, undone when it raises."""
     async with sessions() as session:
-        work = PostgresUnitOfWork(session, vault)
+        work = PostgresUnitOfWork(session, vault, wakeups)
         try:
             yield work
             await work.commit()

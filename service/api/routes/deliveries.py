@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep, wake
+from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonResponse, JsonRoute
 from service.api.problems import documented
@@ -123,7 +123,6 @@ async def get_attempt(
     "/msg/{msg_id}/endpoint/{endpoint_id}/resend",
     status_code=202,
     response_model=EmptyResponse,
-    dependencies=[Depends(wake, scope="function")],
     operation_id="v1.message-attempt.resend",
     responses=documented(400, 404, 409),
 )

@@ -44,6 +44,9 @@ class TaskQueue(Protocol):
     async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
         """Keep that the task has failed, if its lease is still ours."""
 
+    async def wait(self) -> None:
+        """Return when a batch may be due."""
+
 
 class ImportRepository(Protocol):
     """Imports of one application's messages. `ref` is an import's id, or its file's."""
