@@ -46,10 +46,10 @@ class Doorkeeper:
 
     def _is_revoked(self, caller: Caller) -> bool:
         credential = caller.credential
-        if caller.app_id is None or credential is None:
+        if credential is None:
             return False
         return self._revocations.cover(
-            caller.app_id,
+            caller.app_id or caller.org_id,
             token_id=credential.id,
             session_id=credential.session_id,
             # A token that was refreshed elsewhere, after it was revoked here, is as old as the one it came from.

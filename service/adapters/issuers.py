@@ -7,7 +7,7 @@ fetched anew when a token names one that is not known, but not more often than e
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import jwt
@@ -15,13 +15,15 @@ import orjson
 import structlog
 from jwt.types import Options
 
-from service.adapters.tokens import token_id
-from service.application.access import Caller, Credential, Role
+from service.adapters.remembered import RememberedTokens, Verified
+from service.adapters.tokens import digest_of
+from service.application.access import Caller, Credential
 from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import OrgId
 from service.domain.operational_webhooks import OPERATIONS
+from service.domain.tokens import ROLES, Role
 
 FETCH_EVERY = timedelta(minutes=5)
 NOT_MORE_OFTEN_THAN = timedelta(seconds=10)
@@ -31,14 +33,12 @@ LARGEST_DOCUMENT = 256 * 1024
 
 _LEEWAY = 60.0  # seconds that clocks may differ
 _LONGEST = 8192
-_REMEMBERED = 4096
 _ALGORITHMS: dict[tuple[object, object], str] = {
     ("RSA", None): "RS256",
     ("EC", "P-256"): "ES256",
     ("OKP", "Ed25519"): "EdDSA",
 }
 _OPTIONS: Options = {"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
-_ROLES: tuple[Role, ...] = get_args(Role)  # the strongest first
 
 _log = structlog.stdlib.get_logger("relevo.access")
 
@@ -57,13 +57,6 @@ class IssuerUnreachable(Exception):
     """The issuer did not tell its keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
-    caller: Caller
-    valid_from: float
-    valid_until: float
-
-
 class Issuer:
     """One issuer that is trusted. Tokens that held are remembered until they end or the keys change."""
 
@@ -77,18 +70,12 @@ class Issuer:
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._fetching = asyncio.Lock()
-        self._verified: dict[str, _Verified] = {}
+        self._remembered = RememberedTokens()
 
     async def verify(self, token: str) -> Caller:
         """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
-        verified = self._verified.get(token)
-        if verified is None:
-            verified = await self._check(token)
-            self._remember(token, verified)
-        if not verified.valid_from <= self._clock.now().timestamp() < verified.valid_until:
-            self._verified.pop(token, None)
-            raise NotAuthenticated
-        return verified.caller
+        verified = self._remembered.find(token) or await self._check(token)
+        return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
 
     async def refresh(self) -> None:
         """Fetch the keys; when that fails, the ones that are known are kept for a day."""
@@ -100,12 +87,12 @@ class Issuer:
             self._distrust_old_keys()
             return
         if keys.keys() != self._keys.keys() or any(keys[k].key != self._keys[k].key for k in keys):
-            self._verified.clear()
+            self._remembered.clear()
             _log.info("issuer.keys_changed", count=len(keys))
         self._keys = keys
         self._fetched_at = self._tried_at
 
-    async def _check(self, token: str) -> _Verified:
+    async def _check(self, token: str) -> Verified:
         if len(token) > _LONGEST:
             raise NotAuthenticated
         try:
@@ -161,22 +148,19 @@ class Issuer:
     def _distrust_old_keys(self) -> None:
         if self._fetched_at is not None and self._clock.now() - self._fetched_at >= TRUSTED_FOR:
             self._keys = {}
-            self._verified.clear()
+            self._remembered.clear()
 
-    def _read(self, claims: dict[str, Any], token: str) -> _Verified:
+    def _read(self, claims: dict[str, Any], token: str) -> Verified:
         issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
         caller = Caller(
             org_id=_organisation(claims[self._trust.org_claim]),
             role=_role(claims[self._trust.role_claim]),
-            credential=Credential(id=token_id(token), issued_at=issued_at, granted_at=issued_at, expires_at=expires_at),
+            credential=Credential(
+                id=digest_of(token), issued_at=issued_at, granted_at=issued_at, expires_at=expires_at
+            ),
         )
         valid_from = float(claims.get("nbf", 0)) - _LEEWAY
-        return _Verified(caller, valid_from, expires_at + _LEEWAY)
-
-    def _remember(self, token: str, verified: _Verified) -> None:
-        if len(self._verified) >= _REMEMBERED:
-            self._verified.pop(next(iter(self._verified)), None)
-        self._verified[token] = verified
+        return Verified(caller=caller, valid_from=valid_from, valid_until=expires_at + _LEEWAY)
 
 
 def _usable(published: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
@@ -205,7 +189,7 @@ def _organisation(value: object) -> OrgId:
 def _role(value: object) -> Role:
     """The role that the claim names, or the strongest one of a list. One that is not ours gives nothing."""
     named = value if isinstance(value, list) else [value]
-    for role in _ROLES:
+    for role in reversed(ROLES):
         if role in named:
             return role
     raise ValueError("no role")

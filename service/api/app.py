@@ -33,6 +33,7 @@ from service.api.routes import (
     replays,
     statistics,
     streams,
+    tokens,
 )
 from service.api.schemas.messages import MessageIn
 from service.api.security_headers import SecurityHeaders
@@ -107,6 +108,7 @@ def _operations(app: FastAPI) -> list[APIRoute]:
     """Every operation of the API, in the order in which paths are matched."""
     modules = (
         access,
+        tokens,
         applications,
         audit,
         endpoints,

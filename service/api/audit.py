@@ -20,6 +20,8 @@ WITH_THE_ACT = {
     "v1.authentication.expire-all": "tokens.revoked",
     "v1.authentication.logout": "token.revoked",
     "v1.authentication.refresh": "token.refreshed",
+    "v1.authentication.token.create": "organisation_token.created",
+    "v1.authentication.token.revoke": "organisation_token.revoked",
     "v1.endpoint.get-secret": "endpoint.secret_read",
     "v1.endpoint.rotate-secret": "endpoint.secret_rotated",
     "v1.environment.import": "environment.imported",
@@ -55,7 +57,7 @@ AFTER_THE_ANSWER = {
     "v1.operational-webhook.endpoint.upsert": "operational_endpoint.changed",
 }
 # What a path says of its target, the nearest first.
-_TARGETS = ("attempt_id", "endpoint_id", "msg_id", "event_type_name", "app_id")
+_TARGETS = ("attempt_id", "endpoint_id", "msg_id", "event_type_name", "token_id", "app_id")
 
 
 async def audited(

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.api import permissions
 from service.api.references import ApplicationRef
 from service.api.services import Services
-from service.application.access import Caller, Revocations
+from service.application.access import Caller
 from service.application.applications import Applications
 from service.application.audit import AuditTrail
 from service.application.background_tasks import BackgroundTasks
@@ -31,7 +31,9 @@ from service.application.operational_webhooks import Announcer, operational_appl
 from service.application.ports.engine import Sender
 from service.application.ports.transaction import UnitOfWork
 from service.application.replays import Replays
+from service.application.revocations import Revocations
 from service.application.statistics import Statistics
+from service.application.tokens import OrganisationTokens
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated, NotFound, RelevoError, Unavailable
 from service.observability.naming import name
@@ -92,7 +94,7 @@ async def caller(
     found = await services.access.verify(credentials.credentials)
     name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)
-    permissions.check(found, operation=operation, method=request.method)
+    permissions.check(found, operation=operation)
     return found
 
 
@@ -131,6 +133,23 @@ async def revocations(work: UnitOfWorkDep, caller: CallerDep, services: Services
     return Revocations(caller.org_id, work.revocations, clock=services.clock, new_id=services.new_id)
 
 
+async def organisation_tokens(
+    work: UnitOfWorkDep,
+    caller: OrganisationDep,
+    revocations: Annotated[Revocations, Depends(revocations)],
+    services: ServicesDep,
+) -> OrganisationTokens:
+    """The use cases of the organisation's listed tokens."""
+    return OrganisationTokens(
+        caller.org_id,
+        work.tokens,
+        issuer=services.tokens,
+        revocations=revocations,
+        clock=services.clock,
+        new_id=services.new_id,
+    )
+
+
 async def revoked(services: ServicesDep) -> AsyncIterator[None]:
     """Let this process know at once what was revoked. Named among a route's own `dependencies`, it is entered
     before the unit of work and so ends after the commit, when there is something to see."""
@@ -152,6 +171,7 @@ def correlation_id() -> str:
 
 
 RevocationsDep = Annotated[Revocations, Depends(revocations)]
+OrganisationTokensDep = Annotated[OrganisationTokens, Depends(organisation_tokens)]
 AuditTrailDep = Annotated[AuditTrail, Depends(audit_trail)]
 
 

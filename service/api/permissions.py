@@ -1,59 +1,124 @@
-"""Who may do what, by the name of the operation: roles of organisations, capabilities of applications.
+"""Who may do what, by the name of the operation: the role that an organisation's token needs, and the capabilities that
+an application's token needs.
 
-What is not named here may be read by everybody, and changed by whoever is not restricted at all: a new route is
-closed to limited tokens until somebody says otherwise. That an operation is an organisation's business alone is said
-by its route, with `OrganisationDep`.
+An operation without a row is an admin's business alone, so a new one is closed to everybody else until it has one.
 """
+
+from dataclasses import dataclass
 
 from service.application.access import EVERY_CAPABILITY, Caller, Capability
 from service.domain.errors import NotAllowed
+from service.domain.tokens import Role
 
-_READING = frozenset({"GET", "HEAD"})
-# The interface asks for them by POST, and nothing is changed.
-_READING_BY_ANOTHER_METHOD = frozenset({"v1.environment.export"})
 
-# Who holds a token made here can do what its application can, so making one is not for everybody who writes.
-_FOR_ADMINS = frozenset(
-    {
-        "v1.application.delete",
-        "v1.audit.list",
-        "v1.authentication.app-portal-access",
-        "v1.authentication.expire-all",
-    }
-)
-_FOR_ITSELF = frozenset({"v1.authentication.logout", "v1.authentication.refresh"})
-_CAPABILITIES: dict[str, Capability] = {
-    "v1.endpoint.get-secret": "ViewEndpointSecret",
-    "v1.endpoint.rotate-secret": "ManageEndpointSecret",
-    "v1.endpoint.create": "ManageEndpoint",
-    "v1.endpoint.upsert": "ManageEndpoint",
-    "v1.endpoint.patch": "ManageEndpoint",
-    "v1.endpoint.delete": "ManageEndpoint",
-    "v1.endpoint.set-headers": "ManageEndpoint",
-    "v1.endpoint.patch-headers": "ManageEndpoint",
-    "v1.endpoint.recover": "CreateAttempts",
-    "v1.endpoint.replay-missing": "CreateAttempts",
-    "v1.endpoint.bulk-replay": "CreateAttempts",
-    "v1.endpoint.send-example": "CreateAttempts",
-    "v1.message-attempt.resend": "CreateAttempts",
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`role` is the least of an organisation's tokens, None where organisations have no business; `capabilities` are
+    those of an application's token, None where applications have none."""
+
+    role: Role | None
+    capabilities: frozenset[Capability] | None = None
+
+
+def _capable(role: Role, *capabilities: Capability) -> Needs:
+    return Needs(role, frozenset(capabilities))
+
+
+_READ = Needs("reader")
+_WRITE = Needs("writer")
+# Who holds a token made here can do what it allows, so making one is not for everybody who writes.
+_ADMINISTER = Needs("admin")
+_VIEW = _capable("reader", "ViewBase")
+# With the secret, whoever sees it can sign in our name: reading it is more than reading.
+_VIEW_SECRET = _capable("writer", "ViewEndpointSecret")
+_MANAGE_ENDPOINT = _capable("writer", "ManageEndpoint")
+_ATTEMPT = _capable("writer", "CreateAttempts")
+_FORGET = Needs("writer", EVERY_CAPABILITY)
+_FOR_ITSELF = Needs(None, frozenset())
+
+NEEDS: dict[str, Needs] = {
+    "v1.application.create": _WRITE,
+    "v1.application.delete": _ADMINISTER,
+    "v1.application.get": _VIEW,
+    "v1.application.list": _READ,
+    "v1.application.patch": _WRITE,
+    "v1.application.upsert": _WRITE,
+    "v1.audit.list": _ADMINISTER,
+    "v1.authentication.app-portal-access": _ADMINISTER,
+    "v1.authentication.expire-all": _ADMINISTER,
+    "v1.authentication.logout": _FOR_ITSELF,
+    "v1.authentication.refresh": _FOR_ITSELF,
+    "v1.authentication.token.create": _ADMINISTER,
+    "v1.authentication.token.get": _ADMINISTER,
+    "v1.authentication.token.list": _ADMINISTER,
+    "v1.authentication.token.revoke": _ADMINISTER,
+    "v1.background-task.get": _VIEW,
+    "v1.background-task.list": _VIEW,
+    "v1.endpoint.bulk-replay": _ATTEMPT,
+    "v1.endpoint.create": _MANAGE_ENDPOINT,
+    "v1.endpoint.delete": _MANAGE_ENDPOINT,
+    "v1.endpoint.get": _VIEW,
+    "v1.endpoint.get-attempt-stats": _VIEW,
+    "v1.endpoint.get-headers": _VIEW,
+    "v1.endpoint.get-secret": _VIEW_SECRET,
+    "v1.endpoint.get-stats": _VIEW,
+    "v1.endpoint.list": _VIEW,
+    "v1.endpoint.patch": _MANAGE_ENDPOINT,
+    "v1.endpoint.patch-headers": _MANAGE_ENDPOINT,
+    "v1.endpoint.recover": _ATTEMPT,
+    "v1.endpoint.replay-missing": _ATTEMPT,
+    "v1.endpoint.rotate-secret": _capable("writer", "ManageEndpointSecret"),
+    "v1.endpoint.send-example": _ATTEMPT,
+    "v1.endpoint.set-headers": _MANAGE_ENDPOINT,
+    "v1.endpoint.upsert": _MANAGE_ENDPOINT,
+    "v1.environment.export": _READ,
+    "v1.environment.import": _WRITE,
+    "v1.event-type.create": _WRITE,
+    "v1.event-type.delete": _WRITE,
+    "v1.event-type.get": _VIEW,
+    "v1.event-type.import-openapi": _WRITE,
+    "v1.event-type.list": _VIEW,
+    "v1.event-type.patch": _WRITE,
+    "v1.event-type.upsert": _WRITE,
+    "v1.message-attempt.expunge-content": _FORGET,
+    "v1.message-attempt.get": _VIEW,
+    "v1.message-attempt.list-attempted-destinations": _VIEW,
+    "v1.message-attempt.list-attempted-messages": _VIEW,
+    "v1.message-attempt.list-by-endpoint": _VIEW,
+    "v1.message-attempt.list-by-msg": _VIEW,
+    "v1.message-attempt.resend": _ATTEMPT,
+    "v1.message-attempt.tail": _VIEW,
+    "v1.message.bulk-expunge-content": _FORGET,
+    "v1.message.create": _WRITE,
+    "v1.message.export": _VIEW,
+    "v1.message.expunge-all-contents": _FORGET,
+    "v1.message.expunge-content": _FORGET,
+    "v1.message.get": _VIEW,
+    "v1.message.import": _WRITE,
+    "v1.message.import-faults": _READ,
+    "v1.message.import-get": _READ,
+    "v1.message.list": _VIEW,
+    "v1.message.precheck": _WRITE,
+    "v1.operational-webhook.endpoint.create": _WRITE,
+    "v1.operational-webhook.endpoint.delete": _WRITE,
+    "v1.operational-webhook.endpoint.get": _READ,
+    "v1.operational-webhook.endpoint.get-headers": _READ,
+    "v1.operational-webhook.endpoint.get-secret": _WRITE,
+    "v1.operational-webhook.endpoint.list": _READ,
+    "v1.operational-webhook.endpoint.rotate-secret": _WRITE,
+    "v1.operational-webhook.endpoint.set-headers": _WRITE,
+    "v1.operational-webhook.endpoint.upsert": _WRITE,
+    "v1.statistics.aggregate-app-stats": _WRITE,
+    "v1.statistics.aggregate-event-types": _WRITE,
 }
 
 
-def check(caller: Caller, *, operation: str | None, method: str) -> None:
+def check(caller: Caller, *, operation: str | None) -> None:
     """NotAllowed unless the caller may do this."""
-    if operation in _FOR_ADMINS:
-        caller.require_admin()
-    reads = method in _READING or operation in _READING_BY_ANOTHER_METHOD
+    needs = NEEDS.get(operation or "", _ADMINISTER)
     if caller.app_id is None:
-        if not reads:
-            caller.require_write()
-    elif operation not in _FOR_ITSELF:
-        _check_application(caller, operation=operation, reads=reads)
-
-
-def _check_application(caller: Caller, *, operation: str | None, reads: bool) -> None:
-    capability = _CAPABILITIES.get(operation or "", "ViewBase" if reads else None)
-    if capability is not None:
-        caller.require(capability)
-    elif caller.capabilities != EVERY_CAPABILITY:
+        caller.require_role(needs.role)
+    elif needs.capabilities is None:
         raise NotAllowed
+    else:
+        caller.require(*needs.capabilities)

@@ -23,5 +23,6 @@ MessageRef = Annotated[str, Path(description="The message's id or event id."), _
 AttemptRef = Annotated[str, Path(description="The attempt's id."), _Named]
 EventTypeRef = Annotated[str, Path(description="The event type's name."), _Named]
 TaskRef = Annotated[str, Path(description="The background task's id."), _Named]
+TokenRef = Annotated[str, Path(description="The token's id."), _Named]
 ImportRef = Annotated[str, Path(description="The import's id, or the one of its file."), _Named]
 OfEndpoint = Annotated[str | None, Query(description="Of the endpoint with this id or uid alone."), _Named]

@@ -1,18 +1,13 @@
 """Who is calling, and what they may do. How a token proves it is an adapter's business."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, get_args
 
-from service.application.ports.repositories import RevocationRepository
-from service.application.ports.world import Clock, NewId
-from service.domain import ids
 from service.domain.errors import NotAllowed
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.revocations import Revocation
+from service.domain.tokens import ROLES, Role, TokenId
 
-Role = Literal["admin", "writer", "reader"]
 Capability = Literal[
     "ViewBase",
     "ViewEndpointSecret",
@@ -25,7 +20,8 @@ Capability = Literal[
 EVERY_CAPABILITY: frozenset[Capability] = frozenset(get_args(Capability))
 # No token of an application holds longer, however often it is refreshed, so a revocation may be forgotten after it.
 APPLICATION_LIFETIME = timedelta(days=28)
-CLOCKS_DIFFER = timedelta(minutes=5)
+# Of feature flags in one token, in all: a token is sent as a header, and what is too long for one would be refused.
+LARGEST_FLAGS = 1_500
 
 _IMPLIED: dict[Capability, frozenset[Capability]] = {
     "ViewEndpointSecret": frozenset({"ManageEndpointSecret", "ManageEndpoint"}),
@@ -63,20 +59,16 @@ class Caller:
         if self.app_id is not None:
             raise NotAllowed
 
-    def require_write(self) -> None:
-        """NotAllowed for a reader."""
-        if self.role == "reader":
+    def require_role(self, least: Role | None) -> None:
+        """NotAllowed for an organisation's token of a lesser role, and for every one where `least` is None."""
+        if least is None or ROLES.index(self.role) < ROLES.index(least):
             raise NotAllowed
 
-    def require_admin(self) -> None:
-        """NotAllowed for anyone but an organisation's admin."""
-        if self.role != "admin" or self.app_id is not None:
-            raise NotAllowed
-
-    def require(self, capability: Capability) -> None:
-        """NotAllowed for an application whose token has neither this capability nor one that includes it."""
-        if self.capabilities.isdisjoint({capability, *_IMPLIED.get(capability, ())}):
-            raise NotAllowed
+    def require(self, *capabilities: Capability) -> None:
+        """NotAllowed for an application whose token lacks one of these, and whatever includes it."""
+        for capability in capabilities:
+            if self.capabilities.isdisjoint({capability, *_IMPLIED.get(capability, ())}):
+                raise NotAllowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,47 +117,8 @@ class TokenIssuer(Protocol):
         """A token for one application of an organisation."""
         ...
 
-
-class Revocations:
-    """Ends tokens of one organisation's applications before their time."""
-
-    def __init__(self, org_id: OrgId, revocations: RevocationRepository, *, clock: Clock, new_id: NewId) -> None:
-        self._org_id = org_id
-        self._revocations = revocations
-        self._clock = clock
-        self._new_id = new_id
-
-    async def log_out(self, caller: Caller) -> ApplicationId:
-        """End the caller's own token, and tell whose it was. NotAllowed for any but an application's."""
-        if caller.app_id is None or caller.credential is None:
-            raise NotAllowed
-        await self._revoke(caller.app_id, token_id=caller.credential.id)
-        return caller.app_id
-
-    async def expire_all(self, app_id: ApplicationId, *, sessions: Sequence[str], after: timedelta) -> None:
-        """End every token that the application has by now, or those of some sessions, once `after` is over."""
-        for session_id in sessions or (None,):
-            await self._revoke(app_id, session_id=session_id, after=after)
-
-    async def _revoke(
-        self,
-        app_id: ApplicationId,
-        *,
-        token_id: str | None = None,
-        session_id: str | None = None,
-        after: timedelta = timedelta(),
-    ) -> None:
-        now = self._clock.now()
-        await self._revocations.add(
-            Revocation(
-                id=self._new_id(ids.REVOCATION, at=now),
-                org_id=self._org_id,
-                app_id=app_id,
-                token_id=token_id,
-                session_id=session_id,
-                # A token that another process issued just now may have been issued by a clock that is ahead.
-                issued_before=now if token_id is None else now + CLOCKS_DIFFER,
-                effective_at=now + after,
-                forgettable_at=now + APPLICATION_LIFETIME + CLOCKS_DIFFER,
-            )
-        )
+    def mint_listed(
+        self, token_id: TokenId, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta
+    ) -> tuple[str, str]:
+        """A token for a whole organisation, and the digest by which it is told apart."""
+        ...

@@ -67,10 +67,11 @@ class Applications:
         known = _found(await self._applications.get(self._org_id, ref, lock=True))
         return await self._change(known, changes)
 
-    async def delete(self, ref: str) -> None:
+    async def delete(self, ref: str) -> Application:
         """It and its endpoints receive nothing from now on; the uid is free again."""
         known = _found(await self._applications.get(self._org_id, ref, lock=True))
         await self._applications.delete(known, at=self._clock.now())
+        return known
 
     async def _change(self, known: Application, changes: Mapping[str, Any]) -> Application:
         changed = replace(known, **changes, updated_at=self._clock.now())

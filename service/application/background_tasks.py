@@ -68,7 +68,7 @@ class BackgroundTasks:
 
     async def page(self, page: PageRequest, wanted: TaskFilter) -> Page[BackgroundTask]:
         """One page of them, by time."""
-        return await self._tasks.page(self._org_id, page, wanted)
+        return await self._tasks.page(self._org_id, page, wanted, app_id=self._app_id)
 
     async def get(self, task_id: str) -> BackgroundTask:
         """NotFound when there is none with this id."""

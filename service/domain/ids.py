@@ -24,6 +24,7 @@ ATTEMPT = "atmpt_"
 TASK = "qtask_"
 IMPORT = "imp_"
 REVOCATION = "rev_"
+TOKEN = "tok_"  # noqa: S105  # a prefix, not a password
 AUDIT_EVENT = "audit_"
 
 RANDOM_BYTES = 15

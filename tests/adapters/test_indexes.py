@@ -45,12 +45,14 @@ LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {
     "endpoints": lambda asked: PostgresEndpoints(asked, VAULT).page(APP, FOLLOWING),
     "an endpoint by its uid": lambda asked: PostgresEndpoints(asked, VAULT).get(APP, "a-uid"),
     "event types": lambda asked: PostgresEventTypes(asked).page(ORG, FIRST, include_archived=False, flags=("beta",)),
-    "background tasks": lambda asked: PostgresBackgroundTasks(asked).page(ORG, FIRST, TaskFilter(kind="a")),
+    "background tasks": lambda asked: PostgresBackgroundTasks(asked).page(
+        ORG, FIRST, TaskFilter(kind="a"), app_id=None
+    ),
     "background tasks of an application": lambda asked: PostgresBackgroundTasks(asked).page(
-        ORG, FOLLOWING, TaskFilter(app_id=APP)
+        ORG, FOLLOWING, TaskFilter(), app_id=APP
     ),
     "background tasks that run": lambda asked: PostgresBackgroundTasks(asked).page(
-        ORG, FOLLOWING, TaskFilter(status=TaskStatus.RUNNING)
+        ORG, FOLLOWING, TaskFilter(status=TaskStatus.RUNNING), app_id=None
     ),
     "an import by its file": lambda asked: PostgresImports(asked).get(APP, "a-file"),
     "refused lines": lambda asked: PostgresImports(asked).faults(APP, "imp_1", PageRequest(after="7")),

@@ -12,7 +12,8 @@ from service.adapters.doorkeeper import Doorkeeper
 from service.adapters.postgres.engine import Database
 from service.adapters.postgres.revocations import RememberedRevocations
 from service.api.services import Services
-from service.application.access import Grant, Revocations
+from service.application.access import Grant
+from service.application.revocations import Revocations
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId
 from tests.api.conftest import TOKENS

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Row, null, select, update
+from sqlalchemy import Row, Select, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
@@ -62,17 +62,15 @@ class PostgresBackgroundTasks:
 
     async def get(self, org_id: OrgId, task_id: TaskId, *, app_id: ApplicationId | None) -> BackgroundTask | None:
         """The organisation's task, or the application's."""
-        statement = select(_table).where(_table.c.org_id == org_id, _table.c.id == task_id)
-        if app_id is not None:
-            statement = statement.where(_table.c.app_id == app_id)
+        statement = _owned(org_id, app_id).where(_table.c.id == task_id)
         row = (await self._transaction.execute(statement)).first()
         return _task(row) if row else None
 
-    async def page(self, org_id: OrgId, page: PageRequest, wanted: TaskFilter) -> Page[BackgroundTask]:
-        """Tasks by id, which is by time."""
-        statement = select(_table).where(_table.c.org_id == org_id)
-        if wanted.app_id is not None:
-            statement = statement.where(_table.c.app_id == wanted.app_id)
+    async def page(
+        self, org_id: OrgId, page: PageRequest, wanted: TaskFilter, *, app_id: ApplicationId | None
+    ) -> Page[BackgroundTask]:
+        """The organisation's tasks, or the application's, by id, which is by time."""
+        statement = _owned(org_id, app_id)
         if wanted.status is not None:
             statement = statement.where(_table.c.status == wanted.status)
         if wanted.kind is not None:
@@ -137,6 +135,11 @@ class PostgresTaskQueue:
         """Return when a batch may be due: announced, or by the clock of what is in the queue."""
         next_due = self._poll if self._next_due is None else max(self._next_due, SHORTEST_SLEEP)
         await self._bell.wait(min(next_due, self._poll))
+
+
+def _owned(org_id: OrgId, app_id: ApplicationId | None) -> Select[Any]:
+    statement = select(_table).where(_table.c.org_id == org_id)
+    return statement if app_id is None else statement.where(_table.c.app_id == app_id)
 
 
 def _columns(task: BackgroundTask) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 Verifying asks no database. A process reads what is new every second, and all of it now and then.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import asyncpg
-from sqlalchemy import insert
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.transaction import Transaction
-from service.domain.ids import ApplicationId
+from service.domain.ids import ApplicationId, OrgId
 from service.domain.revocations import Revocation
 
 EVERYTHING_AGAIN = timedelta(minutes=5)
@@ -38,29 +39,64 @@ class PostgresRevocations:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def add(self, revocation: Revocation) -> None:
-        """Keep it, if this transaction commits."""
+    async def add(self, revocation: Revocation) -> bool:
+        """Keep it, if this transaction commits; False when there is one with its id."""
         values = {name: getattr(revocation, name) for name in _COLUMNS.split(", ")}
-        await self._transaction.execute(insert(_table).values(values))
+        statement = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
+        return (await self._transaction.execute(statement)).first() is not None
+
+    async def has(self, app_id: ApplicationId, *, at_least: int) -> bool:
+        """Whether so many are kept for the application."""
+        some = select(_table.c.id).where(_table.c.app_id == app_id).limit(at_least).subquery()
+        statement = select(func.count()).select_from(some)
+        return int((await self._transaction.execute(statement)).scalar_one()) >= at_least
+
+    async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
+        """Those that end nothing but what was issued before."""
+        await self._transaction.execute(
+            delete(_table).where(_table.c.app_id == app_id, _table.c.issued_before <= issued_before)
+        )
+
+
+@dataclass(slots=True)
+class _Ended:
+    """The revocations of one owner: of single tokens by their digest, of others by session, None being all of them."""
+
+    tokens: dict[str, Revocation] = field(default_factory=dict)
+    sessions: dict[str | None, dict[str, Revocation]] = field(default_factory=dict)
+
+    def remember(self, revocation: Revocation) -> None:
+        if revocation.token_id is not None:
+            self.tokens[revocation.token_id] = revocation
+        else:
+            self.sessions.setdefault(revocation.session_id, {})[revocation.id] = revocation
+
+    def concerning(self, token_id: str, session_id: str | None) -> Iterable[Revocation]:
+        """However many there are, looking for a token's own is one step."""
+        if token_id in self.tokens:
+            yield self.tokens[token_id]
+        for session in {None, session_id}:
+            yield from self.sessions.get(session, {}).values()
 
 
 class RememberedRevocations:
-    """Every revocation that still matters, by application. `refresh` before the first question."""
+    """Every revocation that still matters, by owner: an application or an organisation. `refresh` before the first
+    question."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._by_application: dict[str, dict[str, Revocation]] = {}
+        self._by_owner: dict[str, _Ended] = {}
         self._seen_until = _BEGINNING
         self._whole_at: datetime | None = None
 
     def cover(
-        self, app_id: ApplicationId, *, token_id: str, session_id: str | None, issued_at: float, now: float
+        self, owner: ApplicationId | OrgId, *, token_id: str, session_id: str | None, issued_at: float, now: float
     ) -> bool:
-        """Whether a token of the application was revoked; times are seconds since 1970."""
-        revocations = self._by_application.get(app_id)
-        return revocations is not None and any(
+        """Whether a token of the owner was revoked; times are seconds since 1970."""
+        ended = self._by_owner.get(owner)
+        return ended is not None and any(
             revocation.covers(token_id=token_id, session_id=session_id, issued_at=issued_at, now=now)
-            for revocation in revocations.values()
+            for revocation in ended.concerning(token_id, session_id)
         )
 
     async def refresh(self, *, now: datetime) -> None:
@@ -70,22 +106,21 @@ class RememberedRevocations:
             return
         with unavailable_when_lost():
             rows = await self._pool.fetch(SINCE, self._seen_until - LATE_COMMITS)
-        self._remember(rows)
+        self._remember(rows, self._by_owner)
 
     async def _read_everything(self, now: datetime) -> None:
         with unavailable_when_lost():
             await self._pool.execute(FORGET, now, A_BATCH)
             rows = await self._pool.fetch(SINCE, _BEGINNING)
-        self._by_application = {}
-        self._remember(rows)
+        everything: dict[str, _Ended] = {}
+        self._remember(rows, everything)
+        self._by_owner = everything
         self._whole_at = now
 
-    def _remember(self, rows: Iterable[asyncpg.Record]) -> None:
-        found: defaultdict[str, dict[str, Revocation]] = defaultdict(dict, self._by_application)
+    def _remember(self, rows: Iterable[asyncpg.Record], by_owner: dict[str, _Ended]) -> None:
         for row in rows:
-            found[row["app_id"]][row["id"]] = _revocation(row)
+            by_owner.setdefault(row["app_id"] or row["org_id"], _Ended()).remember(_revocation(row))
             self._seen_until = max(self._seen_until, row["written_at"])
-        self._by_application = dict(found)
 
 
 def _revocation(row: asyncpg.Record) -> Revocation:

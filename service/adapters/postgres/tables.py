@@ -227,13 +227,26 @@ revocation = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("org_id", Text),
-    Column("app_id", Text),
+    Column("app_id", Text),  # null for a token of the organisation itself
     Column("token_id", Text),  # this token alone; null for any
     Column("session_id", Text),  # tokens of this session alone; null for any
     Column("issued_before", DateTime(timezone=True)),
     Column("effective_at", DateTime(timezone=True)),
     Column("forgettable_at", DateTime(timezone=True)),
     Column("written_at", DateTime(timezone=True)),
+)
+
+organisation_token = Table(
+    "organisation_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("name", Text),
+    Column("role", Text),
+    Column("digest", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
 )
 
 audit_event = Table(

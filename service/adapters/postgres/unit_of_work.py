@@ -20,6 +20,7 @@ from service.adapters.postgres.outbox import PostgresOutbox
 from service.adapters.postgres.replays import PostgresReplays
 from service.adapters.postgres.revocations import PostgresRevocations
 from service.adapters.postgres.statistics import PostgresStatistics
+from service.adapters.postgres.tokens import PostgresOrganisationTokens
 from service.adapters.postgres.transaction import Transaction
 from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.world import Vault
@@ -46,6 +47,7 @@ class PostgresUnitOfWork:
         self.statistics = PostgresStatistics(self._transaction)
         self.examples = PostgresExamples(self._transaction)
         self.revocations = PostgresRevocations(self._transaction)
+        self.tokens = PostgresOrganisationTokens(self._transaction)
         self.audit = PostgresAudit(self._transaction)
         self.outbox = PostgresOutbox(self._transaction)
 

@@ -67,7 +67,7 @@ async def refresh(
     """Get a fresh application token of the same kind for this one, which ends. Four weeks after the first, all end."""
     # What another process ended a moment ago must not begin anew here.
     await services.access.confirm(caller)
-    app_id = await revocations.log_out(caller)
+    app_id = await revocations.give_up(caller)
     now = services.clock.now()
     token = services.tokens.mint_for_application(app_id, caller.org_id, now=now, grant=Grant.again(caller))
     return AppPortalAccessOut(url=_portal(request), token=token)

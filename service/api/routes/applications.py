@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from service.api.dependencies import ApplicationDep, ApplicationsDep, OrganisationDep
+from service.api.dependencies import ApplicationDep, ApplicationsDep, RevocationsDep, revoked
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
 from service.api.problems import documented
@@ -73,8 +73,16 @@ async def patch_application(
     return ApplicationOut.of(await applications.patch(app_id, body.changes()))
 
 
-@router.delete("/{app_id}", status_code=204, operation_id="v1.application.delete", responses=documented(404))
-async def delete_application(app_id: ApplicationRef, applications: ApplicationsDep, caller: OrganisationDep) -> None:
-    """Delete an application with its endpoints. An admin's business."""
-    caller.require_admin()
-    await applications.delete(app_id)
+@router.delete(
+    "/{app_id}",
+    status_code=204,
+    dependencies=[Depends(revoked, scope="function")],
+    operation_id="v1.application.delete",
+    responses=documented(404),
+)
+async def delete_application(
+    app_id: ApplicationRef, applications: ApplicationsDep, revocations: RevocationsDep
+) -> None:
+    """Delete an application with its endpoints, and end its tokens. An admin's business."""
+    deleted = await applications.delete(app_id)
+    await revocations.end(deleted.id)

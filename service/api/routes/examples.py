@@ -17,7 +17,7 @@ from service.application.examples import Example, Examples
 from service.domain.deliveries import Attempt
 from service.observability.correlation import traceparent
 
-router = APIRouter(prefix="/app/{app_id}", route_class=JsonRoute, dependencies=[Depends(organisation)])
+router = APIRouter(prefix="/app/{app_id}", route_class=JsonRoute)
 
 
 @router.post(
@@ -58,6 +58,7 @@ async def send_example(
     "/msg/precheck/active",
     tags=["Message"],
     response_model=MessagePrecheckOut,
+    dependencies=[Depends(organisation)],
     operation_id="v1.message.precheck",
     responses=documented(404, 409),
 )

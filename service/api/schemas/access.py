@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.rules import FeatureFlag, Received, Shown, Text
-from service.application.access import EVERY_CAPABILITY, Capability, Grant
+from service.application.access import EVERY_CAPABILITY, LARGEST_FLAGS, Capability, Grant
 
 SHORTEST, LONGEST = 3_600, 604_800
 
@@ -31,6 +31,12 @@ class AppPortalAccessIn(Received):
     def _base_is_there(self) -> Self:
         if self.capabilities is not None and "ViewBase" not in self.capabilities:
             raise ValueError("The capability ViewBase is always required.")
+        return self
+
+    @model_validator(mode="after")
+    def _flags_fit_into_a_token(self) -> Self:
+        if sum(map(len, self.feature_flags or ())) > LARGEST_FLAGS:
+            raise ValueError(f"Feature flags are limited to {LARGEST_FLAGS} characters in all.")
         return self
 
     def grant(self) -> Grant:

@@ -20,7 +20,9 @@ class BackgroundTaskRepository(Protocol):
         """Its first batch is done from `due_at` on, by whichever process is first."""
 
     async def get(self, org_id: OrgId, task_id: TaskId, *, app_id: ApplicationId | None) -> BackgroundTask | None: ...
-    async def page(self, org_id: OrgId, page: PageRequest, wanted: TaskFilter) -> Page[BackgroundTask]: ...
+    async def page(
+        self, org_id: OrgId, page: PageRequest, wanted: TaskFilter, *, app_id: ApplicationId | None
+    ) -> Page[BackgroundTask]: ...
 
     async def keep(self, task: BackgroundTask, *, lease: str | None, due_at: datetime) -> bool:
         """Keep the task's progress and give its lease back; False, and nothing changed, when it has another by now.

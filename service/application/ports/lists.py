@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 from service.domain.deliveries import Status
-from service.domain.ids import ApplicationId, EndpointId
+from service.domain.ids import EndpointId
 
 T = TypeVar("T")
 
@@ -80,6 +80,5 @@ class AttemptFilter(MessageFilter):
 class TaskFilter:
     """Which background tasks to list."""
 
-    app_id: ApplicationId | None = None
     status: TaskStatus | None = None
     kind: str | None = None

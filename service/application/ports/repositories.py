@@ -17,6 +17,7 @@ from service.domain.replays import Window
 from service.domain.revocations import Revocation
 from service.domain.signatures import Secret
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
+from service.domain.tokens import OrganisationToken, TokenId
 
 
 class ApplicationRepository(Protocol):
@@ -170,7 +171,30 @@ class ExampleRepository(Protocol):
 class RevocationRepository(Protocol):
     """Revocations of tokens. They are read by whoever verifies tokens, not here."""
 
-    async def add(self, revocation: Revocation) -> None: ...
+    async def add(self, revocation: Revocation) -> bool:
+        """False, and nothing is kept, when there is one with its id."""
+        ...
+
+    async def has(self, app_id: ApplicationId, *, at_least: int) -> bool:
+        """Whether so many are kept for the application."""
+        ...
+
+    async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
+        """Those that end nothing but what was issued before: one that ends all of that has come."""
+
+
+class OrganisationTokenRepository(Protocol):
+    """The listed tokens of one organisation, without their texts."""
+
+    async def add(self, token: OrganisationToken) -> None: ...
+    async def get(self, org_id: OrgId, token_id: TokenId) -> OrganisationToken | None: ...
+    async def page(self, org_id: OrgId, page: PageRequest) -> Page[OrganisationToken]: ...
+    async def revoke(self, token: OrganisationToken, *, at: datetime) -> None: ...
+    async def has(self, org_id: OrgId, *, at_least: int) -> bool:
+        """Whether the organisation has so many."""
+        ...
+
+    async def forget(self, org_id: OrgId, *, expired_before: datetime) -> None: ...
 
 
 class AuditRepository(Protocol):

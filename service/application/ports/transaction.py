@@ -17,6 +17,7 @@ from service.application.ports.repositories import (
     ExampleRepository,
     IdempotencyRepository,
     MessageRepository,
+    OrganisationTokenRepository,
     RevocationRepository,
     StatisticsRepository,
 )
@@ -59,6 +60,8 @@ class UnitOfWork(Protocol):
     def examples(self) -> ExampleRepository: ...
     @property
     def revocations(self) -> RevocationRepository: ...
+    @property
+    def tokens(self) -> OrganisationTokenRepository: ...
     @property
     def audit(self) -> AuditRepository: ...
     @property

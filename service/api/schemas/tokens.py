@@ -1,0 +1,71 @@
+"""Tokens of an organisation as they are asked for, given once, and listed."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from service.api.schemas.rules import Name, Received, Shown, Time
+from service.application.tokens import IssuedToken, NewToken
+from service.domain.tokens import LONGEST_LIFETIME, SHORTEST_LIFETIME, OrganisationToken, Role
+
+_SHORTEST, _LONGEST = (int(lifetime.total_seconds()) for lifetime in (SHORTEST_LIFETIME, LONGEST_LIFETIME))
+USUAL = 90 * 86_400
+
+Lifetime = Annotated[
+    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: USUAL if value is None else value)
+]
+TokenName = Annotated[Name, StringConstraints(max_length=256), Field(examples=["the billing service"])]
+TokenIdOut = Annotated[str, Field(examples=["tok_1srOrx2ZWZBpBUvZwXKQmoEYga2"])]
+
+
+class OrganisationTokenIn(Received):
+    """What the token is for, what it shall allow, and for how many seconds."""
+
+    name: TokenName
+    role: Role = Field(examples=["reader"])
+    expiry: Lifetime = Field(default=USUAL, description="Seconds until the token ends.", examples=[USUAL])
+
+    def new(self) -> NewToken:
+        """In the words of the application layer."""
+        return NewToken(name=self.name, role=self.role, lifetime=timedelta(seconds=self.expiry))
+
+
+class OrganisationTokenOut(Shown):
+    """A token as it is listed. `tokenId` is what the audit trail calls it by; of the token itself nothing is kept."""
+
+    id: TokenIdOut
+    name: str = Field(examples=["the billing service"])
+    role: Role = Field(examples=["reader"])
+    token_id: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015"])
+    created_at: Time
+    expires_at: Time
+    revoked_at: Time | None = Field(default=None, description="When it was ended before its time.")
+
+    @classmethod
+    def of(cls, token: OrganisationToken) -> "OrganisationTokenOut":
+        """The answer for a token."""
+        return cls(**_fields(token))
+
+
+class OrganisationTokenCreatedOut(OrganisationTokenOut):
+    """A token that was just made. Nobody can show it again."""
+
+    token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"])
+
+    @classmethod
+    def issued(cls, made: IssuedToken) -> "OrganisationTokenCreatedOut":
+        """The answer for a token that was just made."""
+        return cls(**_fields(made.token), token=made.text)
+
+
+def _fields(token: OrganisationToken) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "token_id": token.digest,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+    }

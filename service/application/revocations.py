@@ -1,0 +1,120 @@
+"""The ending of tokens before their time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from service.application.access import APPLICATION_LIFETIME, Caller, Credential
+from service.application.ports.repositories import RevocationRepository
+from service.application.ports.world import Clock, NewId
+from service.domain import ids
+from service.domain.errors import LimitReached, NotAllowed, NotAuthenticated
+from service.domain.ids import ApplicationId, OrgId
+from service.domain.revocations import MOST_REVOCATIONS, Revocation
+from service.domain.tokens import OrganisationToken
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+_TOO_MANY = "So many tokens of this application were ended one by one that no more can be. End them all, by expire-all."
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    app_id: ApplicationId
+    credential: Credential
+
+
+class Revocations:
+    """Ends tokens of one organisation and of its applications."""
+
+    def __init__(self, org_id: OrgId, revocations: RevocationRepository, *, clock: Clock, new_id: NewId) -> None:
+        self._org_id = org_id
+        self._revocations = revocations
+        self._clock = clock
+        self._new_id = new_id
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the caller's own token. NotAllowed for any but an application's, NotAuthenticated when it has ended."""
+        own = _own(caller)
+        now = self._clock.now()
+        ended = await self._revocations.add(
+            Revocation(
+                # The token's own, so that of many requests at once with the same token one ends it.
+                id=f"{ids.REVOCATION}{own.credential.id}",
+                org_id=self._org_id,
+                app_id=own.app_id,
+                token_id=own.credential.id,
+                session_id=None,
+                # A token that another process issued just now may have been issued by a clock that is ahead.
+                issued_before=now + CLOCKS_DIFFER,
+                effective_at=now,
+                forgettable_at=datetime.fromtimestamp(own.credential.expires_at, UTC) + CLOCKS_DIFFER,
+            )
+        )
+        if not ended:
+            raise NotAuthenticated
+
+    async def give_up(self, caller: Caller) -> ApplicationId:
+        """End the caller's own token for a fresh one, and tell whose it was. As `log_out`; LimitReached."""
+        app_id = _own(caller).app_id
+        await self._refuse_too_many(app_id)
+        await self.log_out(caller)
+        return app_id
+
+    async def expire_all(self, app_id: ApplicationId, *, sessions: Sequence[str], after: timedelta) -> None:
+        """End every token that the application has by now, or those of some sessions, once `after` is over.
+        LimitReached; ending all at once is always possible, and makes room."""
+        now = self._clock.now()
+        if sessions or after:
+            await self._refuse_too_many(app_id)
+        else:
+            await self._revocations.forget(app_id, issued_before=now)
+        for session_id in sessions or (None,):
+            await self._end(app_id, session_id=session_id, issued_before=now, effective_at=now + after)
+
+    async def end(self, app_id: ApplicationId) -> None:
+        """End every token of an application that is no more, those included that are being made meanwhile."""
+        now = self._clock.now()
+        await self._revocations.forget(app_id, issued_before=now)
+        await self._end(app_id, session_id=None, issued_before=now + APPLICATION_LIFETIME, effective_at=now)
+
+    async def end_token(self, token: OrganisationToken) -> None:
+        """End one token of the organisation itself."""
+        await self._revocations.add(
+            Revocation(
+                id=f"{ids.REVOCATION}{token.digest}",
+                org_id=self._org_id,
+                app_id=None,
+                token_id=token.digest,
+                session_id=None,
+                issued_before=token.expires_at,
+                effective_at=self._clock.now(),
+                forgettable_at=token.expires_at + CLOCKS_DIFFER,
+            )
+        )
+
+    async def _end(
+        self, app_id: ApplicationId, *, session_id: str | None, issued_before: datetime, effective_at: datetime
+    ) -> None:
+        now = self._clock.now()
+        await self._revocations.add(
+            Revocation(
+                id=self._new_id(ids.REVOCATION, at=now),
+                org_id=self._org_id,
+                app_id=app_id,
+                token_id=None,
+                session_id=session_id,
+                issued_before=issued_before,
+                effective_at=effective_at,
+                forgettable_at=now + APPLICATION_LIFETIME + CLOCKS_DIFFER,
+            )
+        )
+
+    async def _refuse_too_many(self, app_id: ApplicationId) -> None:
+        if await self._revocations.has(app_id, at_least=MOST_REVOCATIONS):
+            raise LimitReached(_TOO_MANY)
+
+
+def _own(caller: Caller) -> _Own:
+    if caller.app_id is None or caller.credential is None:
+        raise NotAllowed
+    return _Own(caller.app_id, caller.credential)

@@ -1,0 +1,29 @@
+"""A token of an organisation as it is listed: its name, what it allows and until when. Its text is kept nowhere."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, NewType, get_args
+
+from service.domain.ids import OrgId
+
+TokenId = NewType("TokenId", str)
+Role = Literal["reader", "writer", "admin"]
+
+ROLES: tuple[Role, ...] = get_args(Role)  # the weakest first
+SHORTEST_LIFETIME, LONGEST_LIFETIME = timedelta(hours=1), timedelta(days=3650)
+# Until they expire, revoked ones count as well: each of them is remembered by every process.
+MOST_TOKENS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganisationToken:
+    """`digest` tells the token apart from others without being one; the audit trail names it so too."""
+
+    id: TokenId
+    org_id: OrgId
+    name: str
+    role: Role
+    digest: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
