@@ -6,7 +6,7 @@ An operation without a row is an admin's business alone, so a new one is closed 
 
 from dataclasses import dataclass
 
-from service.application.access import EVERY_CAPABILITY, Caller, Capability
+from service.application.access import Caller, Capability
 from service.domain.errors import NotAllowed
 from service.domain.tokens import Role
 
@@ -33,7 +33,6 @@ _VIEW = _capable("reader", "ViewBase")
 _VIEW_SECRET = _capable("writer", "ViewEndpointSecret")
 _MANAGE_ENDPOINT = _capable("writer", "ManageEndpoint")
 _ATTEMPT = _capable("writer", "CreateAttempts")
-_FORGET = Needs("writer", EVERY_CAPABILITY)
 _FOR_ITSELF = Needs(None, frozenset())
 
 NEEDS: dict[str, Needs] = {
@@ -80,7 +79,7 @@ NEEDS: dict[str, Needs] = {
     "v1.event-type.list": _VIEW,
     "v1.event-type.patch": _WRITE,
     "v1.event-type.upsert": _WRITE,
-    "v1.message-attempt.expunge-content": _FORGET,
+    "v1.message-attempt.expunge-content": _WRITE,
     "v1.message-attempt.get": _VIEW,
     "v1.message-attempt.list-attempted-destinations": _VIEW,
     "v1.message-attempt.list-attempted-messages": _VIEW,
@@ -88,11 +87,11 @@ NEEDS: dict[str, Needs] = {
     "v1.message-attempt.list-by-msg": _VIEW,
     "v1.message-attempt.resend": _ATTEMPT,
     "v1.message-attempt.tail": _VIEW,
-    "v1.message.bulk-expunge-content": _FORGET,
+    "v1.message.bulk-expunge-content": _WRITE,
     "v1.message.create": _WRITE,
     "v1.message.export": _VIEW,
-    "v1.message.expunge-all-contents": _FORGET,
-    "v1.message.expunge-content": _FORGET,
+    "v1.message.expunge-all-contents": _WRITE,
+    "v1.message.expunge-content": _WRITE,
     "v1.message.get": _VIEW,
     "v1.message.import": _WRITE,
     "v1.message.import-faults": _READ,

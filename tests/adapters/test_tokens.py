@@ -200,12 +200,3 @@ def test_who_knows_the_secret_is_told_what_is_wrong(token: str, reason: str) -> 
 
 def test_whatever_begins_like_an_organisation_is_one() -> None:
     assert tokens().verify(signed({"sub": "org_acme"})).org_id == "org_acme"
-
-
-def test_the_memory_of_verified_tokens_is_bounded() -> None:
-    known = tokens()
-
-    for second in range(5000):
-        known.verify(signed({"exp": NOW.timestamp() + second}))
-
-    assert len(known._verified) <= 4096

@@ -14,6 +14,8 @@ MUST_BE_TOLD = {
     "v1.authentication.expire-all": "tokens.revoked",
     "v1.authentication.refresh": "token.refreshed",
     "v1.authentication.logout": "token.revoked",
+    "v1.authentication.token.create": "organisation_token.created",
+    "v1.authentication.token.revoke": "organisation_token.revoked",
     # Secrets, seen or replaced.
     "v1.endpoint.get-secret": "endpoint.secret_read",
     "v1.endpoint.rotate-secret": "endpoint.secret_rotated",

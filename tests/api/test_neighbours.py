@@ -23,6 +23,18 @@ EVERY_APPLICATIONS = {
     "v1.authentication.logout",
     "v1.authentication.refresh",
 }
+# The identifiers of their things, which no answer to somebody else may hold: lists name no name, but show these.
+THEIRS = (
+    "app_id",
+    "attempt_id",
+    "endpoint_id",
+    "import_id",
+    "msg_id",
+    "operational_id",
+    "organisation_task_id",
+    "task_id",
+    "token_id",
+)
 
 
 @pytest.fixture
@@ -56,7 +68,7 @@ async def test_a_stranger_finds_nothing_on_any_route(
     for operation in operations(app, last="PUT"):
         await nothing_is_found(operation, stranger, things)
         if operation.names_a_part:
-            await nothing_is_found(operation, stranger, things | {"app_id": own})
+            await nothing_is_found(operation, stranger, things, within=own)
 
     assert await rows(postgres, org_id=ORG) == before
 
@@ -74,7 +86,7 @@ async def test_a_neighbours_token_finds_nothing_on_any_route(
             continue
         await nothing_is_found(operation, api, things, headers=bearer)
         if operation.names_a_part:
-            await nothing_is_found(operation, api, things | {"app_id": own}, headers=bearer)
+            await nothing_is_found(operation, api, things, within=own, headers=bearer)
 
     assert await rows(postgres, app_id=things["app_id"]) == before
 
@@ -94,14 +106,23 @@ async def test_what_a_body_or_a_query_names_is_looked_for_among_ones_own(strange
     assert [found["uid"] for answer in listed for found in answer.json()["data"]] == ["own"]
 
 
-async def nothing_is_found(operation: Operation, client: AsyncClient, things: Things, **options: Any) -> None:
-    """404, or 403 for whoever may not ask at all; what creates, and what names nothing, is free to go on."""
+async def nothing_is_found(
+    operation: Operation, client: AsyncClient, theirs: Things, *, within: str | None = None, **options: Any
+) -> None:
+    """404, or 403 for whoever may not ask at all; what creates, and what names nothing, is free to go on.
+
+    `within` is an application of one's own to look in.
+    """
+    things = theirs | ({"app_id": within} if within else {})
     answer = await operation.ask(client, things, **options)
 
     case = f"{operation.name} {operation.path.format_map(things)}: {answer.status_code} {answer.text}"
     free = not operation.names_a_thing or operation.name.endswith(".upsert")
     assert answer.status_code < 500 if free else answer.status_code in {403, 404}, case
     assert HIDDEN not in answer.text, case
+    # What was asked for may be repeated; nothing else that is theirs is told, not even that it is there.
+    unasked = [name for name in THEIRS if f"{{{name}}}" not in operation.path]
+    assert [name for name in unasked if theirs[name] in answer.text] == [], case
 
 
 async def rows(postgres: Database, **owner: str) -> dict[str, list[str]]:

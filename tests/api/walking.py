@@ -23,6 +23,7 @@ FITS_ALL: dict[str, Any] = {
     "headers": {},
     "since": YESTERDAY.isoformat(),
     "until": (YESTERDAY + timedelta(hours=12)).isoformat(),
+    "role": "reader",
     "spec": {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "webhooks": {}},
 }
 
@@ -80,6 +81,9 @@ async def one_of_each(api: AsyncClient, postgres: Database) -> Things:
     sent = await api.post(f"/app/{application}/msg", json={"eventType": "known", "payload": {"said": HIDDEN}})
     await settled(postgres, status=0)
     task = await api.post(f"/app/{application}/endpoint/{endpoint}/recover", json={"since": FITS_ALL["since"]})
+    # Which the organisation alone may see: what it counts is of all its applications.
+    counted = await api.put("/stats/usage/event-types")
+    token = await api.post("/auth/token", json={"name": HIDDEN, "role": "reader"})
     line = b'{"eventType": "known", "payload": {}}\n'
     imported = await api.post(f"/app/{application}/msg/import", content=line)
     message = sent.json()["id"]
@@ -92,4 +96,6 @@ async def one_of_each(api: AsyncClient, postgres: Database) -> Things:
         "import_id": imported.json()["id"],
         "operational_id": operational.json()["id"],
         "task_id": task.json()["id"],
+        "organisation_task_id": counted.json()["id"],
+        "token_id": token.json()["id"],
     }
