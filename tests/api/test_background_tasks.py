@@ -30,3 +30,27 @@ async def test_a_task_that_nobody_started_is_not_found(api: AsyncClient) -> None
     answer = await api.get("/background-task/qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2")
 
     assert answer.status_code == 404
+
+
+async def test_a_portal_token_lists_the_tasks_of_its_application_alone(
+    api: AsyncClient, postgres: Database, application: str
+) -> None:
+    await api.post("/app", json={"name": "next door", "uid": "neighbour"})
+    own = (await api.post(f"/app/{application}/msg/expunge-all-contents")).json()["id"]
+    others = [
+        (await api.post("/app/neighbour/msg/expunge-all-contents")).json()["id"],
+        (await api.put("/stats/usage/event-types")).json()["id"],
+    ]
+    token = (await api.post(f"/auth/app-portal-access/{application}", json={})).json()["token"]
+    bearer = {"authorization": f"Bearer {token}"}
+
+    listed = (await api.get("/background-task", headers=bearer)).json()
+    pages = [
+        (await api.get("/background-task", params={"iterator": f"{way}{own}"}, headers=bearer)).json()["data"]
+        for way in ("", "-")
+    ]
+    read = [(await api.get(f"/background-task/{task}", headers=bearer)).status_code for task in (own, *others)]
+
+    assert [task["id"] for task in listed["data"]] == [own]
+    assert pages == [[], []]
+    assert read == [200, 404, 404]

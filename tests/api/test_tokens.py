@@ -1,5 +1,6 @@
 """Tokens of applications: what they allow, and that they end when somebody says so."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,11 @@ from service.adapters.postgres.revocations import RememberedRevocations
 from service.api.services import Services
 from service.application.access import Grant
 from service.application.revocations import Revocations
+from service.domain import ids
 from service.domain.errors import NotAuthenticated
-from service.domain.ids import ApplicationId
-from tests.api.conftest import TOKENS
+from service.domain.ids import ApplicationId, OrgId
+from service.domain.revocations import MOST_REVOCATIONS
+from tests.api.conftest import TOKENS, serving
 from tests.support.factories import ORG
 
 ENDPOINT = {"url": "http://127.0.0.1:9/"}
@@ -277,3 +280,100 @@ async def test_a_token_that_is_kept_for_its_idempotency_key_is_sealed(
     assert kept
     assert b"token" not in kept
     assert tokens.pop().encode() not in kept
+
+
+async def test_of_thirty_refreshes_of_one_token_at_once_one_succeeds(api: AsyncClient, application: str) -> None:
+    old = await granted(api, application)
+
+    answers = await asyncio.gather(*(api.post("/auth/refresh", headers=old) for _ in range(30)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, *[401] * 29]
+    (fresh,) = [answer.json()["token"] for answer in answers if answer.is_success]
+    assert await status(api, "GET", f"/app/{application}", {"authorization": f"Bearer {fresh}"}) == 200
+
+
+async def test_a_token_ends_once_however_it_is_ended(api: AsyncClient, application: str) -> None:
+    old = await granted(api, application)
+
+    answers = await asyncio.gather(
+        *(api.post(f"/auth/{act}", headers=old) for act in ("refresh", "logout") for _ in range(5))
+    )
+
+    assert len([answer for answer in answers if answer.is_success]) == 1
+    assert {answer.status_code for answer in answers if not answer.is_success} == {401}
+
+
+async def test_tokens_end_with_their_application_at_every_process(
+    postgres: Database, api: AsyncClient, application: str
+) -> None:
+    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    await other.refresh()
+    bearer = await granted(api, application)
+
+    await api.delete(f"/app/{application}")
+    await api.post("/app", json={"name": "another of that name", "uid": application})
+    await other.refresh()
+
+    assert await status(api, "GET", "/event-type", bearer) == 401
+    assert await status(api, "POST", "/auth/refresh", bearer) == 401
+    with pytest.raises(NotAuthenticated):
+        await other.verify(bearer["authorization"].removeprefix("Bearer "))
+    assert await status(api, "GET", "/event-type", await granted(api, application)) == 200
+
+
+LONGEST_FLAGS = [f"{number:0255}." for number in range(5)] + ["f" * 220]
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        {"featureFlags": LONGEST_FLAGS, "sessionId": "\U0001f511" * 256},
+        {"featureFlags": [f"{number:015}" for number in range(100)], "sessionId": '"' * 256},
+    ],
+    ids=["the longest", "the most"],
+)
+async def test_whatever_is_given_out_is_taken_from_the_largest_organisation_too(
+    app: FastAPI, grant: dict[str, Any]
+) -> None:
+    longest = OrgId(ids.ORGANISATION + "o" * 252)
+    async with serving(app, token=TOKENS.mint(longest, now=datetime.now(UTC))) as api:
+        await api.post("/app", json={"name": "a", "uid": "a"})
+
+        bearer = await granted(api, "a", **grant)
+        fresh = (await api.post("/auth/refresh", headers=bearer)).json()["token"]
+
+        assert await status(api, "GET", "/app/a", {"authorization": f"Bearer {fresh}"}) == 200
+
+
+@pytest.mark.parametrize(
+    "flags", [["f" * 256] * 6, [f"{number:0256}" for number in range(100)], ["f" * 15] * 101, ["f" * 257]]
+)
+async def test_flags_that_no_token_could_hold_are_refused(api: AsyncClient, application: str, flags: list[str]) -> None:
+    answer = await api.post(f"/auth/app-portal-access/{application}", json={"featureFlags": flags})
+
+    assert answer.status_code == 422
+
+
+async def test_who_refreshes_without_end_is_stopped_and_all_can_be_ended_at_once(
+    postgres: Database, api: AsyncClient, application: str
+) -> None:
+    bearer = await granted(api, application)
+    app_id = (await api.get(f"/app/{application}")).json()["id"]
+    await postgres.pool.execute(
+        "INSERT INTO revocation (id, org_id, app_id, token_id, issued_before, effective_at, forgettable_at)"
+        " SELECT 'rev_' || n, $1, $2, n::text, now(), now(), now() + interval '1 hour' FROM generate_series(1, $3) n",
+        ORG,
+        app_id,
+        MOST_REVOCATIONS,
+    )
+
+    stopped = await api.post("/auth/refresh", headers=bearer)
+    sessions = await api.post(f"/auth/app/{application}/expire-all", json={"sessionIds": ["s"]})
+    leaving = await api.post("/auth/logout", headers=bearer)
+    everybody = await api.post(f"/auth/app/{application}/expire-all", json={})
+
+    assert (stopped.status_code, stopped.json()["code"]) == (400, "limit_reached")
+    assert (sessions.status_code, sessions.json()["code"]) == (400, "limit_reached")
+    assert (leaving.status_code, everybody.status_code) == (204, 204)
+    assert await postgres.pool.fetchval("SELECT count(*) FROM revocation") == 2  # the last logout is too young to go
+    assert (await api.post("/auth/refresh", headers=await granted(api, application))).status_code == 200

@@ -34,7 +34,17 @@ async def test_what_is_ended_at_one_process_ends_at_the_other(database: str, dir
         await there.post("/auth/app/a/expire-all", json={})
         await until_refused(here, kept)
         fresh = await token(here)
+        listed = (await here.post("/auth/token", json={"name": "n", "role": "reader"})).json()
+        organisation = {"authorization": f"Bearer {listed['token']}"}
+        held_of_organisation = await status(there, organisation)
+        await here.delete(f"/auth/token/{listed['id']}")
+        await until_refused(there, organisation)
+        await here.delete("/app/a")
+        await here.post("/app", json={"name": "a", "uid": "a"})
+        await until_refused(there, fresh)
+        fresh = await token(here)
 
+        assert held_of_organisation == 200
         assert held == [200, 200, 200]
         assert at_once == [401, 401, 200]
         assert later == 200

@@ -1,0 +1,150 @@
+"""Tokens of an organisation: made with a name and a role, shown once, listed, and ended."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from service.adapters.clock import SystemClock
+from service.adapters.doorkeeper import Doorkeeper
+from service.adapters.postgres.engine import Database
+from service.adapters.postgres.revocations import RememberedRevocations
+from service.domain.errors import NotAuthenticated
+from service.domain.tokens import MOST_TOKENS
+from tests.api.conftest import TOKENS
+from tests.support.factories import ORG
+
+A_DAY = 86_400
+
+
+async def made(api: AsyncClient, **said: Any) -> dict[str, Any]:
+    answer = await api.post("/auth/token", json={"name": "ci", "role": "reader", **said})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def bearer(token: dict[str, Any]) -> dict[str, str]:
+    return {"authorization": f"Bearer {token['token']}"}
+
+
+async def test_a_token_is_shown_once_and_listed_ever_after(api: AsyncClient, postgres: Database) -> None:
+    first, second = await made(api), await made(api, name="deploy", role="admin", expiry=A_DAY)
+
+    listed = (await api.get("/auth/token")).json()
+    read = (await api.get(f"/auth/token/{first['id']}")).json()
+    rows = await postgres.pool.fetch("SELECT t::text AS whole FROM organisation_token t")
+
+    assert [token.pop("token").count(".") for token in (first, second)] == [2, 2]
+    assert listed["data"] == [second, first]
+    assert read == first
+    assert {name: second[name] for name in ("name", "role", "revokedAt")} == {
+        "name": "deploy",
+        "role": "admin",
+        "revokedAt": None,
+    }
+    assert datetime.fromisoformat(second["expiresAt"]) - datetime.fromisoformat(second["createdAt"]) == timedelta(
+        days=1
+    )
+    assert [row for row in rows if "ey" in row["whole"]] == []
+
+
+@pytest.mark.parametrize("role", ["reader", "writer", "admin"])
+async def test_it_may_do_what_its_role_allows(api: AsyncClient, role: str) -> None:
+    headers = bearer(await made(api, role=role))
+
+    answers = [
+        await api.get("/app", headers=headers),
+        await api.post("/app", json={"name": "a"}, headers=headers),
+        await api.get("/auth/token", headers=headers),
+    ]
+
+    allowed = {"reader": 1, "writer": 2, "admin": 3}[role]
+    assert [answer.status_code for answer in answers] == [200, 201, 200][:allowed] + [403] * (3 - allowed)
+
+
+async def test_a_revoked_token_ends_here_at_once_and_elsewhere_by_looking(api: AsyncClient, postgres: Database) -> None:
+    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    await other.refresh()
+    ended, kept = await made(api), await made(api)
+    assert (await other.verify(ended["token"])).role == "reader"
+
+    answers = [await api.delete(f"/auth/token/{ended['id']}") for _ in range(2)]
+    await other.refresh()
+
+    assert [answer.status_code for answer in answers] == [204, 204]
+    assert (await api.get("/app", headers=bearer(ended))).status_code == 401
+    assert (await api.get("/app", headers=bearer(kept))).status_code == 200
+    with pytest.raises(NotAuthenticated):
+        await other.verify(ended["token"])
+    assert await other.verify(kept["token"])
+    assert (await api.get(f"/auth/token/{ended['id']}")).json()["revokedAt"] is not None
+
+
+async def test_a_token_of_the_command_line_goes_on_and_is_in_no_list(api: AsyncClient) -> None:
+    await api.delete(f"/auth/token/{(await made(api, role='admin'))['id']}")
+    printed = TOKENS.mint(ORG, now=datetime.now(UTC))
+
+    answer = await api.get("/auth/token", headers={"authorization": f"Bearer {printed}"})
+
+    assert [token["revokedAt"] is None for token in answer.json()["data"]] == [False]
+
+
+async def test_what_is_done_with_it_is_told_by_the_name_it_is_listed_under(api: AsyncClient) -> None:
+    token = await made(api, role="admin")
+    await api.post("/auth/token", json={"name": "n", "role": "reader"}, headers=bearer(token))
+    await api.delete(f"/auth/token/{token['id']}")
+
+    told = (await api.get("/audit")).json()["data"]
+
+    assert [(event["action"], event["target"]) for event in told][::2] == [
+        ("organisation_token.revoked", token["id"]),
+        ("organisation_token.created", token["id"]),
+    ]
+    assert told[1]["tokenId"] == token["tokenId"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"role": "reader"},
+        {"name": "", "role": "reader"},
+        {"name": "n" * 257, "role": "reader"},
+        {"name": "a\x00b", "role": "reader"},
+        {"name": "n"},
+        {"name": "n", "role": "owner"},
+        {"name": "n", "role": "reader", "expiry": 3599},
+        {"name": "n", "role": "reader", "expiry": 3651 * A_DAY},
+        {"name": "n", "role": "reader", "expiry": "soon"},
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_a_token_is_refused(api: AsyncClient, body: dict[str, Any]) -> None:
+    assert (await api.post("/auth/token", json=body)).status_code == 422
+
+
+async def test_an_organisation_has_a_bounded_number_of_them_and_expired_ones_make_room(
+    api: AsyncClient, postgres: Database
+) -> None:
+    await postgres.pool.execute(
+        "INSERT INTO organisation_token SELECT 'tok_' || n, $1, '', 'reader', n::text, now(), now() + interval '1 h'"
+        " FROM generate_series(1, $2) n",
+        ORG,
+        MOST_TOKENS,
+    )
+
+    refused = await api.post("/auth/token", json={"name": "n", "role": "reader"})
+    await postgres.pool.execute("UPDATE organisation_token SET expires_at = now() WHERE id = 'tok_7'")
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "limit_reached")
+    await made(api)
+    assert await postgres.pool.fetchval("SELECT count(*) FROM organisation_token") == MOST_TOKENS
+
+
+async def test_making_one_twice_with_a_key_makes_one(api: AsyncClient) -> None:
+    body = {"name": "n", "role": "reader"}
+
+    answers = [await api.post("/auth/token", json=body, headers={"idempotency-key": "k"}) for _ in range(2)]
+
+    assert answers[0].json() == answers[1].json()
+    assert len((await api.get("/auth/token")).json()["data"]) == 1
