@@ -45,12 +45,16 @@ class ErrorType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The receiver answered. `body` is text of at most 20,000 bytes, without NUL."""
+    """The receiver answered. `body` is text of at most 20,000 bytes, without NUL.
+
+    `broken` tells what cut the answer short after its status, which counts all the same.
+    """
 
     status: int
     body: str
     retry_after: timedelta | None
     duration: timedelta
+    broken: ErrorType | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -162,10 +166,14 @@ def attempt_of(
         trigger=claim.trigger,
         number=claim.attempt,
         started_at=started_at,
-        error_type=outcome.error_type.value if isinstance(outcome, Failed) else None,
+        error_type=_error_type(outcome),
         trace_id=trace_id,
         span_id=span_id,
     )
+
+
+def _error_type(outcome: Outcome) -> str | None:
+    return outcome.error_type if isinstance(outcome, Failed) else outcome.broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

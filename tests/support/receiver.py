@@ -117,7 +117,7 @@ async def running_receiver(
 
     server = await asyncio.start_server(connected, host, port, ssl=ssl_context, backlog=1024)
     scheme, bound = "https" if ssl_context else "http", server.sockets[0].getsockname()[1]
-    receiver.url = f"{scheme}://{host}:{bound}"
+    receiver.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound}"
     try:
         yield receiver
     finally:

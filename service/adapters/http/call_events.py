@@ -5,28 +5,60 @@ A call over a connection that is open already has only the last of them. Nothing
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
+from collections.abc import Callable
 
-import aiohttp
+from aiohttp.tracing import Trace
 from opentelemetry import trace
 
 REUSED = "relevo.connection.reused"
 
-Step = Callable[[aiohttp.ClientSession, SimpleNamespace, object], Awaitable[None]]
 
+class CallTrace(Trace):
+    """What the connector tells of one call. `queued` is told how many seconds it waited for the pool to have room."""
 
-def telling(config: aiohttp.TraceConfig, *, queued: Callable[[float], None]) -> aiohttp.TraceConfig:
-    """The same traces, which also write events. `queued` is told how long a call waited for the pool to have room."""
-    config.on_connection_queued_start.append(_queued)
-    config.on_connection_queued_end.append(_unqueued(queued))
-    config.on_connection_reuseconn.append(_reused)
-    config.on_dns_resolvehost_start.append(_event("dns.start"))
-    config.on_dns_resolvehost_end.append(_event("dns.end"))
-    config.on_connection_create_start.append(_event("connect.start"))
-    config.on_connection_create_end.append(_event("connect.end"))
-    config.on_request_end.append(_event("first_byte"))
-    return config
+    def __init__(self, queued: Callable[[float], None]) -> None:
+        self.reused = False
+        self._queued = queued
+        self._queued_at = 0.0
+
+    def first_byte(self) -> None:
+        """The answer has begun."""
+        _event("first_byte")
+
+    async def send_connection_queued_start(self) -> None:
+        """The pool is full."""
+        self._queued_at = time.perf_counter()
+
+    async def send_connection_queued_end(self) -> None:
+        """There is room."""
+        self._queued(time.perf_counter() - self._queued_at)
+
+    async def send_connection_reuseconn(self) -> None:
+        """The connection has been used before."""
+        self.reused = True
+        trace.get_current_span().set_attribute(REUSED, value=True)
+
+    async def send_connection_create_start(self) -> None:
+        """A connection is opened, which may take a lookup and a handshake."""
+        _event("connect.start")
+
+    async def send_connection_create_end(self) -> None:
+        """The connection is open."""
+        _event("connect.end")
+
+    async def send_dns_resolvehost_start(self, host: str) -> None:  # noqa: ARG002 - the name is not to be told
+        """The name is looked up."""
+        _event("dns.start")
+
+    async def send_dns_resolvehost_end(self, host: str) -> None:  # noqa: ARG002
+        """The name's addresses are known."""
+        _event("dns.end")
+
+    async def send_dns_cache_hit(self, host: str) -> None:
+        """The addresses were known before."""
+
+    async def send_dns_cache_miss(self, host: str) -> None:
+        """The addresses were not known."""
 
 
 class TracedTls(ssl.SSLObject):
@@ -43,23 +75,5 @@ class TracedTls(ssl.SSLObject):
         self._span.add_event("tls.end", {"tls.protocol.version": self.version() or ""})
 
 
-def _event(name: str) -> Step:
-    async def write(_: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-        trace.get_current_span().add_event(name)
-
-    return write
-
-
-async def _reused(_: aiohttp.ClientSession, __: SimpleNamespace, ___: object) -> None:
-    trace.get_current_span().set_attribute(REUSED, value=True)
-
-
-async def _queued(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    context.queued_at = time.perf_counter()
-
-
-def _unqueued(queued: Callable[[float], None]) -> Step:
-    async def tell(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-        queued(time.perf_counter() - context.queued_at)
-
-    return tell
+def _event(name: str) -> None:
+    trace.get_current_span().add_event(name)

@@ -5,20 +5,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 from ssl import SSLContext
 
-import aiohttp
 import httpx
 
-from service.adapters.http.call_events import TracedTls, telling
-from service.adapters.http.egress import Egress, GuardedResolver
-from service.adapters.http.transport import WebhookTransport, noting_reuse
+from service.adapters.http.call_events import TracedTls
+from service.adapters.http.egress import Egress, GuardedResolver, LookUp
+from service.adapters.http.transport import ReceiverConnector, WebhookTransport
 from service.observability.metrics import Metrics
 
 # Many servers drop an idle connection after 5 s; a POST that meets the dropping one is lost, so ours go first.
 KEEPALIVE_SECONDS = 4.0
 DNS_CACHE_SECONDS = 10
-LONGEST_HEADER = 8_190
-MOST_HEADERS = 128
-READ_BUFFER = 16_384
+HAPPY_EYEBALLS_SECONDS = 0.25
 # The engine may use all of its concurrency, and a call made for an API request must not wait behind it.
 SPARE_CONNECTIONS = 32
 POOL = "http"
@@ -26,43 +23,39 @@ POOL = "http"
 
 @asynccontextmanager
 async def open_http_client(
-    egress: Egress, *, concurrency: int, ssl_context: SSLContext | None = None, metrics: Metrics | None = None
+    egress: Egress,
+    *,
+    concurrency: int,
+    spare: int = SPARE_CONNECTIONS,
+    ssl_context: SSLContext | None = None,
+    metrics: Metrics | None = None,
+    look_up: LookUp | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for `concurrency` calls of the engine at once, and some of the API's own beside them.
+    """A client for `concurrency` calls of the engine at once, and `spare` ones of the API's own beside them.
 
     It has no timeouts of its own: whoever calls sets one deadline around the whole exchange. Certificates are checked
-    against `ssl_context`, by default the authorities in `SSL_CERT_FILE` or those that come with httpx.
+    against `ssl_context`, by default the authorities in `SSL_CERT_FILE` or those that come with httpx. Names are looked
+    up by `look_up`, by default as this machine does; whatever it says, only permitted addresses are called.
     """
     context = ssl_context or httpx.create_ssl_context()
     context.sslobject_class = TracedTls
-    resolver = GuardedResolver(egress, metrics=metrics)
-    most = concurrency + SPARE_CONNECTIONS
-    connector = aiohttp.TCPConnector(
+    resolver = GuardedResolver(egress, metrics=metrics, look_up=look_up)
+    most = concurrency + spare
+    connector = ReceiverConnector(
         resolver=resolver,
         socket_factory=egress.open_socket,
         ssl=context,
         limit=most,
         keepalive_timeout=KEEPALIVE_SECONDS,
         ttl_dns_cache=DNS_CACHE_SECONDS,
-    )
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None),
-        read_bufsize=READ_BUFFER,
-        max_line_size=LONGEST_HEADER,
-        max_field_size=LONGEST_HEADER,
-        max_headers=MOST_HEADERS,
-        trace_configs=[telling(noting_reuse(), queued=_waits(metrics))],
+        happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
     )
     if metrics is not None:
         # The connector has no public count of what it lends.
         metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001
     try:
         async with _Client(
-            transport=WebhookTransport(session, verify=context),
+            transport=WebhookTransport(connector, queued=_waits(metrics)),
             timeout=None,
             trust_env=False,
             follow_redirects=False,
@@ -70,7 +63,7 @@ async def open_http_client(
         ) as client:
             yield client
     finally:
-        await session.close()
+        await connector.close()
         await resolver.close()
 
 

@@ -1,7 +1,7 @@
 """Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -12,6 +12,7 @@ from service.observability.threads import Threads
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+LookUp = Callable[[str, int, socket.AddressFamily], list[str]]
 Found = tuple[int, int, int, str, tuple[str | int, ...] | tuple[int, bytes]]
 
 # A name server that does not answer holds a thread for its whole timeout, and must not hold the last one.
@@ -61,7 +62,7 @@ class Egress:
     """Decides which addresses may be called: the public ones, and those in `allow`."""
 
     def __init__(self, allow: Sequence[Network] = ()) -> None:
-        self._allow = tuple(allow)
+        self._allow = tuple(map(_plain, allow))
         self._refused = tuple(ip_network(text) for text in REFUSED_V4 + REFUSED_V6)
 
     def permits(self, address: Address | str) -> bool:
@@ -107,8 +108,15 @@ def literal(host: str) -> Address | None:
         return None
 
 
+def _plain(network: Network) -> Network:
+    """The IPv4 network that an IPv6 one maps, as it is by IPv4 that its addresses are judged."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
+
+
 def _inside(address: IPv6Address) -> list[IPv4Address]:
-    if address in NAT64 or address in V4_COMPATIBLE:
+    # "::" and "::1" are addresses of their own: RFC 4291 takes them out of the IPv4-compatible ones.
+    if address in NAT64 or (address in V4_COMPATIBLE and not (address.is_loopback or address.is_unspecified)):
         return [IPv4Address(int(address) & 0xFFFFFFFF)]
     return [*([address.sixtofour] if address.sixtofour else []), *(address.teredo or [])]
 
@@ -116,19 +124,24 @@ def _inside(address: IPv6Address) -> list[IPv4Address]:
 class GuardedResolver(AbstractResolver):
     """Looks names up in threads of its own and passes on permitted addresses only."""
 
-    def __init__(self, egress: Egress, *, metrics: Metrics | None = None) -> None:
+    def __init__(self, egress: Egress, *, metrics: Metrics | None = None, look_up: LookUp | None = None) -> None:
+        """`look_up` gives a name's addresses, by default as this machine knows them."""
         self._egress = egress
+        self._look_up = look_up or _look_up
         self._threads = Threads("dns", workers=LOOKUP_THREADS, metrics=metrics)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The host's IPv4 addresses, or its IPv6 ones if it has no others. EgressRefused when all are refused."""
-        found = await self._threads.run(partial(_look_up, host, port, family))
+        """The host's addresses in the order of the system. EgressRefused when all are refused.
+
+        The connector tries both families in turn, a quarter of a second apart (RFC 8305).
+        """
+        found = await self._threads.run(partial(self._look_up, host, port, family))
         permitted = [address for address in found if self._egress.permits(address)]
         if not permitted:
             raise EgressRefused
-        return [_result(host, address, port) for address in _preferred(permitted)]
+        return [_result(host, address, port) for address in permitted]
 
     async def close(self) -> None:
         """Lets lookups that are under way finish unheard."""
@@ -138,10 +151,6 @@ class GuardedResolver(AbstractResolver):
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[str]:
     infos = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in infos))
-
-
-def _preferred(addresses: list[str]) -> list[str]:
-    return [address for address in addresses if ":" not in address] or addresses
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

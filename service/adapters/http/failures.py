@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import aiohttp
 import httpx
-from aiohttp import http_exceptions
 
+from service.adapters.http.answers import Malformed
 from service.adapters.http.egress import EgressRefused
 from service.domain.deliveries import ErrorType
 
@@ -67,14 +67,6 @@ def _connect(error: BaseException) -> Failure:
     return (ErrorType.CONNECT, message) if message else CONNECT
 
 
-def _payload(error: BaseException) -> Failure:
-    """A body that ends early is a reset, one that breaks its own framing is malformed."""
-    cause = error.__cause__
-    if isinstance(cause, http_exceptions.TransferEncodingError) and "Not enough data" not in str(cause):
-        return MALFORMED
-    return RESET
-
-
 # The first row that fits any of the causes wins, so the narrow come before the wide.
 _BY_CAUSE = (
     (EgressRefused, EGRESS),
@@ -84,8 +76,7 @@ _BY_CAUSE = (
     ((aiohttp.ClientConnectorDNSError, socket.gaierror), DNS),
     (TimeoutError, TIMEOUT),
     (aiohttp.ClientConnectorError, _connect),
-    (aiohttp.ClientPayloadError, _payload),
-    ((aiohttp.ClientResponseError, http_exceptions.HttpProcessingError), MALFORMED),
+    (Malformed, MALFORMED),
     ((aiohttp.InvalidURL, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError), BAD_HOST),
     ((aiohttp.ClientConnectionError, OSError), RESET),
 )

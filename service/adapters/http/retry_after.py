@@ -6,18 +6,20 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 LONGEST = timedelta(days=365)
-_SECONDS = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*")
+LONGEST_VALUE = 128
+_SECONDS = re.compile(r"[ \t]*([0-9]{1,12}(?:\.[0-9]{1,12})?)[ \t]*")
 
 
 def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
     """How long after `at` to come back; fractions of a second are rounded up. None when it does not say."""
-    if value is None:
+    if value is None or len(value) > LONGEST_VALUE:
         return None
     if seconds := _SECONDS.fullmatch(value):
         return min(timedelta(seconds=math.ceil(float(seconds[1]))), LONGEST)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - at
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+        # Whatever the parser makes of what is no date: it promises nothing, and a receiver may write anything.
         return None
-    wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - at
     return min(max(wait, timedelta()), LONGEST)

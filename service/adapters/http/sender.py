@@ -4,9 +4,7 @@ import asyncio
 import base64
 import codecs
 import time
-from collections.abc import AsyncGenerator, ItemsView
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import ItemsView
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,7 +15,8 @@ import httpx
 from service.adapters.http import failures
 from service.adapters.http.egress import Egress, EgressRefused
 from service.adapters.http.retry_after import read_retry_after
-from service.domain.deliveries import Answered, Failed, Outcome
+from service.adapters.http.transport import DEADLINE
+from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
 
 LONGEST_BODY = 20_000
 REMEMBERED_URLS = 4_096
@@ -40,16 +39,18 @@ class HttpSender:
         }
 
     async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        """POST `body` once. Header names keep their spelling; of an answer's body at most 20,000 bytes are read."""
+        """POST `body` once. Header names keep their spelling; of an answer's body at most 20,000 bytes are read.
+
+        Once there is a status, it decides: whatever goes wrong after it is noted beside it.
+        """
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._exchange(self._request(url, headers, body))
+            request = self._request(url, headers, body)
+            response = await self._client.send(request, stream=True)
         except failures.POSSIBLE as error:
             return _failed(failures.explain(error), _since(started))
-        if not 100 <= answer.status <= 599:
-            return _failed(failures.MALFORMED, _since(started))
-        return _answered(answer, _since(started))
+        text, broken = await _read(response)
+        return _answered(response, text, broken, _since(started))
 
     def _request(self, url: str, headers: dict[str, str], body: bytes) -> httpx.Request:
         target, authorization = self._target(url)
@@ -57,8 +58,9 @@ class HttpSender:
         sent = {name: value for name, value in self._defaults.items() if name.lower() not in given} | headers
         if authorization and "authorization" not in given:
             sent["Authorization"] = authorization
-        # Given as a stream, the body costs no guesses at headers: Host and Content-Length come from aiohttp.
-        request = httpx.Request("POST", target, stream=httpx.ByteStream(body))
+        # Given as a stream, the body costs no guesses at headers: Host and Content-Length come from the transport.
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        request = httpx.Request("POST", target, stream=httpx.ByteStream(body), extensions={DEADLINE: deadline})
         request.read()
         request.headers = _AsSpelled(sent)
         return request
@@ -71,22 +73,6 @@ class HttpSender:
         if not target.userinfo:
             return target, None
         return target.copy_with(username=None, password=None), _basic(target)
-
-    async def _exchange(self, request: httpx.Request) -> "_Answer":
-        response = await self._client.send(request, stream=True)
-        try:
-            body = await _read(response)
-        finally:
-            # A connection with bytes left unread is closed by this, any other is kept for the next call.
-            await response.aclose()
-        return _Answer(status=response.status_code, retry_after=response.headers.get("retry-after"), body=body)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    status: int
-    retry_after: str | None
-    body: bytes
 
 
 class _AsSpelled(httpx.Headers):
@@ -103,20 +89,21 @@ class _AsSpelled(httpx.Headers):
         return self._spelled.items()
 
 
-async def _read(response: httpx.Response) -> bytes:
-    """At most 20,000 bytes and what came with them, as sent: nothing is unpacked."""
-    body = bytearray()
-    async with aclosing(_chunks(response)) as chunks:
-        async for chunk in chunks:
+async def _read(response: httpx.Response) -> tuple[bytes, ErrorType | None]:
+    """At most 20,000 bytes and what came with them, as sent (nothing is unpacked), and what cut them short."""
+    body, broken = bytearray(), None
+    try:
+        # `aiter_raw` costs a tenth of the whole call; what it adds, counting and closing, is done here or not needed.
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
             body += chunk
             if len(body) >= LONGEST_BODY:
                 break
-    return bytes(body)
-
-
-def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # `aiter_raw` costs a tenth of the whole call; what it adds, counting and closing, is done here or not needed.
-    return cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
+    except failures.POSSIBLE as error:
+        broken, _ = failures.explain(error)
+    finally:
+        # A connection with bytes left unread is closed by this, any other is kept for the next call.
+        await response.aclose()
+    return bytes(body), broken
 
 
 def _basic(url: httpx.URL) -> str:
@@ -132,9 +119,15 @@ def _failed(failure: failures.Failure, duration: timedelta) -> Failed:
     return Failed(error_type=error_type, message=message, duration=duration)
 
 
-def _answered(answer: _Answer, duration: timedelta) -> Answered:
-    retry_after = read_retry_after(answer.retry_after, at=datetime.now(UTC))
-    return Answered(status=answer.status, body=_text(answer.body), retry_after=retry_after, duration=duration)
+def _answered(response: httpx.Response, body: bytes, broken: ErrorType | None, duration: timedelta) -> Answered:
+    wish = next((value for name, value in response.headers.raw if name == b"retry-after"), None)
+    return Answered(
+        status=response.status_code,
+        body=_text(body),
+        retry_after=None if wish is None else read_retry_after(wish.decode("latin-1"), at=datetime.now(UTC)),
+        duration=duration,
+        broken=broken,
+    )
 
 
 def _text(body: bytes) -> str:

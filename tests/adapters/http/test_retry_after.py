@@ -31,13 +31,34 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         pytest.param("inf", None, id="infinity"),
         pytest.param("٣", None, id="digits that are not ASCII"),
         pytest.param("120, 60", None, id="sent twice"),
+        pytest.param("Wed, 21 Oct 99999999999 07:28:00 GMT", None, id="a year that is none"),
+        pytest.param(f"Wed, 21 Oct {'9' * 90} 07:28:00 GMT", None, id="a year of many digits"),
+        pytest.param("Wed, 21 Oct 0000 07:28:00 GMT", timedelta(), id="the year 0, which e-mail takes for 2000"),
+        pytest.param("Wed, 21 Oct 0001 00:00:00 +2359", timedelta(), id="before all time"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST, id="after all time"),
+        pytest.param("Wed, 21 Oct 2026 99999999999:28:00 GMT", None, id="an hour of many digits"),
+        pytest.param("Wed, 21 Oct 2026 07:28:00 +99999999999", None, id="a zone of many digits"),
+        pytest.param("Wed, 32 Oct 2026 07:28:00 GMT", None, id="a day that is none"),
+        pytest.param("Wed, 21 Oct 2026 25:61:61 GMT", None, id="a time that is none"),
+        pytest.param("9" * 5_000, None, id="more digits than Python reads"),
+        pytest.param("0" * 200 + "5", None, id="longer than any wish"),
     ],
 )
 def test_the_wait(value: str | None, wait: timedelta | None) -> None:
     assert read_retry_after(value, at=NOW) == wait
 
 
-@given(value=st.text())
+_NUMBER = st.integers(-(10**20), 10**20).map(str)
+_PIECE = st.one_of(
+    _NUMBER, st.sampled_from(["Wed,", "Oct", "GMT", "-0000", "+9999", ":", "-", ",", ".", "(", ")", "UT", "Z", "PM"])
+)
+_DATE_LIKE = st.lists(st.one_of(_PIECE, st.builds(":".join, st.lists(_NUMBER, max_size=4))), max_size=9).map(" ".join)
+_NEAR_DATE = st.builds(
+    "Wed, {} Oct {} {}:{}:{} {}".format, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, st.one_of(_NUMBER, st.text())
+)
+
+
+@given(value=st.one_of(st.text(), _DATE_LIKE, _NEAR_DATE, st.binary().map(lambda raw: raw.decode("latin-1"))))
 def test_nothing_a_receiver_writes_breaks_it(value: str) -> None:
     wait = read_retry_after(value, at=NOW)
 

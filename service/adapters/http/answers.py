@@ -1,0 +1,239 @@
+"""Reading a receiver's answer as its bytes arrive. Pure: bytes go in, a head and pieces of a body come out.
+
+It takes what receivers get away with: where curl, Go and Python's requests do not agree, what most of them take. Only a
+status line that is none spoils an answer. Whatever is odd behind it costs the connection, never the status.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+LONGEST_HEAD = 65_536
+MOST_INTERIM = 262_144
+LONGEST_CHUNK_LINE = 4_096
+HIGH_WATER = 16_384
+
+_STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9]) +([1-9][0-9]{2})(?=[ \t\r\n]|$)")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_LENGTH = re.compile(rb"\+?([0-9]{1,18})").fullmatch
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL).fullmatch
+_SWITCHING_PROTOCOLS = 101
+_BODILESS = frozenset({101, 204, 304})
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Malformed(Exception):
+    """The answer cannot be read further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Status and headers. Names are lower case, values without the blanks around them."""
+
+    version: bytes
+    status: int
+    headers: Headers
+
+    def values(self, name: bytes) -> list[bytes]:
+        """What a header says, its lists taken apart, in lower case."""
+        said = [value for key, value in self.headers if key == name]
+        return [item.strip(b" \t").lower() for value in said for item in value.split(b",")] if said else said
+
+
+class AnswerReader:
+    """One answer, whatever comes before it (interim answers) and behind it (what nobody asked for).
+
+    `head` is None until it is known. `complete` tells that all of the body has been read, `reusable` that the
+    connection may carry another exchange. When as much as 16 KiB of the body wait to be taken, the reader is `full`.
+    """
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.complete = False
+        self._keeps_alive = False
+        self._buffer = bytearray()
+        self._body = bytearray()
+        self._seen = 0
+        self._interim = 0
+        self._left = 0
+        self._behind_chunk = False
+        self._read_body: Callable[[], None] = self._read_to_the_end
+
+    @property
+    def full(self) -> bool:
+        """Whether the body should be taken before more is fed."""
+        return len(self._body) >= HIGH_WATER
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may be used again: everything was plain, and nothing is left over."""
+        return self.complete and self._keeps_alive and not self._buffer
+
+    def feed(self, data: bytes) -> None:
+        """What came in. Raises Malformed."""
+        self._buffer += data
+        if self.head is not None or self._found_head():
+            self._read_body()
+
+    def end(self) -> None:
+        """Nothing will come any more; only a body without a length is complete by that."""
+        self._keeps_alive = False
+        if self.head is not None and self._read_body == self._read_to_the_end:
+            self.complete = True
+
+    def give_up(self) -> None:
+        """Something went wrong, here or on the way: the head is what is known of it, if there is a status line."""
+        self._keeps_alive = False
+        known = bytes(self._buffer[:LONGEST_HEAD])
+        self._buffer.clear()
+        if self.head is None and b"\n" in known:
+            self._set_head(known[: known.rindex(b"\n")])
+
+    def take(self) -> bytes:
+        """What there is of the body. Raises Malformed."""
+        if self._buffer and not self._body and not self.complete and self.head is not None:
+            self._read_body()
+        taken = bytes(self._body)
+        self._body.clear()
+        return taken
+
+    def _found_head(self) -> bool:
+        while (end := self._end_of_head()) is not None:
+            self._set_head(bytes(self._buffer[: end.start()]))
+            del self._buffer[: end.end()]
+            self._seen = 0
+            if self.head is not None:
+                self._choose_body(self.head)
+                return True
+            self._interim += end.end()
+            if self._interim > MOST_INTERIM:
+                raise Malformed("Too many interim answers.")
+        return False
+
+    def _end_of_head(self) -> re.Match[bytes] | None:
+        """Where the head ends. Malformed when it cannot be one, or goes on for too long."""
+        buffer = self._buffer
+        if not buffer.startswith(b"HTTP/"[: len(buffer)]):
+            raise Malformed("No status line.")
+        end = _END_OF_HEAD.search(buffer, max(self._seen - 2, 0))
+        self._seen = len(buffer)
+        if end is None and len(buffer) <= LONGEST_HEAD:
+            return None
+        if end is None or end.end() > LONGEST_HEAD:
+            self._cut_head()
+            raise Malformed("Too long a head.")
+        return end
+
+    def _cut_head(self) -> None:
+        """Of a status line without end, its beginning will do."""
+        del self._buffer[LONGEST_HEAD:]
+        if b"\n" not in self._buffer:
+            self._buffer[-1:] = b"\n"
+
+    def _set_head(self, text: bytes) -> None:
+        """Of an interim answer nothing is kept."""
+        status_line, _, rest = text.partition(b"\n")
+        found = _STATUS_LINE.match(status_line)
+        if found is None:
+            raise Malformed("No status line.")
+        status = int(found[2])
+        if status >= 200 or status == _SWITCHING_PROTOCOLS:
+            self.head = Head(version=found[1], status=status, headers=_headers(rest.split(b"\n")) if rest else [])
+
+    def _choose_body(self, head: Head) -> None:
+        lengths, codings = head.values(b"content-length"), head.values(b"transfer-encoding")
+        self._keeps_alive = _keeps_alive(head)
+        if head.status in _BODILESS:
+            framed = bool(codings) or lengths not in ([], [b"0"]) or head.status == _SWITCHING_PROTOCOLS
+            self._keeps_alive = self._keeps_alive and not framed
+            self._left, self._read_body = 0, self._read_length
+        elif b"chunked" in codings:
+            self._keeps_alive = self._keeps_alive and not lengths and codings == [b"chunked"]
+            self._read_body = self._read_chunks
+        elif lengths:
+            self._keeps_alive = self._keeps_alive and not codings
+            self._left, self._read_body = _one_length(lengths), self._read_length
+        else:
+            self._keeps_alive = False
+
+    def _read_length(self) -> None:
+        self._move()
+        self.complete = not self._left
+
+    def _read_to_the_end(self) -> None:
+        self._body += self._buffer
+        self._buffer.clear()
+
+    def _read_chunks(self) -> None:
+        while not self.complete and not self.full:
+            if self._left:
+                self._move()
+                if self._left:
+                    return
+                self._behind_chunk = True
+            line = self._line()
+            if line is None:
+                return
+            if self._behind_chunk:
+                if line:
+                    raise Malformed("A chunk is longer than it says.")
+                self._behind_chunk = False
+                continue
+            self._begin_chunk(line)
+
+    def _begin_chunk(self, line: bytes) -> None:
+        size = _CHUNK_SIZE(line)
+        if size is None:
+            raise Malformed("A chunk without a size.")
+        self._left = int(size[1], 16)
+        if not self._left:
+            # The body is complete. Trailers are nobody's; without any, the connection can go on.
+            self.complete = True
+            end = 2 if self._buffer.startswith(b"\r\n") else 1 if self._buffer.startswith(b"\n") else 0
+            self._keeps_alive = self._keeps_alive and end > 0
+            del self._buffer[:end]
+
+    def _move(self) -> None:
+        piece = self._buffer[: self._left]
+        self._body += piece
+        self._left -= len(piece)
+        del self._buffer[: len(piece)]
+
+    def _line(self) -> bytes | None:
+        end = self._buffer.find(b"\n", 0, LONGEST_CHUNK_LINE)
+        if end < 0:
+            if len(self._buffer) >= LONGEST_CHUNK_LINE:
+                raise Malformed("Too long a line before a chunk.")
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line.removesuffix(b"\r")
+
+
+def _headers(lines: Iterable[bytes]) -> Headers:
+    """Name and value of every line that has both; a folded line goes on with the one before it."""
+    headers: Headers = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if line[:1] in {b" ", b"\t"} and headers:
+            before, begun = headers[-1]
+            headers[-1] = (before, (begun + b" " + line.strip(b" \t\r")).strip())
+        elif colon:
+            headers.append((name.strip(b" \t").lower(), value.strip(b" \t\r")))
+    return headers
+
+
+def _keeps_alive(head: Head) -> bool:
+    options = head.values(b"connection")
+    if head.version == b"1.1":
+        return b"close" not in options
+    return head.version == b"1.0" and b"keep-alive" in options
+
+
+def _one_length(lengths: list[bytes]) -> int:
+    """The length of the body; Malformed when there are several, or none that is a number."""
+    length = _LENGTH(lengths[0])
+    if length is None or len(set(lengths)) > 1:
+        raise Malformed("The length of the body is not clear.")
+    return int(length[1])
