@@ -19,7 +19,10 @@ LOSSES = frozenset(
     for lost in ("spans", "metric_points", "log_records")
 )
 
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_STRINGS = re.compile(_STRING)
+_MATCHED = rf'\{{(?:[^{{}}"]|{_STRING})*\}}'
+_SELECTORS = re.compile(rf"\b((?:relevo|http|otel|otelcol|traces)[_:][a-z0-9_:]+)({_MATCHED})?")
 _MATCHERS = re.compile(r"\{[^{}]*\}")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
 _OURS = re.compile(r"\b(?:relevo|http|otel|otelcol|traces)_[a-z0-9_]+\b(?!:)")
@@ -29,6 +32,12 @@ def names_in(expression: str) -> set[str]:
     """The metrics that an expression reads, our recording rules aside."""
     bare = _GROUPING.sub("", _MATCHERS.sub("", _STRINGS.sub("", expression)))
     return set(_OURS.findall(bare))
+
+
+def selectors_in(expression: str) -> list[tuple[str, str]]:
+    """Each metric that an expression reads, with the matchers behind it."""
+    bare = _GROUPING.sub("", expression)
+    return [(found[1], found[2] or "") for found in _SELECTORS.finditer(bare)]
 
 
 def rules() -> list[Mapping[str, Any]]:
