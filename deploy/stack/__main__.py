@@ -16,7 +16,7 @@ from deploy.stack.programs import JUDGES, PROGRAMS, CannotBuild, Program, build,
 ADDRESSES = ROOT / "build" / "stack.json"
 
 _GREETING = """\
-Jaeger      {stack.jaeger}/api/traces?service=relevo
+Jaeger      {stack.jaeger}/search?service=relevo
 Prometheus  {stack.prometheus}
 Logs        {stack.logs}
 Collector   {stack.otlp_grpc} (gRPC), {stack.otlp_http} (HTTP)
@@ -27,13 +27,19 @@ To send to it:
 
 Ctrl-C stops it; what it holds is lost then.
 """
+_LOOK_AROUND = """
+Jaeger      {stack.jaeger}/search?service=relevo
+Prometheus  {stack.prometheus}/query
+
+The stack stays up for a look around. Enter stops it.
+"""
 
 
 def main() -> int:
     """Build what is missing, then run until told to stop, or until the demo is over."""
     parser = ArgumentParser("stack", description=__doc__)
     parser.add_argument("--free-ports", action="store_true", help="any ports that are free, instead of the usual ones")
-    parser.add_argument("--demo", action="store_true", help="run `relevo demo --stack` and stop")
+    parser.add_argument("--demo", action="store_true", help="run `relevo demo --stack`; at a terminal, wait for Enter")
     parser.add_argument("--build-only", action="store_true", help="build and cache all that is run or tests; no more")
     chosen = parser.parse_args()
     try:
@@ -68,7 +74,11 @@ def _demo(stack: Stack) -> int:
     file = stack.directory / "stack.json"
     file.write_text(stack.as_json())
     command = [sys.executable, "-m", "service", "demo", "--stack", str(file)]
-    return subprocess.run(command, check=False).returncode  # noqa: S603  # ourselves
+    status = subprocess.run(command, check=False).returncode  # noqa: S603  # ourselves
+    if sys.stdin.isatty():
+        _tell(_LOOK_AROUND.format(stack=stack))
+        sys.stdin.readline()
+    return status
 
 
 def _wait(stack: Stack) -> int:

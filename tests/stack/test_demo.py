@@ -1,9 +1,16 @@
 """The demo with real witnesses."""
 
 import os
+import pty
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+import httpx
 
 from deploy.stack.processes import Stack
 
@@ -34,3 +41,44 @@ def test_a_demo_without_the_stack_it_was_told_of_says_what_makes_one(tmp_path: P
     assert done.returncode == 1
     assert f"There is no {missing}" in done.stderr
     assert "make stack" in done.stderr
+
+
+def test_at_a_terminal_the_stack_of_the_demo_stays_until_enter() -> None:
+    command = [sys.executable, "-m", "deploy.stack", "--free-ports", "--demo"]
+    with (
+        terminal() as (keys, its_end),
+        subprocess.Popen(
+            command, stdin=its_end, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        told = _up_to("Enter stops it", process.stderr)
+        jaeger = re.search(r"Jaeger +(\S+)/search", told)
+        assert jaeger, told
+        page = httpx.get(f"{jaeger[1]}/search", trust_env=False)
+        services = httpx.get(f"{jaeger[1]}/api/services", trust_env=False).json()["data"]
+        os.write(keys, b"\n")
+        status = process.wait(timeout=60)
+
+    assert status == 0, told
+    assert "relevo" in services
+    assert "/static/index-" in page.text
+
+
+def _up_to(words: str, output: IO[str] | None) -> str:
+    told = ""
+    for line in output or ():
+        told += line
+        if words in line:
+            break
+    return told
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """Where to type, and what a program takes for its terminal."""
+    keys, its_end = pty.openpty()
+    try:
+        yield keys, its_end
+    finally:
+        os.close(keys)
+        os.close(its_end)

