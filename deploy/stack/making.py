@@ -114,7 +114,8 @@ def _with_ours(program: FromPartOfModule, maker: Maker) -> Path:
     shutil.copyfile(program.ours / "main.go", package / "main.go")
     for module, directory in program.stand_ins:
         maker.go(["mod", "edit", "-replace", f"{module}={program.ours / directory}"], at=source)
-    _embed(program.assets, source, maker)
+    if program.assets:
+        _embed(program.assets, source, maker)
     return source
 
 

