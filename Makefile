@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check audit fix bench migrate lock stack demo-stack test-stack pgbouncer test-faults
+.PHONY: help setup run demo test check audit fix bench migrate lock manifests stack demo-stack test-stack pgbouncer test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,6 +33,7 @@ check: setup ## lint, types, layers and dependencies: exactly what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m deploy.manifests --check
 	$(BIN)/python -m deploy.audit
 
 audit: setup ## dependencies: pinned by hashes, fitting together, and (with a network) without published advisories
@@ -52,10 +53,16 @@ lock: setup ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
 		--group pyproject.toml:dev pyproject.toml --output-file requirements.lock
 
+manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, and the Helm chart
+	$(BIN)/python -m deploy.manifests
+
 stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
 	$(BIN)/python -m deploy.stack
 
-demo-stack: setup ## the demo, with its trace in Jaeger, its figures in Prometheus and its lines in the collector's file
+demo-manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, and the Helm chart
+	$(BIN)/python -m deploy.manifests
+
+stack: setup ## the demo, with its trace in Jaeger, its figures in Prometheus and its lines in the collector's file
 	$(BIN)/python -m deploy.stack --free-ports --demo
 
 test-stack: setup pgbouncer ## the tests that need them, and PgBouncer, which root gets installed where there is apt-get
