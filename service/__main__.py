@@ -22,6 +22,7 @@ import structlog
 
 from service.adapters.data_directory import DataDirectoryError, generated_secrets, sole_server
 from service.environment import unknown
+from service.observability import variables
 from service.settings import Settings, SettingsError
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
@@ -50,6 +51,7 @@ exit status: 0 done; 1 something failed; 2 the command line, a setting or the st
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     chosen = _parser().parse_args(arguments)
+    variables.forget_the_empty(os.environ)
     # Until the runtime sets logging up, only what matters is told, and standard output belongs to the command.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
@@ -57,9 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     )
     for sentence in unknown({name: value for name, value in os.environ.items() if name != BEARER}, Settings):
         _tell(f"warning: {sentence}")
+    for sentence in variables.unheeded(os.environ):
+        _tell(f"warning: {sentence}")
     try:
         sys.exit(chosen.command(chosen))
-    except (SettingsError, DataDirectoryError) as error:
+    except (SettingsError, DataDirectoryError, variables.VariableRefused) as error:
         _tell(str(error))
         sys.exit(UNUSABLE)
     except KeyboardInterrupt:
@@ -162,12 +166,19 @@ def _demo(chosen: Namespace) -> int:
 
 def _settings() -> Settings:
     """The settings, with generated secrets where embedded mode allows that."""
-    settings = Settings.from_environment(os.environ)
+    settings = Settings.from_environment(os.environ).with_addresses(_completed)
+    variables.checked(os.environ)
     if settings.embedded and settings.lacks_secrets:
         made = generated_secrets(settings.storage.data_dir)
         return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
     settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request
     return settings
+
+
+def _completed(url: str) -> str:
+    from service.adapters.postgres.address import completed
+
+    return completed(url, os.environ)
 
 
 async def _served(settings: Settings) -> None:
@@ -193,14 +204,12 @@ async def _migrated(settings: Settings) -> None:
 
 
 async def _reencrypted(settings: Settings) -> None:
-    import asyncpg
-
-    from service.adapters.postgres.engine import dsn
+    from service.adapters.postgres.connections import connect
     from service.adapters.postgres.resealing import reseal
     from service.adapters.vault import Vault
 
     async with _database(settings), _reachable(settings) as url:
-        connection = await asyncpg.connect(dsn(url))
+        connection = await connect(url)
         try:
             outcome = await reseal(connection, Vault(settings.secret_keys()))
         finally:
@@ -226,12 +235,11 @@ async def _database(settings: Settings) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _reachable(settings: Settings) -> AsyncIterator[str]:
     from service.adapters.embedded import open_embedded
-    from service.adapters.postgres.engine import as_sqlalchemy
 
     # What is done here takes long or holds a lock: it goes past a pooler.
     configured = settings.storage.database_direct_url or settings.storage.database_url
     if configured is not None:
-        yield as_sqlalchemy(configured.get_secret_value())
+        yield configured.get_secret_value()
         return
     async with open_embedded(settings.storage.data_dir) as url:
         yield url

@@ -21,6 +21,7 @@ import asyncpg
 import psutil
 from sqlalchemy import URL
 
+from service.adapters.postgres.connections import connect
 from service.observability.threads import Threads
 
 if TYPE_CHECKING:
@@ -254,4 +255,4 @@ async def _create_database(server: EmbeddedServer) -> None:
 
 
 async def _connect(server: EmbeddedServer) -> "asyncpg.Connection":
-    return await asyncpg.connect(server.url("postgres").replace("+asyncpg", ""))
+    return await connect(server.url("postgres"))

@@ -1,8 +1,9 @@
 """Where each signal is sent, as the standard `OTEL_` variables have it; without an endpoint, nowhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from opentelemetry.metrics import MeterProvider
@@ -10,34 +11,58 @@ from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.util.re import parse_env_headers
+
+from service.observability.variables import GRPC, HTTP, of_signal, protocol
+
+if TYPE_CHECKING:
+    from grpc import ChannelCredentials
 
 Signal = Literal["traces", "metrics", "logs"]
 
-GRPC, HTTP = "grpc", "http/protobuf"
-GRPC_PORT = 4317
+TIMEOUT = 10.0  # seconds for a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One signal's way to the collector. Headers, certificates and timeouts the exporters read from their variables."""
+    """One signal's way to the collector. Files are PEM; `timeout` is in seconds."""
 
     endpoint: str
     protocol: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = TIMEOUT
+    compression: str = "none"
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
 
 def destination(signal: Signal, environ: Mapping[str, str]) -> Destination | None:
-    """None when the signal is not to be exported. ValueError for a protocol that we do not speak."""
+    """None when the signal is not to be exported. The variables are those that `variables.checked` lets through."""
     name = signal.upper()
-    if is_disabled(environ) or environ.get(f"OTEL_{name}_EXPORTER", "otlp").strip() == "none":
+    exporters = {part.strip().lower() for part in environ.get(f"OTEL_{name}_EXPORTER", "otlp").split(",")}
+    variable, endpoint = of_signal(name, "ENDPOINT", environ)
+    if is_disabled(environ) or "otlp" not in exporters or endpoint is None:
         return None
-    own, shared = environ.get(f"OTEL_EXPORTER_OTLP_{name}_ENDPOINT"), environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not own and not shared:
-        return None
-    endpoint = own or shared or ""
-    protocol = _protocol(name, endpoint, environ)
-    if protocol == HTTP and not own:
-        endpoint = f"{endpoint.rstrip('/')}/v1/{signal}"
-    return Destination(endpoint=endpoint, protocol=protocol)
+    spoken = protocol(name, environ)
+    if spoken == HTTP and variable == "OTEL_EXPORTER_OTLP_ENDPOINT":
+        endpoint = _of_signal(endpoint, signal)
+    said = {what: of_signal(name, what, environ)[1] for what in ("HEADERS", "TIMEOUT", "COMPRESSION")}
+    return Destination(
+        endpoint=endpoint,
+        protocol=spoken,
+        headers=parse_env_headers(said["HEADERS"] or "", liberal=True),
+        timeout=float(said["TIMEOUT"] or TIMEOUT),
+        compression=(said["COMPRESSION"] or "none").lower(),
+        authorities=of_signal(name, "CERTIFICATE", environ)[1],
+        certificate=of_signal(name, "CLIENT_CERTIFICATE", environ)[1],
+        key=of_signal(name, "CLIENT_KEY", environ)[1],
+    )
+
+
+def _of_signal(endpoint: str, signal: Signal) -> str:
+    parts = urlsplit(endpoint)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}").geturl()
 
 
 def is_disabled(environ: Mapping[str, str]) -> bool:
@@ -50,10 +75,10 @@ def span_exporter(to: Destination, resource: Resource, meters: MeterProvider) ->
     if to.protocol == GRPC:
         from service.observability.otlp.over_grpc import SpansOverGrpc
 
-        return SpansOverGrpc(to.endpoint, resource=resource, meters=meters)
+        return SpansOverGrpc(resource, meters, **_over_grpc(to))
     from service.observability.otlp.over_http import SpansOverHttp
 
-    return SpansOverHttp(to.endpoint, resource=resource, meters=meters)
+    return SpansOverHttp(resource, meters, **_over_http(to))
 
 
 def log_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> LogRecordExporter:
@@ -61,10 +86,10 @@ def log_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> 
     if to.protocol == GRPC:
         from service.observability.otlp.over_grpc import LogsOverGrpc
 
-        return LogsOverGrpc(to.endpoint, resource=resource, meters=meters)
+        return LogsOverGrpc(resource, meters, **_over_grpc(to))
     from service.observability.otlp.over_http import LogsOverHttp
 
-    return LogsOverHttp(to.endpoint, resource=resource, meters=meters)
+    return LogsOverHttp(resource, meters, **_over_http(to))
 
 
 def metric_exporter(to: Destination) -> MetricExporter:
@@ -72,16 +97,47 @@ def metric_exporter(to: Destination) -> MetricExporter:
     if to.protocol == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
 
-        return OverGrpc(endpoint=to.endpoint)
+        return OverGrpc(**_over_grpc(to))
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-    return OTLPMetricExporter(endpoint=to.endpoint)
+    return OTLPMetricExporter(**_over_http(to))
 
 
-def _protocol(name: str, endpoint: str, environ: Mapping[str, str]) -> str:
-    said = environ.get(f"OTEL_EXPORTER_OTLP_{name}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    # The standard default is HTTP, but on gRPC's own port HTTP could only fail.
-    protocol = (said or (GRPC if urlsplit(endpoint).port == GRPC_PORT else HTTP)).strip().lower()
-    if protocol not in {GRPC, HTTP}:
-        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; set it to {GRPC} or {HTTP}.")
-    return protocol
+def _over_http(to: Destination) -> dict[str, Any]:
+    from opentelemetry.exporter.otlp.proto.http import Compression
+
+    return {
+        "endpoint": to.endpoint,
+        "headers": dict(to.headers),
+        "timeout": to.timeout,
+        "compression": Compression(to.compression),
+        "certificate_file": to.authorities,
+        "client_certificate_file": to.certificate,
+        "client_key_file": to.key,
+    }
+
+
+def _over_grpc(to: Destination) -> dict[str, Any]:
+    from grpc import Compression
+
+    insecure = urlsplit(to.endpoint).scheme == "http"
+    return {
+        "endpoint": to.endpoint,
+        "insecure": insecure,
+        "credentials": None if insecure else _credentials(to),
+        "headers": dict(to.headers),
+        "timeout": to.timeout,
+        "compression": Compression.Gzip if to.compression == "gzip" else Compression.NoCompression,
+    }
+
+
+def _credentials(to: Destination) -> "ChannelCredentials":
+    """By ourselves: the library passes over a client's certificate where no authority is named beside it."""
+    from grpc import ssl_channel_credentials
+
+    certificate, key = _read(to.certificate), _read(to.key or to.certificate)
+    return ssl_channel_credentials(_read(to.authorities), key, certificate)
+
+
+def _read(path: str | None) -> bytes | None:
+    return Path(path).read_bytes() if path else None

@@ -20,13 +20,14 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Tracer, TracerProvider
 from prometheus_client import CollectorRegistry
 
-from service.observability import exporting, resource, sampling
+from service.observability import exporting, resource, sampling, variables
 from service.observability.metrics import Metrics, views
 from service.observability.otlp.pipelines import EncodingLoggerProvider, EncodingSpanProcessor
 
 SCOPE: Final = "relevo"
 CLOSING_BUDGET: Final = 5.0
 QUEUE_SIZE: Final = 8192
+BATCH_SIZE: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,10 @@ async def open_telemetry(
 ) -> AsyncIterator[Telemetry]:
     """Open the signals that `environ` asks for; on exit send what is left, for at most `closing_budget` seconds.
 
-    Once per process: what the exporters read for themselves (headers, certificates, timeouts) is the process's own
-    environment.
+    VariableRefused for what cannot be meant. Once per process: what the SDK reads for itself (the limits of spans, the
+    temporality of metrics) is the process's own environment.
     """
+    environ = {**_others(environ), **variables.checked(environ)}
     _count_losses()
     described = resource.describe(role=role, version=version, environ=environ)
     registry = CollectorRegistry()
@@ -69,6 +71,10 @@ async def open_telemetry(
         )
     finally:
         await _close([tracers.shutdown, meters.shutdown, _shutdown(loggers)], closing_budget)
+
+
+def _others(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not name.startswith(variables.PREFIX)}
 
 
 def _count_losses() -> None:
@@ -104,7 +110,8 @@ def _tracer_provider(
         provider.add_span_processor(
             EncodingSpanProcessor(
                 exporting.span_exporter(to, described, meters),
-                max_queue_size=int(environ.get("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
+                max_queue_size=(size := int(environ.get(variables.SPANS_QUEUE, QUEUE_SIZE))),
+                max_export_batch_size=int(environ.get(variables.SPANS_BATCH, min(BATCH_SIZE, size))),
                 schedule_delay_millis=float(environ.get("OTEL_BSP_SCHEDULE_DELAY", "1000")),
                 meter_provider=meters,
             )
@@ -118,7 +125,8 @@ def _logger_provider(described: Resource, meters: MeterProvider, environ: Mappin
         return NoOpLoggerProvider()
     queue = BatchLogRecordProcessor(
         exporting.log_exporter(to, described, meters),
-        max_queue_size=int(environ.get("OTEL_BLRP_MAX_QUEUE_SIZE", QUEUE_SIZE)),
+        max_queue_size=(size := int(environ.get(variables.RECORDS_QUEUE, QUEUE_SIZE))),
+        max_export_batch_size=int(environ.get(variables.RECORDS_BATCH, min(BATCH_SIZE, size))),
         schedule_delay_millis=float(environ.get("OTEL_BLRP_SCHEDULE_DELAY", "1000")),
         meter_provider=meters,
     )

@@ -14,7 +14,7 @@ from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
 from service.adapters.postgres import schema
 from service.adapters.postgres.attempt_news import AttemptNews
-from service.adapters.postgres.engine import Database, as_sqlalchemy, dsn, open_database
+from service.adapters.postgres.engine import Database, open_database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.adapters.postgres.wakeups import Wakeups
 from service.adapters.vault import Vault
@@ -52,9 +52,9 @@ async def open_core(settings: Settings, telemetry: Telemetry, health: Health) ->
         stack.enter_context(instrument_engine(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
-        wakeups = Wakeups(dsn(direct))
+        wakeups = Wakeups(direct)
         await stack.enter_async_context(wakeups.running())
-        attempt_news = AttemptNews(dsn(direct))
+        attempt_news = AttemptNews(direct)
         await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
         client = await stack.enter_async_context(
@@ -84,7 +84,7 @@ async def _database_urls(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             await schema.migrate(url)
             yield url, url
     else:
-        url = as_sqlalchemy(storage.database_url.get_secret_value())
-        direct = as_sqlalchemy((storage.database_direct_url or storage.database_url).get_secret_value())
+        url = storage.database_url.get_secret_value()
+        direct = (storage.database_direct_url or storage.database_url).get_secret_value()
         await schema.check(direct)
         yield url, direct

@@ -1,6 +1,6 @@
 """What can be set. Values only: the environment is read when `from_environment` is called, and by nobody else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError
@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         )
         return self.model_copy(update={"access": access})
 
+    def with_addresses(self, complete: Callable[[str], str]) -> Self:
+        """These settings with the databases' addresses as `complete` makes them. SettingsError for its ValueError."""
+        given = {"database_url": self.storage.database_url, "database_direct_url": self.storage.database_direct_url}
+        made = {name: _completed(url, name, complete) for name, url in given.items() if url is not None}
+        return self.model_copy(update={"storage": self.storage.model_copy(update=made)})
+
     def jwt_secret(self) -> str:
         """The secret behind API tokens. SettingsError when there is none."""
         return _required(self.access.jwt_secret, "RELEVO_JWT_SECRET").get_secret_value()
@@ -84,6 +90,13 @@ def configuration_table() -> str:
     """The README's table of variables, in Markdown."""
     rows = [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in Settings.describe()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _completed(url: SecretStr, name: str, complete: Callable[[str], str]) -> SecretStr:
+    try:
+        return SecretStr(complete(url.get_secret_value()))
+    except ValueError as error:
+        raise SettingsError(f"RELEVO_{name.upper()}: {error}.") from None
 
 
 def _required(secret: SecretStr | None, variable: str) -> SecretStr:

@@ -3,7 +3,6 @@
 import json
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -45,13 +44,9 @@ def lower(value: object) -> object:
 
 
 def refuse_unusable_address(url: str) -> None:
-    """ValueError for what is no address of a PostgreSQL."""
+    """ValueError for what is no address of a PostgreSQL; what it says is read where connections are opened."""
     if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
         raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:  # whose text might quote a part of the password
-        raise ValueError("what should be the port is not one; is the password percent-encoded?") from None
 
 
 def keys(value: object) -> object:

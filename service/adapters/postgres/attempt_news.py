@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from service.adapters.postgres.engine import CONNECT_TIMEOUT
+from service.adapters.postgres.connections import CONNECT_TIMEOUT
 from service.adapters.postgres.line import HEARTBEAT, RECONNECT, Line, Talk
 from service.application.ports.news import Missed
 from service.domain.errors import Unavailable

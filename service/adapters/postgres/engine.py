@@ -4,20 +4,21 @@ The hot path (accept, claim, settle) sends one set-based statement a batch and n
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy import URL, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from service.adapters.postgres.connections import HotConnection, WatchedConnection, limits
+from service.adapters.postgres.address import read
+from service.adapters.postgres.connections import HotConnection, WatchedConnection, connect, limits
 from service.adapters.postgres.pools import measured_pool, measured_queue
 from service.domain.errors import Unavailable
 
@@ -26,7 +27,6 @@ POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_TIMEOUT = 5.0
 HOT_CONNECTIONS = 4
-CONNECT_TIMEOUT = 5.0
 FAREWELL = 2.0
 
 # What a statement may take, first by the server's clock: a refusal says more than a silence. A batch of the hot path
@@ -42,7 +42,6 @@ _PLANNED_FOR_VALUES = {"plan_cache_mode": "force_custom_plan"}
 # name is forgotten with the transaction.
 _NOTHING_PREPARED: dict[str, Any] = {"statement_cache_size": 0}
 _NOTHING_PREPARED_BY_SESSIONS: dict[str, Any] = {
-    **_NOTHING_PREPARED,
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": lambda: "",
 }
@@ -92,35 +91,35 @@ async def open_database(
     waited: Callable[[str, float], None] = lambda _pool, _seconds: None,
     pooled: bool = False,
 ) -> AsyncIterator[Database]:
-    """Open both pools on `postgresql+asyncpg://...`; closed in reverse order. A session's connection that is silent for
-    so many seconds is lost. `waited` is told how long callers wait for a connection of which pool. `pooled` says that
-    PgBouncer in transaction mode is at that address."""
-    engine = create_async_engine(
+    """Open both pools on an address as psql takes it; closed in reverse order. A session's connection that is silent
+    for so many seconds is lost. `waited` is told how long callers wait for a connection of which pool. `pooled` says
+    that PgBouncer in transaction mode is at that address."""
+    engine = engine_on(
         url,
+        connecting={
+            "command_timeout": silence,
+            "connection_class": WatchedConnection,
+            # What is not prepared, as behind a pooler, is planned for its values anyway.
+            "server_settings": limits(statement=STATEMENT, pooled=pooled) | ({} if pooled else _PLANNED_FOR_VALUES),
+            **(_NOTHING_PREPARED if pooled else {}),
+        },
+        adapting=_NOTHING_PREPARED_BY_SESSIONS if pooled else {},
         poolclass=measured_queue(partial(waited, SESSIONS)),
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=False,
-        connect_args={
-            "timeout": CONNECT_TIMEOUT,
-            "command_timeout": silence,
-            "connection_class": WatchedConnection,
-            # What is not prepared, as behind a pooler, is planned for its values anyway.
-            "server_settings": limits(statement=STATEMENT, pooled=pooled) | ({} if pooled else _PLANNED_FOR_VALUES),
-            **(_NOTHING_PREPARED_BY_SESSIONS if pooled else {}),
-        },
     )
     event.listen(engine.sync_engine, "handle_error", _forget_the_silent)
     sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
     try:
         with unavailable_when_lost():
             pool = await measured_pool(
-                dsn(url),
+                url,
+                connect=connect,
                 waited=partial(waited, HOT),
                 min_size=1,
                 max_size=HOT_CONNECTIONS,
-                timeout=CONNECT_TIMEOUT,
                 command_timeout=HOT_SILENCE,
                 connection_class=HotConnection,
                 server_settings=limits(statement=HOT_STATEMENT, pooled=pooled),
@@ -138,21 +137,32 @@ async def open_database(
                 await engine.dispose()
 
 
+def engine_on(
+    url: str, *, connecting: dict[str, Any] | None = None, adapting: dict[str, Any] | None = None, **pooling: Any
+) -> AsyncEngine:
+    """An engine whose connections are opened as all others are. `connecting` goes to asyncpg, `adapting` to what
+    SQLAlchemy wraps its connections in, `pooling` to the engine."""
+
+    def opened(*_: Any) -> Any:
+        driver: Any = engine.dialect.dbapi
+        return driver.connect(async_creator_fn=partial(connect, url, **(connecting or {})), **(adapting or {}))
+
+    engine = create_async_engine(_shown(url), creator=opened, **pooling)
+    return engine
+
+
 def dsn(url: str) -> str:
     """The same address in the form that asyncpg and psql read."""
-    return _written(url, "postgresql", {"ssl": "sslmode"})
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
-def as_sqlalchemy(url: str) -> str:
-    """The same address in the form that SQLAlchemy reads; `postgres://` and `postgresql://` are both taken."""
-    return _written(url, "postgresql+asyncpg", {"sslmode": "ssl"})
-
-
-def _written(url: str, driver: str, renamed: Mapping[str, str]) -> str:
-    parts = make_url(url)
-    # The mode of TLS has another name in each form, and managed databases hand out addresses with `sslmode`.
-    query = {renamed.get(name, name): value for name, value in parts.query.items()}
-    return parts.set(drivername=driver, query=query).render_as_string(hide_password=False)
+def _shown(url: str) -> URL:
+    """What spans may say of the address: neither password nor user."""
+    address = read(url)
+    first = address.hosts[0]
+    if first.is_socket:
+        return URL.create("postgresql+asyncpg", database=address.database)
+    return URL.create("postgresql+asyncpg", host=first.name, port=first.port, database=address.database)
 
 
 def _forget_the_silent(context: ExceptionContext) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 import structlog
 
-from service.adapters.postgres.engine import CONNECT_TIMEOUT, unavailable_when_lost
+from service.adapters.postgres.connections import CONNECT_TIMEOUT, connect
+from service.adapters.postgres.engine import unavailable_when_lost
 from service.domain.errors import Unavailable
 
 QUIET = 0.01
@@ -89,7 +90,7 @@ class Line:
 
     async def _talk(self, talk: Talk) -> None:
         patience = min(CONNECT_TIMEOUT, self._heartbeat)
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=patience)
+        connection = await connect(self._dsn, command_timeout=patience)
         try:
             for channel, hear in talk.hears.items():
                 await connection.add_listener(channel, _last(hear))

@@ -19,8 +19,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
+
+from service.adapters.postgres.engine import engine_on
 
 _LOCK = 0x52454C45564F  # "RELEVO": the key of the advisory lock
 
@@ -34,7 +36,8 @@ class DatabaseUnreachable(Exception):
     """There is no database at that address, or it does not let us in."""
 
     def __init__(self, reason: BaseException) -> None:
-        super().__init__(f"The database cannot be reached: {reason}. Is RELEVO_DATABASE_URL right, and is it running?")
+        why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
+        super().__init__(f"The database cannot be reached: {why}. Is RELEVO_DATABASE_URL right, and is it running?")
 
 
 class SchemaBusy(Exception):
@@ -116,7 +119,7 @@ def head() -> str:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
-    connection = create_async_engine(url, poolclass=NullPool).connect()
+    connection = engine_on(url, poolclass=NullPool).connect()
     try:
         await connection.start()
     except (OSError, DBAPIError) as error:

@@ -1,6 +1,7 @@
 """The SDK's exporters over gRPC, given what is encoded already. Importing them costs what `grpc` costs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -15,8 +16,8 @@ from service.observability.otlp.wire import Encoded, request
 class SpansOverGrpc(OTLPSpanExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
-        super().__init__(endpoint=endpoint, meter_provider=meters)
+    def __init__(self, resource: Resource, meters: MeterProvider, **destination: Any) -> None:
+        super().__init__(meter_provider=meters, **destination)
         self._resource = resource
 
     def _translate_data(self, data: Sequence[Encoded]) -> ExportTraceServiceRequest:  # type: ignore[override]  # as our processor has them
@@ -27,8 +28,8 @@ class SpansOverGrpc(OTLPSpanExporter):
 class LogsOverGrpc(OTLPLogExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
-        super().__init__(endpoint=endpoint, meter_provider=meters)
+    def __init__(self, resource: Resource, meters: MeterProvider, **destination: Any) -> None:
+        super().__init__(meter_provider=meters, **destination)
         self._resource = resource
 
     def _translate_data(self, data: Sequence[Encoded]) -> ExportLogsServiceRequest:  # type: ignore[override]  # as our logger has them

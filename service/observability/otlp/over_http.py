@@ -1,6 +1,7 @@
 """The SDK's exporters over HTTP, given what is encoded already. Importing them costs what `requests` costs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,8 +17,8 @@ from service.observability.otlp.wire import Encoded, request
 class SpansOverHttp(OTLPSpanExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
-        super().__init__(endpoint=endpoint, meter_provider=meters)
+    def __init__(self, resource: Resource, meters: MeterProvider, **destination: Any) -> None:
+        super().__init__(meter_provider=meters, **destination)
         self._resource = resource
 
     def export(self, spans: Sequence[Encoded]) -> SpanExportResult:  # type: ignore[override]  # as our processor has them
@@ -29,8 +30,8 @@ class SpansOverHttp(OTLPSpanExporter):
 class LogsOverHttp(OTLPLogExporter):
     """Retries, compression, headers, TLS and the count of what was lost are the SDK's."""
 
-    def __init__(self, endpoint: str, *, resource: Resource, meters: MeterProvider) -> None:
-        super().__init__(endpoint=endpoint, meter_provider=meters)
+    def __init__(self, resource: Resource, meters: MeterProvider, **destination: Any) -> None:
+        super().__init__(meter_provider=meters, **destination)
         self._resource = resource
 
     def export(self, batch: Sequence[Encoded]) -> LogRecordExportResult:  # type: ignore[override]  # as our logger has them
