@@ -98,7 +98,7 @@ def protocol(signal: str, environ: Mapping[str, str]) -> str:
 
 
 def _fault(name: str, value: str) -> str | None:
-    check = _CHECKS.get(name)
+    check = CHECKS.get(name)
     if check is None and name.endswith("_EXCLUDED_URLS"):
         check = patterns
     return check(value) if check else None
@@ -153,7 +153,7 @@ _COUNT = whole(0, _MOST_ATTRIBUTES, or_none=True)
 _QUEUE = whole(1, _MOST_WAITING)
 _MILLISECONDS = whole(1, _LONGEST_MS, " milliseconds")
 
-_CHECKS: Mapping[str, Check] = {
+CHECKS: Mapping[str, Check] = {
     "OTEL_SDK_DISABLED": _BOOLEAN,
     "OTEL_CONFIG_FILE": never("set the variables in place of the file"),
     "OTEL_RESOURCE_ATTRIBUTES": resource,
@@ -213,6 +213,7 @@ _UNHEEDED: Mapping[str, str] = {
     **dict.fromkeys(_for_each_signal("INSECURE", _BOOLEAN), "the endpoint's http:// or https:// does"),
     **dict.fromkeys(("OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BLRP_EXPORT_TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT does"),
     "OTEL_LOG_LEVEL": "RELEVO_LOG_LEVEL does",
+    "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "Relevo's log goes out by itself",
     "OTEL_EXPORTER_PROMETHEUS_HOST": "RELEVO_HOST does",
     "OTEL_EXPORTER_PROMETHEUS_PORT": "RELEVO_OPS_PORT does",
     "OTEL_EXPORTER_ZIPKIN_ENDPOINT": "there is no exporter for Zipkin",

@@ -123,8 +123,8 @@ async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     try:
         await connection.start()
     except (OSError, DBAPIError) as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseUnreachable((reason and reason.__cause__) or reason or error) from error
+        said = error.orig if isinstance(error, DBAPIError) else None
+        raise DatabaseUnreachable((said and said.__cause__) or said or error) from error
     try:
         yield connection
     finally:
