@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.audit import AUDITED, is_audited
+from service.api.bodies import MOST_HELD, HeldBodies
 from service.api.problems import answer_problems, documented_body
 from service.api.routes import (
     access,
@@ -54,6 +55,7 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     cors_origins: Sequence[str] = (),
     max_body_bytes: int = LARGEST_BODY,
+    max_held_bytes: int = MOST_HELD,
 ) -> FastAPI:
     """The API. `open_services` is entered when it starts to serve; `routes` are served beside it, as they are."""
 
@@ -80,6 +82,7 @@ def create_app(
     )
     app.state.max_body_bytes = max_body_bytes
     app.state.body_within = BODY_WITHIN
+    app.state.held_bodies = HeldBodies(max_held_bytes)
     app.add_route("/", _to_docs, include_in_schema=False)
     app.router.routes[:0] = _operations(app)
     answer_problems(app)

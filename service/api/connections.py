@@ -6,7 +6,6 @@ that offers another protocol for that protocol, and waits for ever for an answer
 
 import asyncio
 from asyncio import TimerHandle
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import httptools
@@ -15,29 +14,11 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.heads import Refusal, has_body, refusal_of, too_large, without_offer
+from service.api.patience import Patience, UnreadAnswer
 from service.api.refusals import answer_to
 from service.observability.refusals import RefusedRequests
 
 KEPT_ALIVE = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """What is borne.
-
-    Seconds that a head may take from its first byte (or from connecting) to its last, and that a caller may be silent
-    within a body. Seconds and bytes for which a caller may go on sending after a refusal. Bytes of a head. Of what
-    comes beside a body (the lengths of its chunks, their extensions, trailers): bytes in a row, which are also granted
-    once, and bytes for each byte of the body.
-    """
-
-    head: float = 10.0
-    silence: float = 30.0
-    parting: float = 2.0
-    parting_bytes: int = 512 * 1024
-    head_bytes: int = 64 * 1024
-    beside_a_body: int = 64 * 1024
-    beside_each_byte: int = 16
 
 
 class CallerProtocol(HttpToolsProtocol):
@@ -51,6 +32,7 @@ class CallerProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._waiting: TimerHandle | None = None
+        self._unread: UnreadAnswer | None = None
         self._head_bytes = 0
         self._in_body = False
         self._before: RequestResponseCycle | None = None
@@ -63,6 +45,7 @@ class CallerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Wait for the first head."""
         super().connection_made(transport)
+        self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -119,9 +102,29 @@ class CallerProtocol(HttpToolsProtocol):
         self._in_body = False
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """The caller does not read as fast as we write."""
+        super().pause_writing()
+        if self._unread is not None:
+            self._unread.watch()
+
+    def resume_writing(self) -> None:
+        """The caller has read most of it."""
+        if self._unread is not None:
+            self._unread.forget()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """What is left of an answer has to be read as well, be the connection closed behind it or not."""
+        super().on_response_complete()
+        if self._unread is not None and self.transport.get_write_buffer_size():
+            self._unread.watch()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is waited for any more."""
         self._stop_waiting()
+        if self._unread is not None:
+            self._unread.forget()
         super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> None:

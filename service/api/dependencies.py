@@ -80,21 +80,25 @@ async def http_client(services: ServicesDep) -> AsyncIterator[AsyncClient]:
 
 HttpClientDep = Annotated[AsyncClient, Depends(http_client, scope="function")]
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="What `relevo token` prints.")
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="What `relevo token` prints.")
 
 
 async def caller(
     request: Request,
     services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
-    """Whom the bearer token speaks for; whoever may not do what the route is for is refused here."""
+    """Whom the bearer token speaks for; whoever may not do what the route is for is refused here. Asked once."""
+    asked: Caller | None = getattr(request.state, "caller", None)
+    if asked is not None:
+        return asked
     if credentials is None:
         raise NotAuthenticated
     found = await services.access.verify(credentials.credentials)
     name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)
     permissions.check(found, operation=operation)
+    request.state.caller = found
     return found
 
 

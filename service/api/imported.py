@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
 from service.api.incoming import new_message, read_message
+from service.api.json_body import refuse_packed
 from service.api.lines import A_PIECE, LineReader, NumberedLine
 from service.api.problems import fault_of
 from service.api.services import Services
@@ -21,6 +22,7 @@ LONGEST_DETAIL = 500
 
 async def parsed_lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
     """The lines of the request's body, some at a time. What is no message is a fault of its own. UnreadableFile."""
+    refuse_packed(request, unpacked=("", "identity", "gzip", "x-gzip"))  # which is seen by its first bytes
     reader = LineReader()
     take = partial(_take, reader, services, caller)
     async for piece in request.stream():

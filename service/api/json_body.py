@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from fastapi import Request, Response
@@ -10,16 +10,26 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from service.api.admission import Admission
+from service.application.access import Caller
+from service.domain.ids import OrgId
+
 
 class JsonRoute(APIRoute):
     """A route whose body is read as strictly as by `parse`, and only up to the application's limit."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, given a request of our own."""
+        """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
         handle = super().get_route_handler()
+        admission, reads_body = Admission(self.dependant), self.body_field is not None
 
         async def handle_json(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            with JsonRequest(request.scope, request.receive) as ours:
+                if reads_body:
+                    await admission.admit(ours)
+                    # Read here, since FastAPI would take every refusal for a body that it cannot parse.
+                    await ours.body()
+                return await handle(ours)
 
         return handle_json
 
@@ -51,10 +61,21 @@ def not_json(error: ValueError) -> RequestValidationError:
 
 
 class JsonRequest(Request):
-    """A request whose body is read only up to the application's limit, of length and of time."""
+    """A request whose body is read only up to the application's limits, of length, of time and of what is held of all
+    bodies together. What is held of this one is let go at the end of the block."""
+
+    held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.held:
+            self.app.state.held_bodies.let_go(self._org_id(), self.held)
+            self.held = 0
 
     async def body(self) -> bytes:
-        """The whole body. 413 once it is too long, 408 when it does not end in time."""
+        """The whole body. 413 once it is too long, 408 when it does not end in time, 415 when it is packed; Busy."""
         try:
             async with asyncio.timeout(self.app.state.body_within):
                 return await super().body()
@@ -67,15 +88,39 @@ class JsonRequest(Request):
         return orjson.loads(await self.body())
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body in pieces. 413 once it is too long."""
+        """The body in pieces."""
         # Counted here and not by a middleware outside of ours, so that a refusal is JSON and has a request id.
+        refuse_packed(self)
         limit = self.app.state.max_body_bytes
         size = int(self.headers.get("content-length") or 0)
         if size > limit:
-            raise HTTPException(413)
+            raise _too_large(limit)
         size = 0
         async for chunk in super().stream():
             size += len(chunk)
             if size > limit:
-                raise HTTPException(413)
+                raise _too_large(limit)
+            self._hold(len(chunk))
             yield chunk
+
+    def _hold(self, size: int) -> None:
+        if size:
+            self.app.state.held_bodies.hold(self._org_id(), size)
+            self.held += size
+
+    def _org_id(self) -> OrgId:
+        """Whose body it is; nobody's is read before it is known, but for what asks no token."""
+        found: Caller | None = getattr(self.state, "caller", None)
+        return OrgId("") if found is None else found.org_id
+
+
+def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identity")) -> None:
+    """415 for a body in a coding that nobody unpacks."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in unpacked:
+        detail = "The body of this request has a Content-Encoding that is not read here; send it as it is."
+        raise HTTPException(415, detail, headers={"accept-encoding": "identity"})
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"The request's body is too large: the limit is {limit} bytes.")

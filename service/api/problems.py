@@ -1,14 +1,16 @@
 """Errors as answers. The only place that knows which error is which status."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from service.domain import errors
 
@@ -46,7 +48,7 @@ _TYPICAL: dict[int, type[errors.RelevoError]] = {
 }
 
 _CODES = {
-    404: "not_found",
+    404: "no_such_path",
     405: "method_not_allowed",
     408: "request_timeout",
     413: "payload_too_large",
@@ -56,8 +58,8 @@ _CODES = {
     505: "http_version_not_supported",
 }
 _DETAILS = {
-    404: "Entity not found",
-    405: "Method not allowed",
+    404: "There is no such path here. All there are, are shown at /docs.",
+    405: "Method not allowed. What is allowed is in the Allow header.",
     408: "The request's body did not arrive in time.",
     413: "Request payload is too large.",
 }
@@ -105,8 +107,9 @@ def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[i
 
 
 def documented_body() -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route that reads a body, for the OpenAPI document: too slow, too large."""
-    return {status: _documented(status) for status in (408, 413)}
+    """The error answers of a route that reads a body, for the OpenAPI document: too slow, too large, packed, too much
+    of everybody at once."""
+    return {status: _documented(status) for status in (408, 413, 415, 429)}
 
 
 def status_of(error: errors.RelevoError) -> int:
@@ -137,11 +140,22 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return _faults([fault_of(fault) for fault in faults])
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    told = _told(error.status_code, otherwise=str(error.detail))
-    return JSONResponse(told, status_code=error.status_code, headers=error.headers)
+    status, headers = error.status_code, {name.lower(): value for name, value in (error.headers or {}).items()}
+    if status == 405:
+        headers["allow"] = ", ".join(methods_of(request))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    said = "" if error.detail == HTTPStatus(status).phrase else str(error.detail)
+    return JSONResponse(_told(status, said=said), status_code=status, headers=headers)
+
+
+def methods_of(request: Request) -> list[str]:
+    """What can be asked of the request's path, whichever of its routes does it."""
+    routes = [route for route in request.app.router.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({"OPTIONS"}.union(*(getattr(route, "methods", None) or () for route in routes)))
 
 
 async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
@@ -154,8 +168,8 @@ def code_of(status: int) -> str:
     return _CODES.get(status, errors.RelevoError.code)
 
 
-def _told(status: int, *, otherwise: str = "") -> dict[str, str]:
-    return {"code": code_of(status), "detail": _DETAILS.get(status, otherwise)}
+def _told(status: int, *, said: str = "") -> dict[str, str]:
+    return {"code": code_of(status), "detail": said or _DETAILS.get(status) or HTTPStatus(status).phrase}
 
 
 def fault_of(error: Any) -> Fault:

@@ -40,14 +40,15 @@ class MessageRoute(JsonRoute):
                 return await whole_way(request)
             opened: Services = request.app.state.services
             found = await organisation(await caller(request, opened, usual.credentials))
-            answer: Response = await send(
-                request=JsonRequest(request.scope, request.receive),
-                app_id=usual.app_id,
-                caller=found,
-                services=opened,
-                idempotency_key=request.headers.get("idempotency-key"),
-                with_content=usual.with_content,
-            )
+            with JsonRequest(request.scope, request.receive) as ours:
+                answer: Response = await send(
+                    request=ours,
+                    app_id=usual.app_id,
+                    caller=found,
+                    services=opened,
+                    idempotency_key=request.headers.get("idempotency-key"),
+                    with_content=usual.with_content,
+                )
             return answer
 
         return handle

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -39,6 +39,16 @@ class Caller:
         async with asyncio.timeout(IN_TIME):
             return await self.reader.read()
 
+    async def exactly(self, size: int) -> bytes:
+        """So many bytes of what is answered."""
+        async with asyncio.timeout(IN_TIME):
+            return await self.reader.readexactly(size)
+
+    async def head_only(self) -> bytes:
+        """The head of an answer, and nothing of what follows."""
+        async with asyncio.timeout(IN_TIME):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
     async def head(self) -> bytes:
         """The first line of an answer, and the rest of it read away: answers here are short and have a length."""
         async with asyncio.timeout(IN_TIME):
@@ -66,7 +76,10 @@ class Echo:
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT"])])
 
     async def _answer(self, request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=400)
         self.requests.append(body)
         self.lines.append(f"{request.method} {request.url.path} {body.decode('latin-1')}")
         return Response(body)

@@ -1,23 +1,32 @@
 """The server on a real socket, and callers who send what no client sends."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 from starlette.types import Message
 
 from service.api.app import LARGEST_BODY
-from service.api.connections import CallerProtocol, Patience
+from service.api.bodies import HeldBodies
+from service.api.connections import CallerProtocol
 from service.api.json_body import JsonRequest
+from service.api.patience import Patience
 from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
 
 SOON = 0.4
 MOST_OF_A_HEAD = Patience().head_bytes
+A_PIECE = 64 * 1024
 HEAD = b"POST /echo HTTP/1.1\r\nhost: relevo.test\r\n"
 
 
@@ -48,6 +57,12 @@ class HastyWithHeads(CallerProtocol):
     """A server that gives up soon, unless it has been told who is talking."""
 
     patience: ClassVar[Patience] = Patience(head=SOON, silence=IN_TIME)
+
+
+class HastyWithReaders(CallerProtocol):
+    """A server that gives up soon on who does not read."""
+
+    patience: ClassVar[Patience] = Patience(unread=SOON)
 
 
 class Hasty(CallerProtocol):
@@ -125,6 +140,7 @@ async def test_a_body_that_keeps_coming_may_take_longer_than_a_head(echo: Echo) 
 async def test_a_body_of_json_has_a_time_by_which_it_is_whole() -> None:
     app = FastAPI()
     app.state.max_body_bytes, app.state.body_within = LARGEST_BODY, SOON
+    app.state.held_bodies = HeldBodies()
     request = JsonRequest({"type": "http", "headers": [], "app": app}, _a_piece_after_a_while)
 
     with pytest.raises(HTTPException) as refused:
@@ -163,6 +179,94 @@ async def test_an_upgrade_to_another_protocol_is_answered_as_if_it_had_not_been_
         await caller.send(HEAD + b"connection: upgrade, close\r\nupgrade: websocket\r\ncontent-length: 0\r\n\r\n")
 
         assert (await caller.everything()).startswith(b"HTTP/1.1 200 ")
+
+
+BESIDE = {
+    "trailers": (b"0\r\n", b"a: b\r\n"),
+    "one trailer": (b"0\r\na: ", b"bbbbbbbb"),
+    "the name of a trailer": (b"0\r\n", b"aaaaaaaa"),
+    "an extension": (b"1;a=", b"bbbbbbbb"),
+    "an extension in quotes": (b'1;a="', b"bbbbbbbb"),
+    "chunks of a byte with long extensions": (b"", b"1;" + b"a" * 200 + b"\r\nx\r\n"),
+    "the length of a chunk": (b"", b"00000000"),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+@pytest.mark.parametrize("method", [b"POST", b"DELETE"])
+async def test_what_comes_beside_a_body_does_not_fill_the_memory(case: str, method: bytes, ordinary: int) -> None:
+    """DELETE is answered at once, with 405, and what follows is read for nobody."""
+    first, again = BESIDE[case]
+    most = 74_000_000 if case == "trailers" else 16_000_000
+    before, sent, connections = resident_bytes(), 0, 0
+    while sent < most:
+        connections += 1
+        async with calling(ordinary) as caller:
+            with suppress(ConnectionError):
+                await caller.send(HEAD.replace(b"POST", method) + b"transfer-encoding: chunked\r\n\r\n" + first)
+                while sent < most:
+                    sent += A_PIECE
+                    await caller.send_apart(again * (A_PIECE // len(again)))
+
+    assert resident_bytes() - before < 24_000_000
+    assert connections > 1, "nobody may go on for so long"
+
+
+async def test_many_small_chunks_are_a_body_like_any_other(ordinary: int, echo: Echo) -> None:
+    async with calling(ordinary) as caller:
+        await caller.send(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        for _ in range(40):
+            await caller.send_apart(b"1\r\nx\r\n" * 1000)
+        await caller.send(b"0\r\n\r\n")
+
+        assert await caller.head() == b"HTTP/1.1 200 OK"
+        assert echo.requests == [b"x" * 40_000]
+
+
+async def test_an_answer_that_nobody_reads_is_given_up_on_and_one_that_is_read_slowly_is_not() -> None:
+    gone = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+                await asyncio.sleep(0)
+        finally:
+            gone.set()
+
+    async def stream(_: Request) -> Response:
+        return StreamingResponse(endless())
+
+    app = Starlette(routes=[Route("/echo", stream, methods=["POST"])])
+    async with serving(app, protocol=HastyWithReaders) as port, calling(port) as caller:
+        await caller.send(HEAD + b"content-length: 0\r\n\r\n")
+        for _ in range(12):
+            await asyncio.sleep(SOON / 4)
+            await caller.exactly(2_000_000)
+        assert not gone.is_set()
+
+        async with asyncio.timeout(IN_TIME):
+            await gone.wait()  # since nobody reads any more
+
+
+@pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
+async def test_the_rest_of_an_answer_is_not_kept_for_who_never_reads_it(ending: bytes, echo: Echo) -> None:
+    async def much(_: Request) -> Response:
+        return Response(b"x" * 16_000_000)
+
+    app = Starlette(routes=[Route("/echo", much, methods=["POST"])])
+    async with serving(app, protocol=HastyWithReaders) as port, calling(port) as caller:
+        await caller.send(HEAD + ending + b"content-length: 0\r\n\r\n")
+        await caller.head_only()
+        await asyncio.sleep(SOON * 4)
+
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await caller.exactly(16_000_000)
+
+
+def resident_bytes() -> int:
+    """Of this process, in which the server runs as well."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def _drip(caller: Caller, data: bytes) -> None:

@@ -127,7 +127,7 @@ async def test_every_error_answer_shows_what_it_says(document: Schema) -> None:
         if status[0] in "45" and status != "422"
     }
 
-    assert {status for status, _ in shown} == {"400", "401", "403", "404", "408", "409", "413", "429", "503"}
+    assert {status for status, _ in shown} == {"400", "401", "403", "404", "408", "409", "413", "415", "429", "503"}
     assert [status for status, code in shown if code is None] == []
     assert len(shown) == len({status for status, _ in shown})
 

@@ -25,7 +25,7 @@ def test_every_error_has_a_row(kind: type[RelevoError]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/nowhere", 404, "no_such_path"),
         ("DELETE", "/app", 405, "method_not_allowed"),
         ("GET", "/app/none", 404, "not_found"),
         ("GET", "/app/a%00b", 404, "not_found"),
@@ -52,7 +52,58 @@ async def test_a_large_body_is_refused_in_json(api: AsyncClient, path: str, *, a
     answer = await api.post(path, content=b" " * (2**21 + 1) if announced else chunks())
 
     assert answer.status_code == 413
-    assert answer.json() == {"code": "payload_too_large", "detail": "Request payload is too large."}
+    assert answer.json() == {
+        "code": "payload_too_large",
+        "detail": "The request's body is too large: the limit is 2097152 bytes.",
+    }
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP", "identity, gzip", "x"])
+@pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/app/u/endpoint", "/app/u/msg/import"])
+async def test_a_body_that_is_packed_in_a_way_that_nobody_unpacks_is_refused(
+    api: AsyncClient, application: str, path: str, coding: str
+) -> None:
+    assert application
+    taken = path.endswith("import") and coding.lower() == "gzip"
+
+    answer = await api.post(path, content=b"{}", headers={"content-encoding": coding})
+    plain = await api.post(path, content=b"{}", headers={"content-encoding": "Identity"})
+
+    assert (answer.status_code == 415) is not taken
+    assert plain.status_code in {200, 422}
+    if not taken:
+        assert answer.json()["code"] == "unsupported_media_type"
+        assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/app", "GET, OPTIONS, POST"),
+        ("/app/a", "DELETE, GET, OPTIONS, PATCH, PUT"),
+        ("/app/a/", "DELETE, GET, OPTIONS, PATCH, PUT"),
+        ("/app/a/msg", "GET, OPTIONS, POST"),
+        ("/app/a/msg/export", "GET, OPTIONS"),
+        ("/app/a/endpoint/b/headers", "GET, OPTIONS, PATCH, PUT"),
+    ],
+)
+async def test_what_a_path_allows_is_told_in_whole(api: AsyncClient, path: str, methods: str) -> None:
+    refused = await api.request("TRACE", path)
+    asked = await api.request("OPTIONS", path)
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+    assert (asked.status_code, asked.headers["allow"], asked.content) == (204, methods, b"")
+
+
+async def test_a_path_that_is_none_is_told_from_a_thing_that_is_none(api: AsyncClient) -> None:
+    path, thing = await api.get("/apps"), await api.get("/app/none")
+
+    assert path.status_code == thing.status_code == 404
+    assert path.json() == {
+        "code": "no_such_path",
+        "detail": "There is no such path here. All there are, are shown at /docs.",
+    }
+    assert thing.json() == {"code": "not_found", "detail": "Application not found"}
 
 
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/app/u/msg/import"])
