@@ -97,6 +97,15 @@ def running_collector(directory: Path, ports: Ports, environ: Mapping[str, str] 
         yield Collector(pid=process.pid, stack=stack)
 
 
+@contextmanager
+def running_jaeger(directory: Path, ports: Ports) -> Iterator[Stack]:
+    """Jaeger by itself, ready, with its traces in `directory`."""
+    stack = _describe(directory, ports)
+    environment = {**os.environ, **_environment(stack, ports)}
+    with _running(*_jaeger(ports), directory, environment):
+        yield stack
+
+
 def _describe(directory: Path, ports: Ports) -> Stack:
     return Stack(
         otlp_grpc=f"http://127.0.0.1:{ports.otlp_grpc}",
@@ -139,12 +148,14 @@ def _commands(directory: Path, ports: Ports) -> list[tuple[Sequence[str], str]]:
             ],
             f"http://127.0.0.1:{ports.prometheus}/-/ready",
         ),
-        (
-            [str(programs.build(programs.JAEGER)), "--config", str(JAEGER_CONFIG)],
-            f"http://127.0.0.1:{ports.jaeger_health}/status",
-        ),
+        _jaeger(ports),
         (_collector(), f"http://127.0.0.1:{ports.collector_health}/"),
     ]
+
+
+def _jaeger(ports: Ports) -> tuple[Sequence[str], str]:
+    command = [str(programs.build(programs.JAEGER)), "--config", str(JAEGER_CONFIG)]
+    return command, f"http://127.0.0.1:{ports.jaeger_health}/status"
 
 
 def _collector() -> Sequence[str]:

@@ -57,10 +57,9 @@ def runbook_entries() -> dict[str, str]:
     return {heading: text for heading, _, text in (entry.partition("\n") for entry in entries)}
 
 
-def runbook_tags() -> set[str]:
-    """The names of the tags that the runbook searches Jaeger for."""
-    searches = re.findall(r"Jaeger, tags `([^`]+)`", RUNBOOK.read_text())
-    return {tag.partition("=")[0] for search in searches for tag in search.split()}
+def runbook_searches() -> list[str]:
+    """What the runbook puts into the field Tags of Jaeger's search."""
+    return sorted(set(re.findall(r"Jaeger, tags `([^`]+)`", RUNBOOK.read_text())))
 
 
 def expressions() -> Iterator[tuple[str, str]]:

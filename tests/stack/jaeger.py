@@ -1,7 +1,7 @@
 """Traces as Jaeger's HTTP API gives them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -26,10 +26,15 @@ class Span:
 
 def traces_of(jaeger: str, **tags: str) -> list[list[Span]]:
     """The traces of which a span has all the tags (`_` for `.`), the oldest first, spans in the order they began."""
-    wanted = json.dumps({name.replace("_", "."): value for name, value in tags.items()})
-    query = urlencode({"service": SERVICE, "tags": wanted, "limit": 20, "lookback": "1h"})
-    found = _get(f"{jaeger}/api/traces?{query}")["data"] or []
+    found = found_by(jaeger, {name.replace("_", "."): value for name, value in tags.items()})
     return sorted((_spans(trace) for trace in found), key=lambda spans: spans[0].tags["began"])
+
+
+def found_by(jaeger: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The traces, as Jaeger tells them, of which a span has all the tags."""
+    query = urlencode({"service": SERVICE, "tags": json.dumps(tags), "limit": 20, "lookback": "1h"})
+    found: list[dict[str, Any]] = _get(f"{jaeger}/api/traces?{query}")["data"] or []
+    return found
 
 
 def trace(jaeger: str, trace_id: str) -> list[Span]:

@@ -1,5 +1,5 @@
 """Messages through the API: one arrives at once, one at its second attempt, one is sent again by hand and one more
-comes in a file, one never arrives, and one finds nobody there."""
+comes in a file, one never arrives, one waits in vain for an answer, and one finds nobody there."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,9 @@ import httpx
 from svix.api import ApplicationIn, EndpointIn, MessageAttemptOut, MessageIn, Svix, SvixOptions
 
 from tests.stack.relevo import Relevo, eventually
+
+# As many as by default, sooner.
+ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,8 @@ def told(relevo: Relevo, receiver: str) -> Story:
         client.message_attempt.resend(resent.app, resent.message, resent.endpoint)
         _until_tried(client, resent, attempts=2)
         _import_into(relevo, resent.app)
-        _send(client, name="given up", url=f"{receiver}/status/500", attempts=4)
+        _send(client, name="given up", url=f"{receiver}/status/500", attempts=ATTEMPTS)
+        _send(client, name="too slow", url=f"{receiver}/silence", attempts=1)
         _send(client, name="gone", url=f"{receiver}/gone", attempts=1)
     return Story(prompt=prompt.message, retried=retried.message, resent=resent.message)
 

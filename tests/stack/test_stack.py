@@ -1,16 +1,18 @@
 """A message's story as an operator finds it: in Jaeger, in Prometheus, in the collector's file."""
 
 import json
+import subprocess
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import pytest
 
-from deploy.stack.processes import Stack
-from tests.stack.expressions import runbook_tags
-from tests.stack.jaeger import Span, shape, traces_of
+from deploy.stack.processes import ROOT, Stack
+from tests.stack.expressions import runbook_searches
+from tests.stack.jaeger import Span, found_by, shape, traces_of
 from tests.stack.relevo import Relevo, eventually
-from tests.stack.story import Story
+from tests.stack.story import ATTEMPTS, Story
 
 DELIVERED_AT_ONCE = """\
 SERVER POST /api/v1/app/{app_id}/msg
@@ -69,7 +71,7 @@ def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_
     accept = next(spans for spans in told if spans[0].kind == "SERVER")
     lines = eventually(lambda: _lines_of(stack, accept[0].trace, at_least=2))
 
-    assert len(told) == 4
+    assert len(told) == ATTEMPTS
     assert accept[0].trace in given_up[0].links
     request = next(line for line in lines if line["body"]["stringValue"] == "request.finished")
     for key, tag in {"message_id": "message", "org_id": "org", "app_id": "app"}.items():
@@ -81,12 +83,51 @@ def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_
     )
 
 
-def test_the_runbook_searches_for_tags_that_traces_have(stack: Stack, story: Story) -> None:
-    eventually(lambda: _traces(stack, story.retried, spans=7))
+@pytest.mark.parametrize("search", [*runbook_searches(), "error=true", "otel.status_code=ERROR"])
+def test_a_search_of_the_runbook_finds_something(stack: Stack, story: Story, search: str) -> None:
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    happened = {
+        # Nothing here is refused for want of room.
+        "http.response.status_code=503": "http.response.status_code=202",
+        "<instance>": _resource_in_jaeger(stack, spans[0].trace)["service.instance.id"],
+        "<correlation_id>": str(spans[0].tags["relevo.correlation_id"]),
+    }
+    for words, those in happened.items():
+        search = search.replace(words, those)
 
-    missing = [name for name in runbook_tags() if name not in _tags_in_jaeger(stack)]
+    tags = dict(tag.split("=") for tag in search.split())
 
-    assert not missing
+    eventually(lambda: found_by(stack.jaeger, tags), else_tell=lambda: search)
+
+
+@pytest.mark.parametrize("by", ["trace", "correlation id"])
+def test_the_runbooks_filter_finds_the_lines_of_a_message_in_the_collectors_batches(
+    stack: Stack, story: Story, by: str
+) -> None:
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    wanted = spans[0].trace if by == "trace" else str(spans[0].tags["relevo.correlation_id"])
+    eventually(lambda: _lines_of(stack, spans[0].trace, at_least=2))
+
+    lines = _filtered(wanted, stack.logs.read_text())
+
+    assert {line["trace_id"] for line in lines} == {spans[0].trace}
+    assert {line["message_id"] for line in lines if line["event"] == "delivery.attempted"} == {story.prompt}
+    assert {line["event"] for line in lines} >= {"delivery.attempted", "request.finished"}
+
+
+def test_the_runbooks_filter_reads_what_a_process_wrote_as_well() -> None:
+    written = [{"event": "one", "trace_id": "a"}, {"event": "two", "correlation_id": "a"}, {"event": "three"}]
+
+    lines = _filtered("a", "\n".join(map(json.dumps, written)))
+
+    assert lines == written[:2]
+
+
+def _filtered(wanted: str, text: str) -> list[dict[str, Any]]:
+    """What the runbook's command makes of lines."""
+    command = ["jq", "-c", "--arg", "id", wanted, "-f", str(ROOT / "deploy" / "lines.jq")]
+    output = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) -> None:
@@ -198,13 +239,6 @@ def _as_prometheus_has_it(resource: dict[str, str]) -> dict[str, str]:
     name, namespace, instance = (rest.pop(f"service.{part}") for part in ("name", "namespace", "instance.id"))
     labels = {key.replace(".", "_"): value for key, value in rest.items()}
     return {"__name__": "target_info", "job": f"{namespace}/{name}", "instance": instance, **labels}
-
-
-def _tags_in_jaeger(stack: Stack) -> set[str]:
-    query = urlencode({"service": "relevo", "limit": 500, "lookback": "1h"})
-    traces = _get(f"{stack.jaeger}/api/traces?{query}")["data"]
-    of_spans = {tag["key"] for trace in traces for span in trace["spans"] for tag in span["tags"]}
-    return of_spans | {tag["key"] for trace in traces for each in trace["processes"].values() for tag in each["tags"]}
 
 
 def _series(stack: Stack, selector: str) -> list[dict[str, str]]:
