@@ -16,7 +16,7 @@ from service.observability.threads import Threads
 SERVICE = "relevo"
 LINE = "delivery.attempted"
 _REFERENCES = ("CHILD_OF", "FOLLOWS_FROM")
-PATIENCE = 20.0
+PATIENCE = 60.0
 POLL = 0.2
 
 T = TypeVar("T")

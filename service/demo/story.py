@@ -28,8 +28,8 @@ from service.demo.witness import Check, Play, Witness
 
 EVENTS = 10
 EVENT_TYPE = "invoice.paid"
-PATIENCE = 12.0
-SETTLING = 5.0
+PATIENCE = 60.0
+SETTLING = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
