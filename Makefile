@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check audit fix bench migrate lock manifests stack demo-stack test-stack pgbouncer test-faults
+.PHONY: help setup run demo test check audit fix bench migrate lock manifests stack demo-stack test-stack system-programs test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,22 +59,20 @@ manifests: setup ## make what is made of other files: the copies within deploy/k
 stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
 	$(BIN)/python -m deploy.stack
 
-demo-manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, and the Helm chart
-	$(BIN)/python -m deploy.manifests
-
-stack: setup ## the demo, with its trace in Jaeger, its figures in Prometheus and its lines in the collector's file
+demo-stack: setup ## the demo with its trace in Jaeger, its figures in Prometheus, its lines in the collector's file, until Enter
 	$(BIN)/python -m deploy.stack --free-ports --demo
 
-test-stack: setup pgbouncer ## the tests that need them, and PgBouncer, which root gets installed where there is apt-get
+test-stack: setup system-programs ## the tests that need them, and PgBouncer and etcd (root gets those where there is apt-get)
 	$(BIN)/python -m deploy.stack --build-only
 	$(BIN)/python -m pytest tests/stack
 
-pgbouncer:
-	@PATH="$$PATH:/usr/sbin"; if ! command -v pgbouncer >/dev/null; then \
+system-programs:
+	@PATH="$$PATH:/usr/sbin"; missing=; command -v pgbouncer >/dev/null || missing="pgbouncer"; command -v etcd >/dev/null || missing="$$missing etcd-server"; \
+	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-			echo "The tests of the stack need PgBouncer; install it first (apt-get install pgbouncer, or the like)." >&2; exit 1; \
+			echo "The tests of the stack need PgBouncer and etcd; install them first (apt-get install $$missing, or the like)." >&2; exit 1; \
 		fi; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends pgbouncer; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing; \
 	fi
 
 test-faults: setup ## break processes, database, network and receivers under load, and count (some minutes)
