@@ -213,6 +213,7 @@ def _endpoints(application: Application, work: UnitOfWork, services: Services) -
         new_key=services.new_key,
         key_pairs=services.key_pairs,
         https_only=services.https_only,
+        refuses_url=services.refuses_url,
         announce=announcer.endpoint,
     )
 

@@ -46,6 +46,7 @@ class Services:
     processes: Processes
     attempt_news: AttemptNews
     threads: Threads
+    refuses_url: Callable[[str], str | None]
     new_key: Callable[[], bytes] = _new_key
     https_only: bool = False
     trace_url: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository
 from service.application.ports.world import Clock, KeyPairs
+from service.domain import headers as rules
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
@@ -22,7 +23,10 @@ Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 
 
 class Endpoints:
-    """The endpoints of one application. `new_key` makes the bytes of a signing key, `key_pairs` those of ed25519."""
+    """The endpoints of one application. `new_key` makes the bytes of a signing key, `key_pairs` those of ed25519.
+
+    `refuses_url` says why a URL can never be called, or None.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Endpoints:
         new_key: Callable[[], bytes],
         key_pairs: KeyPairs,
         https_only: bool,
+        refuses_url: Callable[[str], str | None],
         announce: Announce,
     ) -> None:
         self._application = application
@@ -45,6 +50,7 @@ class Endpoints:
         self._new_key = new_key
         self._key_pairs = key_pairs
         self._https_only = https_only
+        self._refuses_url = refuses_url
         self._announce = announce
 
     async def page(self, page: PageRequest) -> Page[Endpoint]:
@@ -117,10 +123,13 @@ class Endpoints:
         return await self._endpoints.headers((await self._found(ref)).id)
 
     async def set_headers(self, ref: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        """Put what `change` makes of the headers in their place."""
+        """Put what `change` makes of the headers in their place; Invalid when they do not go together."""
         endpoint = await self._found(ref)
         headers = await self._endpoints.headers(endpoint.id, lock=True)
-        await self._endpoints.keep_headers(endpoint.id, change(headers))
+        changed = change(headers)
+        if reason := rules.why_refused(changed):
+            raise Invalid(reason, loc=("body", "headers"))
+        await self._endpoints.keep_headers(endpoint.id, changed)
 
     async def _found(self, ref: str, *, lock: bool = False) -> Endpoint:
         endpoint = await self._endpoints.get(self._application.id, ref, lock=lock)
@@ -130,7 +139,8 @@ class Endpoints:
 
     async def _change(self, known: Endpoint, changed: Endpoint) -> Endpoint:
         fresh_types = changed.event_types if changed.event_types != known.event_types else None
-        await self._check(url=changed.url, event_types=fresh_types)
+        # What was taken under other settings is not held against other changes.
+        await self._check(url=changed.url if changed.url != known.url else None, event_types=fresh_types)
         await self._endpoints.replace(changed)
         if known.disabled and not changed.disabled:
             await self._endpoints.forget_failures(changed)
@@ -144,12 +154,18 @@ class Endpoints:
         if secret.kind is Kind.ED25519 and not self._key_pairs.holds(secret.key):
             raise Invalid("The public half of this ed25519 secret is not its seed's own.", loc=loc)
 
-    async def _check(self, *, url: str, event_types: Sequence[str] | None) -> None:
-        if self._https_only and not url.startswith("https://"):
-            raise Invalid("Endpoint URL schemes must be https.", loc=("body", "url"))
+    async def _check(self, *, url: str | None, event_types: Sequence[str] | None) -> None:
+        if url is not None:
+            self._check_url(url)
         missing = await self._event_types.unknown(self._application.org_id, event_types) if event_types else []
         if missing:
             raise Invalid(f"The following event types don't exist: {', '.join(missing)}", loc=("body", "eventTypes"))
+
+    def _check_url(self, url: str) -> None:
+        if self._https_only and not url.startswith("https://"):
+            raise Invalid("Endpoint URL schemes must be https.", loc=("body", "url"))
+        if reason := self._refuses_url(url):
+            raise Invalid(reason, loc=("body", "url"))
 
     def _made(self, new: NewEndpoint) -> Endpoint:
         now = self._clock.now()

@@ -135,7 +135,7 @@ class Courier:
             if settlement.attempt is None:
                 raise
             _log.exception("settlement.refused", message_id=settlement.claim.message_id)
-            return await self._settle(replace(settlement, attempt=replace(settlement.attempt, response="")))
+            return await self._settle(replace(settlement, attempt=_without_words(settlement.attempt)))
 
     async def _settle(self, settlement: Settlement) -> Settled:
         """Try for as long as the lease may hold: an attempt that was made should be told."""
@@ -151,6 +151,10 @@ class Courier:
                 _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _without_words(attempt: Attempt) -> Attempt:
+    return replace(attempt, response="", response_headers=())
 
 
 def _content_type(claim: Claim) -> dict[str, str]:

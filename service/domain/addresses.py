@@ -1,8 +1,13 @@
 """Where a URL leads, as far as a span may know: a webhook's URL is a credential."""
 
+import re
 from functools import lru_cache
 from typing import TypedDict
 from urllib.parse import urlsplit
+
+LONGEST_REMEMBERED = 2_048  # of a URL that is longer, nothing is kept between attempts
+LONGEST_NAME = 253
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE).fullmatch
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -15,12 +20,31 @@ class Address(TypedDict):
     port: int
 
 
-@lru_cache(maxsize=4096)
 def address(url: str) -> Address:
     """The URL without user, path and query. One that cannot be read leads nowhere, which is for the sender to say."""
+    return _remembered(url) if len(url) <= LONGEST_REMEMBERED else _address(url)
+
+
+def _address(url: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
         return Address(scheme="", host="", port=0)
     return Address(scheme=parts.scheme, host=parts.hostname or "", port=port)
+
+
+_remembered = lru_cache(maxsize=4096)(_address)
+
+
+def why_nowhere(host: str, port: int | None) -> str | None:
+    """Why nobody can be reached at this host (in ASCII, not a literal address) and port; None when somebody may be."""
+    if port == 0:
+        return "Nobody can listen on port 0."
+    name = host.removesuffix(".")
+    if len(name) > LONGEST_NAME:
+        return f"A host name has at most {LONGEST_NAME} characters."
+    for label in name.split("."):
+        if not _LABEL(label):
+            return f"{label[:64]!r} cannot be a part of a host name: each has 1 to 63 letters, digits and hyphens."
+    return None

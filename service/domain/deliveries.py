@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from service.domain.headers import Pairs
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.signatures import Secret
 
@@ -47,7 +48,8 @@ class ErrorType(StrEnum):
 class Answered:
     """The receiver answered. `body` is text of at most 20,000 bytes, without NUL.
 
-    `broken` tells what cut the answer short after its status, which counts all the same.
+    `broken` tells what cut the answer short after its status, which counts all the same. `headers` are the answer's and
+    `sent` ours, as `headers.kept` leaves them.
     """
 
     status: int
@@ -55,6 +57,8 @@ class Answered:
     retry_after: timedelta | None
     duration: timedelta
     broken: ErrorType | None = None
+    headers: Pairs = ()
+    sent: Pairs = ()
 
     @property
     def succeeded(self) -> bool:
@@ -69,11 +73,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """No answer. `message` is safe to show to the tenant."""
+    """No answer. `message` is safe to show to the tenant; `sent` are our headers, if the request may have gone out."""
 
     error_type: ErrorType
     message: str
     duration: timedelta
+    sent: Pairs = ()
 
     @property
     def succeeded(self) -> bool:
@@ -87,6 +92,22 @@ class Failed:
 
 
 Outcome = Answered | Failed
+
+NO_ANSWER: dict[str, str] = {
+    ErrorType.DNS: "The host name could not be resolved.",
+    ErrorType.CONNECT: "The connection to the receiver could not be opened.",
+    ErrorType.TLS: "The TLS handshake with the receiver failed.",
+    ErrorType.TIMEOUT: "The receiver did not answer in time.",
+    ErrorType.RESET: "The receiver closed the connection before it answered.",
+    ErrorType.MALFORMED: "The receiver's answer is not valid HTTP.",
+    ErrorType.EGRESS: "The address of the host is not one that may be called.",
+    ErrorType.INTERNAL: "The attempt failed on our side.",
+}
+BROKEN: dict[str, str] = {
+    ErrorType.TIMEOUT: "the rest of the answer did not come in time",
+    ErrorType.RESET: "the receiver closed the connection",
+    ErrorType.MALFORMED: "the rest of the answer is not valid HTTP",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +147,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, as it is kept. `trace_id` and `span_id` lead to it in the traces."""
+    """One try, as it is kept. `trace_id` and `span_id` lead to it in the traces.
+
+    `request_headers` are those that went out, `response_headers` those of the answer, without secrets and bounded.
+    """
 
     id: AttemptId
     message_id: MessageId
@@ -142,6 +166,19 @@ class Attempt:
     error_type: str | None
     trace_id: str | None
     span_id: str | None = None
+    request_headers: Pairs = ()
+    response_headers: Pairs = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, or what was odd about its success, in one sentence; None when there is nothing to say."""
+        if not self.response_status_code:
+            return NO_ANSWER.get(self.error_type or "", "There was no answer.")
+        if self.error_type is not None:
+            return (
+                f"After the status {self.response_status_code}, {BROKEN.get(self.error_type, 'the answer broke off')}."
+            )
+        return None if self.status is Status.SUCCESS else f"The receiver answered {self.response_status_code}."
 
 
 def attempt_of(
@@ -169,6 +206,8 @@ def attempt_of(
         error_type=_error_type(outcome),
         trace_id=trace_id,
         span_id=span_id,
+        request_headers=outcome.sent,
+        response_headers=outcome.headers if isinstance(outcome, Answered) else (),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from service.adapters.clock import SystemClock, new_id
 from service.adapters.ed25519 import Ed25519
 from service.adapters.http.sender import HttpSender
+from service.adapters.http.vetting import why_refused
 from service.adapters.postgres.intake import PostgresIntake
 from service.adapters.postgres.payload_rules import PostgresPayloadRules
 from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -63,6 +64,7 @@ async def open_services(settings: Settings, telemetry: Telemetry, health: Health
             processes=processes,
             threads=threads,
             attempt_news=core.attempt_news,
+            refuses_url=partial(why_refused, egress=core.egress),
             https_only=settings.endpoints.https_only,
             trace_url=settings.observability.trace_url,
         )

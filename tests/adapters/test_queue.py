@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from service.adapters.postgres import attempt_headers
 from service.adapters.postgres.engine import dsn
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.wakeups import Wakeups
@@ -336,3 +337,23 @@ async def test_a_manual_and_the_scheduled_delivery_may_end_in_one_statement(
 
     rows = await pool.fetch("SELECT message_id, status, attempts FROM settled_delivery")
     assert [tuple(row) for row in rows] == [(message, Status.SUCCESS, 2)]
+
+
+async def test_headers_both_ways_are_kept_with_the_attempt(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
+    endpoint = await add_endpoint(pool, app := await add_application(pool))
+    await owe(pool, endpoint, app, 2)
+    with_headers, without = await queue.claim(limit=10, per_endpoint=10, rooms={})
+    there, back = (("X-A", "caf\u00e9"), ("webhook-signature", "***")), (("x-a", "1"), ("x-a", "2"))
+
+    await asyncio.gather(
+        queue.settle(
+            came_of(with_headers, Delivered(), status=Status.SUCCESS, request_headers=there, response_headers=back)
+        ),
+        queue.settle(came_of(without, Delivered(), status=Status.SUCCESS)),
+    )
+
+    rows = await pool.fetch("SELECT message_id, request_headers, response_headers FROM attempt")
+    assert {row[0]: (attempt_headers.read(row[1]), attempt_headers.read(row[2])) for row in rows} == {
+        with_headers.message_id: (there, back),
+        without.message_id: ((), ()),
+    }

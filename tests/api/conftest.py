@@ -17,6 +17,7 @@ from service.adapters.ed25519 import Ed25519
 from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
 from service.adapters.http.sender import HttpSender
+from service.adapters.http.vetting import why_refused
 from service.adapters.postgres.attempt_news import AttemptNews
 from service.adapters.postgres.engine import Database, dsn, open_database
 from service.adapters.postgres.intake import PostgresIntake
@@ -78,6 +79,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 clock=SystemClock(),
                 new_id=_ids_in_order(),
                 key_pairs=Ed25519(),
+                refuses_url=partial(why_refused, egress=EGRESS),
                 sender=partial(HttpSender, timeout=patient(5), egress=EGRESS),
                 example_call=ExampleCall(
                     signing=Signing(families=("webhook",), key_pairs=Ed25519()),

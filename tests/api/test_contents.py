@@ -29,13 +29,17 @@ async def test_an_expunged_attempt_says_so(api: AsyncClient, postgres: Database)
     await an_endpoint(api)
     message = await a_message(api)
     await settled(postgres, status=Status.SUCCESS)
+    await postgres.pool.execute(
+        """UPDATE attempt SET request_headers = '[["a", "b"]]', response_headers = '[["c", "d"]]'"""
+    )
     attempt = (await api.get(f"/app/u/attempt/msg/{message}")).json()["data"][0]
+    assert (attempt["requestHeaders"], attempt["responseHeaders"]) == ({"a": "b"}, {"c": "d"})
 
     answer = await api.delete(f"/app/u/msg/{message}/attempt/{attempt['id']}/content")
 
     assert answer.status_code == 204
     kept = (await api.get(f"/app/u/msg/{message}/attempt/{attempt['id']}")).json()
-    assert kept == attempt | {"response": "EXPUNGED"}
+    assert kept == attempt | {"response": "EXPUNGED", "requestHeaders": None, "responseHeaders": None}
 
 
 async def test_several_are_expunged_at_once_by_id_or_event_id(api: AsyncClient) -> None:

@@ -57,6 +57,79 @@ async def test_headers_are_kept_and_their_credentials_not_shown(application: str
     assert (await api.get("/app/u/endpoint/e/headers")).json() == {"headers": {"X-Three": "3"}, "sensitive": []}
 
 
+@pytest.mark.parametrize("name", ["Expect", "expect", "Upgrade", "TE", "Trailer", "Proxy-Connection"])
+async def test_a_header_that_is_not_the_endpoints_to_set_is_refused_everywhere(
+    application: str, api: AsyncClient, name: str
+) -> None:
+    assert application
+    await _create(api)
+    headers = {"headers": {name: "100-continue"}}
+
+    answers = [
+        await api.post("/app/u/endpoint", json={"url": "http://example.com/"} | headers),
+        await api.put("/app/u/endpoint/e/headers", json=headers),
+        await api.patch("/app/u/endpoint/e/headers", json=headers),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 3
+    assert all(f"The header '{name}' is not yours to set." in answer.text for answer in answers)
+
+
+async def test_headers_that_do_not_go_together_are_refused_also_when_they_come_bit_by_bit(
+    application: str, api: AsyncClient
+) -> None:
+    assert application
+    await _create(api)
+    twice = {"headers": {"X-A": "1", "x-a": "2"}}
+    large = {"headers": {f"X-{number}": "x" * 4000 for number in range(3)}}
+    larger = {"headers": {f"Y-{number}": "x" * 4000 for number in range(3)}}
+
+    refused = [
+        await api.post("/app/u/endpoint", json={"url": "http://example.com/"} | twice),
+        await api.put("/app/u/endpoint/e/headers", json=twice),
+        await api.patch("/app/u/endpoint/e/headers", json=twice),
+    ]
+    taken = await api.patch("/app/u/endpoint/e/headers", json=large)
+    too_many = await api.patch("/app/u/endpoint/e/headers", json=larger)
+
+    assert [answer.status_code for answer in refused] == [422] * 3
+    assert all("there twice" in answer.text for answer in refused)
+    assert (taken.status_code, too_many.status_code) == (204, 422)
+    assert (await api.get("/app/u/endpoint/e/headers")).json()["headers"] == large["headers"]
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest", "http://a..b/"])
+async def test_a_url_that_nobody_will_ever_be_called_at_is_refused_whenever_it_is_said(
+    application: str, api: AsyncClient, url: str
+) -> None:
+    assert application
+    await _create(api)
+
+    answers = [
+        await api.post("/app/u/endpoint", json={"url": url}),
+        await api.put("/app/u/endpoint/e", json={"url": url}),
+        await api.put("/app/u/endpoint/another", json={"url": url}),
+        await api.patch("/app/u/endpoint/e", json={"url": url}),
+        await api.post("/operational-webhook/endpoint", json={"url": url}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 5
+    assert all(answer.json()["detail"][0]["loc"] == ["body", "url"] for answer in answers)
+    assert not any("RELEVO" in answer.text for answer in answers)
+
+
+async def test_a_url_that_was_taken_before_does_not_stand_in_the_way_of_other_changes(
+    application: str, api: AsyncClient, postgres: Database
+) -> None:
+    assert application
+    await _create(api)
+    await postgres.pool.execute("UPDATE endpoint SET url = 'http://10.0.0.1/'")
+
+    answer = await api.patch("/app/u/endpoint/e", json={"description": "still mine"})
+
+    assert (answer.status_code, answer.json()["url"]) == (200, "http://10.0.0.1/")
+
+
 async def test_replacing_resets_what_is_not_said_and_patching_keeps_it(application: str, api: AsyncClient) -> None:
     assert application
     await api.post("/event-type", json={"name": "a.b", "description": ""})

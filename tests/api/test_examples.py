@@ -1,6 +1,7 @@
 """Trying an endpoint now: what is sent, what is answered, what is kept."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -68,6 +69,54 @@ async def test_an_example_is_kept_like_any_message(api: AsyncClient, receiver: R
     assert (await api.get(f"/app/u/attempt/msg/{sent['id']}")).json()["data"] == [attempt]
     destinations = (await api.get(f"/app/u/msg/{sent['id']}/endpoint")).json()["data"]
     assert [(found["id"], found["statusText"]) for found in destinations] == [(endpoint, "fail")]
+
+
+async def test_an_attempt_tells_what_was_sent_and_what_came_back_without_secrets(
+    api: AsyncClient, receiver: Receiver
+) -> None:
+    endpoint = await an_endpoint(
+        api,
+        url=f"{receiver.url}/cookie",
+        headers={"X-Mine": "yes", "Authorization": "Bearer hidden", "X-Token": "hidden"},
+    )
+
+    sent = (await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})).json()
+
+    attempt = (await api.get(f"/app/u/msg/{sent['id']}/attempt/{sent['attempt']['id']}")).json()
+    (call,) = receiver.calls
+    masked = {"authorization", "x-token", "webhook-signature", "svix-signature"}
+    assert attempt["requestHeaders"] == {
+        name: "***" if name.lower() in masked else value
+        for name, value in call.headers
+        if name not in {"Host", "Content-Length"}
+    }
+    assert attempt["responseHeaders"] == {"content-length": "2", "set-cookie": "***"}
+    assert "hidden" not in json.dumps(attempt)
+    assert attempt["reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "error_type", "reason"),
+    [
+        ("/status/500", None, "The receiver answered 500."),
+        ("/garbage", "malformed_answer", "The receiver's answer is not valid HTTP."),
+        ("/reset", "reset", "The receiver closed the connection before it answered."),
+        ("/short-body", "reset", "After the status 200, the receiver closed the connection."),
+        ("/bad-chunk", "malformed_answer", "After the status 200, the rest of the answer is not valid HTTP."),
+    ],
+)
+async def test_why_an_attempt_failed_is_told_also_without_its_content(
+    api: AsyncClient, receiver: Receiver, path: str, error_type: str | None, reason: str
+) -> None:
+    endpoint = await an_endpoint(api, url=receiver.url + path)
+    await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})
+
+    lists = [f"/app/u/attempt/endpoint/{endpoint}?with_content={said}" for said in ("true", "false")]
+    (full,), (bare,) = [(await api.get(path)).json()["data"] for path in lists]
+
+    assert (full.get("errorType"), full["reason"]) == (bare.get("errorType"), bare["reason"]) == (error_type, reason)
+    assert full["requestHeaders"]
+    assert (bare["response"], bare["requestHeaders"], bare["responseHeaders"]) == ("{}", None, None)
 
 
 async def test_no_connection_is_held_while_the_receiver_takes_its_time(

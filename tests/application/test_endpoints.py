@@ -43,6 +43,7 @@ class Site:
             new_key=lambda: b"a key of twenty-four bytes",
             key_pairs=Ed25519(),
             https_only=https_only,
+            refuses_url=lambda url: "Not there." if "not-there" in url else None,
             announce=announce,
         )
 

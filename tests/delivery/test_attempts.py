@@ -1,7 +1,7 @@
 """One attempt, from the claim to what is kept of it; the receiver's answer is the test's."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -137,6 +137,21 @@ async def test_what_came_of_it_is_kept(
     assert isinstance(settlement.verdict, verdict)
     assert settlement.attempt is not None
     assert (settlement.attempt.status, settlement.attempt.response_status_code) == (status, code)
+
+
+async def test_headers_both_ways_and_what_cut_a_success_short_are_kept(told: DeliveryTelemetry) -> None:
+    queue = Queue()
+    outcome = replace(OK, broken=ErrorType.TIMEOUT, headers=(("server", "x"),), sent=(("X-A", "a"),))
+
+    await a_courier(queue, Receiver(outcome), told).carry(a_claim())
+
+    [settlement] = queue.settled
+    assert isinstance(settlement.verdict, Delivered)
+    attempt = settlement.attempt
+    assert attempt is not None
+    assert (attempt.status, attempt.response_status_code, attempt.error_type) == (Status.SUCCESS, 200, "timeout")
+    assert (attempt.request_headers, attempt.response_headers) == ((("X-A", "a"),), (("server", "x"),))
+    assert attempt.reason == "After the status 200, the rest of the answer did not come in time."
 
 
 async def test_the_last_failure_of_the_schedule_exhausts_the_delivery(told: DeliveryTelemetry) -> None:

@@ -10,17 +10,17 @@ import httpx
 
 from service.adapters.http.answers import Malformed
 from service.adapters.http.egress import EgressRefused
-from service.domain.deliveries import ErrorType
+from service.domain.deliveries import NO_ANSWER, ErrorType
 
 Failure = tuple[ErrorType, str]
 
-EGRESS: Failure = (ErrorType.EGRESS, "The address of the host is not one that may be called.")
-TIMEOUT: Failure = (ErrorType.TIMEOUT, "The receiver did not answer in time.")
-MALFORMED: Failure = (ErrorType.MALFORMED, "The receiver's answer is not valid HTTP.")
-DNS: Failure = (ErrorType.DNS, "The host name could not be resolved.")
+EGRESS: Failure = (ErrorType.EGRESS, NO_ANSWER[ErrorType.EGRESS])
+TIMEOUT: Failure = (ErrorType.TIMEOUT, NO_ANSWER[ErrorType.TIMEOUT])
+MALFORMED: Failure = (ErrorType.MALFORMED, NO_ANSWER[ErrorType.MALFORMED])
+DNS: Failure = (ErrorType.DNS, NO_ANSWER[ErrorType.DNS])
 BAD_HOST: Failure = (ErrorType.DNS, "The URL's host is not a valid name.")
-TLS: Failure = (ErrorType.TLS, "The TLS handshake with the receiver failed.")
-CONNECT: Failure = (ErrorType.CONNECT, "The connection to the receiver could not be opened.")
+TLS: Failure = (ErrorType.TLS, NO_ANSWER[ErrorType.TLS])
+CONNECT: Failure = (ErrorType.CONNECT, NO_ANSWER[ErrorType.CONNECT])
 CONNECT_BY_ERRNO = {
     errno.ECONNREFUSED: "The receiver refused the connection.",
     errno.ENETUNREACH: "The receiver's network cannot be reached.",

@@ -16,10 +16,14 @@ from service.adapters.http import failures
 from service.adapters.http.egress import Egress, EgressRefused
 from service.adapters.http.retry_after import read_retry_after
 from service.adapters.http.transport import DEADLINE
+from service.adapters.http.vetting import tell_operator
+from service.domain.addresses import LONGEST_REMEMBERED, address
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.headers import Pairs, kept
 
 LONGEST_BODY = 20_000
 REMEMBERED_URLS = 4_096
+_MAY_HAVE_GONE_OUT = frozenset({ErrorType.TIMEOUT, ErrorType.RESET, ErrorType.MALFORMED})
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -44,16 +48,21 @@ class HttpSender:
         Once there is a status, it decides: whatever goes wrong after it is noted beside it.
         """
         started = time.perf_counter()
+        sent: Pairs = ()
         try:
             request = self._request(url, headers, body)
+            sent = kept(request.headers.items())
             response = await self._client.send(request, stream=True)
         except failures.POSSIBLE as error:
-            return _failed(failures.explain(error), _since(started))
+            failure = failures.explain(error)
+            if failure is failures.EGRESS:
+                tell_operator(address(url)["host"])
+            return _failed(failure, sent, _since(started))
         text, broken = await _read(response)
-        return _answered(response, text, broken, _since(started))
+        return _answered(response, text, broken, sent, _since(started))
 
     def _request(self, url: str, headers: dict[str, str], body: bytes) -> httpx.Request:
-        target, authorization = self._target(url)
+        target, authorization = self._target(url) if len(url) <= LONGEST_REMEMBERED else self._vet(url)
         given = {name.lower() for name in headers}
         sent = {name: value for name, value in self._defaults.items() if name.lower() not in given} | headers
         if authorization and "authorization" not in given:
@@ -68,7 +77,8 @@ class HttpSender:
     def _vet(self, url: str) -> tuple[httpx.URL, str | None]:
         """The URL without its user and password, and the header that they are sent in."""
         target = httpx.URL(url)
-        if not self._egress.permits_host(target.host):
+        # Not `host`, which is Unicode and does not know all of the names that DNS does.
+        if not self._egress.permits_host(target.raw_host.decode("ascii")):
             raise EgressRefused
         if not target.userinfo:
             return target, None
@@ -114,19 +124,26 @@ def _since(started: float) -> timedelta:
     return timedelta(seconds=time.perf_counter() - started)
 
 
-def _failed(failure: failures.Failure, duration: timedelta) -> Failed:
+def _failed(failure: failures.Failure, sent: Pairs, duration: timedelta) -> Failed:
     error_type, message = failure
-    return Failed(error_type=error_type, message=message, duration=duration)
+    return Failed(
+        error_type=error_type, message=message, duration=duration, sent=sent if error_type in _MAY_HAVE_GONE_OUT else ()
+    )
 
 
-def _answered(response: httpx.Response, body: bytes, broken: ErrorType | None, duration: timedelta) -> Answered:
-    wish = next((value for name, value in response.headers.raw if name == b"retry-after"), None)
+def _answered(
+    response: httpx.Response, body: bytes, broken: ErrorType | None, sent: Pairs, duration: timedelta
+) -> Answered:
+    headers = response.headers.raw
+    wish = next((value for name, value in headers if name == b"retry-after"), None)
     return Answered(
         status=response.status_code,
         body=_text(body),
         retry_after=None if wish is None else read_retry_after(wish.decode("latin-1"), at=datetime.now(UTC)),
         duration=duration,
         broken=broken,
+        headers=kept((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+        sent=sent,
     )
 
 

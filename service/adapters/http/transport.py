@@ -17,6 +17,7 @@ from aiohttp.connector import Connection
 from service.adapters.http.answers import Head, Malformed
 from service.adapters.http.call_events import CallTrace
 from service.adapters.http.lines import Line
+from service.domain.addresses import LONGEST_REMEMBERED
 
 DEADLINE = "relevo.deadline"
 REMEMBERED_TARGETS = 4_096
@@ -51,7 +52,8 @@ class WebhookTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The head of the answer; the stream has its body, and raises what cut it short."""
-        target = self._target(str(request.url))
+        url = str(request.url)
+        target = self._target(url) if len(url) <= LONGEST_REMEMBERED else _target_of(url)
         content = await request.aread()
         written = _written(request, target, content)
         try:
@@ -154,7 +156,7 @@ class _Target:
 
 def _target_of(text: str) -> _Target:
     url = httpx.URL(text)
-    if url.scheme not in _DEFAULT_PORTS or not url.host:
+    if url.scheme not in _DEFAULT_PORTS or not url.raw_host:
         raise httpx.UnsupportedProtocol("The URL is not one of HTTP.")
     host, port = url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS[url.scheme]
     return _Target(

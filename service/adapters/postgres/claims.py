@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import partial
 
 import asyncpg
 import structlog
 
+from service.adapters.postgres.opened import Opened
 from service.adapters.postgres.rests import RESTING
 from service.adapters.postgres.sealed import open_headers, open_secrets
 from service.application.ports.world import Vault
@@ -16,6 +17,7 @@ from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 
 _log = structlog.stdlib.get_logger("relevo.queue")
 
+MOST_OPENED = 4_000_000
 WINDOW = 5
 WIDE_WINDOW = 1000
 ENDPOINTS_A_ROUND = 500
@@ -156,9 +158,8 @@ class ClaimReader:
     """Makes claims of rows."""
 
     def __init__(self, vault: Vault) -> None:
-        # Endpoints are few and claims are many: what was unsealed stays unsealed for a while.
-        self._secrets = lru_cache(maxsize=4096)(lambda sealed: open_secrets(vault, sealed))
-        self._headers = lru_cache(maxsize=4096)(lambda sealed: open_headers(vault, sealed))
+        self._secrets = Opened(partial(open_secrets, vault), most=MOST_OPENED)
+        self._headers = Opened(partial(open_headers, vault), most=MOST_OPENED)
 
     def claims(self, rows: Sequence[asyncpg.Record]) -> list[Claim]:
         """The claims of those rows that have one."""

@@ -52,9 +52,11 @@ class PostgresContents:
         return found | {row.event_id: row.message_id for row in await self._transaction.execute(named)}
 
     async def expunge_attempt(self, attempt: Attempt, app_id: ApplicationId) -> None:
-        """Remove what the receiver answered."""
+        """Remove what the receiver answered, and the headers both ways."""
         await self._transaction.execute(
-            update(_attempt).where(_attempt.c.app_id == app_id, _attempt.c.id == attempt.id).values(response=EXPUNGED)
+            update(_attempt)
+            .where(_attempt.c.app_id == app_id, _attempt.c.id == attempt.id)
+            .values(response=EXPUNGED, request_headers=null(), response_headers=null())
         )
 
     async def expunge_all(self, app_id: ApplicationId, stretch: Stretch) -> Covered:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.adapters.postgres import tables
+from service.adapters.postgres import attempt_headers, tables
 from service.adapters.postgres.delivery_states import is_tried, messages_tried, state_columns, state_of, with_state
 from service.adapters.postgres.endpoints import endpoint_of
 from service.adapters.postgres.filters import attempts_wanted, labelled, narrows, told_by_attempt, within
@@ -160,4 +160,6 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         error_type=row.error_type,
         trace_id=row.trace_id,
         span_id=row.span_id,
+        request_headers=attempt_headers.read(row.request_headers),
+        response_headers=attempt_headers.read(row.response_headers),
     )

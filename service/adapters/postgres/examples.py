@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import ARRAY, Text, any_, cast, null, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.adapters.postgres import tables
+from service.adapters.postgres import attempt_headers, tables
 from service.adapters.postgres.transaction import Transaction
 from service.domain.deliveries import Attempt
 from service.domain.endpoints import Endpoint
@@ -52,6 +52,8 @@ class PostgresExamples:
                 number=attempt.number,
                 error_type=attempt.error_type,
                 trace_id=attempt.trace_id,
+                request_headers=attempt_headers.written(attempt.request_headers),
+                response_headers=attempt_headers.written(attempt.response_headers),
             )
         )
         await self._transaction.execute(

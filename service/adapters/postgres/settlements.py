@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import asyncpg
 
+from service.adapters.postgres import attempt_headers
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.group_commit import GroupCommit
 from service.adapters.postgres.operational_webhooks import may_be_news, tell
@@ -31,10 +32,11 @@ WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::smallint[], $7::bool[],
                          $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[],
                          $14::smallint[], $15::int[], $16::smallint[], $17::smallint[], $18::text[], $19::text[],
-                         $20::text[], $21::float8[])
+                         $20::text[], $21::float8[], $22::text[], $23::text[])
       AS i(endpoint_id, message_id, resend, lease, delay, final_status, gone,
            attempt_id, event_type, channels, url, status, response,
-           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest)
+           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest,
+           request_headers, response_headers)
 ), locked AS MATERIALIZED (  -- its own row and, of a success, the others that it ends
     SELECT i.*, p.org_id, p.app_id, p.delivered, p.resend AS row, p.attempts AS row_attempts, p.lease AS row_lease
     FROM input i
@@ -49,7 +51,7 @@ WITH input AS MATERIALIZED (
     SELECT endpoint_id, message_id, resend, org_id, app_id, CASE WHEN NOT over THEN delay END AS delay,
            CASE WHEN over THEN 0 ELSE final_status END AS final_status, over, gone, attempt_id, event_type, channels,
            url, status, response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id,
-           rest
+           rest, request_headers, response_headers
     FROM (SELECT *, delivered OR (endpoint_id, message_id, resend) IN
                  (SELECT endpoint_id, message_id, resend FROM ended) AS over
           FROM locked WHERE row = resend) own
@@ -86,9 +88,11 @@ WITH input AS MATERIALIZED (
     SET status = CASE WHEN s.status = 0 THEN 0 ELSE excluded.status END, attempts = s.attempts + excluded.attempts
 ), tried AS (
     INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, channels, url, status, response,
-                         response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id)
+                         response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id,
+                         request_headers, response_headers)
     SELECT attempt_id, org_id, app_id, message_id, endpoint_id, event_type, string_to_array(channels, ','), url, status,
-           response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id
+           response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id,
+           request_headers, response_headers
     FROM held WHERE attempt_id IS NOT NULL
 ), counted AS (
     INSERT INTO endpoint_hour AS c (endpoint_id, hour, part, org_id, app_id, success, fail, canceled)
@@ -111,14 +115,14 @@ WITH input AS MATERIALIZED (
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
         ELSE h.failed AND NOT e.disabled
-             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $22::interval)
+             AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - $24::interval)
     END
     ORDER BY e.id FOR NO KEY UPDATE OF e
 ), judged AS (
     UPDATE endpoint e
     SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
         disabled = e.disabled OR h.gone
-                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $22::interval, false))
+                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $24::interval, false))
     FROM changing h
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
@@ -223,7 +227,7 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
     final = None if delay is not None else _final_status(settlement)
     head = (*key(claim), delay, final, settlement.endpoint_gone)
     if attempt is None:
-        return (*head, *(None,) * 9, claim.attempt - 1, None, None, None, None)
+        return (*head, *(None,) * 9, claim.attempt - 1, *(None,) * 6)
     return (
         *head,
         attempt.id,
@@ -240,6 +244,8 @@ def _settle_row(settlement: Settlement) -> tuple[object, ...]:
         attempt.trace_id,
         attempt.span_id,
         None if settlement.rest is None else settlement.rest.total_seconds(),
+        attempt_headers.written(attempt.request_headers),
+        attempt_headers.written(attempt.response_headers),
     )
 
 

@@ -177,6 +177,8 @@ attempt = Table(
     Column("error_type", Text),
     Column("trace_id", Text),
     Column("span_id", Text),
+    Column("request_headers", Text),  # JSON, pairs of name and value
+    Column("response_headers", Text),
 )
 
 idempotency_key = Table(

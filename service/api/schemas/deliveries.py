@@ -9,6 +9,7 @@ from service.api.schemas.messages import MessageOut, fields_of
 from service.api.schemas.rules import EndpointIdOut, MessageIdOut, Shown, Time, UrlOut, written
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
 from service.domain.endpoints import Endpoint
+from service.domain.headers import Pairs
 from service.domain.messages import Message
 
 LEFT_OUT = "{}"
@@ -30,7 +31,22 @@ class MessageAttemptOut(Shown):
     response: str = Field(description="What the receiver said, or why there is no answer.", examples=["out of order"])
     trigger_type: Trigger = Field(description="Scheduled 0, Manual 1.")
     timestamp: Time
-    error_type: str | None = Field(description="Why there was no answer.", examples=["timeout"])
+    error_type: str | None = Field(
+        description="Why there was no answer, or what cut it short behind its status.", examples=["timeout"]
+    )
+    reason: str | None = Field(
+        default=None, description="Why it failed, in a sentence.", examples=["The receiver did not answer in time."]
+    )
+    request_headers: dict[str, str] | None = Field(
+        default=None,
+        description="What was sent, up to 4 KiB; whatever may be a secret is masked.",
+        examples=[{"webhook-id": "msg_1srOrx2ZWZBpBUvZwXKQmoEYga2", "webhook-signature": "***"}],
+    )
+    response_headers: dict[str, str] | None = Field(
+        default=None,
+        description="The answer's, up to 4 KiB; whatever may be a secret is masked.",
+        examples=[{"content-type": "text/plain", "set-cookie": "***"}],
+    )
     trace_id: str | None = Field(examples=["0af7651916cd43dd8448eb211c80319c"])
     trace_url: str | None = Field(
         default=None,
@@ -62,10 +78,21 @@ class MessageAttemptOut(Shown):
             trigger_type=attempt.trigger,
             timestamp=attempt.started_at,
             error_type=attempt.error_type,
+            reason=attempt.reason,
+            request_headers=_joined(attempt.request_headers) if with_content else None,
+            response_headers=_joined(attempt.response_headers) if with_content else None,
             trace_id=attempt.trace_id,
             trace_url=_link(trace_url, attempt.trace_id),
             msg=None if message is None else MessageOut.without_payload(message),
         )
+
+
+def _joined(headers: Pairs) -> dict[str, str] | None:
+    """By name; of a header that is there several times, all values, as HTTP joins them."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined or None
 
 
 def _link(template: str | None, trace_id: str | None) -> str | None:

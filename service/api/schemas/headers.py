@@ -1,49 +1,32 @@
 """The headers that an endpoint may ask for: which names and values are fit to be sent."""
 
-import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from service.api.schemas.rules import Received, Shown
+from service.domain import headers as rules
 
-LONGEST_VALUE = 4096
-
-# Ours to set, a proxy's to set, or meaningful only between two hops.
-# fmt: off
-_FORBIDDEN = frozenset({
-    "age", "cache-control", "clear-site-data", "connection", "content-encoding", "content-language",
-    "content-length", "content-location", "content-type", "expires", "host", "keep-alive", "pragma",
-    "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "user-agent",
-    "warning",
-})
-# fmt: on
-# fmt: off
-_FORBIDDEN_PREFIXES = (
-    "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "webhook-",
-)
-# fmt: on
-# fmt: off
-_SENSITIVE = frozenset({
-    "authorization", "proxy-authenticate", "proxy-authorization", "www-authenticate", "x-api-key", "x-auth-token",
-})
-# fmt: on
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}").fullmatch
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+_Value = TypeVar("_Value")
+_Together = TypeVar("_Together", bound=Mapping[str, str | None])
 
 
 def _name(name: str) -> str:
-    if not _NAME(name):
-        raise ValueError(f"{name[:64]!r} is not the name of a header.")
-    lowered = name.lower()
-    if lowered in _FORBIDDEN or lowered.startswith(_FORBIDDEN_PREFIXES):
-        raise ValueError(f"The header {name!r} is not yours to set.")
-    return name
+    return _unless(rules.why_name_refused(name), name)
 
 
 def _value(value: str) -> str:
-    if len(value.encode()) > LONGEST_VALUE or not _VALUE(value):
-        raise ValueError(f"The value of a header is at most {LONGEST_VALUE} bytes of printable Latin-1 text.")
+    return _unless(rules.why_value_refused(value), value)
+
+
+def _together(headers: _Together) -> _Together:
+    return _unless(rules.why_refused(headers), headers)
+
+
+def _unless(reason: str | None, value: _Value) -> _Value:
+    if reason is not None:
+        raise ValueError(reason)
     return value
 
 
@@ -52,8 +35,10 @@ HeaderValue = Annotated[str, AfterValidator(_value)]
 _EXAMPLE = Field(examples=[{"X-Tenant": "customer-42"}])
 _NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None else headers)
 
-Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, _EXAMPLE]
-HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, _EXAMPLE]
+_AS_A_WHOLE = AfterValidator(_together)
+
+Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, _AS_A_WHOLE, _EXAMPLE]
+HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, _AS_A_WHOLE, _EXAMPLE]
 
 
 class EndpointHeadersIn(Received):
@@ -85,6 +70,6 @@ class EndpointHeadersOut(Shown):
     def of(cls, headers: dict[str, str]) -> "EndpointHeadersOut":
         """The answer for these headers."""
         return cls(
-            headers={name: value for name, value in headers.items() if name.lower() not in _SENSITIVE},
-            sensitive=[name for name in headers if name.lower() in _SENSITIVE],
+            headers={name: value for name, value in headers.items() if not rules.holds_credentials(name)},
+            sensitive=[name for name in headers if rules.holds_credentials(name)],
         )
