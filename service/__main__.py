@@ -9,23 +9,30 @@ import logging
 import os
 import signal
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from service.adapters.data_directory import DataDirectoryError, generated_secrets, sole_server
+from service.adapters.data_directory import DataDirectoryError, generated_secrets, refuse_without_secrets, sole_server
+from service.domain.errors import LimitReached
+from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, USUAL_LIFETIME, is_token_name
 from service.environment import unknown
 from service.observability import variables
 from service.settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    from service.application.tokens import NewToken
+    from service.domain.ids import OrgId
+
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+_TOO_LONG = 9  # digits of a time
 BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
 
 
@@ -86,6 +93,15 @@ def _parser() -> ArgumentParser:
     add("reencrypt", _reencrypt, "encrypt what is kept anew with the first of RELEVO_SECRET_KEYS, while others serve")
     token = add("token", _token, "print a token for the API")
     token.add_argument("org_id", nargs="?", help="the organisation it speaks for (default: the one that is built in)")
+    token.add_argument("--role", choices=ROLES, default="admin", help="what it may do (default: %(default)s)")
+    token.add_argument("--expires", type=_lifetime, metavar="90d", help="when it ends, in days, hours or minutes")
+    token.add_argument(
+        "--name", type=_token_name, help="keep it in the list at /api/v1/auth/token, where it can be revoked"
+    )
+    token.epilog = (
+        "Without a name the token is in no list, and holds for ten years unless --expires says otherwise; "
+        "with one, for 90 days."
+    )
     tail = add("tail", _tail, "print an application's attempts as they are made, until Ctrl-C")
     tail.add_argument("app_id", help="the application's id or uid")
     tail.add_argument("--url", default="http://localhost:8000", help="the server (default: %(default)s)")
@@ -121,6 +137,7 @@ def _reencrypt(_: Namespace) -> int:
 
 def _token(chosen: Namespace) -> int:
     from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+    from service.application.tokens import NewToken
     from service.domain import ids
 
     org_id = chosen.org_id or DEFAULT_ORGANISATION
@@ -129,8 +146,18 @@ def _token(chosen: Namespace) -> int:
             f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
         )
         return UNUSABLE
-    token = Tokens(_settings().jwt_secret()).mint(ids.OrgId(org_id), now=datetime.now(UTC))
-    sys.stdout.write(f"{token}\n")
+    known = Settings.from_environment(os.environ)
+    if known.embedded and known.access.jwt_secret is None:
+        refuse_without_secrets(known.storage.data_dir)
+        known = _settings()
+    if chosen.name is not None:
+        new = NewToken(name=chosen.name, role=chosen.role, lifetime=chosen.expires or USUAL_LIFETIME)
+        return _run(partial(_listed_token, _settings(), ids.OrgId(org_id), new))
+    lifetime = chosen.expires or LONGEST_LIFETIME
+    made = Tokens(known.jwt_secret()).mint(
+        ids.OrgId(org_id), now=datetime.now(UTC), role=chosen.role, lifetime=lifetime
+    )
+    sys.stdout.write(f"{made}\n")
     return OK
 
 
@@ -179,6 +206,31 @@ def _completed(url: str) -> str:
     from service.adapters.postgres.address import completed
 
     return completed(url, os.environ)
+
+
+def _lifetime(text: str) -> timedelta:
+    """From what people write: `90d`, `12h`, `90m`."""
+    amount, unit = text[:-1], {"d": "days", "h": "hours", "m": "minutes"}.get(text[-1:])
+    if unit is None or not (amount.isascii() and amount.isdigit() and len(amount) < _TOO_LONG):
+        raise ArgumentTypeError(f"{text!r} is no time: write 90d, 12h or 90m")
+    lifetime = timedelta(**{unit: int(amount)})
+    if not SHORTEST_LIFETIME <= lifetime <= LONGEST_LIFETIME:
+        raise ArgumentTypeError(f"a token holds for 1h at least and for {LONGEST_LIFETIME.days}d at most")
+    return lifetime
+
+
+def _token_name(text: str) -> str:
+    if not is_token_name(text):
+        raise ArgumentTypeError("a name has 1 to 256 characters, and none that controls a terminal")
+    return text
+
+
+async def _listed_token(settings: Settings, org_id: "OrgId", new: "NewToken") -> None:
+    from service.runtime.tokens import make_listed_token
+
+    async with _database(settings), _reachable(settings) as url:
+        made = await make_listed_token(settings, url, org_id, new)
+    sys.stdout.write(f"{made}\n")
 
 
 async def _served(settings: Settings) -> None:
@@ -264,7 +316,7 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
             runner.run(_until_told_to_leave(work))
     except asyncio.CancelledError:
         return told_to_leave
-    except (schema.SchemaMismatch, Unreadable) as error:
+    except (schema.SchemaMismatch, Unreadable, LimitReached) as error:
         _tell(str(error))
         return UNUSABLE
     except (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy) as error:

@@ -47,6 +47,16 @@ def generated_secrets(data_dir: Path) -> GeneratedSecrets:
         raise DataDirectoryError(f"{path} is damaged. Restore it; its secrets cannot be made again.") from None
 
 
+def refuse_without_secrets(data_dir: Path) -> None:
+    """DataDirectoryError where no secrets are: whoever made some now would make them for nobody."""
+    if not (data_dir / "secrets.json").exists():
+        _refuse_if_lost(data_dir)
+        raise DataDirectoryError(
+            f"No server has kept its secrets in {data_dir.absolute()}, so no server would know a token from here. Run "
+            "this where the server runs, or set RELEVO_DATA_DIR to its directory, or RELEVO_JWT_SECRET to its secret."
+        )
+
+
 @contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
     """Be the one server of the directory. AlreadyServed when there is one."""

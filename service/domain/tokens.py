@@ -10,9 +10,15 @@ TokenId = NewType("TokenId", str)
 Role = Literal["reader", "writer", "admin"]
 
 ROLES: tuple[Role, ...] = get_args(Role)  # the weakest first
-SHORTEST_LIFETIME, LONGEST_LIFETIME = timedelta(hours=1), timedelta(days=3650)
+SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = timedelta(hours=1), timedelta(days=90), timedelta(days=3650)
+LONGEST_NAME = 256
 # Until they expire, revoked ones count as well: each of them is remembered by every process.
 MOST_TOKENS = 1_000
+
+
+def is_token_name(text: str) -> bool:
+    """Whether a token may be called so: something that a person reads in a list."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,7 @@ async def test_what_is_done_with_it_is_told_by_the_name_it_is_listed_under(api: 
         {"name": "", "role": "reader"},
         {"name": "n" * 257, "role": "reader"},
         {"name": "a\x00b", "role": "reader"},
+        {"name": "a\x1b[2J", "role": "reader"},
         {"name": "n"},
         {"name": "n", "role": "owner"},
         {"name": "n", "role": "reader", "expiry": 3599},

@@ -1,11 +1,14 @@
 """The command as people meet it: what it prints, how it fails, and with which status."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from service.__main__ import main
+from service.adapters.tokens import Tokens
 from service.adapters.vault import Vault
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import SECRET, RelevoProcess, run, running, settings
@@ -32,6 +35,72 @@ async def test_a_token_for_what_is_no_organisation_is_refused() -> None:
 
     assert (status, out) == (2, "")
     assert err == "relevo: 'acme' is not an organisation: it has to be org_ and letters, digits, `-`, `_` or `.`.\n"
+
+
+async def test_a_token_has_the_role_and_the_end_that_it_was_asked_for() -> None:
+    environ = {"RELEVO_JWT_SECRET": SECRET}
+
+    status, out, err = await run("token", "--role", "reader", "--expires", "90d", "org_x", environ=environ)
+
+    assert (status, err) == (0, "")
+    caller = Tokens(SECRET).verify(out.strip())
+    assert (caller.org_id, caller.role) == ("org_x", "reader")
+    assert caller.credential is not None
+    assert caller.credential.expires_at - caller.credential.issued_at == 90 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--role", "owner"], "invalid choice: 'owner'"),
+        (["--expires", "90"], "'90' is no time: write 90d, 12h or 90m"),
+        (["--expires", "d"], "'d' is no time"),
+        (["--expires", "-1d"], "expected one argument"),
+        (["--expires", "9999999999d"], "is no time"),
+        (["--expires", "59m"], "1h at least and for 3650d at most"),
+        (["--expires", "3651d"], "1h at least and for 3650d at most"),
+        (["--name", ""], "a name has 1 to 256 characters"),
+        (["--name", "a\nb"], "a name has 1 to 256 characters"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_a_token_is_told(arguments: list[str], fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["token", *arguments])
+
+    assert left.value.code == 2
+    assert fault in capsys.readouterr().err
+
+
+async def test_a_token_outside_of_a_data_directory_is_told_and_nothing_is_made(directory: Path) -> None:
+    away = directory / "away"
+
+    status, out, err = await run("token", environ={"RELEVO_DATA_DIR": str(away)})
+
+    assert (status, out) == (2, "")
+    assert err.startswith(
+        f"relevo: No server has kept its secrets in {away}, so no server would know a token from here."
+    )
+    assert "RELEVO_DATA_DIR" in err
+    assert not away.exists()
+
+
+async def test_a_token_with_a_name_is_listed_and_audited(database: str) -> None:
+    environ = settings(RELEVO_DATABASE_URL=database)
+
+    status, out, err = await run("token", "--name", "ci", "--role", "writer", "org_x", environ=environ)
+
+    connection = await asyncpg.connect(asyncpg_dsn(database))
+    listed = await connection.fetchrow("SELECT * FROM organisation_token")
+    told = await connection.fetchrow("SELECT * FROM audit_event")
+    await connection.close()
+    assert (status, err) == (0, "")
+    caller = Tokens(SECRET).verify(out.strip())
+    assert caller.credential is not None
+    assert (caller.role, listed["org_id"], listed["name"], listed["role"]) == ("writer", "org_x", "ci", "writer")
+    assert caller.credential.id == listed["digest"]
+    assert listed["expires_at"] - listed["created_at"] == timedelta(days=90)
+    assert (told["action"], told["org_id"], told["target"]) == ("organisation_token.created", "org_x", listed["id"])
 
 
 async def test_a_bad_setting_is_told_without_a_traceback() -> None:

@@ -3,19 +3,40 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from service.api.schemas.rules import Name, Received, Shown, Time
+from service.api.schemas.rules import Received, Shown, Time
 from service.application.tokens import IssuedToken, NewToken
-from service.domain.tokens import LONGEST_LIFETIME, SHORTEST_LIFETIME, OrganisationToken, Role
+from service.domain.tokens import (
+    LONGEST_LIFETIME,
+    LONGEST_NAME,
+    SHORTEST_LIFETIME,
+    USUAL_LIFETIME,
+    OrganisationToken,
+    Role,
+    is_token_name,
+)
 
-_SHORTEST, _LONGEST = (int(lifetime.total_seconds()) for lifetime in (SHORTEST_LIFETIME, LONGEST_LIFETIME))
-USUAL = 90 * 86_400
+_SHORTEST, _USUAL, _LONGEST = (
+    int(lifetime.total_seconds()) for lifetime in (SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME)
+)
+
+
+def _readable(name: str) -> str:
+    if not is_token_name(name):
+        raise ValueError("A name has no characters that control a terminal.")
+    return name
+
 
 Lifetime = Annotated[
-    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: USUAL if value is None else value)
+    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: _USUAL if value is None else value)
 ]
-TokenName = Annotated[Name, StringConstraints(max_length=256), Field(examples=["the billing service"])]
+TokenName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_NAME),
+    AfterValidator(_readable),
+    Field(examples=["the billing service"]),
+]
 TokenIdOut = Annotated[str, Field(examples=["tok_1srOrx2ZWZBpBUvZwXKQmoEYga2"])]
 
 
@@ -24,7 +45,7 @@ class OrganisationTokenIn(Received):
 
     name: TokenName
     role: Role = Field(examples=["reader"])
-    expiry: Lifetime = Field(default=USUAL, description="Seconds until the token ends.", examples=[USUAL])
+    expiry: Lifetime = Field(default=_USUAL, description="Seconds until the token ends.", examples=[_USUAL])
 
     def new(self) -> NewToken:
         """In the words of the application layer."""
