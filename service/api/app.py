@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.audit import AUDITED, is_audited
 from service.api.bodies import MOST_HELD, HeldBodies
+from service.api.documentation import PATH, add_documentation
 from service.api.problems import answer_problems, documented_body
 from service.api.routes import (
     access,
@@ -73,7 +74,7 @@ def create_app(
         middleware=[Middleware(SecurityHeaders, api_path=BASE_PATH), *middleware, *_cors(cors_origins)],
         routes=list(routes),
         openapi_url=f"{BASE_PATH}/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
@@ -83,6 +84,7 @@ def create_app(
     app.state.max_body_bytes = max_body_bytes
     app.state.body_within = BODY_WITHIN
     app.state.held_bodies = HeldBodies(max_held_bytes)
+    add_documentation(app)
     app.add_route("/", _to_docs, include_in_schema=False)
     app.router.routes[:0] = _operations(app)
     answer_problems(app)
@@ -173,4 +175,4 @@ def _is_not_hot(route: BaseRoute) -> bool:
 
 
 async def _to_docs(_request: object) -> RedirectResponse:
-    return RedirectResponse("/docs")
+    return RedirectResponse(PATH)

@@ -13,7 +13,7 @@ _OF_THE_API = (
 
 
 class SecurityHeaders:
-    """Adds them to every answer, those of the API's own pages excepted where these could not work with them."""
+    """Adds them to every answer; those of the API's own pages bring a policy that they can work with."""
 
     def __init__(self, app: ASGIApp, *, api_path: str) -> None:
         self._app = app

@@ -1,12 +1,18 @@
 """What a browser is told: nothing may be kept, framed or run, and only pages that were named may call."""
 
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
+from html.parser import HTMLParser
 
 import pytest
 from fastapi import FastAPI
+from fastapi.openapi.models import OpenAPI
 from httpx import AsyncClient
+from jsonschema import Draft202012Validator
 
 from service.api.app import create_app
 from service.api.services import Services
@@ -27,11 +33,79 @@ async def test_every_answer_of_the_api_carries_the_headers(api: AsyncClient, pat
     assert headers["referrer-policy"] == "no-referrer"
 
 
-async def test_the_pages_about_the_api_can_run_their_scripts(api: AsyncClient) -> None:
-    headers = (await api.get("http://relevo.test/docs")).headers
+class Page(HTMLParser):
+    """What a browser loads and runs for a page."""
 
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "content-security-policy" not in headers
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.inline: list[str] = []
+        self.links: dict[str, str] = {}
+        self._within = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self._within = tag
+        if tag == "script" and (source := given.get("src")):
+            self.scripts.append(source)
+            self._within = ""
+        elif tag == "link":
+            self.links[given.get("rel") or ""] = given.get("href") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._within == "script":
+            self.inline.append(data)
+
+
+async def test_the_page_about_the_api_may_run_what_it_consists_of_and_nothing_else(api: AsyncClient) -> None:
+    answer = await api.get("http://relevo.test/docs")
+    page = Page()
+    page.feed(answer.text)
+    policy = {
+        name: sources
+        for name, *sources in (part.split() for part in answer.headers["content-security-policy"].split("; "))
+    }
+    digests = [f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in page.inline]
+
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (len(page.scripts), len(page.inline)) == (1, 1)
+    assert policy.pop("script-src") == [*page.scripts, *digests]
+    assert policy.pop("style-src") == ["'unsafe-inline'", page.links["stylesheet"]]
+    icon = page.links["shortcut icon"]
+    assert [icon.startswith(f"{source}/") for source in policy.pop("img-src")] == [False, True]
+    assert policy == {
+        "default-src": ["'none'"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+
+
+async def test_the_document_that_the_page_loads_is_there_and_is_an_openapi_document(api: AsyncClient) -> None:
+    page = (await api.get("http://relevo.test/docs")).text
+
+    (address,) = re.findall(r"url: '([^']+)'", page)
+    document = await api.get(f"http://relevo.test{address}", headers={"authorization": ""})
+
+    assert document.status_code == 200
+    assert document.headers["content-type"].startswith("application/json")
+    described = OpenAPI.model_validate(document.json())
+    assert described.openapi.startswith("3.1")
+    assert len(described.paths or {}) > 40
+    for schema in document.json()["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    pointers = set(re.findall(r'"\$ref":\s*"#/components/schemas/([^"]+)"', document.text))
+    assert pointers <= document.json()["components"]["schemas"].keys()
+
+
+async def test_whoever_asks_for_nothing_is_led_to_the_page(api: AsyncClient) -> None:
+    answer = await api.get("http://relevo.test/")
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 async def test_no_page_may_call_unless_it_was_named(api: AsyncClient) -> None:

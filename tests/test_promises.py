@@ -1,0 +1,243 @@
+"""What is promised, where it takes effect, and the test that fails when it is ignored there.
+
+The tables are checked against what can be set, and against the tests that there are: a setting without a row fails.
+"""
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from service.application.access import EVERY_CAPABILITY
+from service.domain.tokens import ROLES
+from service.settings import Settings
+from tests.api.rights import RIGHTS
+
+ROOT = Path(__file__).parent.parent
+
+
+class Promise(NamedTuple):
+    """Where it takes effect: a file, and what stands there for it; and the test."""
+
+    file: str
+    named: str
+    test: str
+
+
+_WIRED = "tests/system/test_settings_take_effect.py::"
+_OF_ITS_OWN = f"{_WIRED}test_a_server_of_its_own_is_where_it_was_told_and_as_quiet"
+_ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named"
+_KEYS = f"{_WIRED}test_the_first_of_the_secret_keys_encrypts_and_all_decrypt"
+
+SETTINGS: dict[str, Promise] = {
+    "RELEVO_HOST": Promise("service/runtime/roles.py", "server.host", _OF_ITS_OWN),
+    "RELEVO_PORT": Promise("service/runtime/roles.py", "server.port", _OF_ITS_OWN),
+    "RELEVO_OPS_PORT": Promise("service/runtime/telemetry.py", "ops_port", _OF_ITS_OWN),
+    "RELEVO_CORS_ORIGINS": Promise(
+        "service/runtime/roles.py", "cors_origins", f"{_WIRED}test_pages_of_the_origins_that_were_named_may_call"
+    ),
+    "RELEVO_OIDC_ISSUER": Promise("service/runtime/access.py", "oidc.issuer", _ISSUER),
+    "RELEVO_OIDC_AUDIENCE": Promise("service/runtime/access.py", "oidc.audience", _ISSUER),
+    "RELEVO_OIDC_ORG_CLAIM": Promise("service/runtime/access.py", "oidc.org_claim", _ISSUER),
+    "RELEVO_OIDC_ROLE_CLAIM": Promise("service/runtime/access.py", "oidc.role_claim", _ISSUER),
+    "RELEVO_DATA_DIR": Promise(
+        "service/runtime/core.py",
+        "data_dir",
+        "tests/system/test_command.py::test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
+    ),
+    "RELEVO_AUDIT_DAYS": Promise(
+        "service/runtime/core.py", "audit_days", f"{_WIRED}test_audit_days_is_how_long_the_trail_is_kept"
+    ),
+    "RELEVO_DATABASE_URL": Promise("service/runtime/core.py", "database_url", _OF_ITS_OWN),
+    "RELEVO_DATABASE_DIRECT_URL": Promise(
+        "service/runtime/core.py",
+        "database_direct_url",
+        f"{_WIRED}test_what_a_pooler_cannot_carry_goes_to_the_direct_address",
+    ),
+    "RELEVO_JWT_SECRET": Promise(
+        "service/runtime/services.py", "jwt_secret()", f"{_WIRED}test_the_jwt_secret_decides_whose_tokens_hold"
+    ),
+    "RELEVO_SECRET_KEY": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
+    "RELEVO_SECRET_KEYS": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
+    "RELEVO_RETRY_SCHEDULE": Promise(
+        "service/runtime/deliveries.py", "retry_schedule", f"{_WIRED}test_the_retry_schedule_says_how_often_and_when"
+    ),
+    "RELEVO_ATTEMPT_TIMEOUT": Promise(
+        "service/runtime/deliveries.py",
+        "attempt_timeout",
+        f"{_WIRED}test_the_attempt_timeout_ends_attempts_and_examples",
+    ),
+    "RELEVO_LEASE_MARGIN": Promise(
+        "service/runtime/deliveries.py", "lease_margin", f"{_WIRED}test_a_lease_outlasts_the_attempt_by_its_margin"
+    ),
+    "RELEVO_DRAIN": Promise(
+        "service/runtime/deliveries.py",
+        "delivery.drain",
+        f"{_WIRED}test_the_drain_is_how_long_attempts_may_take_to_finish",
+    ),
+    "RELEVO_DISABLE_AFTER": Promise(
+        "service/runtime/deliveries.py", "disable_after", f"{_WIRED}test_an_endpoint_is_disabled_after_that_long"
+    ),
+    "RELEVO_SIGNATURE_HEADERS": Promise(
+        "service/runtime/deliveries.py",
+        "signature_headers",
+        f"{_WIRED}test_signature_headers_are_of_the_families_that_were_named",
+    ),
+    "RELEVO_EGRESS_ALLOW": Promise(
+        "service/runtime/core.py",
+        "egress_allow",
+        f"{_WIRED}test_private_networks_are_called_only_when_that_is_allowed",
+    ),
+    "RELEVO_CONCURRENCY": Promise(
+        "service/runtime/deliveries.py", "delivery.concurrency", f"{_WIRED}test_attempts_at_once_are_bounded"
+    ),
+    "RELEVO_PER_ENDPOINT": Promise(
+        "service/runtime/deliveries.py", "per_endpoint", f"{_WIRED}test_attempts_at_once_are_bounded"
+    ),
+    "RELEVO_ENDPOINT_HTTPS_ONLY": Promise(
+        "service/runtime/services.py", "https_only", f"{_WIRED}test_https_only_refuses_other_endpoints"
+    ),
+    "RELEVO_LOG_LEVEL": Promise("service/runtime/telemetry.py", "log_level", _OF_ITS_OWN),
+    "RELEVO_TRACE_URL": Promise(
+        "service/runtime/services.py", "trace_url", f"{_WIRED}test_the_trace_url_shows_an_attempts_trace"
+    ),
+    "RELEVO_ADMIN_TOKEN": Promise("service/runtime/telemetry.py", "admin_token", _OF_ITS_OWN),
+}
+
+_ROLES = "tests/api/test_rights.py::test_an_organisations_token_may_do_what_its_role_allows"
+_CAPABILITIES = "tests/api/test_rights.py::test_an_applications_token_may_do_what_its_capabilities_open"
+_RIGHTS = "service/api/permissions.py"
+
+WHO_MAY_WHAT: dict[str, Promise] = {
+    "reader": Promise(_RIGHTS, '"reader"', _ROLES),
+    "writer": Promise(_RIGHTS, '"writer"', _ROLES),
+    "admin": Promise(_RIGHTS, '"admin"', _ROLES),
+    "ViewBase": Promise(_RIGHTS, "ViewBase", _CAPABILITIES),
+    "ViewEndpointSecret": Promise(_RIGHTS, "ViewEndpointSecret", _CAPABILITIES),
+    "ManageEndpointSecret": Promise(_RIGHTS, "ManageEndpointSecret", _CAPABILITIES),
+    "CreateAttempts": Promise(_RIGHTS, "CreateAttempts", _CAPABILITIES),
+    "ManageEndpoint": Promise(_RIGHTS, "ManageEndpoint", _CAPABILITIES),
+}
+# Relevo runs no tenant's code yet, so there is nothing that this one would open.
+OPENS_NOTHING = {"ManageTransformations"}
+
+LIMITS: dict[str, Promise] = {
+    "a request's body": Promise(
+        "service/api/app.py", "LARGEST_BODY", "tests/api/test_problems.py::test_a_large_body_is_refused_in_json"
+    ),
+    "old secrets of an endpoint": Promise(
+        "service/application/endpoints.py",
+        "MOST_OLD_SECRETS",
+        "tests/api/test_secrets.py::test_the_eleventh_rotation_waits_until_the_first_of_the_old_secrets_has_ended",
+    ),
+    "grace of an old secret": Promise(
+        "service/api/schemas/endpoints.py",
+        "LONGEST_GRACE",
+        "tests/api/test_secrets.py::test_grace_is_a_week_at_most",
+    ),
+    "revocations of an application": Promise(
+        "service/application/revocations.py",
+        "MOST_REVOCATIONS",
+        "tests/api/test_tokens.py::test_who_refreshes_without_end_is_stopped_and_all_can_be_ended_at_once",
+    ),
+    "tokens of an organisation": Promise(
+        "service/application/tokens.py",
+        "MOST_TOKENS",
+        "tests/api/test_organisation_tokens.py"
+        "::test_an_organisation_has_a_bounded_number_of_them_and_expired_ones_make_room",
+    ),
+    "feature flags of a token": Promise(
+        "service/api/schemas/access.py",
+        "LARGEST_FLAGS",
+        "tests/api/test_tokens.py::test_flags_that_no_token_could_hold_are_refused",
+    ),
+    "life of an application's token": Promise(
+        "service/adapters/tokens.py",
+        "APPLICATION_LIFETIME",
+        "tests/adapters/test_tokens.py::test_however_often_a_token_is_refreshed_it_ends_four_weeks_after_the_first",
+    ),
+    "tokens that are remembered": Promise(
+        "service/adapters/remembered.py",
+        "MOST_CHARACTERS",
+        "tests/adapters/test_remembered.py::test_the_oldest_make_room_by_number_and_by_length",
+    ),
+    "faults of an import that are listed": Promise(
+        "service/domain/imports.py",
+        "MOST_LISTED",
+        "tests/api/test_imports.py::test_of_very_many_broken_lines_the_first_are_listed_and_all_are_counted",
+    ),
+    "what waits to be accepted": Promise(
+        "service/adapters/postgres/intake.py",
+        "MOST_WAITING",
+        "tests/adapters/test_group_commit.py::test_whoever_comes_when_it_is_full_is_turned_away",
+    ),
+    "bytes of an answer that are kept": Promise(
+        "service/adapters/http/sender.py",
+        "LONGEST_BODY",
+        "tests/adapters/http/test_sender.py::test_of_a_large_answer_20_000_bytes_are_kept_and_the_status_decides",
+    ),
+}
+
+READINESS: dict[str, Promise] = {
+    "the engine": Promise(
+        "service/runtime/deliveries.py",
+        'depends_on("engine"',
+        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
+    ),
+    "background tasks": Promise(
+        "service/runtime/deliveries.py",
+        'depends_on("background tasks"',
+        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
+    ),
+    "the database": Promise(
+        "service/runtime/core.py",
+        "check_database",
+        "tests/observability/test_whole.py::test_probes_tell_of_the_database_that_went_away_and_came_back",
+    ),
+    "startup": Promise(
+        "service/runtime/services.py",
+        "health.started()",
+        "tests/system/test_readiness.py::test_a_server_is_ready_once_all_is_open_and_until_it_is_told_to_leave",
+    ),
+    "the drain": Promise(
+        "service/runtime/roles.py",
+        "health.draining",
+        "tests/system/test_readiness.py::test_a_server_is_ready_once_all_is_open_and_until_it_is_told_to_leave",
+    ),
+}
+
+EVERY = {**SETTINGS, **WHO_MAY_WHAT, **LIMITS, **READINESS}
+
+
+def test_every_setting_has_its_row() -> None:
+    assert sorted(SETTINGS) == sorted(row.variable for row in Settings.describe())
+
+
+def test_every_role_and_capability_has_its_row_and_opens_something() -> None:
+    opened = {capability for _, capabilities in RIGHTS.values() for capability in capabilities or ()}
+
+    assert WHO_MAY_WHAT.keys() | OPENS_NOTHING == {*ROLES, *EVERY_CAPABILITY}
+    assert {role for role, _ in RIGHTS.values() if role} == set(ROLES)
+    assert opened == EVERY_CAPABILITY
+
+
+@pytest.mark.parametrize("promise", EVERY)
+def test_what_is_promised_is_named_where_it_takes_effect_and_has_its_test(promise: str) -> None:
+    file, named, test = EVERY[promise]
+    module, _, function = test.partition("::")
+
+    assert named in (ROOT / file).read_text()
+    assert function in named_in(ROOT / module)
+
+
+@cache
+def named_in(module: Path) -> frozenset[str]:
+    """The names of a module's tests."""
+    return frozenset(_functions(ast.parse(module.read_text()).body))
+
+
+def _functions(statements: Iterable[ast.stmt]) -> Iterable[str]:
+    return (statement.name for statement in statements if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef))
