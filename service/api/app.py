@@ -31,6 +31,7 @@ from service.api.routes import (
     health,
     imports,
     messages,
+    not_offered,
     operational_webhooks,
     replays,
     statistics,
@@ -87,6 +88,7 @@ def create_app(
     add_documentation(app)
     app.add_route("/", _to_docs, include_in_schema=False)
     app.router.routes[:0] = _operations(app)
+    app.router.routes += not_offered.routes()
     answer_problems(app)
     return app
 

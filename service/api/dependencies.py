@@ -35,7 +35,7 @@ from service.application.revocations import Revocations
 from service.application.statistics import Statistics
 from service.application.tokens import OrganisationTokens
 from service.domain.applications import Application
-from service.domain.errors import NotAuthenticated, NotFound, RelevoError, Unavailable
+from service.domain.errors import NotFound, NoToken, RelevoError, Unavailable
 from service.observability.naming import name
 
 
@@ -93,7 +93,7 @@ async def caller(
     if asked is not None:
         return asked
     if credentials is None:
-        raise NotAuthenticated
+        raise NoToken
     found = await services.access.verify(credentials.credentials)
     name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)

@@ -25,6 +25,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.UnusableSpecification: 400,
     errors.UnreadableFile: 400,
     errors.NotAuthenticated: 401,
+    errors.NoToken: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
@@ -33,6 +34,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Invalid: 422,
     errors.KeyReused: 422,
     errors.Busy: 429,
+    errors.NotOffered: 501,
     errors.Unavailable: 503,
 }
 

@@ -35,6 +35,12 @@ class NotAuthenticated(RelevoError):
     detail = "Invalid token"
 
 
+class NoToken(NotAuthenticated):
+    """Nothing in the request says who is calling."""
+
+    detail = "No token was sent. Send the header `Authorization: Bearer <token>`."
+
+
 class NotAllowed(RelevoError):
     """The caller is known, and may not do this."""
 
@@ -126,6 +132,16 @@ class NoExample(Refused):
 
     code = "invalid_scheme"
     detail = "Unable to generate an example message: the event type has no schema with an example."
+
+
+class NotOffered(RelevoError):
+    """An operation of the interface that Relevo does not have. `operation` is its name in the official SDK."""
+
+    code = "not_implemented"
+    detail = "Relevo does not offer this."
+
+    def __init__(self, operation: str, reason: str) -> None:
+        super().__init__(f"Relevo does not offer `{operation}`: {reason}.")
 
 
 class Busy(RelevoError):
