@@ -149,7 +149,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             allow_origins=list(origins),
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id", "svix-req-id"],
-            expose_headers=["x-request-id", "retry-after", "traceresponse"],
+            expose_headers=["x-request-id", "retry-after", "traceresponse", "relevo-ignored"],
             max_age=600,
         )
     ]

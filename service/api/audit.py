@@ -17,14 +17,17 @@ from service.domain.audit import AuditEvent
 WITH_THE_ACT = {
     "v1.application.delete": "application.deleted",
     "v1.authentication.app-portal-access": "token.granted",
+    "v1.authentication.dashboard-access": "token.granted",
     "v1.authentication.expire-all": "tokens.revoked",
     "v1.authentication.logout": "token.revoked",
     "v1.authentication.refresh": "token.refreshed",
     "v1.authentication.token.create": "organisation_token.created",
     "v1.authentication.token.revoke": "organisation_token.revoked",
+    "v1.endpoint.expire-old-secrets": "endpoint.old_secrets_ended",
     "v1.endpoint.get-secret": "endpoint.secret_read",
     "v1.endpoint.rotate-secret": "endpoint.secret_rotated",
     "v1.environment.import": "environment.imported",
+    "v1.operational-webhook.endpoint.expire-old-secrets": "operational_endpoint.old_secrets_ended",
     "v1.operational-webhook.endpoint.get-secret": "operational_endpoint.secret_read",
     "v1.operational-webhook.endpoint.rotate-secret": "operational_endpoint.secret_rotated",
 }

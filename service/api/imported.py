@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from starlette.types import Scope
 
 from service.api.incoming import new_message, read_message
 from service.api.json_body import refuse_packed
@@ -24,7 +25,7 @@ async def parsed_lines(request: Request, services: Services, caller: Caller) -> 
     """The lines of the request's body, some at a time. What is no message is a fault of its own. UnreadableFile."""
     refuse_packed(request, unpacked=("", "identity", "gzip", "x-gzip"))  # which is seen by its first bytes
     reader = LineReader()
-    take = partial(_take, reader, services, caller)
+    take = partial(_take, reader, services, caller, request.scope)
     async for piece in request.stream():
         if reader.push(piece) >= A_PIECE:
             async for lines in _until_starved(services.threads, take):
@@ -40,17 +41,17 @@ async def _until_starved(threads: Threads, take: "partial[list[Line] | None]") -
             yield lines
 
 
-def _take(reader: LineReader, services: Services, caller: Caller) -> list[Line] | None:
+def _take(reader: LineReader, services: Services, caller: Caller, scope: Scope) -> list[Line] | None:
     taken = reader.take()
-    return None if taken is None else [_parsed(line, services, caller) for line in taken]
+    return None if taken is None else [_parsed(line, services, caller, scope) for line in taken]
 
 
-def _parsed(line: NumberedLine, services: Services, caller: Caller) -> Line:
+def _parsed(line: NumberedLine, services: Services, caller: Caller, scope: Scope) -> Line:
     number, text = line
     if text is None:
         return LineFault(line=number, code="payload_too_large", detail="The line is longer than a message may be.")
     try:
-        head, payload = read_message(text)
+        head, payload = read_message(text, tell_in=scope)
         message = new_message(services, caller, app="", head=head, payload=payload, key=None)
     except Invalid as error:
         return LineFault(line=number, code=error.kind, detail=_told(error.loc, error.detail))

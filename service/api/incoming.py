@@ -8,8 +8,10 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from pydantic import ValidationError
+from starlette.types import Scope
 
 from service.api.dependencies import unit_of_work
+from service.api.ignored import Known, note
 from service.api.json_body import not_json, parse
 from service.api.raw_json import Members
 from service.api.schemas.messages import MessageHead
@@ -23,20 +25,24 @@ from service.domain.ids import MessageId
 from service.domain.messages import LATEST, IdempotencyKey, NewMessage
 from service.observability.correlation import traceparent
 
-_SAID = frozenset(field.alias or name for name, field in MessageHead.model_fields.items())
-_wanted = Members(("payload", "data", *_SAID))
+_KNOWN = Known.of(MessageHead)
+_wanted = Members(("payload", "data", *_KNOWN.names))
 
 
-def read_message(body: bytes) -> tuple[MessageHead, bytes]:
+def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
     """What is said of the message, and its payload byte for byte. Invalid, RequestValidationError.
 
-    Of the payload nothing is parsed: it is JSON, and an object, and that is all that is known of it.
+    Of the payload nothing is parsed: it is JSON, and an object, and that is all that is known of it. Names that nobody
+    reads are told in the answer to the request that `tell_in` is the scope of, unless the body is large.
     """
     found = _members(body)
     payload = found.pop("payload" if "payload" in found else "data", b"")
     if not payload.startswith(b"{"):
         raise Invalid("Payload must be an object.", loc=("body", "payload"))
-    return _head({name: parse(value) for name, value in found.items() if name in _SAID}), payload
+    document = {name: parse(value) for name, value in found.items() if name in _KNOWN.names}
+    if not _KNOWN.knows(found):
+        note(tell_in, _KNOWN.unknown({**found, **document}))
+    return _head(document), payload
 
 
 def new_message(

@@ -1,30 +1,60 @@
 """JSON in and out: read strictly, so that what is broken is a fault of the request, and written without a detour."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import re
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Self
 
 import orjson
 from fastapi import Request, Response
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Query
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.api import ignored
 from service.api.admission import Admission
+from service.api.ignored import Ignored, Known, nearest
 from service.application.access import Caller
 from service.domain.ids import OrgId
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-class JsonRoute(APIRoute):
+_without_index = re.compile(r"\[\d*\]\Z").sub
+
+
+class ToldRoute(APIRoute):
+    """A route that tells of the parameters which it does not read."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, and a look at the query before it."""
+        handle = super().get_route_handler()
+        parameters = get_flat_params(self.dependant)
+        known = frozenset(each.alias for each in parameters if isinstance(each.field_info, Query))
+
+        async def handle_told(request: Request) -> Response:
+            if request.scope["query_string"]:
+                ignored.note(request.scope, _unknown(request.query_params, known))
+            return ignored.told(await handle(request), request)
+
+        return handle_told
+
+
+class JsonRoute(ToldRoute):
     """A route whose body is read as strictly as by `parse`, and only up to the application's limit."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
         handle = super().get_route_handler()
         admission, reads_body = Admission(self.dependant), self.body_field is not None
+        model = None if self.body_field is None else self.body_field.field_info.annotation
+        known = Known.of(model) if isinstance(model, type) and issubclass(model, BaseModel) else None
 
         async def handle_json(request: Request) -> Response:
             with JsonRequest(request.scope, request.receive) as ours:
+                ours.known = known
                 if reads_body:
                     await admission.admit(ours)
                     # Read here, since FastAPI would take every refusal for a body that it cannot parse.
@@ -62,9 +92,13 @@ def not_json(error: ValueError) -> RequestValidationError:
 
 class JsonRequest(Request):
     """A request whose body is read only up to the application's limits, of length, of time and of what is held of all
-    bodies together. What is held of this one is let go at the end of the block."""
+    bodies together. What is held of this one is let go at the end of the block.
+
+    With `known`, fields of the body that are not among those are told of.
+    """
 
     held = 0
+    known: Known | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +119,10 @@ class JsonRequest(Request):
     async def json(self) -> Any:
         """The body, parsed."""
         # FastAPI knows what to do with a JSONDecodeError, and takes anything else for a fault of its own.
-        return orjson.loads(await self.body())
+        document = orjson.loads(await self.body())
+        if self.known is not None:
+            ignored.note(self.scope, self.known.unknown(document))
+        return document
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in pieces."""
@@ -124,3 +161,9 @@ def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identit
 
 def _too_large(limit: int) -> HTTPException:
     return HTTPException(413, f"The request's body is too large: the limit is {limit} bytes.")
+
+
+def _unknown(parameters: Iterable[str], known: frozenset[str]) -> Iterator[Ignored]:
+    for name in parameters:
+        if _without_index("", name) not in known:
+            yield Ignored(name=name, meant=nearest(name, known))

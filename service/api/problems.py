@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from service.api import ignored
 from service.domain import errors
 
 STATUSES: dict[type[errors.RelevoError], int] = {
@@ -49,6 +50,7 @@ _TYPICAL: dict[int, type[errors.RelevoError]] = {
     503: errors.Unavailable,
 }
 
+MOST_FAULTS = 100  # are told; a body may have many thousands
 _CODES = {
     404: "no_such_path",
     405: "method_not_allowed",
@@ -119,27 +121,28 @@ def status_of(error: errors.RelevoError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     match error:
         case errors.Invalid():
-            return _faults([Fault(loc=list(error.loc), msg=error.detail, type=error.kind)])
+            return _faults([Fault(loc=list(error.loc), msg=error.detail, type=error.kind)], request)
         case errors.RelevoError():
-            return JSONResponse(
-                {"code": error.code, "detail": error.detail}, status_code=status_of(error), headers=_headers(error)
-            )
+            headers = _headers(error) | ignored.headers(request)
+            told = {"code": error.code, "detail": error.detail}
+            return JSONResponse(told, status_code=status_of(error), headers=headers)
         case _:
             raise error
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     faults = error.errors()
     unread = [fault for fault in faults if fault["loc"][0] == "query" and _is_unread(fault)]
     if unread:
         detail = "; ".join(f"{fault['loc'][-1]}: {_message(fault)}" for fault in unread)
-        return JSONResponse({"code": errors.RelevoError.code, "detail": detail}, status_code=400)
-    return _faults([fault_of(fault) for fault in faults])
+        told = {"code": errors.RelevoError.code, "detail": detail}
+        return JSONResponse(told, status_code=400, headers=ignored.headers(request))
+    return _faults([fault_of(fault) for fault in faults[:MOST_FAULTS]], request)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -203,8 +206,9 @@ def _documented(status: int) -> dict[str, Any]:
     }
 
 
-def _faults(faults: Sequence[Fault]) -> JSONResponse:
-    return JSONResponse({"detail": [fault.model_dump() for fault in faults]}, status_code=422)
+def _faults(faults: Sequence[Fault], request: Request) -> JSONResponse:
+    told = {"detail": [fault.model_dump() for fault in faults]}
+    return JSONResponse(told, status_code=422, headers=ignored.headers(request))
 
 
 def _headers(error: errors.RelevoError) -> dict[str, str]:

@@ -12,6 +12,7 @@ from service.application.ports.lists import BACK, ONWARDS, AttemptFilter, Messag
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.errors import Invalid
+from service.domain.limits import MOST_NAMED
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 250
@@ -83,10 +84,12 @@ def event_types(
 ) -> tuple[str, ...] | None:
     """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
-    names = [name for value in values for name in value.split(",") if name]
+    names = list(dict.fromkeys(name for value in values for name in value.split(",") if name))
+    if len(names) > MOST_NAMED:
+        raise Invalid(f"At most {MOST_NAMED} event types may be named.", loc=("query", "event_types"))
     for name in names:
         if not _event_type_name(name):
-            raise Invalid("This is not the name of an event type.", loc=("query", "event_types"))
+            raise Invalid(f"{name[:64]!r} is not the name of an event type.", loc=("query", "event_types"))
     return tuple(names) or None
 
 
@@ -131,6 +134,7 @@ def by_line(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequ
 ApplicationPage = Annotated[PageRequest, Depends(ordered(ids.APPLICATION, default="ascending"))]
 EndpointPage = Annotated[PageRequest, Depends(ordered(ids.ENDPOINT, default="descending"))]
 EventTypePage = Annotated[PageRequest, Depends(by_name)]
+ImportPage = Annotated[PageRequest, Depends(newest_first(ids.IMPORT))]
 LinePage = Annotated[PageRequest, Depends(by_line)]
 MessagePage = Annotated[PageRequest, Depends(newest_first(ids.MESSAGE))]
 AuditPage = Annotated[PageRequest, Depends(newest_first(ids.AUDIT_EVENT))]

@@ -5,23 +5,20 @@ every request that is in any respect unusual, so that nothing is decided twice.
 """
 
 import re
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 
+from service.api import ignored
 from service.api.dependencies import caller, organisation
-from service.api.json_body import JsonRequest, JsonRoute
+from service.api.json_body import Handler, JsonRequest, JsonRoute
 from service.api.schemas.rules import NAME
 from service.api.services import Services
 
 _NAME = re.compile(NAME)
 _LONGEST_NAME = 256
 _WITH_CONTENT = {b"": True, b"with_content=true": True, b"with_content=false": False}
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class MessageRoute(JsonRoute):
@@ -49,7 +46,7 @@ class MessageRoute(JsonRoute):
                     idempotency_key=request.headers.get("idempotency-key"),
                     with_content=usual.with_content,
                 )
-            return answer
+            return ignored.told(answer, request)
 
         return handle
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.lists import ApplicationFilter, Page, PageRequest
 from service.application.ports.repositories import ApplicationRepository
 from service.application.ports.world import Clock
 from service.domain import ids
@@ -24,9 +24,9 @@ class Applications:
         self._clock = clock
         self._new_id = new_id
 
-    async def page(self, page: PageRequest) -> Page[Application]:
+    async def page(self, page: PageRequest, *, left_out: ApplicationFilter) -> Page[Application]:
         """One page of them, by id."""
-        return await self._applications.page(self._org_id, page)
+        return await self._applications.page(self._org_id, page, left_out=left_out)
 
     async def get(self, ref: str) -> Application:
         """NotFound when there is none with this id or uid."""

@@ -118,6 +118,13 @@ class Endpoints:
         await self._announce("endpoint.updated", self._application, endpoint)
         return newest
 
+    async def expire_old_secrets(self, ref: str) -> None:
+        """Sign with the current secret alone from now on."""
+        endpoint = await self._found(ref)
+        current, *_old = await self._endpoints.secrets(endpoint.id, lock=True)
+        await self._endpoints.keep_secrets(endpoint.id, [current])
+        await self._announce("endpoint.updated", self._application, endpoint)
+
     async def headers(self, ref: str) -> dict[str, str]:
         """The endpoint's own headers, credentials and all."""
         return await self._endpoints.headers((await self._found(ref)).id)
@@ -188,9 +195,14 @@ class Endpoints:
 
 
 def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
-    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last."""
+    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last.
+
+    Without a grace there are none: whoever wants the old one gone at once does not want one before it.
+    """
+    if not grace:
+        return []
     current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
-    aged = [replace(current, expires_at=at + grace), *older] if grace else older
+    aged = [replace(current, expires_at=at + grace), *older]
     if len(aged) > MOST_OLD_SECRETS:
         soonest = min(secret.expires_at for secret in aged if secret.expires_at)
         raise LimitReached(

@@ -7,7 +7,7 @@ from typing import Any
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EventTypeRepository
 from service.application.ports.world import Clock
-from service.domain.errors import NotFound
+from service.domain.errors import EventTypeExists, NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId
 
@@ -60,7 +60,13 @@ class EventTypes:
         """Replace what is said of an event type, or create it; tells whether it was created."""
         known = await self._event_types.get(self._org_id, new.name, lock=True)
         if known is None:
-            return await self.create(new), True
+            try:
+                return await self.create(new), True
+            except EventTypeExists:
+                # It was created a moment ago, by somebody who asked for the same.
+                known = await self._event_types.get(self._org_id, new.name, lock=True)
+                if known is None:
+                    raise
         changed = replace(self._made(new), created_at=known.created_at)
         await self._event_types.replace(changed)
         return changed, False
@@ -93,7 +99,8 @@ class EventTypes:
         `unsaid` are the fields that the descriptions do not speak of: what is known of them stays.
         """
         modified: list[NewEventType | EventType] = []
-        for new in described:
+        # In one order, so that two that are taken over at once wait for each other one way.
+        for new in sorted(described, key=lambda new: new.name):
             known = await self._event_types.get(self._org_id, new.name, lock=not dry_run)
             wanted = new if known is None else replace(new, **{field: getattr(known, field) for field in unsaid})
             if known is None or not _says(known, wanted):

@@ -66,6 +66,11 @@ class Imports:
             raise NotFound
         return found
 
+    async def page(self, page: PageRequest) -> Page[MessageImport]:
+        """One page of them, newest first."""
+        async with self._begin() as work:
+            return await work.imports.page(self._application.id, page)
+
     async def faults(self, ref: str, page: PageRequest) -> Page[LineFault]:
         """One page of the lines that were refused, by number. NotFound."""
         found = await self.get(ref)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.lists import ApplicationFilter, Page, PageRequest
+from service.application.ports.repositories import EVERY_APPLICATION
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Conflict, EventTypeExists, NotFound
@@ -64,8 +65,17 @@ class MemoryApplications:
     async def get(self, org_id: OrgId, ref: str, *, lock: bool = False) -> Application | None:
         return next((found for found in self._of(org_id) if ref in {found.id, found.uid}), None)
 
-    async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]:
-        return _page(self._of(org_id), page, lambda application: application.id)
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, left_out: ApplicationFilter = EVERY_APPLICATION
+    ) -> Page[Application]:
+        wanted = [found for found in self._of(org_id) if not self._is_left_out(found, left_out)]
+        return _page(wanted, page, lambda application: application.id)
+
+    def _is_left_out(self, application: Application, left_out: ApplicationFilter) -> bool:
+        disabled = [found.disabled for found in self._rows.endpoints.values() if found.app_id == application.id]
+        if not disabled:
+            return left_out.without_endpoints
+        return left_out.all_disabled and all(disabled)
 
     async def add(self, application: Application) -> None:
         self._refuse_taken(application)

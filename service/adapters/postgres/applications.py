@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction, conflict_when_taken
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.lists import ApplicationFilter, Page, PageRequest
+from service.application.ports.repositories import EVERY_APPLICATION
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.errors import Conflict, NotFound
@@ -34,9 +35,15 @@ class PostgresApplications:
         row = result.first()
         return _application(row) if row else None
 
-    async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]:
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, left_out: ApplicationFilter = EVERY_APPLICATION
+    ) -> Page[Application]:
         """Live applications by id."""
         statement = select(_table).where(_table.c.org_id == org_id, _table.c.deleted_at.is_(None))
+        if left_out.without_endpoints:
+            statement = statement.where(_has_endpoints())
+        if left_out.all_disabled:
+            statement = statement.where(or_(~_has_endpoints(), _has_endpoints(tables.endpoint.c.disabled.is_(False))))
         result = await self._transaction.execute(keyset(statement, _table.c.id, page))
         return page_of(result.all(), page, _application)
 
@@ -63,6 +70,11 @@ class PostgresApplications:
         await self._transaction.execute(
             update(endpoint).where(endpoint.c.app_id == application.id, endpoint.c.deleted_at.is_(None)).values(gone)
         )
+
+
+def _has_endpoints(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    endpoint = tables.endpoint
+    return exists().where(endpoint.c.app_id == _table.c.id, endpoint.c.deleted_at.is_(None), *conditions)
 
 
 def _this(application: Application) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres import tables
-from service.adapters.postgres.pages import page_of
+from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import Page, PageRequest
 from service.domain.ids import ApplicationId
@@ -29,6 +29,12 @@ class PostgresImports:
         statement = select(_table).where(_table.c.app_id == app_id, or_(_table.c.id == ref, _table.c.file_id == ref))
         row = (await self._transaction.execute(statement)).first()
         return _import(row) if row else None
+
+    async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[MessageImport]:
+        """Imports by id."""
+        statement = select(_table).where(_table.c.app_id == app_id)
+        result = await self._transaction.execute(keyset(statement, _table.c.id, page))
+        return page_of(result.all(), page, _import)
 
     async def start(self, new: MessageImport) -> MessageImport:
         """Keep a new import, or begin the one of the same file again."""

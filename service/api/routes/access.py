@@ -10,6 +10,7 @@ from service.api.json_body import JsonRoute
 from service.api.problems import documented
 from service.api.references import ApplicationRef
 from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
+from service.api.services import Services
 from service.application.access import Grant
 from service.application.applications import Applications
 from service.domain.applications import Application
@@ -39,11 +40,25 @@ async def grant_access(
 
     async def grant() -> Answer:
         application = await _found_or_created(applications, app_id, body)
-        request.state.app_id = application.id
-        token = services.tokens.mint_for_application(
-            application.id, application.org_id, now=services.clock.now(), grant=body.grant()
-        )
-        return Answer(body=AppPortalAccessOut(url=_portal(request), token=token), status=200)
+        return _granted(request, services, application, body.grant())
+
+    return await once.answer(grant)
+
+
+@router.post(
+    "/dashboard-access/{app_id}",
+    response_model=AppPortalAccessOut,
+    deprecated=True,
+    operation_id="v1.authentication.dashboard-access",
+    responses=documented(404, 409),
+)
+async def grant_dashboard_access(
+    *, request: Request, app_id: ApplicationRef, applications: ApplicationsDep, services: ServicesDep, once: OnceDep
+) -> Response:
+    """Get a token for an application, with all capabilities: what SDKs of 1.x ask for."""
+
+    async def grant() -> Answer:
+        return _granted(request, services, await applications.get(app_id), AppPortalAccessIn().grant())
 
     return await once.answer(grant)
 
@@ -91,6 +106,14 @@ async def expire_all(
         return Answer(status=204)
 
     return await once.answer(expire)
+
+
+def _granted(request: Request, services: Services, application: Application, grant: Grant) -> Answer:
+    request.state.app_id = application.id
+    token = services.tokens.mint_for_application(
+        application.id, application.org_id, now=services.clock.now(), grant=grant
+    )
+    return Answer(body=AppPortalAccessOut(url=_portal(request), token=token), status=200)
 
 
 def _portal(request: Request) -> str:

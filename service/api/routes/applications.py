@@ -12,16 +12,30 @@ from service.api.queries import ApplicationPage
 from service.api.references import ApplicationRef
 from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from service.api.schemas.pages import ListOut, listed
+from service.application.ports.lists import ApplicationFilter
 
 GetIfExists = Annotated[bool, Query(description="Answer the application that has the uid, if there is one.")]
+
+WithoutEndpoints = Annotated[bool, Query(description="Leave out applications that have no endpoints.")]
+OnlyDisabled = Annotated[bool, Query(description="Leave out applications that have none but disabled endpoints.")]
 
 router = APIRouter(prefix="/app", tags=["Application"], route_class=JsonRoute)
 
 
 @router.get("", operation_id="v1.application.list", responses=documented())
-async def list_applications(applications: ApplicationsDep, page: ApplicationPage) -> ListOut[ApplicationOut]:
+async def list_applications(
+    *,
+    applications: ApplicationsDep,
+    page: ApplicationPage,
+    exclude_apps_with_no_endpoints: WithoutEndpoints = False,
+    exclude_apps_with_disabled_endpoints: OnlyDisabled = False,
+) -> ListOut[ApplicationOut]:
     """List the applications of the organisation."""
-    return listed(await applications.page(page), key=lambda application: application.id, show=ApplicationOut.of)
+    left_out = ApplicationFilter(
+        without_endpoints=exclude_apps_with_no_endpoints, all_disabled=exclude_apps_with_disabled_endpoints
+    )
+    found = await applications.page(page, left_out=left_out)
+    return listed(found, key=lambda application: application.id, show=ApplicationOut.of)
 
 
 @router.post(

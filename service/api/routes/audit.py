@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Depends
 
 from service.api.dependencies import AuditTrailDep, organisation
+from service.api.json_body import ToldRoute
 from service.api.problems import documented
 from service.api.queries import AuditPage
 from service.api.schemas.audit import AuditEventOut
 from service.api.schemas.pages import ListOut, listed
 
-router = APIRouter(prefix="/audit", tags=["Audit"])
+router = APIRouter(prefix="/audit", tags=["Audit"], route_class=ToldRoute)
 
 
 @router.get("", dependencies=[Depends(organisation)], operation_id="v1.audit.list", responses=documented())

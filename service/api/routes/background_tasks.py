@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from service.api.dependencies import BackgroundTasksDep
+from service.api.json_body import ToldRoute
 from service.api.problems import documented
 from service.api.queries import ordered
 from service.api.references import TaskRef
@@ -15,7 +16,7 @@ from service.application.ports.lists import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 
-router = APIRouter(prefix="/background-task", tags=["Background Task"])
+router = APIRouter(prefix="/background-task", tags=["Background Task"], route_class=ToldRoute)
 
 OfStatus = Annotated[TaskStatus | None, Query(description="Only those that stand so.")]
 OfKind = Annotated[Text | None, Query(description="Only this kind, as in `endpoint.recover`.")]

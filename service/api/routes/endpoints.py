@@ -1,10 +1,11 @@
 """Endpoints: create, read, change, delete, and their secrets and headers."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.api.dependencies import EndpointsDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_body import JsonRoute
+from service.api.older_sdks import fitted
 from service.api.problems import documented
 from service.api.queries import EndpointPage
 from service.api.references import EndpointRef
@@ -87,18 +88,34 @@ async def get_secret(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> Endpo
     "/{endpoint_id}/secret/rotate",
     response_model=EndpointSecretOut,
     operation_id="v1.endpoint.rotate-secret",
-    responses=documented(400, 404, 409),
+    responses=documented(400, 404, 409) | {204: {"description": "The same, for SDKs of 1.x, which take no body."}},
 )
 async def rotate_secret(
-    endpoint_id: EndpointRef, body: EndpointSecretRotateIn, endpoints: EndpointsDep, once: OnceDep
+    *,
+    request: Request,
+    endpoint_id: EndpointRef,
+    body: EndpointSecretRotateIn,
+    endpoints: EndpointsDep,
+    once: OnceDep,
 ) -> Response:
-    """Sign with a new secret, and for a time with the old one too."""
+    """Sign with a new secret, and for a time with the old one too. Without a grace period every old one ends."""
 
     async def rotate() -> Answer:
         secret = await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
         return Answer(body=EndpointSecretOut(key=secret.text), status=200)
 
-    return await once.answer(rotate)
+    return fitted(await once.answer(rotate), request)
+
+
+@router.post(
+    "/{endpoint_id}/secret/expire-old",
+    status_code=204,
+    operation_id="v1.endpoint.expire-old-secrets",
+    responses=documented(404),
+)
+async def expire_old_secrets(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> None:
+    """Sign with the current secret alone from now on: those before it end, whatever grace they were given."""
+    await endpoints.expire_old_secrets(endpoint_id)
 
 
 @router.get("/{endpoint_id}/headers", operation_id="v1.endpoint.get-headers", responses=documented(404))

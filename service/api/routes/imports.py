@@ -8,14 +8,15 @@ from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import OrganisationDep, ServicesDep
 from service.api.imported import parsed_lines
+from service.api.json_body import ToldRoute
 from service.api.problems import documented
-from service.api.queries import LinePage
+from service.api.queries import ImportPage, LinePage
 from service.api.references import ImportRef
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.streams import ImportsDep
 
-router = APIRouter(prefix="/app/{app_id}/msg/import", tags=["Message"])
+router = APIRouter(prefix="/app/{app_id}/msg/import", tags=["Message"], route_class=ToldRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -55,6 +56,15 @@ async def import_messages(
     async with aclosing(parsed_lines(request, services, caller)) as lines:
         taken = await imports.take(file_id or uuid4().hex, lines)
     return MessageImportOut.of(taken, now=services.clock.now())
+
+
+@router.get("", operation_id="v1.message.import-list", responses=documented(404))
+async def list_imports(imports: ImportsDep, page: ImportPage, services: ServicesDep) -> ListOut[MessageImportOut]:
+    """List the imports of an application, newest first."""
+    now = services.clock.now()
+    return listed(
+        await imports.page(page), key=lambda found: found.id, show=lambda found: MessageImportOut.of(found, now=now)
+    )
 
 
 @router.get("/{import_id}", operation_id="v1.message.import-get", responses=documented(404))

@@ -14,7 +14,7 @@ from service.api.json_body import JsonResponse
 from service.api.problems import documented
 from service.api.queries import MessagePage, WantedMessages, WithContent
 from service.api.references import MessageRef
-from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of
+from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of, shown_payload
 from service.api.schemas.pages import ListOut, listed_raw
 from service.api.schemas.rules import NAME
 from service.api.services import Services
@@ -56,7 +56,7 @@ async def create_message(
 ) -> Response:
     """Send a message to an application: 202 once it and every delivery it owes are kept."""
     body = await request.body()
-    head, payload = read_message(body)
+    head, payload = read_message(body, tell_in=request.scope)
     key = key_of(request, caller, body=body, key=idempotency_key)
     message = new_message(services, caller, app=app_id, head=head, payload=payload, key=key)
     kept_as = await accept(
@@ -66,8 +66,8 @@ async def create_message(
         create_application=_application_of(head, services, caller, app_id),
     )
     name(message_id=kept_as)
-    shown = head_of(_as_kept(message, kept_as)) | {"payload": orjson.Fragment(payload) if with_content else LEFT_OUT}
-    return JsonResponse(shown, status_code=202)
+    shown = _echoed(head, payload) if with_content else LEFT_OUT
+    return JsonResponse(head_of(_as_kept(message, kept_as)) | {"payload": shown}, status_code=202)
 
 
 @router.get("", response_model=ListOut[MessageOut], operation_id="v1.message.list", responses=documented(404))
@@ -96,6 +96,11 @@ def _application_of(
     if head.application is None:
         return None
     return partial(create_application, services, caller, app=app, new=head.application.new())
+
+
+def _echoed(head: MessageHead, payload: bytes) -> orjson.Fragment:
+    # A payload that is not raw has been found to be an object, so it needs no second look.
+    return orjson.Fragment(payload) if head.raw_payload is None else shown_payload(head.raw_payload)
 
 
 def _as_kept(message: NewMessage, message_id: MessageId) -> Message:

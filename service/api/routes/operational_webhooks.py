@@ -102,13 +102,24 @@ async def get_operational_secret(endpoint_id: EndpointRef, endpoints: Operationa
 async def rotate_operational_secret(
     endpoint_id: EndpointRef, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep, once: OnceDep
 ) -> Response:
-    """Sign with a new secret, and for a time with the old one too."""
+    """Sign with a new secret, and for a time with the old one too. Without a grace period every old one ends."""
 
     async def rotate() -> Answer:
         await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
         return Answer(status=204)
 
     return await once.answer(rotate)
+
+
+@router.post(
+    "/{endpoint_id}/secret/expire-old",
+    status_code=204,
+    operation_id="v1.operational-webhook.endpoint.expire-old-secrets",
+    responses=documented(404),
+)
+async def expire_old_operational_secrets(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> None:
+    """Sign with the current secret alone from now on: those before it end, whatever grace they were given."""
+    await endpoints.expire_old_secrets(endpoint_id)
 
 
 @router.get(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from service.api.dependencies import ServicesDep
+from service.api.json_body import ToldRoute
 from service.api.problems import documented
 from service.api.queries import WantedMessages
 from service.api.schemas.deliveries import MessageAttemptOut
@@ -23,7 +24,7 @@ from service.domain.ids import ApplicationId, AttemptId
 
 HEARTBEAT = 15.0
 
-router = APIRouter(prefix="/app/{app_id}", tags=["Message"])
+router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 
 _NDJSON: dict[int | str, dict[str, Any]] = {
     200: {

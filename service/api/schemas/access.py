@@ -20,7 +20,9 @@ SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=256), Fie
 class AppPortalAccessIn(Received):
     """What the token shall allow, by default all that an application may do, and for how many seconds."""
 
-    capabilities: list[Capability] | None = Field(default=None, examples=[["ViewBase", "CreateAttempts"]])
+    capabilities: list[Capability] | None = Field(
+        default=None, max_length=100, examples=[["ViewBase", "CreateAttempts"]]
+    )
     expiry: Lifetime = LONGEST
     feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=100)
     read_only: bool | None = Field(default=None, description="Whether to grant no more than `ViewBase`.")

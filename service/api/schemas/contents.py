@@ -6,14 +6,13 @@ from typing import Annotated
 from pydantic import Field
 
 from service.api.schemas.rules import Received, Shown, Text
-
-MOST_AT_ONCE = 1000
+from service.domain.limits import MOST_NAMED
 
 
 class BulkExpungeContentsIn(Received):
     """Messages by their ids or event ids."""
 
-    ids: Annotated[list[Text], Field(max_length=MOST_AT_ONCE, examples=[["invoice-42-paid"]])] | None = None
+    ids: Annotated[list[Text], Field(max_length=MOST_NAMED, examples=[["invoice-42-paid"]])] | None = None
 
 
 class BulkExpungeStatus(StrEnum):

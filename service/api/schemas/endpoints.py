@@ -31,6 +31,7 @@ from service.api.schemas.rules import (
 )
 from service.domain import signatures
 from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.limits import MOST_NAMED
 from service.domain.signatures import Secret
 
 LONGEST_GRACE = 604_800
@@ -45,7 +46,7 @@ def _secret(text: str) -> str:
     return text
 
 
-EventTypes = Annotated[list[EventTypeName], Field(min_length=1)]
+EventTypes = Annotated[list[EventTypeName], Field(min_length=1, max_length=MOST_NAMED)]
 SecretText = Annotated[str, AfterValidator(_secret), Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])]
 
 

@@ -18,6 +18,7 @@ from service.api.schemas.rules import (
     Time,
 )
 from service.domain.event_types import EventType, NewEventType
+from service.domain.limits import MOST_EVENT_TYPES, MOST_NAMED
 
 VERSION = 1
 
@@ -25,9 +26,9 @@ VERSION = 1
 class EnvironmentIn(Received):
     """What was exported. Connectors and settings of the hosted product are not Relevo's, and are left alone."""
 
-    event_types: list[EventTypeIn] | None = None
+    event_types: list[EventTypeIn] | None = Field(default=None, max_length=MOST_EVENT_TYPES)
     settings: dict[str, Any] | None = Field(default=None, examples=[{}])
-    connectors: list[dict[str, Any]] | None = Field(default=None, examples=[[]])
+    connectors: list[dict[str, Any]] | None = Field(default=None, max_length=MOST_NAMED, examples=[[]])
 
 
 class EnvironmentOut(Shown):

@@ -116,7 +116,7 @@ class MessageOut(Shown):
 
 def fields_of(message: Message, *, with_content: bool) -> dict[str, Any]:
     """The fields of `MessageOut`, ready for orjson, the payload as it was written."""
-    return head_of(message) | {"payload": _payload(message.payload) if with_content else LEFT_OUT}
+    return head_of(message) | {"payload": shown_payload(message.payload) if with_content else LEFT_OUT}
 
 
 def head_of(message: Message) -> dict[str, Any]:
@@ -137,7 +137,8 @@ def time_or_none(at: datetime | None) -> str | None:
     return None if at is None else written(at)
 
 
-def _payload(payload: bytes | None) -> orjson.Fragment:
+def shown_payload(payload: bytes | None) -> orjson.Fragment:
+    """The payload as it was written; of one that was sent raw and is no JSON object, an empty one."""
     if payload is None:
         return EXPIRED
     # A raw payload may be anything, and an answer must be JSON.

@@ -2,9 +2,12 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from service.api.queries import StatusCodeClass
 from service.api.schemas.rules import Channel, EventTypeName, Moment, Received, Tag
 from service.domain.deliveries import Status
+from service.domain.limits import MOST_NAMED
 from service.domain.replays import ReplayFilter
 
 
@@ -26,7 +29,7 @@ class RecoverIn(ReplayIn):
 class BulkReplayIn(ReplayIn):
     """Messages of a span of time that fit every one of these."""
 
-    event_types: list[EventTypeName] | None = None
+    event_types: list[EventTypeName] | None = Field(default=None, max_length=MOST_NAMED)
     channel: Channel | None = None
     tag: Tag | None = None
     status: Status | None = None

@@ -5,6 +5,7 @@ from pydantic import Field
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.rules import CountOut, Moment, Received, Shown, Text
 from service.domain.background_tasks import BackgroundTask
+from service.domain.limits import MOST_NAMED
 from service.domain.statistics import AttemptCounts
 
 
@@ -41,7 +42,9 @@ class AppUsageStatsIn(Received):
 
     since: Moment
     until: Moment
-    app_ids: list[Text] | None = Field(default=None, description="By id or uid.", examples=[["customer-42"]])
+    app_ids: list[Text] | None = Field(
+        default=None, max_length=MOST_NAMED, description="By id or uid.", examples=[["customer-42"]]
+    )
 
 
 class AppUsageStatsOut(TaskStarted):

@@ -37,6 +37,14 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationFilter:
+    """Which applications to leave out of a list: those without endpoints, those whose endpoints are all disabled."""
+
+    without_endpoints: bool = False
+    all_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:
     """Which messages to list: those before `before`, and from `after` on."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from service.application.ports.lists import AttemptFilter, MessageFilter, Page, PageRequest
+from service.application.ports.lists import ApplicationFilter, AttemptFilter, MessageFilter, Page, PageRequest
 from service.domain.applications import Application
 from service.domain.audit import AuditEvent
 from service.domain.deliveries import Attempt, DeliveryState
@@ -19,12 +19,16 @@ from service.domain.signatures import Secret
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
 from service.domain.tokens import OrganisationToken, TokenId
 
+EVERY_APPLICATION = ApplicationFilter()
+
 
 class ApplicationRepository(Protocol):
     """Applications of one organisation. `ref` is an id or a uid; `lock` holds what is read till the end."""
 
     async def get(self, org_id: OrgId, ref: str, *, lock: bool = False) -> Application | None: ...
-    async def page(self, org_id: OrgId, page: PageRequest) -> Page[Application]: ...
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, left_out: ApplicationFilter = EVERY_APPLICATION
+    ) -> Page[Application]: ...
 
     async def add(self, application: Application) -> None:
         """Conflict when the uid is taken."""
