@@ -80,6 +80,7 @@ async def http_client(services: ServicesDep) -> AsyncIterator[AsyncClient]:
 
 HttpClientDep = Annotated[AsyncClient, Depends(http_client, scope="function")]
 
+_WITHOUT_BEARER = "The header `Authorization` must be `Bearer <token>`."
 bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="What `relevo token` prints.")
 
 
@@ -93,7 +94,7 @@ async def caller(
     if asked is not None:
         return asked
     if credentials is None:
-        raise NoToken
+        raise NoToken(_WITHOUT_BEARER if "authorization" in request.headers else None)
     found = await services.access.verify(credentials.credentials)
     name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)

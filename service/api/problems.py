@@ -69,6 +69,15 @@ _DETAILS = {
 }
 # How pydantic's names end for what is missing, of another type, or cannot be parsed.
 _UNREAD = ("missing", "_type", "_parsing", "_parsing_size", "_unicode", "_invalid", "_error", "enum", "_from_float")
+# What may stand there, where pydantic tells only why something else may not.
+_TIME = "a time by RFC 3339, as in 2026-03-01T00:00:00Z"
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "datetime_from_date_parsing": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_type": _TIME,
+    "int_parsing": "a whole number",
+}
 _RULES = ("value_error", "assertion_error")
 
 
@@ -189,6 +198,8 @@ def _is_unread(error: Any) -> bool:
 
 
 def _message(error: Any) -> str:
+    if expected := _EXPECTED.get(error["type"]):
+        return f"Input should be {expected}"
     return str(error["msg"]).removeprefix("Value error, ").encode(errors="replace").decode()
 
 

@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from service.api.schemas.rules import Channel, Moment, Tag
 from service.application.ports.lists import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
@@ -37,16 +39,30 @@ class StatusCodeClass(IntEnum):
     SERVER_ERROR = 500
 
 
+def _one_of(kind: type[IntEnum]) -> BeforeValidator:
+    """What names the numbers that may stand there, with their meanings, when it is another."""
+    meanings = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
+
+    def check(value: object) -> object:
+        if str(value) not in {str(member.value) for member in kind}:
+            raise PydanticCustomError("enum", "Input should be one of {meanings}", {"meanings": meanings})
+        return value
+
+    return BeforeValidator(check)
+
+
+StatusCode = Annotated[Status, _one_of(Status)]
+AnswerClass = Annotated[StatusCodeClass, _one_of(StatusCodeClass)]
 Before = Annotated[Moment | None, Query(description="Only what was made before this time.")]
 After = Annotated[Moment | None, Query(description="Only what was made from this time on.")]
 OfChannel = Annotated[Channel | None, Query(description="Only messages with this channel, or what became of them.")]
 WithTag = Annotated[Tag | None, Query(description="Only messages with this tag, or what became of them.")]
 WithContent = Annotated[bool, Query(description="Whether to show payloads, and what receivers answered.")]
 OfStatus = Annotated[
-    Status | None, Query(description="Only this one: success 0, pending 1, fail 2, sending 3, canceled 4.")
+    StatusCode | None, Query(description="Only this one: success 0, pending 1, fail 2, sending 3, canceled 4.")
 ]
 OfStatusCodeClass = Annotated[
-    StatusCodeClass | None, Query(description="Only answers of this hundred; 0 is for none at all.")
+    AnswerClass | None, Query(description="Only answers of this hundred; 0 is for none at all.")
 ]
 
 

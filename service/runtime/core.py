@@ -24,7 +24,6 @@ from service.observability.instrumentation import instrument_engine
 from service.observability.telemetry import Telemetry
 from service.settings import Settings
 
-KEPT = timedelta(days=97)
 CHECK_EVERY = timedelta(seconds=2)
 
 
@@ -60,7 +59,7 @@ async def open_core(settings: Settings, telemetry: Telemetry, health: Health) ->
         client = await stack.enter_async_context(
             open_http_client(egress, concurrency=settings.delivery.concurrency, metrics=telemetry.metrics)
         )
-        upkeep = PostgresUpkeep(database.pool, kept=KEPT, audit_kept=timedelta(days=settings.storage.audit_days))
+        upkeep = PostgresUpkeep(database.pool, audit_kept=timedelta(days=settings.storage.audit_days))
         await upkeep.make_room(now=SystemClock().now())
         await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
         yield Core(

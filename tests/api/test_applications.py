@@ -66,3 +66,24 @@ async def test_the_uid_of_a_deleted_application_is_free_again(api: AsyncClient) 
     assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
     assert second.status_code == 201
     assert second.json()["id"] != first
+
+
+async def test_a_list_leaves_out_applications_by_their_endpoints(api: AsyncClient) -> None:
+    endpoints = {"none": [], "deleted": [None], "off": [True, True], "some": [True, False], "on": [False]}
+    for uid, several in endpoints.items():
+        await api.post("/app", json={"name": uid, "uid": uid})
+        for disabled in several:
+            body = {"url": "http://127.0.0.1:9/", "disabled": disabled}
+            made = (await api.post(f"/app/{uid}/endpoint", json=body)).json()
+            if disabled is None:
+                await api.delete(f"/app/{uid}/endpoint/{made['id']}")
+    without, off = "exclude_apps_with_no_endpoints", "exclude_apps_with_disabled_endpoints"
+
+    async def listed(**query: bool) -> list[str]:
+        return [found["uid"] for found in (await api.get("/app", params=query)).json()["data"]]
+
+    assert await listed() == list(endpoints)
+    assert await listed(**{without: False, off: False}) == list(endpoints)
+    assert await listed(**{without: True}) == ["off", "some", "on"]
+    assert await listed(**{off: True}) == ["none", "deleted", "some", "on"]
+    assert await listed(**{without: True, off: True}) == ["some", "on"]

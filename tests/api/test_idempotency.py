@@ -11,9 +11,12 @@ from httpx import AsyncClient
 
 from service.adapters.postgres.engine import Database
 from service.api.services import Services
+from service.domain.ids import OrgId
+from tests.api.conftest import TOKENS
 
 KEY = {"idempotency-key": "the same"}
 ENDPOINT = {"url": "http://127.0.0.1:9/"}
+STRANGER = OrgId("org_000000000000000000000000002")
 
 
 async def test_the_first_answer_comes_again_to_the_letter(api: AsyncClient) -> None:
@@ -70,6 +73,55 @@ async def test_while_the_first_runs_on_the_second_is_told_to_wait(postgres: Data
     assert answer.status_code == 409
     assert answer.json()["code"] == "idempotency_conflict"
     assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("path", ["/app", "/app/u/msg"])
+@pytest.mark.parametrize(("age", "counts"), [("11 hours 59 minutes", True), ("12 hours 1 second", False)])
+async def test_a_key_counts_for_twelve_hours_and_no_longer(
+    *, postgres: Database, application: str, api: AsyncClient, path: str, age: str, counts: bool
+) -> None:
+    assert application
+    body = {"name": "a", "eventType": "a.b", "payload": {}}
+    first = await api.post(path, json=body, headers=KEY)
+    await postgres.pool.execute("UPDATE idempotency_key SET created_at = now() - $1::text::interval", age)
+
+    again = await api.post(path, json=body, headers=KEY)
+    other = await api.post(path, json=body | {"name": "b"}, headers={"idempotency-key": "another"})
+
+    assert again.is_success
+    assert (again.json()["id"] == first.json()["id"]) is counts
+    assert other.json()["id"] not in {first.json()["id"], again.json()["id"]}
+
+
+@pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/event-type"])
+async def test_a_key_of_one_organisation_is_none_of_another_s(application: str, api: AsyncClient, path: str) -> None:
+    assert application
+    stranger = {"authorization": f"Bearer {TOKENS.mint(STRANGER, now=datetime.now(UTC))}"}
+    await api.post("/app", json={"name": "an application", "uid": "u"}, headers=stranger)
+    body = {"name": "a", "description": "", "eventType": "a.b", "payload": {}}
+
+    mine = await api.post(path, json=body, headers=KEY)
+    theirs = await api.post(path, json=body, headers=KEY | stranger)
+    otherwise = await api.post(path, json=body | {"name": "b", "eventType": "b"}, headers=stranger | KEY)
+
+    assert (mine.is_success, theirs.is_success) == (True, True)
+    assert mine.json().get("id") != theirs.json().get("id") or path == "/event-type"
+    assert (await api.get(path, headers=stranger)).json()["data"] != []
+    assert otherwise.json()["detail"][0]["type"] == "idempotency_key_reused"  # by the stranger's own first use
+
+
+async def test_a_key_of_the_organisation_is_none_of_its_application_s(application: str, api: AsyncClient) -> None:
+    path = f"/app/{application}/endpoint"
+    grants = [await api.post(f"/auth/app-portal-access/{application}", json={}) for _ in range(2)]
+    first, second = ({"authorization": f"Bearer {grant.json()['token']}"} for grant in grants)
+
+    organisation = await api.post(path, json=ENDPOINT, headers=KEY)
+    portal = await api.post(path, json=ENDPOINT, headers=KEY | first)
+    again = await api.post(path, json=ENDPOINT, headers=KEY | second)
+    other_body = await api.post(path, json=ENDPOINT | {"description": "d"}, headers=KEY | first)
+
+    assert (organisation.status_code, portal.status_code, other_body.status_code) == (201, 201, 422)
+    assert portal.json()["id"] == again.json()["id"] != organisation.json()["id"]
 
 
 async def test_after_twelve_hours_a_key_is_free(postgres: Database, api: AsyncClient) -> None:

@@ -249,3 +249,16 @@ async def test_there_has_to_be_an_application(api: AsyncClient) -> None:
     answer = await api.post("/app/nobody/msg/import", content=line(1))
 
     assert answer.status_code == 404
+
+
+@pytest.mark.usefixtures("application")
+async def test_imports_are_listed_newest_first_page_by_page_and_for_their_application_alone(api: AsyncClient) -> None:
+    await api.post("/app", json={"name": "another", "uid": "another"})
+    await api.post("/app/another/msg/import", content=lines(1))
+    made = [(await send(api, lines(1), file_id=f"f{number}")).json() for number in range(3)]
+
+    first = (await api.get("/app/u/msg/import", params={"limit": 2})).json()
+    second = (await api.get("/app/u/msg/import", params={"limit": 2, "iterator": first["iterator"]})).json()
+
+    assert first["data"] + second["data"] == made[::-1]
+    assert (first["done"], second["done"]) == (False, True)

@@ -56,6 +56,17 @@ async def test_a_raw_payload_takes_the_place_of_the_payload(application: str, ap
     assert found.json()["payload"] == {}
 
 
+@pytest.mark.parametrize("raw", ['{ "a" : 1.0 }', "<a/>", "", "[1]", "null", '{"a": ', "\u00e9", '"text"'])
+async def test_a_raw_payload_is_echoed_as_it_is_shown_later(application: str, api: AsyncClient, raw: str) -> None:
+    body = {"eventType": "a.b", "payload": {"not": "sent"}, "transformationsParams": {"rawPayload": raw}}
+
+    echoed = await api.post(f"/app/{application}/msg", json=body)
+    shown = await api.get(f"/app/{application}/msg/{echoed.json()['id']}")
+
+    assert echoed.content == shown.content
+    assert b"not" not in echoed.content
+
+
 async def test_an_event_id_names_one_message(application: str, api: AsyncClient) -> None:
     body = {"eventType": "a.b", "payload": {}, "eventId": "one"}
     sent = await api.post(f"/app/{application}/msg", json=body)

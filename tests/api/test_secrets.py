@@ -12,12 +12,14 @@ import svix.webhooks
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import FastAPI
+from httpx import AsyncClient
 from svix.api import ApplicationIn, EndpointIn, EndpointSecretRotateIn, EventExampleIn, SvixAsync, SvixOptions
 from svix.api.errors.validation_error import ValidationError
 from svix.exceptions import HttpError, HTTPValidationError
 
 from service.adapters.ed25519 import Ed25519
 from service.api.services import Services
+from service.application.endpoints import MOST_OLD_SECRETS
 from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.clock import HandClock
@@ -118,6 +120,46 @@ async def test_hmac_gives_way_to_ed25519_and_both_verify_meanwhile(sdk: SvixAsyn
     assert verified_by(both, hmac, PUBLIC) == [True, True]
     assert generated.startswith("whpk_")
     assert verified_by(after, hmac, PUBLIC, generated) == [True, False, True]
+
+
+async def test_every_older_secret_ends_with_a_rotation_without_grace(sdk: SvixAsync, receiver: Receiver) -> None:
+    first = await secret(sdk)
+    second = await rotated(sdk, grace=86_400)
+
+    third = await rotated(sdk, grace=0)
+
+    assert verified_by(await sent(sdk, receiver), first, second, third) == [False, False, True]
+
+
+@pytest.mark.parametrize("operational", [False, True])
+async def test_older_secrets_can_be_ended_at_once_and_the_current_one_stays(
+    api: AsyncClient, clock: HandClock, *, operational: bool
+) -> None:
+    await api.post("/app", json={"name": "a", "uid": "a"})
+    path = "/operational-webhook/endpoint" if operational else "/app/a/endpoint"
+    endpoint = f"{path}/{(await api.post(path, json={'url': 'http://127.0.0.1:9/'})).json()['id']}"
+    for _ in range(MOST_OLD_SECRETS):
+        (await api.post(f"{endpoint}/secret/rotate", json={"gracePeriodSeconds": 600})).raise_for_status()
+    full = await api.post(f"{endpoint}/secret/rotate", json={})
+    current = (await api.get(f"{endpoint}/secret")).json()
+
+    ended = await api.post(f"{endpoint}/secret/expire-old")
+
+    assert (full.json()["code"], ended.status_code) == ("limit_reached", 204)
+    assert (await api.get(f"{endpoint}/secret")).json() == current
+    assert (await api.post(f"{endpoint}/secret/rotate", json={})).is_success  # there is room again: none is left
+    assert clock.now()
+
+
+async def test_what_was_ended_does_not_sign(sdk: SvixAsync, api: AsyncClient, receiver: Receiver) -> None:
+    first = await secret(sdk)
+    second = await rotated(sdk, grace=86_400)
+    both = await sent(sdk, receiver)
+
+    await api.post("/app/a/endpoint/e/secret/expire-old")
+
+    assert verified_by(both, first, second) == [True, True]
+    assert verified_by(await sent(sdk, receiver), first, second) == [False, True]
 
 
 async def test_without_grace_the_old_secret_ends_at_once(sdk: SvixAsync, receiver: Receiver) -> None:

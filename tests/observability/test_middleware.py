@@ -15,6 +15,8 @@ from tests.observability.site import SLOWLY, make_site
 from tests.support.otlp import Collector
 from tests.support.serving import serving
 
+ANSWERED = {"http.response.status_code": 200}
+DURATION = "http.server.request.duration"
 PARENT = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -56,6 +58,32 @@ async def test_every_request_has_one_server_span_named_by_template(
     assert server.failed is (status >= 500)
     assert collector.span("request").parent_id == server.span_id
     assert collector.span("request").kind == "INTERNAL"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "labels"),
+    [
+        ("GET /api/v1/app/7", {"http.request.method": "GET", "http.route": "/api/v1/app/{app_id}", **ANSWERED}),
+        (
+            "GET /api/v1/crash",
+            {
+                "http.request.method": "GET",
+                "http.route": "/api/v1/crash",
+                "http.response.status_code": 500,
+                "error.type": "RuntimeError",
+            },
+        ),
+        ("GET /nowhere/7", {"http.request.method": "GET", "http.response.status_code": 404}),
+    ],
+)
+async def test_every_request_is_one_point_with_all_of_its_labels(
+    client: httpx.AsyncClient, collector: Collector, request_line: str, labels: dict[str, object]
+) -> None:
+    await client.request(*request_line.split())
+
+    collector.wait_for(lambda seen: any(point.metric == DURATION for point in seen.points))
+    (point,) = [point for point in collector.points if point.metric == DURATION]
+    assert dict(point.labels) == {"url.scheme": "http", **labels}
 
 
 async def test_a_callers_trace_is_continued_and_answered_even_if_the_caller_does_not_sample(

@@ -1,6 +1,5 @@
 """First answers by idempotency key in PostgreSQL, for every POST but that of messages, whose intake has its own."""
 
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -14,8 +13,8 @@ from service.application.ports.repositories import StoredResponse
 from service.application.ports.world import Vault
 from service.domain.errors import KeyReused, StillRunning
 from service.domain.messages import IdempotencyKey
+from service.domain.retention import KEYS_KEPT
 
-KEPT_FOR = timedelta(hours=12)
 PATIENCE = "2s"
 
 _table = tables.idempotency_key
@@ -69,7 +68,7 @@ def _claim(key: IdempotencyKey) -> Any:
         .on_conflict_do_update(
             index_elements=[_table.c.scope],
             set_=fresh | {"created_at": func.now()},
-            where=_table.c.created_at < func.now() - KEPT_FOR,
+            where=_table.c.created_at < func.now() - KEYS_KEPT,
         )
         .returning(_table.c.scope)
     )

@@ -24,11 +24,13 @@ from service.domain.messages import (
     Unchecked,
     UnknownApplication,
 )
+from service.domain.retention import KEYS_KEPT
 from service.observability.deliveries import DeliveryTelemetry
 
 LARGEST_BATCH = 256
 MOST_WAITING = 4096
 SOON = timedelta(seconds=POLL + 60)
+_KEPT = f"interval '{KEYS_KEPT.total_seconds():.0f} seconds'"
 
 # Rows are claimed in one order everywhere, so that two batches never wait for each other.
 ACCEPT = """
@@ -52,7 +54,7 @@ WITH input AS MATERIALIZED (
     SELECT app_id, event_id, id FROM input
     WHERE app_id IS NOT NULL AND event_id IS NOT NULL
       AND NOT EXISTS (
-          SELECT FROM idempotency_key k WHERE k.scope = input.scope AND k.created_at >= now() - interval '12 hours'
+          SELECT FROM idempotency_key k WHERE k.scope = input.scope AND k.created_at >= now() - KEPT
       )
     ORDER BY app_id, event_id
     ON CONFLICT DO NOTHING
@@ -65,7 +67,7 @@ WITH input AS MATERIALIZED (
     ORDER BY scope, id
     ON CONFLICT (scope) DO UPDATE
     SET fingerprint = EXCLUDED.fingerprint, message_id = EXCLUDED.message_id, created_at = now()
-    WHERE idempotency_key.created_at < now() - interval '12 hours'
+    WHERE idempotency_key.created_at < now() - KEPT
     RETURNING message_id
 ), admitted AS MATERIALIZED (
     SELECT * FROM input
@@ -90,14 +92,14 @@ WITH input AS MATERIALIZED (
 SELECT input.id, input.unchecked, input.app_id, input.id IN (SELECT id FROM admitted) AS admitted,
        (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
 FROM input
-"""
+""".replace("KEPT", _KEPT)
 
 # A key that lost its race may leave an event id that its message never came to own.
 RELEASE_EVENT_IDS = "DELETE FROM event_id WHERE message_id = ANY ($1::text[])"
 FIRST_USES = """
 SELECT scope, fingerprint, message_id FROM idempotency_key
-WHERE scope = ANY ($1::bytea[]) AND created_at >= now() - interval '12 hours'
-"""
+WHERE scope = ANY ($1::bytea[]) AND created_at >= now() - KEPT
+""".replace("KEPT", _KEPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from service.adapters.postgres.queue_sample import sample_queue
 from service.adapters.postgres.rests import FORGET_RESTS
 from service.application.ports.engine import QueueSample
 from service.domain import ids
+from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT
 
-KEYS_KEPT = timedelta(hours=12)
 AUDIT_KEPT = timedelta(days=365)
 A_BATCH = 5_000
 BATCH_TAKES = 60  # seconds at most
@@ -62,7 +62,9 @@ class PostgresUpkeep:
     `kept` is for messages and what became of them, `audit_kept` for the audit trail.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, kept: timedelta, audit_kept: timedelta = AUDIT_KEPT) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, *, kept: timedelta = MESSAGES_KEPT, audit_kept: timedelta = AUDIT_KEPT
+    ) -> None:
         self._pool = pool
         self._kept = kept
         self._audit_kept = audit_kept

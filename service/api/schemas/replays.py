@@ -4,9 +4,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from service.api.queries import StatusCodeClass
+from service.api.queries import AnswerClass, StatusCode
 from service.api.schemas.rules import Channel, EventTypeName, Moment, Received, Tag
-from service.domain.deliveries import Status
 from service.domain.limits import MOST_NAMED
 from service.domain.replays import ReplayFilter
 
@@ -32,8 +31,8 @@ class BulkReplayIn(ReplayIn):
     event_types: list[EventTypeName] | None = Field(default=None, max_length=MOST_NAMED)
     channel: Channel | None = None
     tag: Tag | None = None
-    status: Status | None = None
-    status_code_class: StatusCodeClass | None = None
+    status: StatusCode | None = None
+    status_code_class: AnswerClass | None = None
 
     def wanted(self) -> ReplayFilter:
         """In the words of the domain."""

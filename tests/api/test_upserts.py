@@ -1,0 +1,78 @@
+"""However many say the same at once, one creates it and the others replace it: nobody is refused, nothing breaks."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+AT_ONCE = 24
+ENDPOINT = {"url": "http://127.0.0.1:9/", "uid": "same"}
+EVENT_TYPE = {"description": "d"}
+NAMES = [f"type.{number}" for number in range(6)]
+UPSERTS: list[tuple[str, str, dict[str, Any], set[int]]] = [
+    ("PUT", "/app/same", {"name": "n", "uid": "same"}, {200, 201}),
+    ("POST", "/app?get_if_exists=true", {"name": "n", "uid": "same"}, {200, 201}),
+    ("PUT", "/app/u/endpoint/same", ENDPOINT, {200, 201}),
+    ("PUT", "/operational-webhook/endpoint/same", ENDPOINT, {200, 201}),
+    ("PUT", "/event-type/same", EVENT_TYPE, {200, 201}),
+    ("PUT", "/app/u/endpoint/same/headers", {"headers": {"X-One": "1"}}, {204, 404}),
+    (
+        "POST",
+        "/auth/app-portal-access/same",
+        {"application": {"name": "n", "uid": "same"}},
+        {200},
+    ),
+    (
+        "POST",
+        "/app/same/msg",
+        {"eventType": "t", "payload": {}, "application": {"name": "n", "uid": "same"}},
+        {202},
+    ),
+    ("POST", "/environment/import", {"eventTypes": [EVENT_TYPE | {"name": name} for name in NAMES]}, {204}),
+    (
+        "POST",
+        "/event-type/import/openapi",
+        {
+            "spec": {
+                "openapi": "3.1.0",
+                "info": {"title": "t", "version": "1"},
+                "webhooks": {name: {} for name in NAMES},
+            }
+        },
+        {200},
+    ),
+]
+CREATING = {"/app/same": 1, "/app/u/endpoint/same": 1, "/operational-webhook/endpoint/same": 1, "/event-type/same": 1}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "expected"), UPSERTS, ids=[f"{row[0]} {row[1]}" for row in UPSERTS])
+async def test_of_many_at_once_none_is_refused(  # noqa: PLR0917  # a row of the table
+    api: AsyncClient, application: str, method: str, path: str, body: dict[str, Any], expected: set[int]
+) -> None:
+    assert application
+
+    answers = await asyncio.gather(*(api.request(method, path, json=_turned(body, n)) for n in range(AT_ONCE)))
+
+    statuses = Counter(answer.status_code for answer in answers)
+    assert statuses.keys() <= expected, [answer.text for answer in answers if answer.status_code not in expected][:1]
+    assert statuses[201] == CREATING.get(path, statuses[201])
+
+
+async def test_upserts_and_removals_at_once_refuse_nobody_either(api: AsyncClient, application: str) -> None:
+    assert application
+    paths = ("/app/same", "/app/u/endpoint/same", "/event-type/same")
+    bodies = ({"name": "n", "uid": "same"}, ENDPOINT, EVENT_TYPE)
+
+    answers = await asyncio.gather(
+        *(api.put(path, json=body) for path, body in zip(paths, bodies, strict=True) for _ in range(6)),
+        *(api.delete(path, params={"expunge": "true"}) for path in paths for _ in range(3)),
+    )
+
+    assert {answer.status_code for answer in answers} <= {200, 201, 204, 404}, [answer.text for answer in answers]
+
+
+def _turned(body: dict[str, Any], turn: int) -> dict[str, Any]:
+    """The same, every other time with its list the other way round."""
+    return {name: value[::-1] if isinstance(value, list) and turn % 2 else value for name, value in body.items()}
