@@ -23,11 +23,11 @@ WITH_THE_ACT = {
     "v1.authentication.refresh": "token.refreshed",
     "v1.authentication.token.create": "organisation_token.created",
     "v1.authentication.token.revoke": "organisation_token.revoked",
-    "v1.endpoint.expire-old-secrets": "endpoint.old_secrets_ended",
+    "v1.endpoint.delete-old-secrets": "endpoint.old_secrets_ended",
     "v1.endpoint.get-secret": "endpoint.secret_read",
     "v1.endpoint.rotate-secret": "endpoint.secret_rotated",
     "v1.environment.import": "environment.imported",
-    "v1.operational-webhook.endpoint.expire-old-secrets": "operational_endpoint.old_secrets_ended",
+    "v1.operational-webhook.endpoint.delete-old-secrets": "operational_endpoint.old_secrets_ended",
     "v1.operational-webhook.endpoint.get-secret": "operational_endpoint.secret_read",
     "v1.operational-webhook.endpoint.rotate-secret": "operational_endpoint.secret_rotated",
 }

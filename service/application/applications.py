@@ -7,6 +7,7 @@ from typing import Any
 from service.application.ports.lists import ApplicationFilter, Page, PageRequest
 from service.application.ports.repositories import ApplicationRepository
 from service.application.ports.world import Clock
+from service.application.upserts import upserted
 from service.domain import ids
 from service.domain.applications import Application, NewApplication
 from service.domain.errors import Conflict, NotFound
@@ -50,17 +51,13 @@ class Applications:
 
         Conflict when the uid is another application's.
         """
-        known = await self._applications.get(self._org_id, ref, lock=True)
-        if known is None:
-            try:
-                return await self.create(new), True
-            except Conflict:
-                # It may have been created a moment ago, by somebody who asked for the same.
-                known = await self._applications.get(self._org_id, ref, lock=True)
-                if known is None:
-                    raise
         changes = {"name": new.name, "uid": new.uid, "throttle_rate": new.throttle_rate, "metadata": new.metadata}
-        return await self._change(known, changes), False
+        return await upserted(
+            lambda: self._applications.get(self._org_id, ref, lock=True),
+            change=lambda known: self._change(known, changes),
+            create=lambda: self.create(new),
+            is_the_same=ref == new.uid,
+        )
 
     async def patch(self, ref: str, changes: Mapping[str, Any]) -> Application:
         """Change only these fields of `NewApplication`."""

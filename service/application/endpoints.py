@@ -9,10 +9,11 @@ from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository
 from service.application.ports.world import Clock, KeyPairs
 from service.domain import headers as rules
+from service.application.upserts import upserted
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
-from service.domain.errors import Conflict, Invalid, LimitReached, NotFound
+from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
 from service.domain.signatures import Kind, Secret
@@ -76,17 +77,14 @@ class Endpoints:
 
         Conflict when the uid is another endpoint's.
         """
-        known = await self._endpoints.get(self._application.id, ref, lock=True)
-        if known is None:
-            try:
-                return await self.create(new, headers={}), True
-            except Conflict:
-                # It may have been created a moment ago, by somebody who asked for the same.
-                known = await self._endpoints.get(self._application.id, ref, lock=True)
-                if known is None:
-                    raise
-        changed = replace(self._made(new), id=known.id, created_at=known.created_at)
-        return await self._change(known, changed), False
+        return await upserted(
+            lambda: self._endpoints.get(self._application.id, ref, lock=True),
+            change=lambda known: self._change(
+                known, replace(self._made(new), id=known.id, created_at=known.created_at)
+            ),
+            create=lambda: self.create(new, headers={}),
+            is_the_same=ref == new.uid,
+        )
 
     async def patch(self, ref: str, changes: Mapping[str, Any]) -> Endpoint:
         """Change only these fields of `NewEndpoint`."""
@@ -118,7 +116,7 @@ class Endpoints:
         await self._announce("endpoint.updated", self._application, endpoint)
         return newest
 
-    async def expire_old_secrets(self, ref: str) -> None:
+    async def end_old_secrets(self, ref: str) -> None:
         """Sign with the current secret alone from now on."""
         endpoint = await self._found(ref)
         current, *_old = await self._endpoints.secrets(endpoint.id, lock=True)
@@ -195,14 +193,9 @@ class Endpoints:
 
 
 def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
-    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last.
-
-    Without a grace there are none: whoever wants the old one gone at once does not want one before it.
-    """
-    if not grace:
-        return []
+    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last."""
     current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
-    aged = [replace(current, expires_at=at + grace), *older]
+    aged = [replace(current, expires_at=at + grace), *older] if grace else older
     if len(aged) > MOST_OLD_SECRETS:
         soonest = min(secret.expires_at for secret in aged if secret.expires_at)
         raise LimitReached(

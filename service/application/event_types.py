@@ -7,7 +7,8 @@ from typing import Any
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EventTypeRepository
 from service.application.ports.world import Clock
-from service.domain.errors import EventTypeExists, NotFound
+from service.application.upserts import upserted
+from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId
 
@@ -58,25 +59,16 @@ class EventTypes:
 
     async def upsert(self, new: NewEventType) -> tuple[EventType, bool]:
         """Replace what is said of an event type, or create it; tells whether it was created."""
-        known = await self._event_types.get(self._org_id, new.name, lock=True)
-        if known is None:
-            try:
-                return await self.create(new), True
-            except EventTypeExists:
-                # It was created a moment ago, by somebody who asked for the same.
-                known = await self._event_types.get(self._org_id, new.name, lock=True)
-                if known is None:
-                    raise
-        changed = replace(self._made(new), created_at=known.created_at)
-        await self._event_types.replace(changed)
-        return changed, False
+        return await upserted(
+            lambda: self._event_types.get(self._org_id, new.name, lock=True),
+            change=lambda known: self._change(replace(self._made(new), created_at=known.created_at)),
+            create=lambda: self.create(new),
+        )
 
     async def patch(self, name: str, changes: Mapping[str, Any]) -> EventType:
         """Change only these fields of `NewEventType`."""
         known = _found(await self._event_types.get(self._org_id, name, lock=True))
-        changed = replace(known, **changes, updated_at=self._clock.now())
-        await self._event_types.replace(changed)
-        return changed
+        return await self._change(replace(known, **changes, updated_at=self._clock.now()))
 
     async def delete(self, name: str, *, expunge: bool) -> None:
         """Archive it, or remove it for good."""
@@ -116,6 +108,10 @@ class EventTypes:
         for other in () if dry_run else others:
             await self.delete(other.name, expunge=False)
         return [replace(other, archived=True) for other in others]
+
+    async def _change(self, changed: EventType) -> EventType:
+        await self._event_types.replace(changed)
+        return changed
 
     def _made(self, new: NewEventType) -> EventType:
         now = self._clock.now()

@@ -69,7 +69,13 @@ async def test_the_uid_of_a_deleted_application_is_free_again(api: AsyncClient) 
 
 
 async def test_a_list_leaves_out_applications_by_their_endpoints(api: AsyncClient) -> None:
-    endpoints = {"none": [], "deleted": [None], "off": [True, True], "some": [True, False], "on": [False]}
+    endpoints: dict[str, list[bool | None]] = {
+        "none": [],
+        "deleted": [None],
+        "off": [True, True],
+        "some": [True, False],
+        "on": [False],
+    }
     for uid, several in endpoints.items():
         await api.post("/app", json={"name": uid, "uid": uid})
         for disabled in several:

@@ -218,6 +218,7 @@ ACTS: dict[str, Any] = {
     "/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend": None,
     "/auth/app-portal-access/{app_id}": {},
     "/auth/app/{app_id}/expire-all": {},
+    "/auth/dashboard-access/{app_id}": None,
     "/environment/export": None,
     "/environment/import": {},
     "/event-type": {"name": "a.b", "description": ""},

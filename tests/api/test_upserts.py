@@ -38,7 +38,7 @@ UPSERTS: list[tuple[str, str, dict[str, Any], set[int]]] = [
             "spec": {
                 "openapi": "3.1.0",
                 "info": {"title": "t", "version": "1"},
-                "webhooks": {name: {} for name in NAMES},
+                "webhooks": {name: {"post": {}} for name in NAMES},
             }
         },
         {200},

@@ -98,7 +98,7 @@ async def rotate_secret(
     endpoints: EndpointsDep,
     once: OnceDep,
 ) -> Response:
-    """Sign with a new secret, and for a time with the old one too. Without a grace period every old one ends."""
+    """Sign with a new secret, and for a time with the old one too. `secret/old` ends it earlier."""
 
     async def rotate() -> Answer:
         secret = await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
@@ -107,15 +107,15 @@ async def rotate_secret(
     return fitted(await once.answer(rotate), request)
 
 
-@router.post(
-    "/{endpoint_id}/secret/expire-old",
+@router.delete(
+    "/{endpoint_id}/secret/old",
     status_code=204,
-    operation_id="v1.endpoint.expire-old-secrets",
+    operation_id="v1.endpoint.delete-old-secrets",
     responses=documented(404),
 )
-async def expire_old_secrets(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> None:
+async def delete_old_secrets(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> None:
     """Sign with the current secret alone from now on: those before it end, whatever grace they were given."""
-    await endpoints.expire_old_secrets(endpoint_id)
+    await endpoints.end_old_secrets(endpoint_id)
 
 
 @router.get("/{endpoint_id}/headers", operation_id="v1.endpoint.get-headers", responses=documented(404))

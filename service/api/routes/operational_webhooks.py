@@ -102,7 +102,7 @@ async def get_operational_secret(endpoint_id: EndpointRef, endpoints: Operationa
 async def rotate_operational_secret(
     endpoint_id: EndpointRef, body: EndpointSecretRotateIn, endpoints: OperationalEndpointsDep, once: OnceDep
 ) -> Response:
-    """Sign with a new secret, and for a time with the old one too. Without a grace period every old one ends."""
+    """Sign with a new secret, and for a time with the old one too. `secret/old` ends it earlier."""
 
     async def rotate() -> Answer:
         await endpoints.rotate(endpoint_id, secret=body.own_secret, grace=body.grace)
@@ -111,15 +111,15 @@ async def rotate_operational_secret(
     return await once.answer(rotate)
 
 
-@router.post(
-    "/{endpoint_id}/secret/expire-old",
+@router.delete(
+    "/{endpoint_id}/secret/old",
     status_code=204,
-    operation_id="v1.operational-webhook.endpoint.expire-old-secrets",
+    operation_id="v1.operational-webhook.endpoint.delete-old-secrets",
     responses=documented(404),
 )
-async def expire_old_operational_secrets(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> None:
+async def delete_old_operational_secrets(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> None:
     """Sign with the current secret alone from now on: those before it end, whatever grace they were given."""
-    await endpoints.expire_old_secrets(endpoint_id)
+    await endpoints.end_old_secrets(endpoint_id)
 
 
 @router.get(
