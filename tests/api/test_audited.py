@@ -21,6 +21,9 @@ MUST_BE_TOLD = {
     "v1.endpoint.rotate-secret": "endpoint.secret_rotated",
     "v1.operational-webhook.endpoint.get-secret": "operational_endpoint.secret_read",
     "v1.operational-webhook.endpoint.rotate-secret": "operational_endpoint.secret_rotated",
+    "v1.authentication.dashboard-access": "token.granted",
+    "v1.endpoint.delete-old-secrets": "endpoint.old_secrets_ended",
+    "v1.operational-webhook.endpoint.delete-old-secrets": "operational_endpoint.old_secrets_ended",
     # Where data goes, and with which credentials.
     "v1.application.create": "application.created",
     "v1.application.upsert": "application.changed",

@@ -107,7 +107,7 @@ async def test_a_refusal_tells_it_too(
 @pytest.mark.parametrize("path", ["/app/u/msg", "/app/u/endpoint"])
 async def test_what_is_told_is_bounded_and_safe(api: AsyncClient, application: str, path: str) -> None:
     assert application
-    hostile = {f"\r\nX-Evil: {'é' * 100} {number}": 1 for number in range(1000)} | {"": 1, "x" * 10_000: 1}
+    hostile = {f"\r\nX-Evil: {'é' * 100} {number}": 1 for number in range(200)} | {"": 1, "x" * 10_000: 1}
 
     answer = await api.post(path, json=MESSAGE | ENDPOINT | hostile)
 

@@ -8,8 +8,8 @@ router = APIRouter(tags=["Health"], route_class=ToldRoute)
 
 
 @router.get("/health", status_code=204, operation_id="v1.health.get")
-@router.head("/health", status_code=204, operation_id="v1.health.head")
+@router.head("/health", status_code=204, include_in_schema=False)
 @router.get("/health/ping", status_code=204, operation_id="v1.health.ping")
-@router.head("/health/ping", status_code=204, operation_id="v1.health.ping-head")
+@router.head("/health/ping", status_code=204, include_in_schema=False)
 async def ping() -> None:
     """Tell that somebody answers. It needs no token, and says nothing of the database."""
