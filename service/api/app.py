@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.audit import AUDITED, is_audited
 from service.api.bodies import MOST_HELD, HeldBodies
 from service.api.documentation import PATH, add_documentation
+from service.api.document import ABOUT, SERVERS, TAGS, webhooks
 from service.api.problems import answer_problems, documented_body
 from service.api.routes import (
     access,
@@ -70,6 +71,10 @@ def create_app(
     app = _Api(
         title="Relevo",
         summary="Delivers webhooks.",
+        description=ABOUT,
+        servers=SERVERS,
+        openapi_tags=TAGS,
+        webhooks=webhooks(),
         version="1",
         lifespan=lifespan,
         middleware=[Middleware(SecurityHeaders, api_path=BASE_PATH), *middleware, *_cors(cors_origins)],

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from service.api import ignored
+from service.api.schemas.words import Described
 from service.domain import errors
 
 STATUSES: dict[type[errors.RelevoError], int] = {
@@ -81,14 +82,14 @@ _EXPECTED = {
 _RULES = ("value_error", "assertion_error")
 
 
-class Problem(BaseModel):
+class Problem(Described, BaseModel):
     """What is wrong, for a program in `code` and for a person in `detail`."""
 
     code: str = Field(examples=["not_found"])
     detail: str = Field(examples=["Entity not found"])
 
 
-class Fault(BaseModel):
+class Fault(Described, BaseModel):
     """One value that breaks a rule; `loc` is the path to it."""
 
     loc: list[str] = Field(examples=[["body", "name"]])
@@ -96,7 +97,7 @@ class Fault(BaseModel):
     type: str = Field(examples=["value_error.jsondecode"])
 
 
-class Faults(BaseModel):
+class Faults(Described, BaseModel):
     """Everything that is wrong with a request's values."""
 
     detail: list[Fault]

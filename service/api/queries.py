@@ -96,7 +96,13 @@ def oldest_first_by_endpoint(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = 
 
 def event_types(
     request: Request,
-    _joined: Annotated[str | None, Query(alias="event_types", description="Names of event types.")] = None,
+    _joined: Annotated[
+        str | None,
+        Query(
+            alias="event_types",
+            description="Only what is of these event types, joined by commas.",
+        ),
+    ] = None,
 ) -> tuple[str, ...] | None:
     """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]

@@ -3,16 +3,20 @@
 import inspect
 import re
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+import orjson
 import pytest
 from fastapi import FastAPI
+from httpx import AsyncClient
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from svix import api as svix_api
 from svix import models
 from svix.api import SvixAsync, SvixOptions
 
+from service.adapters.postgres.engine import Database
+from service.domain.operational_webhooks import OPERATIONS, AttemptEvent, EndpointEvent
 from tests.api.fitting import Fit, Schema, resolved
 from tests.api.test_sdk_table import NOT_OFFERED, methods
 from tests.api.walking import HEALTH
@@ -116,6 +120,62 @@ async def test_every_operation_is_described_with_its_errors(document: Schema) ->
             assert operation["security"], case
             for parameter in operation.get("parameters", ()):
                 assert parameter.get("description"), f"{case}: {parameter['name']}"
+
+
+async def test_everything_has_a_description_that_is_more_than_its_name(document: Schema) -> None:
+    said = {
+        f"{name}.{field}": (field, described.get("description", ""))
+        for name, schema in document["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+    }
+    for paths in (document["paths"], document["webhooks"]):
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                case = f"{method} {path}"
+                said[case] = (operation["operationId"], operation["description"])
+                for parameter in operation.get("parameters", ()):
+                    said[f"{case} {parameter['name']}"] = (parameter["name"], parameter.get("description", ""))
+    for name, schema in document["components"]["schemas"].items():
+        said[name] = (name, schema.get("description", ""))
+
+    assert {case for case, (name, text) in said.items() if not _says_more(text, than=name)} == set()
+
+
+def _says_more(text: str, *, than: str) -> bool:
+    """Whether it is a sentence with words that the name does not have already."""
+    named = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", than)}
+    words = {word.lower() for word in re.findall(r"[A-Za-z]+", text)}
+    return text.endswith(".") and len(words - named - {"the", "a", "an", "of", "its", "this", "is"}) > 1
+
+
+async def test_the_document_says_how_to_sign_in_page_repeat_and_read_errors(document: Schema) -> None:
+    about = document["info"]["description"]
+    used = {tag for each in document["paths"].values() for operation in each.values() for tag in operation["tags"]}
+
+    for chapter in ("## Authentication", "## Lists", "## Sending again: idempotency", "## Errors"):
+        assert chapter in about
+    assert document["servers"][0]["url"] == "/"
+    assert {tag["name"] for tag in document["tags"]} >= used
+    schemes = document["components"]["securitySchemes"]
+    assert [(scheme["type"], scheme["scheme"]) for scheme in schemes.values()] == [("http", "bearer")]
+
+
+async def test_the_document_has_every_operational_event_and_what_is_sent_fits_it(
+    document: Schema, api: AsyncClient, postgres: Database
+) -> None:
+    await api.post("/operational-webhook/endpoint", json={"url": "http://127.0.0.1:9/"})
+    await api.post("/app", json={"name": "a", "uid": "a"})
+    endpoint = (await api.post("/app/a/endpoint", json={"url": "http://127.0.0.1:9/"})).json()["id"]
+    await api.patch(f"/app/a/endpoint/{endpoint}", json={"disabled": True})
+    await api.delete(f"/app/a/endpoint/{endpoint}")
+    rows = await postgres.pool.fetch("SELECT payload FROM message WHERE org_id = $1 ORDER BY id", OPERATIONS)
+    sent = [orjson.loads(row["payload"]) for row in rows]
+
+    assert document["webhooks"].keys() == {*get_args(EndpointEvent), *get_args(AttemptEvent)}
+    assert [event["type"] for event in sent] == ["endpoint.created", "endpoint.updated", "endpoint.deleted"]
+    for event in sent:
+        body = document["webhooks"][event["type"]]["post"]["requestBody"]["content"][JSON]["schema"]
+        Draft202012Validator(body | {"components": document["components"]}).validate(event)
 
 
 async def test_every_error_answer_shows_what_it_says(document: Schema) -> None:

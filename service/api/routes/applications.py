@@ -65,7 +65,7 @@ async def create_application(
 
 @router.get("/{app_id}", operation_id="v1.application.get", responses=documented(404))
 async def get_application(application: ApplicationDep) -> ApplicationOut:
-    """Get an application."""
+    """Get an application by its id or uid."""
     return ApplicationOut.of(application)
 
 

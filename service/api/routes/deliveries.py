@@ -114,7 +114,7 @@ async def list_attempted_destinations(
 async def get_attempt(
     msg_id: MessageRef, attempt_id: AttemptRef, messages: MessagesDep, deliveries: DeliveriesDep, services: ServicesDep
 ) -> MessageAttemptOut:
-    """Get one attempt."""
+    """Get one attempt by its id, with what the receiver answered."""
     attempt = await deliveries.attempt(await messages.get(msg_id), attempt_id)
     return MessageAttemptOut.of(attempt, trace_url=services.trace_url)
 

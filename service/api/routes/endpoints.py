@@ -48,7 +48,7 @@ async def create_endpoint(body: EndpointIn, endpoints: EndpointsDep, once: OnceD
 
 @router.get("/{endpoint_id}", operation_id="v1.endpoint.get", responses=documented(404))
 async def get_endpoint(endpoint_id: EndpointRef, endpoints: EndpointsDep) -> EndpointOut:
-    """Get an endpoint."""
+    """Get an endpoint by its id or uid."""
     return EndpointOut.of(await endpoints.get(endpoint_id))
 
 

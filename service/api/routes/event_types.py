@@ -69,7 +69,7 @@ async def get_event_type(event_type_name: EventTypeRef, event_types: EventTypesD
     responses=documented(409, created=EventTypeOut),
 )
 async def upsert_event_type(
-    event_type_name: Annotated[EventTypeName, Path(description="The event type's name.")],
+    event_type_name: Annotated[EventTypeName, Path(description="The event type's name, as in `invoice.paid`.")],
     body: EventTypeUpsertIn,
     event_types: EventTypesDep,
     response: Response,

@@ -51,7 +51,7 @@ async def create_operational_endpoint(
 async def get_operational_endpoint(
     endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep
 ) -> OperationalWebhookEndpointOut:
-    """Get an operational endpoint."""
+    """Get an operational endpoint by its id or uid."""
     return OperationalWebhookEndpointOut.of(await endpoints.get(endpoint_id))
 
 
@@ -79,7 +79,7 @@ async def upsert_operational_endpoint(
     responses=documented(404),
 )
 async def delete_operational_endpoint(endpoint_id: EndpointRef, endpoints: OperationalEndpointsDep) -> None:
-    """Delete an operational endpoint."""
+    """Delete an operational endpoint. What it is still owed is not sent."""
     await endpoints.delete(endpoint_id)
 
 

@@ -52,7 +52,7 @@ class ApplicationPatch(Received):
 
 
 class ApplicationOut(Shown):
-    """An application."""
+    """An application: one of your customers, with endpoints and messages of its own."""
 
     id: ApplicationIdOut
     uid: ApplicationUidOut | None = Field(default=None, exclude_if=absent)

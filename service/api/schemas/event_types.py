@@ -71,7 +71,7 @@ class EventTypeUpsertIn(Received):
 
 
 class EventTypeIn(EventTypeUpsertIn):
-    """A new event type."""
+    """A new event type: its name and what a caller says of it."""
 
     name: EventTypeName
 

@@ -97,7 +97,7 @@ class MessageIn(MessageHead):
 
 
 class MessageOut(Shown):
-    """A message."""
+    """A message as it was accepted, with its payload where that is asked for and still kept."""
 
     id: MessageIdOut
     event_id: EventIdOut | None

@@ -34,7 +34,7 @@ class OperationalWebhookEndpointIn(EndpointIn):
 
 
 class OperationalWebhookEndpointOut(Shown):
-    """An operational endpoint."""
+    """An operational endpoint: where an organisation is told of its customers' endpoints."""
 
     id: EndpointIdOut
     url: UrlOut

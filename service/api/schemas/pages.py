@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.api.schemas.rules import Shown
 from service.application.ports.lists import BACK, ONWARDS, Page
@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 class ListOut(Shown, Generic[Item]):
     """A page. `iterator` leads on, `prevIterator` leads back, `done` tells that nothing more lies that way."""
+
+    # Of the models that are made of this one pydantic does not say so.
+    model_config = ConfigDict(json_schema_extra={"description": "A page of a list, and where to read on and back."})
 
     data: Sequence[Item]
     iterator: str | None = Field(examples=["msg_1srOrx2ZWZBpBUvZwXKQmoEYga2"])

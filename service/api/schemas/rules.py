@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from service.api.schemas.words import Described
 from service.domain import ids
 
 LARGEST_METADATA = 4096
@@ -27,13 +28,13 @@ NAME = r"^[a-zA-Z0-9\-_.]+$"
 _CONTROL = re.compile("[\x00-\x08]")
 
 
-class Received(BaseModel):
+class Received(Described, BaseModel):
     """A body as it comes in. Fields it does not know are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True)
 
 
-class Shown(BaseModel):
+class Shown(Described, BaseModel):
     """A body as it goes out: camelCase, made from Python by its fields' own names."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True)
