@@ -219,6 +219,7 @@ ACTS: dict[str, Any] = {
     "/auth/app-portal-access/{app_id}": {},
     "/auth/app/{app_id}/expire-all": {},
     "/auth/dashboard-access/{app_id}": None,
+    "/auth/token": {"name": "t", "role": "reader"},
     "/environment/export": None,
     "/environment/import": {},
     "/event-type": {"name": "a.b", "description": ""},
