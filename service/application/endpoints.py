@@ -8,8 +8,8 @@ from typing import Any
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository
 from service.application.ports.world import Clock, KeyPairs
-from service.domain import headers as rules
 from service.application.upserts import upserted
+from service.domain import headers as rules
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint
