@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.audit import AUDITED, is_audited
 from service.api.bodies import MOST_HELD, HeldBodies
-from service.api.documentation import PATH, add_documentation
 from service.api.document import ABOUT, SERVERS, TAGS, webhooks
+from service.api.documentation import PATH, add_documentation
 from service.api.problems import answer_problems, documented_body
 from service.api.routes import (
     access,
