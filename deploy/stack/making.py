@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 import tarfile
 import time
@@ -16,7 +17,8 @@ from deploy.stack.commands import Captured, captured
 from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
 
 # Nobody debugs these. The same for all, so that what two of them contain is compiled once.
-FLAGS = ("-trimpath", "-pgo=off", "-gcflags=all=-dwarf=false", "-ldflags=-s -w")
+_LINK = "-ldflags=-s -w"
+FLAGS = ("-trimpath", "-pgo=off", "-gcflags=all=-dwarf=false", _LINK)
 
 Tell = Callable[[str], None]
 
@@ -68,7 +70,10 @@ def make(program: Program, maker: Maker) -> Path:
     match program:
         case FromModule():
             source = _source(program.module, program.version, maker)
-            maker.go(["build", *FLAGS, "-tags", program.tags, "-o", str(target), program.package], at=source)
+            how = ["-mod=mod"] if _with_siblings(source, program.siblings) else []
+            link = " ".join([_LINK, *(f"-X {name}={value}" for name, value in program.variables)])
+            options = [*FLAGS, link, *how, "-tags", program.tags]
+            maker.go(["build", *options, "-o", str(target), program.package], at=source)
         case FromPartOfModule():
             source = _with_ours(program, maker)
             maker.go(["build", *FLAGS, "-mod=mod", "-o", str(target), program.package], at=source)
@@ -105,6 +110,15 @@ def _source(module: str, version: str, maker: Maker) -> Path:
     source = maker.scratch / "source"
     shutil.copytree(_downloaded(module, version, maker), source, copy_function=shutil.copyfile)
     return source
+
+
+def _with_siblings(source: Path, version: str) -> bool:
+    """Name the siblings' modules where go.mod has their directories; whether there were any."""
+    if version:
+        modules = source / "go.mod"
+        modules.write_text(re.sub(r"=> \./staging/src/(\S+)", rf"=> \1 {version}", modules.read_text()))
+        shutil.rmtree(source / "vendor", ignore_errors=True)
+    return bool(version)
 
 
 def _with_ours(program: FromPartOfModule, maker: Maker) -> Path:

