@@ -40,6 +40,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "RELEVO_PORT": "9000",
             "RELEVO_OPS_PORT": "9464",
             "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
+            "RELEVO_PUBLIC_URL": "https://relevo.example.com/",
             "RELEVO_OIDC_ISSUER": "https://login.example.com",
             "RELEVO_OIDC_AUDIENCE": "relevo",
             "RELEVO_OIDC_ORG_CLAIM": "org_id",
@@ -71,6 +72,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "port": 9000,
         "ops_port": 9464,
         "cors_origins": ("https://a.example.com", "https://b.example.com"),
+        "public_url": "https://relevo.example.com",
     }
     assert settings.oidc.model_dump() == {
         "issuer": "https://login.example.com",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -42,6 +43,8 @@ from service.api.routes import (
 from service.api.schemas.messages import MessageIn
 from service.api.security_headers import SecurityHeaders
 from service.api.services import Services
+from service.api.streams import short_work
+from service.application.tails import AttemptReader
 
 BASE_PATH = "/api/v1"
 LARGEST_BODY = 2 * 1024 * 1024
@@ -59,6 +62,7 @@ def create_app(
     cors_origins: Sequence[str] = (),
     max_body_bytes: int = LARGEST_BODY,
     max_held_bytes: int = MOST_HELD,
+    public_url: str | None = None,
 ) -> FastAPI:
     """The API. `open_services` is entered when it starts to serve; `routes` are served beside it, as they are."""
 
@@ -66,6 +70,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
+            app.state.attempt_reader = AttemptReader(partial(short_work, services))
             yield
 
     app = _Api(
@@ -89,6 +94,7 @@ def create_app(
     )
     app.state.max_body_bytes = max_body_bytes
     app.state.body_within = BODY_WITHIN
+    app.state.public_url = public_url
     app.state.held_bodies = HeldBodies(max_held_bytes)
     add_documentation(app)
     app.add_route("/", _to_docs, include_in_schema=False)

@@ -17,6 +17,7 @@ from service.api.references import ApplicationRef
 from service.api.services import Services
 from service.application.imports import Imports
 from service.application.ports.transaction import UnitOfWork
+from service.application.tails import AttemptReader
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated
 
@@ -86,3 +87,12 @@ async def reading(services: ServicesDep) -> AsyncIterator[UnitOfWork]:
 
 
 ReadingDep = Annotated[UnitOfWork, Depends(reading, scope="request")]
+
+
+async def attempt_reader(request: Request) -> AttemptReader:
+    """What all live tails of this process read by."""
+    reader: AttemptReader = request.app.state.attempt_reader
+    return reader
+
+
+AttemptReaderDep = Annotated[AttemptReader, Depends(attempt_reader)]

@@ -3,13 +3,12 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
-from service.application.ports.lists import MessageFilter, PageRequest
+from service.application.ports.lists import MOST_BYTES, MessageFilter, PageRequest
 from service.application.ports.transaction import UnitOfWork
 from service.domain.ids import ApplicationId
 from service.domain.messages import Message
 
 SMALLEST_PAGE, LARGEST_PAGE = 4, 500
-BYTES_A_PAGE = 4 * 1024 * 1024
 
 
 async def every_message(
@@ -29,5 +28,5 @@ async def every_message(
 def _next_limit(items: Sequence[Message], limit: int) -> int:
     """As many as fit by the size of these, and never many times as many at once."""
     size = sum(len(message.payload or b"") for message in items) / len(items)
-    fitting = int(BYTES_A_PAGE / max(size, 1))
+    fitting = int(MOST_BYTES / max(size, 1))
     return max(SMALLEST_PAGE, min(fitting, limit * 4, LARGEST_PAGE))

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service.api.app import create_app
-from service.api.connections import listening
+from service.api.connections import both_families, listening
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
@@ -44,6 +44,7 @@ def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators
         partial(open_services, settings, telemetry, health),
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
         cors_origins=settings.server.cors_origins,
+        public_url=settings.server.public_url,
         # Where operators have a port of their own, they alone see what is theirs.
         routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
     )
@@ -67,7 +68,8 @@ async def _run(app: FastAPI, settings: Settings, health: Health, refused: Refuse
     grace = ceil(settings.delivery.drain)
     config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace, refused=refused)
     server = _Server(config, stopping=health.draining)
-    await server.serve()
+    with both_families(config) as sockets:
+        await server.serve(sockets=sockets)
     if not server.started:
         sys.exit(3)
 

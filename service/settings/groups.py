@@ -57,6 +57,24 @@ class Server(_Group):
             shown="none",
         ),
     ] = ()
+    public_url: Annotated[
+        str | None,
+        Variable(
+            "RELEVO_PUBLIC_URL",
+            "Where callers reach this server; links that are given out begin with it.",
+            example="https://relevo.example.com",
+            shown="the request's own host",
+        ),
+    ] = None
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address_without_end(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("https://", "http://")) or any(mark in value for mark in "?# @"):
+            raise ValueError("it is a URL with http:// or https://, without a query, a user or blanks")
+        return value.rstrip("/")
 
 
 class Oidc(_Group):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,10 @@ from service.adapters.clock import new_id
 from service.adapters.postgres.attempt_news import BUFFERED, INTEREST, NEWS, SAID_AGAIN, AttemptNews, Follower
 from service.adapters.postgres.engine import Database, dsn
 from service.api.services import Services
+from service.api.streams import short_work
 from service.application.ports.news import Missed
+from service.application.ports.transaction import UnitOfWork
+from service.application.tails import AT_ONCE, AttemptReader
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId
 from tests.api.served import served
@@ -233,3 +236,52 @@ async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, pos
 
     assert gap == Missed(count=None)
     assert after == ["atmpt_1"]
+
+
+async def test_what_many_follow_is_read_once_and_by_few_at_a_time(
+    api: AsyncClient, services: Services, postgres: Database, application: str
+) -> None:
+    assert application
+    app_id = await app_id_of(api)
+    shared, own = await an_attempt(postgres, app_id), [await an_attempt(postgres, app_id) for _ in range(60)]
+    open_now = most = opened = 0
+
+    @asynccontextmanager
+    async def counted() -> AsyncIterator[UnitOfWork]:
+        nonlocal open_now, most, opened
+        opened, open_now = opened + 1, open_now + 1
+        most = max(most, open_now)
+        async with short_work(services) as work:
+            await asyncio.sleep(0)
+            yield work
+        open_now -= 1
+
+    reader = AttemptReader(counted)
+    same = await asyncio.gather(*(reader.attempts(app_id, [shared]) for _ in range(500)))
+    times = opened
+    others = await asyncio.gather(*(reader.attempts(app_id, [each]) for each in own))
+    mixed = await reader.attempts(app_id, [own[0], AttemptId("atmpt_none"), shared])
+
+    assert [[attempt.id for attempt in each] for each in same] == [[shared]] * 500
+    assert times <= AT_ONCE
+    assert [[attempt.id for attempt in each] for each in others] == [[each] for each in own]
+    assert most == AT_ONCE
+    assert [attempt.id for attempt in mixed] == sorted([own[0], shared])
+
+
+@pytest.mark.usefixtures("application")
+async def test_tails_that_are_not_read_hold_no_sessions(api: AsyncClient, postgres: Database, database: str) -> None:
+    app_id = await app_id_of(api)
+    other = AttemptNews(dsn(database))
+
+    async with other.running(), AsyncExitStack() as tails:
+        heard = [await tails.enter_async_context(tailing(api)) for _ in range(40)]
+        other.attempted(app_id, attempt_id := await an_attempt(postgres, app_id))
+        assert (await anext(heard[0])).data["id"] == attempt_id
+        answers = [await api.get("/app/u") for _ in range(3)]
+        held = postgres.pools()["sessions"].checked_out()
+        last = (await anext(heard[-1])).data["id"]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert held <= AT_ONCE
+    assert last == attempt_id

@@ -11,7 +11,7 @@ from service.adapters.postgres import attempt_headers, tables
 from service.adapters.postgres.delivery_states import is_tried, messages_tried, state_columns, state_of, with_state
 from service.adapters.postgres.endpoints import endpoint_of
 from service.adapters.postgres.filters import attempts_wanted, labelled, narrows, told_by_attempt, within
-from service.adapters.postgres.messages import message_of, select_messages
+from service.adapters.postgres.messages import message_of, page_with_payloads, select_messages
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import AttemptFilter, Page, PageRequest
@@ -96,7 +96,7 @@ class PostgresDeliveries:
             .where(message.c.app_id == app_id)
         )
         statement = with_state(statement, literal(endpoint_id), message.c.id)
-        result = await self._transaction.execute(keyset(statement, message.c.id, page))
+        result = await self._transaction.execute(page_with_payloads(statement, page, wanted))
         return page_of(result.all(), page, lambda row: (message_of(row), state_of(row, endpoint_id)))
 
     async def resend(self, message: Message, endpoint: Endpoint, *, resend: str, at: datetime) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, literal, select
+from sqlalchemy import Row, Select, func, literal, select
 
 from service.adapters.postgres import tables
 from service.adapters.postgres.filters import messages_wanted, narrows, within
-from service.adapters.postgres.pages import keyset, page_of
+from service.adapters.postgres.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import MessageFilter, Page, PageRequest
 from service.domain import ids
@@ -44,7 +44,7 @@ class PostgresMessages:
         if narrows(wanted):
             found = messages_wanted(app_id, page, wanted)
             statement = statement.join(found, found.c.id == _table.c.id)
-        result = await self._transaction.execute(keyset(statement, _table.c.id, page))
+        result = await self._transaction.execute(page_with_payloads(statement, page, wanted))
         return page_of(result.all(), page, message_of)
 
     async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
@@ -56,6 +56,14 @@ class PostgresMessages:
 def select_messages(*, with_content: bool) -> Select[Any]:
     """The columns that `message_of` reads; payloads are left in the database when nobody wants them."""
     return select(*_head, _table.c.payload if with_content else literal(None).label("payload"))
+
+
+def page_with_payloads(statement: Select[Any], page: PageRequest, wanted: MessageFilter) -> Select[Any]:
+    """The page of `select_messages` by id, of a bounded size."""
+    found = keyset(statement, _table.c.id, page)
+    if not wanted.with_content:
+        return found
+    return within_bytes(found, lambda rows: func.coalesce(func.octet_length(rows.c.payload), 0), "id", page)
 
 
 def message_of(row: Row[Any]) -> Message:

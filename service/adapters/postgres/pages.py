@@ -5,16 +5,34 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, TableValuedAlias, cast, func, select, tuple_
 
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.lists import MOST_BYTES, Page, PageRequest
 
 T = TypeVar("T")
 
+_BEFORE, _CANDIDATES = "bytes_before", "candidates"
 BEFORE_ALL, AFTER_ALL = "", "~"  # no key is either
 
 
 def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
     """The statement for one page by `key`, and one row more to learn whether anything follows."""
     return statement.where(*beyond(key, page)).order_by(_in_order(key, page)).limit(page.limit + 1)
+
+
+def within_bytes(
+    statement: Select[Any], size: Callable[[FromClause], ColumnElement[int]], key: str, page: PageRequest
+) -> Select[Any]:
+    """The statement of `keyset`, ended by what its rows weigh before it is by their number: one comes in any case.
+
+    `size` is asked of the page. PostgreSQL knows it without reading the value, and reads those alone that come.
+    """
+    rows = statement.subquery()
+    order = _in_order(rows.c[key], page)
+    weighed = select(
+        rows,
+        (func.sum(size(rows)).over(order_by=order) - size(rows)).label(_BEFORE),
+        func.count().over().label(_CANDIDATES),
+    ).subquery()
+    return select(weighed).where(weighed.c[_BEFORE] < MOST_BYTES).order_by(_in_order(weighed.c[key], page))
 
 
 def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
@@ -50,7 +68,8 @@ def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any
     items = [make(row) for row in rows[: page.limit]]
     if page.backwards:
         items.reverse()
-    return Page(items=items, done=len(rows) <= page.limit)
+    there = getattr(rows[0], _CANDIDATES, len(rows)) if rows else 0
+    return Page(items=items, done=there <= len(items))
 
 
 def _each(column: ColumnElement[Any], options: Iterable[Any]) -> TableValuedAlias:

@@ -117,8 +117,10 @@ def _granted(request: Request, services: Services, application: Application, gra
 
 
 def _portal(request: Request) -> str:
-    """Where a person can use a token."""
-    return str(request.url_for("swagger_ui_html"))
+    """Where a person can use a token. Whoever is not told where it is reached has only the caller's word for it."""
+    path = request.app.url_path_for("swagger_ui_html")
+    public_url: str | None = request.app.state.public_url
+    return str(request.url_for("swagger_ui_html")) if public_url is None else f"{public_url}{path}"
 
 
 async def _found_or_created(applications: Applications, ref: str, body: AppPortalAccessIn) -> Application:

@@ -16,10 +16,10 @@ from service.api.queries import WantedMessages
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
 from service.api.services import Services
-from service.api.streams import LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
+from service.api.streams import AttemptReaderDep, LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
 from service.application.ports.news import Missed
-from service.application.ports.transaction import UnitOfWork
 from service.application.streams import every_message
+from service.application.tails import AttemptReader
 from service.domain.ids import ApplicationId, AttemptId
 
 HEARTBEAT = 15.0
@@ -75,19 +75,19 @@ async def export_messages(
 )
 async def tail_attempts(
     application: LastingApplicationDep,
-    reading: ReadingDep,
+    reader: AttemptReaderDep,
     services: ServicesDep,
     token_holds: TokenHoldsDep,
     last_event_id: Annotated[str | None, Header(description="What a browser sends when it comes back.")] = None,
 ) -> StreamingResponse:
     """Follow the attempts of an application live, whichever process makes them, for as long as the token holds."""
-    events = _events(application.id, services, reading, token_holds, came_back=last_event_id is not None)
+    events = _events(application.id, services, reader, token_holds, came_back=last_event_id is not None)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _events(
-    app_id: ApplicationId, services: Services, reading: UnitOfWork, token_holds: TokenHolds, *, came_back: bool
+    app_id: ApplicationId, services: Services, reader: AttemptReader, token_holds: TokenHolds, *, came_back: bool
 ) -> AsyncIterator[bytes]:
     async with services.attempt_news.follow(app_id) as follower:
         yield _event("ready", {})
@@ -106,9 +106,7 @@ async def _events(
                 case ():
                     yield b": still here\n\n"
                 case attempt_ids:
-                    attempts = await reading.deliveries.attempts(app_id, attempt_ids)
-                    await reading.rollback()  # the connection goes back while the client reads
-                    for attempt in attempts:
+                    for attempt in await reader.attempts(app_id, attempt_ids):
                         shown = MessageAttemptOut.of(attempt, trace_url=services.trace_url)
                         yield _event("attempt", shown.model_dump(mode="json", by_alias=True), event_id=attempt.id)
 

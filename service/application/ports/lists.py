@@ -12,6 +12,7 @@ from service.domain.ids import EndpointId
 
 T = TypeVar("T")
 
+MOST_BYTES = 4 * 1024 * 1024  # of payloads on a page, which has one item at least
 BACK = "-"  # before the key in an iterator that leads back
 REACH = timedelta(days=90)  # of a list by time, from now or from where it is read on
 AHEAD = timedelta(hours=1)  # the clocks of others may be

@@ -1,0 +1,92 @@
+"""A server as callers reach it: over both families of addresses, by its public URL, and while it is leaving."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from tests.api.raw_callers import Caller, calling
+from tests.support.patience import patient
+from tests.support.processes import SECRET, RelevoProcess, running, settings
+
+BODY = b'{"eventType": "t", "payload": {}, "application": {"name": "a", "uid": "a"}}'
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_all_addresses_of_ipv6_are_those_of_ipv4_as_well(database: str, directory: Path) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("NOT TESTED: there is no IPv6 on this machine")
+    environ = settings(
+        RELEVO_DATABASE_URL=database, RELEVO_HOST="::", RELEVO_PUBLIC_URL="https://relevo.example.com/hooks/"
+    )
+    server = RelevoProcess("serve", environ, directory / "log")
+
+    async with running(server), httpx.AsyncClient(headers=bearer(), trust_env=False) as client:
+        for host in ("127.0.0.1", "[::1]"):
+            answer = await client.post(
+                f"http://{host}:{environ['RELEVO_PORT']}/api/v1/auth/app-portal-access/a",
+                json={"application": {"name": "a", "uid": "a"}},
+                headers={"host": "elsewhere.test"},
+            )
+            assert answer.status_code == 200
+            assert answer.json()["url"] == "https://relevo.example.com/hooks/docs", "it repeats no Host"
+        async with calling(int(environ["RELEVO_PORT"])) as caller:
+            await caller.send(b"GET / HTTP/1.1\r\n\r\n")
+            refused = await caller.everything()
+        metrics = (await client.get(f"http://[::1]:{environ['RELEVO_PORT']}/metrics")).text
+
+    assert refused.startswith(b"HTTP/1.1 400 ")
+    told = server.events("request.refused")
+    assert [line["status"] for line in told] == [400]
+    assert str(told[0]["correlation_id"]).encode() in refused
+    counted = [line for line in metrics.splitlines() if line.startswith("http_server_request_duration_seconds_count")]
+    assert [line for line in counted if '"_OTHER"' in line and '"400"' in line and line.endswith(" 1.0")]
+
+
+async def test_a_request_in_flight_is_answered_before_the_server_leaves(database: str, directory: Path) -> None:
+    environ = settings(RELEVO_DATABASE_URL=database)
+    server = RelevoProcess("serve", environ, directory / "log")
+
+    async with running(server), calling(int(environ["RELEVO_PORT"])) as caller:
+        await begin(caller, environ)
+        leaving = asyncio.create_task(server.stop())
+        async with asyncio.timeout(patient(20)):
+            while await is_let_in(environ):
+                pass
+        await caller.send(BODY[10:])
+        answer = await caller.everything()
+        status = await leaving
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert status == 0
+
+
+def bearer() -> dict[str, str]:
+    token = Tokens(SECRET).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))
+    return {"authorization": f"Bearer {token}"}
+
+
+async def begin(caller: Caller, environ: Mapping[str, str]) -> None:
+    """A message, of which the last part is missing; the server has the rest when it asks for that."""
+    head = (
+        b"POST /api/v1/app/a/msg HTTP/1.1\r\nhost: relevo.test\r\nexpect: 100-continue\r\n"
+        b"authorization: %b\r\ncontent-length: %d\r\n\r\n"
+    )
+    await caller.send(head % (bearer()["authorization"].encode(), len(BODY)))
+    assert (await caller.head_only()).startswith(b"HTTP/1.1 100 ")
+    await caller.send(BODY[:10])
+
+
+async def is_let_in(environ: Mapping[str, str]) -> bool:
+    """Whether somebody new still is."""
+    try:
+        async with calling(int(environ["RELEVO_PORT"])):
+            return True
+    except ConnectionError:
+        return False
