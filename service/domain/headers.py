@@ -6,6 +6,7 @@ from functools import lru_cache
 
 Pairs = tuple[tuple[str, str], ...]
 
+LONGEST_NAME = 256
 LONGEST_VALUE = 4_096
 LARGEST = 16_384  # all headers of an endpoint together, names and values
 MOST_KEPT = 4_096
@@ -73,7 +74,6 @@ def holds_credentials(name: str) -> bool:
     return name.lower() in _CREDENTIALS
 
 
-@lru_cache(maxsize=4096)
 def may_be_secret(name: str) -> bool:
     """Whether a header's value is left out of what is kept of an attempt: by its name it may let somebody in."""
     return holds_credentials(name) or _TELLING(name.lower()) is not None
@@ -83,13 +83,23 @@ def kept(headers: Iterable[tuple[str, str]]) -> Pairs:
     """What is kept of the headers that went or came: the first 4,096 bytes, without secrets and control characters."""
     room, pairs = MOST_KEPT, []
     for name, value in headers:
-        shown = (_shown(name), MASK if may_be_secret(name[:256]) else _shown(value))
-        room -= len(shown[0].encode()) + len(shown[1].encode())
+        shown_name, secret = _named(name[:LONGEST_NAME])
+        shown = MASK if secret else _shown(value)
+        room -= _size(shown_name) + _size(shown)
         if room < 0:
             break
-        pairs.append(shown)
+        pairs.append((shown_name, shown))
     return tuple(pairs)
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> tuple[str, bool]:
+    return _shown(name), may_be_secret(name)
 
 
 def _shown(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
