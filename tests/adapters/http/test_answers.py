@@ -20,9 +20,10 @@ from service.adapters.http.sender import HttpSender
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
 from tests.support.answers import BROKEN, NO_ANSWER, OK, STOPS, TAKEN, lines, spoken
 from tests.support.misbehaviour import Connection
+from tests.support.patience import unhurried
 
 LOCAL = Egress([ip_network("127.0.0.0/8")])
-PATIENT, IMPATIENT = 60.0, 0.3
+PATIENT, IMPATIENT = 60.0, unhurried(0.4)
 GOOD = spoken(b"HTTP/1.1 200 OK")
 
 

@@ -1,14 +1,19 @@
 """URLs that are refused when they are said, and those that are not, as the API takes them."""
 
 from ipaddress import ip_network
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from structlog.testing import capture_logs
 
+from service.adapters.http.client import open_http_client
 from service.adapters.http.egress import Egress
+from service.adapters.http.sender import HttpSender
 from service.adapters.http.transport import _target_of
 from service.adapters.http.vetting import why_refused
 from service.api.schemas.rules import WebUrl
+from service.domain.deliveries import ErrorType, Failed
 
 PRIVATE = [
     *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1.", "10.0.0.1", "172.16.0.1"),
@@ -47,6 +52,29 @@ def test_a_literal_private_address_is_refused_when_it_is_said(host: str) -> None
 
     assert reason is not None
     assert "RELEVO" not in reason
+
+
+async def test_operators_are_told_of_the_setting_and_customers_are_not() -> None:
+    egress = Egress()
+    with capture_logs() as written:
+        said("http://10.0.0.1/", egress)
+        async with open_http_client(
+            egress, concurrency=1, ssl_context=SSLContext(PROTOCOL_TLS_CLIENT), look_up=lambda *_: ["10.0.0.2"]
+        ) as client:
+            sender = HttpSender(client, timeout=60, egress=egress)
+            outcomes = [
+                await sender.send(url=url, headers={}, body=b"{}")
+                for url in ("http://10.0.0.3/secret", "http://inner.example/secret")
+            ]
+
+    told = [(line["host"], line["setting"]) for line in written if line["event"] == "egress.refused"]
+    hosts = ("10.0.0.1", "10.0.0.3", "inner.example")
+    assert told == [(host, "RELEVO_EGRESS_ALLOW") for host in hosts]
+    assert "/secret" not in str(written)
+    for outcome in outcomes:
+        assert isinstance(outcome, Failed)
+        assert outcome.error_type is ErrorType.EGRESS
+        assert "RELEVO" not in outcome.message
 
 
 @pytest.mark.parametrize(
