@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.datastructures import State
 
 from service.api.dependencies import CallerDep, UnitOfWorkDep
+from service.api.json_body import as_json
 from service.application.access import Caller
 from service.application.ports.repositories import IdempotencyRepository, StoredResponse
 from service.domain.messages import IdempotencyKey
@@ -81,7 +82,7 @@ OnceDep = Annotated[Once, Depends(once)]
 
 
 def _stored(answer: Answer) -> StoredResponse:
-    body = b"" if answer.body is None else answer.body.model_dump_json(by_alias=True).encode()
+    body = b"" if answer.body is None else as_json(answer.body)
     return StoredResponse(status=answer.status, body=body)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
 
 from fastapi import Request
@@ -14,8 +15,8 @@ from service.api.lines import A_PIECE, LineReader, NumberedLine
 from service.api.problems import fault_of
 from service.api.services import Services
 from service.application.access import Caller
-from service.domain.errors import Invalid
-from service.domain.imports import Line, LineFault, LineMessage
+from service.domain.errors import Invalid, UnreadableFile
+from service.domain.imports import MOST_REFUSED, Line, LineFault, LineMessage
 from service.observability.threads import Threads
 
 LONGEST_DETAIL = 500
@@ -24,21 +25,39 @@ LONGEST_DETAIL = 500
 async def parsed_lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
     """The lines of the request's body, some at a time. What is no message is a fault of its own. UnreadableFile."""
     refuse_packed(request, unpacked=("", "identity", "gzip", "x-gzip"))  # which is seen by its first bytes
+    _refuse_form(request)
+    refused = 0
+    async with aclosing(_lines(request, services, caller)) as some:
+        async for lines in some:
+            yield lines
+            refused += sum(isinstance(line, LineFault) for line in lines)
+            if refused > MOST_REFUSED:
+                raise UnreadableFile(f"More than {MOST_REFUSED:,} lines are no message. Send one message on each line.")
+
+
+async def _lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
     reader = LineReader()
     take = partial(_take, reader, services, caller, request.scope)
     async for piece in request.stream():
         if reader.push(piece) >= A_PIECE:
-            async for lines in _until_starved(services.threads, take):
+            async for lines in _until_starved(services.threads, take, caller):
                 yield lines
     reader.end()
-    async for lines in _until_starved(services.threads, take):
+    async for lines in _until_starved(services.threads, take, caller):
         yield lines
 
 
-async def _until_starved(threads: Threads, take: "partial[list[Line] | None]") -> AsyncIterator[list[Line]]:
-    while (lines := await threads.run(take)) is not None:
+async def _until_starved(
+    threads: Threads, take: "partial[list[Line] | None]", caller: Caller
+) -> AsyncIterator[list[Line]]:
+    while (lines := await threads.run(take, tenant=caller.org_id)) is not None:
         if lines:
             yield lines
+
+
+def _refuse_form(request: Request) -> None:
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise UnreadableFile("This is a form. Send the file itself as the body, as `curl --data-binary @file` does.")
 
 
 def _take(reader: LineReader, services: Services, caller: Caller, scope: Scope) -> list[Line] | None:
@@ -50,6 +69,8 @@ def _parsed(line: NumberedLine, services: Services, caller: Caller, scope: Scope
     number, text = line
     if text is None:
         return LineFault(line=number, code="payload_too_large", detail="The line is longer than a message may be.")
+    if text.lstrip().startswith(b"["):
+        return LineFault(line=number, code="value_error", detail="This is a JSON array. Send one message on each line.")
     try:
         head, payload = read_message(text, tell_in=scope)
         message = new_message(services, caller, app="", head=head, payload=payload, key=None)

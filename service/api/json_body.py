@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from json import JSONDecodeError
 from typing import Any, Self
 
 import orjson
@@ -13,10 +14,12 @@ from fastapi.params import Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope
 
 from service.api import ignored
 from service.api.admission import Admission
 from service.api.ignored import Ignored, Known, nearest
+from service.application import exact_json
 from service.application.access import Caller
 from service.domain.ids import OrgId
 
@@ -43,7 +46,9 @@ class ToldRoute(APIRoute):
 
 
 class JsonRoute(ToldRoute):
-    """A route whose body is read as strictly as by `parse`, and only up to the application's limit."""
+    """A route whose body is read strictly, and only up to the application's limit and `most_values`."""
+
+    most_values = 20_000
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
@@ -53,7 +58,7 @@ class JsonRoute(ToldRoute):
         known = Known.of(model) if isinstance(model, type) and issubclass(model, BaseModel) else None
 
         async def handle_json(request: Request) -> Response:
-            with JsonRequest(request.scope, request.receive) as ours:
+            with JsonRequest(request.scope, request.receive, most_values=self.most_values) as ours:
                 ours.known = known
                 if reads_body:
                     await admission.admit(ours)
@@ -64,6 +69,12 @@ class JsonRoute(ToldRoute):
         return handle_json
 
 
+class DocumentRoute(JsonRoute):
+    """A route whose body is a document of the caller's own, so that there may be much in it."""
+
+    most_values = 200_000
+
+
 class JsonResponse(Response):
     """JSON by orjson, which lets fragments of stored JSON through as they are."""
 
@@ -71,7 +82,12 @@ class JsonResponse(Response):
 
     def render(self, content: Any) -> bytes:
         """The bytes of the body."""
-        return orjson.dumps(content)
+        return as_json(content)
+
+
+def as_json(content: Any) -> bytes:
+    """The bytes of a model of ours, or of what orjson can write."""
+    return orjson.dumps(content.model_dump(by_alias=True) if isinstance(content, BaseModel) else content)
 
 
 def parse(body: bytes) -> Any:
@@ -100,6 +116,10 @@ class JsonRequest(Request):
     held = 0
     known: Known | None = None
 
+    def __init__(self, scope: Scope, receive: Receive, *, most_values: int = JsonRoute.most_values) -> None:
+        super().__init__(scope, receive)
+        self._most_values = most_values
+
     def __enter__(self) -> Self:
         return self
 
@@ -117,9 +137,15 @@ class JsonRequest(Request):
             raise HTTPException(408, headers={"connection": "close"}) from None
 
     async def json(self) -> Any:
-        """The body, parsed."""
+        """The body, parsed without loss. Objects are made of it, so that it may not have too many values."""
+        body = await self.body()
         # FastAPI knows what to do with a JSONDecodeError, and takes anything else for a fault of its own.
-        document = orjson.loads(await self.body())
+        if sum(map(body.count, (b",", b"[", b"{"))) > self._most_values:
+            raise JSONDecodeError(f"There are more than {self._most_values:,} values in it", "", 0)
+        try:
+            document = exact_json.read(body)
+        except ValueError as error:
+            raise JSONDecodeError(str(error), "", 0) from None
         if self.known is not None:
             ignored.note(self.scope, self.known.unknown(document))
         return document

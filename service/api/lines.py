@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator
 
 from service.domain.errors import UnreadableFile
+from service.domain.imports import MOST_BLANK
 
 LARGEST_LINE = 2 * 1024 * 1024
 A_PIECE = 256 * 1024
@@ -12,6 +13,17 @@ MOST_UNPACKED, TIMES_PACKED = 128 * 1024 * 1024, 100
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _BOM = b"\xef\xbb\xbf"
+
+_KINDS = {
+    b"[": "a JSON array",
+    b"--": "a form with several parts",
+    b"PK\x03\x04": "a ZIP file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 NumberedLine = tuple[int, bytes | None]
 
@@ -31,6 +43,8 @@ class LineReader:
         self._ended = False
         self._number = 0
         self._too_long = False
+        self._blanks = 0
+        self._has_lines = False
 
     def push(self, piece: bytes) -> int:
         """More of the file. Answers how many bytes wait to be taken."""
@@ -95,6 +109,7 @@ class LineReader:
                 yield from self._counted(bytes(line))
             else:
                 self._number += 1
+                self._blank()
         if len(self._decoded) > LARGEST_LINE:
             self._too_long = True
             self._decoded.clear()
@@ -107,7 +122,23 @@ class LineReader:
             self._too_long = False
             yield self._number, None
         elif line.strip():
+            self._refuse_other_kinds(line)
             yield self._number, line
+        else:
+            self._blank()
+
+    def _blank(self) -> None:
+        self._blanks += 1
+        if self._blanks > MOST_BLANK:
+            raise UnreadableFile(f"More than {MOST_BLANK:,} lines are blank. Send one message on each line.")
+
+    def _refuse_other_kinds(self, line: bytes) -> None:
+        """UnreadableFile for a file that has no messages on its lines, by how its first one begins."""
+        begins, goes_on = line.strip(), not line.rstrip().endswith(b"]")
+        kind = None if self._has_lines else next((kind for kind in _KINDS if begins.startswith(kind)), None)
+        self._has_lines = True
+        if kind is not None and (kind != b"[" or goes_on):
+            raise UnreadableFile(f"This is {_KINDS[kind]}. Send one message on each line (JSON Lines), gzip or not.")
 
     def _last(self) -> list[NumberedLine] | None:
         if self._gzip is not None and not self._gzip.eof:

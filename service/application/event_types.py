@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from service.application import exact_json
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.repositories import EventTypeRepository
 from service.application.ports.world import Clock
@@ -52,7 +53,7 @@ class EventTypes:
         return _found(event_type if event_type.is_visible(self._flags) else None)
 
     async def create(self, new: NewEventType) -> EventType:
-        """Takes the place of an archived one; EventTypeExists when a live one has the name."""
+        """Takes the place of an archived one; EventTypeExists when a live one has the name. Invalid."""
         event_type = self._made(new)
         await self._event_types.add(event_type)
         return event_type
@@ -68,7 +69,10 @@ class EventTypes:
     async def patch(self, name: str, changes: Mapping[str, Any]) -> EventType:
         """Change only these fields of `NewEventType`."""
         known = _found(await self._event_types.get(self._org_id, name, lock=True))
-        return await self._change(replace(known, **changes, updated_at=self._clock.now()))
+        changed = replace(known, **changes, updated_at=self._clock.now())
+        if {"schemas", "validate_payloads"} & changes.keys():
+            changed.refuse_empty_promise()
+        return await self._change(changed)
 
     async def delete(self, name: str, *, expunge: bool) -> None:
         """Archive it, or remove it for good."""
@@ -114,6 +118,7 @@ class EventTypes:
         return changed
 
     def _made(self, new: NewEventType) -> EventType:
+        new.refuse_empty_promise()
         now = self._clock.now()
         return EventType(
             org_id=self._org_id,
@@ -138,4 +143,11 @@ def _found(event_type: EventType | None) -> EventType:
 
 def _says(known: EventType, new: NewEventType) -> bool:
     """Whether an event type is already what is said of it."""
-    return all(getattr(known, field.name) == getattr(new, field.name) for field in fields(NewEventType))
+    others = (field.name for field in fields(NewEventType) if field.name != "schemas")
+    return all(getattr(known, name) == getattr(new, name) for name in others) and _mean_the_same(known, new)
+
+
+def _mean_the_same(known: NewEventType, new: NewEventType) -> bool:
+    if known.schemas == new.schemas or known.schemas is None or new.schemas is None:
+        return known.schemas == new.schemas
+    return bool(exact_json.read(known.schemas) == exact_json.read(new.schemas))

@@ -1,11 +1,12 @@
 """Sending an example to an endpoint while the caller waits, and telling beforehand who would be sent a message."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from service.application import exact_json, json_schemas
+from service.application.made_examples import made
 from service.application.ports.engine import Sender
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository, ExampleRepository
 from service.application.ports.world import Clock, NewId
@@ -81,7 +82,7 @@ class Examples:
             org_id=self._application.org_id,
             app=self._application.id,
             event_type=event_type,
-            payload=json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode(),
+            payload=exact_json.written(payload),
             accepted_at=now,
             expires_at=now + KEPT,
             correlation_id=correlation_id,
@@ -106,6 +107,8 @@ class Examples:
         if name == PING:
             return {"success": True}
         event_type = await self._event_types.get(self._application.org_id, name)
+        if event_type is None:
+            raise NotFound("There is no event type of that name.")
         found = _examples(event_type)
         if not found:
             raise NoExample
@@ -167,13 +170,14 @@ class ExampleCall:
         )
 
 
-def _examples(event_type: EventType | None) -> list[Any]:
-    """Those of the first version that has any; a schema may have a list of them, or one."""
-    schemas = event_type.schemas if event_type is not None and event_type.schemas else {}
+def _examples(event_type: EventType) -> list[Any]:
+    """Those of the first version that has any, a list of them or one; without any, one that is made from the newest."""
+    schemas = exact_json.read(event_type.schemas or "{}")
     for version in sorted(schemas, key=lambda name: (name != "1", name)):
         schema = schemas[version]
         if isinstance(schema, dict) and isinstance(schema.get("examples"), list) and schema["examples"]:
             return list(schema["examples"])
         if isinstance(schema, dict) and "example" in schema:
             return [schema["example"]]
-    return []
+    newest = json_schemas.newest(event_type.schemas)
+    return [] if newest is None else [made(exact_json.read(newest))]

@@ -2,9 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import structlog
@@ -100,8 +100,8 @@ class Imports:
         ahead: asyncio.Future[list[Taken]] | None = None
         try:
             async for lines in groups:
-                for first in range(0, len(lines), A_GROUP):
-                    before, ahead = ahead, self._taking(file_id, lines[first : first + A_GROUP])
+                for group in _groups(lines):
+                    before, ahead = ahead, asyncio.ensure_future(self._take_group(file_id, group))
                     if before is not None:
                         yield await before
             if ahead is not None:
@@ -116,8 +116,9 @@ class Imports:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
 
-    def _taking(self, file_id: str, lines: Sequence[Line]) -> asyncio.Future[list[Taken]]:
-        return asyncio.gather(*(self._take_line(line, file_id) for line in lines))
+    async def _take_group(self, file_id: str, group: "_Group") -> list[Taken]:
+        accepted = await asyncio.gather(*(self._accept(line, file_id) for line in group.messages))
+        return [*group.faults, *accepted]
 
     async def _start(self, file_id: str) -> MessageImport:
         now, import_id = self._clock.now(), self._new_id(ids.IMPORT)
@@ -139,15 +140,6 @@ class Imports:
             if not await work.imports.keep(further, progress.listed(taken)):
                 raise errors.Conflict("The file is being sent again, by a request that goes on with it.")
         return further
-
-    async def _take_line(self, line: Line, file_id: str) -> Taken:
-        match line:
-            case LineFault():
-                return line
-            case LineMessage():
-                return await self._accept(line, file_id)
-            case _ as never:
-                assert_never(never)
 
     async def _accept(self, line: LineMessage, file_id: str) -> Taken:
         key = _key(self._application, file_id, line)
@@ -176,6 +168,28 @@ class Imports:
             refused=ended.refused,
         )
         return ended
+
+
+@dataclass(slots=True)
+class _Group:
+    """Lines that are taken and counted together: however many faults, since they cost next to nothing."""
+
+    messages: list[LineMessage] = field(default_factory=list)
+    faults: list[LineFault] = field(default_factory=list)
+
+
+def _groups(lines: Sequence[Line]) -> Iterator[_Group]:
+    group = _Group()
+    for line in lines:
+        if isinstance(line, LineFault):
+            group.faults.append(line)
+            continue
+        if len(group.messages) == A_GROUP:
+            yield group
+            group = _Group()
+        group.messages.append(line)
+    if group.messages or group.faults:
+        yield group
 
 
 def _key(application: Application, file_id: str, line: LineMessage) -> IdempotencyKey:

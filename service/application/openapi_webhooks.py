@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import yaml
 
-from service.application import json_schemas
+from service.application import exact_json, json_schemas
 from service.domain.errors import UnusableSpecification
 from service.domain.event_types import NewEventType
 
@@ -20,8 +19,8 @@ _DEFINITIONS = "#/definitions/"
 def read(text: str) -> list[NewEventType]:
     """The event types of a document written as YAML or JSON. UnusableSpecification."""
     try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        document = exact_json.read(text)
+    except ValueError:
         document = _yaml(text)
     return described(document)
 
@@ -44,7 +43,7 @@ def _event_type(name: str, item: Any, document: dict[str, Any]) -> NewEventType:
         name=name,
         description=str(operation.get("description") or operation.get("summary") or ""),
         deprecated=operation.get("deprecated") is True,
-        schemas=None if schema is None else {VERSION: schema},
+        schemas=schema,
         group_name=str(tags[0]) if isinstance(tags, list) and tags else None,
     )
 
@@ -56,7 +55,7 @@ def _operation(item: Any) -> dict[str, Any]:
     return operations[0]
 
 
-def _schema(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any] | None:
+def _schema(operation: dict[str, Any], document: dict[str, Any]) -> str | None:
     body = _resolved(operation.get("requestBody"), document)
     content = body.get("content") if isinstance(body, dict) else None
     kinds = content if isinstance(content, dict) else {}
@@ -66,11 +65,11 @@ def _schema(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, An
         return None
     bundled = _bundled(schema, document) | ({"examples": examples} if (examples := _examples(media)) else {})
     try:
-        json_schemas.refuse_large({VERSION: bundled})
+        text = json_schemas.written({VERSION: bundled})
         json_schemas.refuse_unusable(bundled)
     except ValueError as error:
         raise UnusableSpecification(str(error)) from None
-    return bundled
+    return text
 
 
 def _examples(media: Any) -> list[Any]:

@@ -1,13 +1,15 @@
-"""Holding payloads against the schemas of their event types before they are accepted.
+"""Holding payloads against the schemas of their event types before they are accepted, and schemas against their own.
 
 What was learnt of a rule is used until the intake says that it has changed meanwhile, so nothing goes stale and a
 message costs no question of its own.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 
 from service.application import json_schemas
+from service.application.json_schemas import Check
 from service.application.ports.engine import PayloadRule, PayloadRules
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
@@ -15,6 +17,12 @@ from service.domain.messages import NewMessage
 from service.observability.processes import Processes
 
 REMEMBERED = 4096
+# Bytes of a payload times values of its schema: as many comparisons take some 20 ms at the very worst.
+A_MOMENT = 1_000_000
+# Values of a schema that is compiled where it is.
+MOST_VALUES = 1_000
+# Bytes that are parsed where they are, which takes some 10 ms at the very worst.
+SMALL_PAYLOAD = 64 * 1024
 
 
 class PayloadChecks:
@@ -23,43 +31,87 @@ class PayloadChecks:
     def __init__(self, rules: PayloadRules, processes: Processes) -> None:
         self._rules = rules
         self._processes = processes
-        self._known: OrderedDict[tuple[OrgId, str], PayloadRule] = OrderedDict()
+        self._known: OrderedDict[tuple[OrgId, str], _Known] = OrderedDict()
 
     async def checked(self, message: NewMessage) -> NewMessage:
-        """The message, held against the rule as far as one is known. Invalid."""
-        rule = self._known.get((message.org_id, message.event_type))
-        return message if rule is None else await self._held_against(rule, message)
+        """The message, held against the rule as far as one is known. Invalid, Busy."""
+        known = self._known.get((message.org_id, message.event_type))
+        return message if known is None else await self._held_against(known, message)
 
     async def checked_afresh(self, message: NewMessage) -> NewMessage:
         """The same, against the rule as it is now."""
         rule = await self._rules.rule(message.org_id, message.event_type)
-        self._remember((message.org_id, message.event_type), rule)
-        return replace(message, checked_against=None) if rule is None else await self._held_against(rule, message)
+        known = self._remembered((message.org_id, message.event_type), rule)
+        return replace(message, checked_against=None) if known is None else await self._held_against(known, message)
 
-    async def _held_against(self, rule: PayloadRule, message: NewMessage) -> NewMessage:
-        faults = await self._faults(rule.schema, message.payload)
+    async def refuse_unusable(self, org_id: OrgId, schemas: Mapping[tuple[str, ...], str | None]) -> None:
+        """Invalid, at the place that is told apart by it, for schemas by version one of which is none. Busy."""
+        written = {loc: versions for loc, versions in schemas.items() if versions is not None}
+        if not written:
+            return
+        try:
+            faults = await self._unusable(org_id, list(written.values()))
+        except TimeoutError:
+            raise Invalid("Looking at the schemas took too long. Make them simpler.", loc=next(iter(written))) from None
+        for loc, fault in zip(written, faults, strict=True):
+            if fault is not None:
+                raise Invalid(fault, loc=loc)
+
+    async def _unusable(self, org_id: OrgId, schemas: list[str]) -> list[str | None]:
+        if len(schemas) == 1 and json_schemas.is_quick(schemas[0]):
+            return json_schemas.unusable(schemas)
+        return await self._processes.run(json_schemas.unusable, schemas, tenant=org_id)
+
+    async def _held_against(self, known: "_Known", message: NewMessage) -> NewMessage:
+        faults = await self._faults(known, message)
         if faults:
             # The rule may be an old one: only what is refused by the present one is refused.
-            if await self._rules.rule(message.org_id, message.event_type) != rule:
+            if await self._rules.rule(message.org_id, message.event_type) != known.rule:
                 return message
             raise json_schemas.refused(faults)
-        return replace(message, checked_against=rule.version)
+        return replace(message, checked_against=known.rule.version)
 
-    async def _faults(self, schema: object, payload: bytes) -> list[str]:
+    async def _faults(self, known: "_Known", message: NewMessage) -> list[str]:
+        schema = known.rule.schema
         if schema is None:
             return []
-        if json_schemas.is_cheap(schema, payload):
-            return json_schemas.faults(schema, payload)
+        if known.is_cheap(message.payload):
+            return known.faults(schema, message.payload)
         try:
-            return await self._processes.run(json_schemas.faults, schema, payload)
+            return await self._processes.run(json_schemas.faults, schema, message.payload, tenant=message.org_id)
         except TimeoutError:
             raise Invalid(
                 "Checking the payload by the event type's schema took too long.", loc=("body", "payload")
             ) from None
 
-    def _remember(self, name: tuple[OrgId, str], rule: PayloadRule | None) -> None:
+    def _remembered(self, name: tuple[OrgId, str], rule: PayloadRule | None) -> "_Known | None":
         self._known.pop(name, None)
-        if rule is not None:
-            self._known[name] = rule
+        if rule is None:
+            return None
+        self._known[name] = _Known(rule)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+        return self._known[name]
+
+
+def is_a_moment(weight: float, payload: bytes) -> bool:
+    """Whether checking takes a moment: little to look at, and nothing that can be made slow on purpose."""
+    return weight <= MOST_VALUES and len(payload) <= SMALL_PAYLOAD and weight * len(payload) <= A_MOMENT
+
+
+class _Known:
+    """A rule, what work it makes, and its validator once there is need for it."""
+
+    def __init__(self, rule: PayloadRule) -> None:
+        self.rule = rule
+        self._weight = json_schemas.weight(rule.schema)
+        self._check: Check | None = None
+
+    def is_cheap(self, payload: bytes) -> bool:
+        """Whether the payload may be checked where it is."""
+        return is_a_moment(self._weight, payload)
+
+    def faults(self, schema: bytes, payload: bytes) -> list[str]:
+        """What is wrong with the payload."""
+        self._check = self._check or json_schemas.checking(schema)
+        return self._check(payload)

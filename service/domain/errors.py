@@ -131,7 +131,7 @@ class NoExample(Refused):
     """The event type has no example that could be sent."""
 
     code = "invalid_scheme"
-    detail = "Unable to generate an example message: the event type has no schema with an example."
+    detail = "Unable to generate an example message: the event type has no schema of an object."
 
 
 class NotOffered(RelevoError):

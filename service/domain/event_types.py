@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from service.domain.errors import Invalid
 from service.domain.ids import OrgId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEventType:
-    """What a caller says of an event type. `schemas` maps a version to a JSON Schema (Draft 7).
+    """What a caller says of an event type. `schemas` is JSON as it was written: a JSON Schema for each version.
 
     With `validate_payloads` a message is accepted only when its payload keeps the latest of them.
     """
@@ -19,10 +19,18 @@ class NewEventType:
     description: str
     archived: bool = False
     deprecated: bool = False
-    schemas: dict[str, Any] | None = None
+    schemas: str | None = None
     feature_flags: tuple[str, ...] | None = None
     group_name: str | None = None
     validate_payloads: bool = False
+
+    def refuse_empty_promise(self) -> None:
+        """Invalid for payloads that are to keep a schema that there is not."""
+        if self.validate_payloads and self.schemas in {None, "{}"}:
+            raise Invalid(
+                "There is no schema to validate payloads by: give `schemas`, or leave `validatePayloads` out.",
+                loc=("body", "validatePayloads"),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from service.domain.messages import NewMessage
 
 SILENCE = timedelta(seconds=60)
 MOST_LISTED = 10_000
+# A file of so many broken lines, or blank ones, is no file of messages: to go on would cost as much as one that is.
+MOST_REFUSED, MOST_BLANK = 200_000, 1_000_000
 
 
 class ImportStatus(StrEnum):
@@ -78,7 +80,7 @@ class MessageImport:
         refused = sum(1 for one in taken if isinstance(one, LineFault))
         return replace(
             self,
-            lines=max(self.lines, *(one.line for one in taken)),
+            lines=max(self.lines, max((one.line for one in taken), default=0)),
             accepted=self.accepted + len(taken) - repeated - refused,
             repeated=self.repeated + repeated,
             refused=self.refused + refused,

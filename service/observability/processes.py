@@ -6,6 +6,7 @@ patterns, is done here.
 
 import asyncio
 import multiprocessing
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -17,11 +18,14 @@ import structlog
 
 from service.domain.errors import Busy
 from service.observability.metrics import Metrics
-from service.observability.threads import MOST_WAITING, leave_the_loop
+from service.observability.threads import leave_the_loop
+from service.observability.turns import MOST_WAITING, Turns
 
 T = TypeVar("T")
 
 NAME = "processes"
+MOST_MEMORY = 1024**3
+START_WITHIN = 60.0  # seconds
 
 _log = structlog.stdlib.get_logger("relevo.processes")
 
@@ -38,41 +42,35 @@ class Processes:
     ) -> None:
         self._metrics = metrics
         self._seconds = seconds
-        self._most = workers + most_waiting
-        self._inside = 0
-        self._places = asyncio.Semaphore(workers)
+        self._turns = Turns(workers, most_waiting=most_waiting)
         self._idle: list[ProcessPoolExecutor] = []
         self._busy: set[ProcessPoolExecutor] = set()
         if metrics is not None:
             metrics.observe_pool(NAME, size=lambda: workers, checked_out=lambda: len(self._busy))
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def run(self, work: Callable[..., T], *arguments: Any, tenant: str | None = None) -> T:
         """What `work`, a function of a module, makes of the arguments. TimeoutError when it takes too long; Busy.
+
+        It waits for its turn among the tenants, whatever one of them has in line.
 
         The lines that tell of begin and end carry the ids of the request; the work itself writes none.
         """
-        if self._inside >= self._most:
-            raise Busy
-        self._inside += 1
         asked = time.perf_counter()
+        await self._until_free(tenant)
         try:
-            await self._until_free()
-            try:
-                return await self._told(work, arguments, asked)
-            finally:
-                self._places.release()
+            return await self._told(work, arguments, asked)
         finally:
-            self._inside -= 1
+            self._turns.leave(tenant)
 
     def close(self) -> None:
         """End the processes, whatever they do."""
         for process in (*self._idle, *self._busy):
             _end(process)
 
-    async def _until_free(self) -> None:
+    async def _until_free(self, tenant: str | None) -> None:
         try:
             async with asyncio.timeout(self._seconds * 2):
-                await self._places.acquire()
+                await self._turns.enter(tenant)
         except TimeoutError:
             raise Busy from None
 
@@ -95,6 +93,9 @@ class Processes:
         process = self._idle.pop() if self._idle else _started()
         self._busy.add(process)
         try:
+            # To start takes longer than most of the work, and none of its time.
+            async with asyncio.timeout(START_WITHIN):
+                await leave_the_loop(process, _is_there)
             async with asyncio.timeout(self._seconds):
                 return await leave_the_loop(process, work, *arguments)
         except (TimeoutError, BrokenProcessPool, asyncio.CancelledError):
@@ -111,7 +112,7 @@ class Processes:
 def _started() -> ProcessPoolExecutor:
     # A fork would copy the loop, the connections and the locks of running threads.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_leave_signals_alone)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_keep_within_bounds)
 
 
 def _end(executor: ProcessPoolExecutor) -> None:
@@ -120,5 +121,11 @@ def _end(executor: ProcessPoolExecutor) -> None:
     executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _leave_signals_alone() -> None:
+def _is_there() -> None:
+    """What the first piece of work waits for."""
+
+
+def _keep_within_bounds() -> None:
+    # Whoever wants more is refused as it is for its time, and takes nobody else's memory.
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,22 +4,22 @@ Executors carry none of them, and refuse nobody however long the line is.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
 
-from service.domain.errors import Busy
 from service.observability.metrics import Metrics
+from service.observability.turns import MOST_WAITING, Turns
 
 T = TypeVar("T")
-
-MOST_WAITING = 1024
 
 _log = structlog.stdlib.get_logger("relevo.threads")
 
@@ -36,26 +36,26 @@ class Threads:
         self, name: str, *, workers: int, most_waiting: int = MOST_WAITING, metrics: Metrics | None = None
     ) -> None:
         self._name = name
-        self._most = workers + most_waiting
+        self._turns = Turns(workers, most_waiting=most_waiting)
         self._metrics = metrics
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
-        self._inside = 0
-        self._counting = threading.Lock()
         if metrics is not None:
-            metrics.observe_pool(name, size=lambda: workers, checked_out=lambda: min(self._inside, workers))
+            metrics.observe_pool(name, size=lambda: workers, checked_out=lambda: self._turns.taken)
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], *, tenant: str | None = None) -> T:
         """Do blocking `work` in a thread; its log lines and spans belong to whoever asked. Busy when too many wait."""
-        self._enter()
+        asked = time.perf_counter()
+        await self._turns.enter(tenant)
         context = contextvars.copy_context()
         try:
-            job = self._executor.submit(context.run, self._told, work, time.perf_counter())
+            job = self._executor.submit(context.run, self._told, work, asked)
         except BaseException:
-            self._leave(None)
+            self._turns.leave(tenant)
             raise
         # Whoever gives up waiting does not end the work: its place is free when the thread is.
-        job.add_done_callback(self._leave)
-        return await asyncio.wrap_future(job)
+        done = asyncio.wrap_future(job)
+        job.add_done_callback(partial(self._leave_soon, asyncio.get_running_loop(), tenant))
+        return await done
 
     def close(self, *, wait: bool = True) -> None:
         """Take no more work. What is under way is waited for, or else finishes unheard."""
@@ -69,15 +69,10 @@ class Threads:
     ) -> None:
         self.close()
 
-    def _enter(self) -> None:
-        with self._counting:
-            if self._inside >= self._most:
-                raise Busy
-            self._inside += 1
-
-    def _leave(self, _: "Future[T] | None") -> None:
-        with self._counting:
-            self._inside -= 1
+    def _leave_soon(self, loop: asyncio.AbstractEventLoop, tenant: str | None, _: "Future[T]") -> None:
+        # The loop may have ended before work that nobody waited for.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._turns.leave, tenant)
 
     def _told(self, work: Callable[[], T], asked: float) -> T:
         began = time.perf_counter()

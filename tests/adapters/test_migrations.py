@@ -29,6 +29,7 @@ _VALUES = {
     "integer": "7",
     "smallint": "7",
     "bigint": "7",
+    "json": """'{"kept": [1]}'""",
     "jsonb": """'{"kept": [1]}'""",
     "timestamp with time zone": "'2026-01-02T03:04:05Z'",
 }

@@ -144,6 +144,7 @@ async def test_sending_it_again_with_the_same_key_calls_the_receiver_once(api: A
 
 async def test_without_an_example_there_is_nothing_to_send(api: AsyncClient) -> None:
     endpoint = await an_endpoint(api)
+    await api.post("/event-type", json={"name": "nothing.known", "description": ""})
 
     answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "nothing.known"})
 
@@ -157,6 +158,37 @@ async def test_an_example_that_does_not_exist_is_a_fault_of_the_request(api: Asy
     answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "a", "exampleIndex": 1})
 
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "exampleIndex"])
+
+
+async def test_an_example_of_an_unknown_event_type_is_not_found(api: AsyncClient) -> None:
+    endpoint = await an_endpoint(api)
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "unknown"})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_an_example_is_made_from_a_schema_that_has_none(api: AsyncClient, receiver: Receiver) -> None:
+    schema = {"properties": {"id": {"type": "integer", "minimum": 7}, "currency": {"enum": ["EUR", "USD"]}}}
+    await api.post("/event-type", json={"name": "a.b", "description": "", "schemas": {"1": {"not": {}}, "2": schema}})
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/ok")
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "a.b"})
+
+    assert answer.json()["payload"] == {"id": 7, "currency": "EUR"}
+    assert [call.body for call in receiver.at("/ok")] == [b'{"id":7,"currency":"EUR"}']
+
+
+async def test_a_payload_of_the_callers_own_is_sent_with_every_digit(api: AsyncClient, receiver: Receiver) -> None:
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/ok")
+    payload = b'{"n":12345678901234567890123,"m":[19.990]}'
+
+    answer = await api.post(
+        f"/app/u/endpoint/{endpoint}/send-example", content=b'{"eventType":"a.b","payload":' + payload + b"}"
+    )
+
+    assert payload in answer.content
+    assert [call.body for call in receiver.at("/ok")] == [payload]
 
 
 async def test_a_disabled_endpoint_is_sent_no_example(api: AsyncClient) -> None:

@@ -16,7 +16,7 @@ from httpx import AsyncClient, Response
 from service.adapters.postgres.engine import Database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.api.services import Services
-from service.domain.imports import MOST_LISTED
+from service.domain.imports import MOST_LISTED, MOST_REFUSED
 from tests.api.served import served
 from tests.support.message_files import line, lines
 from tests.support.patience import patient
@@ -209,12 +209,30 @@ def unusual_files() -> Iterator[tuple[str, bytes, int, list[int]]]:
     yield "a byte order mark", b"\xef\xbb\xbf" + line(1), 1, []
     yield "line breaks of another system", line(1) + b"\r\n" + b"{\r\n" + line(3) + b"\r\n", 2, [2]
     yield "another charset", line(1) + b"\n" + '{"eventType": "t", "payload": {"a": "é"}}\n'.encode("latin-1"), 1, [2]
-    yield "two bytes a letter", (line(1) + b"\n" + line(2)).decode().encode("utf-16"), 0, [1, 2]
+    yield "two bytes a letter", (line(1) + b"\n" + line(2)).decode().encode("utf-16"), 0, []
+    yield "an array", b" \n[" + line(1) + b",\n" + line(2) + b"]", 0, []
+    yield "an array in gzip", gzip.compress(b"[\n" + line(1) + b"\n]"), 0, []
+    yield "an array on a line", b"[" + line(1) + b"," + line(2) + b"]", 0, [1]
+    yield "an array further down", line(1) + b"\n[]", 1, [2]
+    yield "an archive", b"PK\x03\x04\n" + line(1), 0, []
+    yield "more broken lines than a file of messages has", gzip.compress(b"{\n" * (MOST_REFUSED + 300_000)), 0, []
+    yield "more blank lines", gzip.compress(b" \n" * 2_000_000), 0, []
     yield "no line break at the end", line(1) + b"\n" + line(2), 2, []
     yield "gzip in two members", gzip.compress(line(1) + b"\n") + gzip.compress(line(2)), 2, []
     yield "a line that is too long", b'{"a":"' + b"x" * 5_000_000 + b'"}\n' + line(2), 1, [1]
     yield "a bomb", gzip.compress(b"x" * 50_000_000 + b"\n" + line(2)), 1, [1]
     yield "not gzip after all", b"\x1f\x8b" + line(1), 0, []
+
+
+UNREADABLE = {
+    "not gzip after all",
+    "two bytes a letter",
+    "an array",
+    "an array in gzip",
+    "an archive",
+    "more broken lines than a file of messages has",
+    "more blank lines",
+}
 
 
 @pytest.mark.usefixtures("application")
@@ -227,9 +245,18 @@ async def test_an_unusual_file_is_read_for_what_it_is(
     answer = await send(api, file, file_id="f")
     found = (await api.get("/app/u/msg/import/f")).json()
 
-    assert answer.status_code == (400 if name == "not gzip after all" else 200)
+    assert answer.status_code == (400 if name in UNREADABLE else 200)
     assert found["accepted"] == accepted
-    assert await faulty_lines(api, found["id"]) == faulty
+    if found["refused"] < MOST_LISTED:
+        assert await faulty_lines(api, found["id"]) == faulty
+
+
+@pytest.mark.usefixtures("application")
+async def test_a_form_is_told_to_be_sent_as_the_file_itself(api: AsyncClient) -> None:
+    answer = await api.post("/app/u/msg/import", files={"file": line(1)})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "unreadable_file")
+    assert "--data-binary" in answer.json()["detail"]
 
 
 @pytest.mark.usefixtures("application")

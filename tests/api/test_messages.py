@@ -38,6 +38,19 @@ async def test_a_number_of_any_size_comes_back_as_it_was_written(
     assert (sent.content.count(payload), listed.content.count(payload)) == (1, 2)
 
 
+@pytest.mark.parametrize("event_id", ["export", "import", "precheck"])
+async def test_a_message_is_found_by_an_event_id_that_is_also_a_path(
+    application: str, api: AsyncClient, event_id: str
+) -> None:
+    sent = await api.post(f"/app/{application}/msg", json={"eventType": "a.b", "payload": {}, "eventId": event_id})
+
+    found = await api.get(f"/app/{application}/msg/{event_id}", headers={"accept": "application/json"})
+    exported = await api.get(f"/app/{application}/msg/export")
+
+    assert found.json() == sent.json()
+    assert exported.headers["content-type"] == "application/x-ndjson"
+
+
 async def test_a_payload_that_nobody_wants_is_left_out(application: str, api: AsyncClient) -> None:
     sent = await api.post(f"/app/{application}/msg?with_content=false", content=_body(PAYLOAD))
     found = await api.get(f"/app/{application}/msg/{sent.json()['id']}?with_content=false")

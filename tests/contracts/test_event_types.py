@@ -15,7 +15,7 @@ STRANGER = OrgId("org_000000000000000000000000002")
 
 
 async def test_an_event_type_is_found_by_its_name_in_its_organisation(begin: Begin) -> None:
-    kept = an_event_type(schemas={"1": {"type": "object"}}, feature_flags=("beta",), group_name="billing")
+    kept = an_event_type(schemas='{"1": {"type": "object"}}', feature_flags=("beta",), group_name="billing")
 
     async with begin() as work:
         await work.event_types.add(kept)
@@ -69,7 +69,7 @@ async def test_pages_go_by_name_and_leave_archived_ones_out_unless_wanted(begin:
 
 
 async def test_replacing_keeps_every_change_and_deleting_leaves_nothing(begin: Begin) -> None:
-    kept = an_event_type(schemas={"1": {}})
+    kept = an_event_type(schemas='{"1": {}}')
     changed = replace(kept, description="changed", deprecated=True, schemas=None)
     async with begin() as work:
         await work.event_types.add(kept)

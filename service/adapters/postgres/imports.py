@@ -17,6 +17,11 @@ from service.domain.imports import ImportStatus, LineFault, MessageImport
 _table = tables.message_import
 _fault = tables.message_import_fault
 
+_FAULTS = """
+INSERT INTO message_import_fault (import_id, line, code, detail)
+SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
+"""
+
 
 class PostgresImports:
     """Fulfils `ports.ImportRepository`."""
@@ -52,8 +57,8 @@ class PostgresImports:
         statement = statement.where(_table.c.sending == progress.sending).values(asdict(progress))
         kept = (await self._transaction.execute(statement.returning(_table.c.id))).first() is not None
         if kept and faults:
-            rows = [asdict(fault) | {"import_id": progress.id} for fault in faults]
-            await self._transaction.execute(insert(_fault).values(rows).on_conflict_do_nothing())
+            columns = zip(*((fault.line, fault.code, fault.detail) for fault in faults), strict=True)
+            await self._transaction.execute_driver(_FAULTS, (progress.id, *map(list, columns)))
         return kept
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:

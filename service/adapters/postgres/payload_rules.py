@@ -1,7 +1,6 @@
 """What event types ask of their payloads, in PostgreSQL."""
 
 import asyncpg
-import orjson
 
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.application.json_schemas import newest
@@ -25,5 +24,4 @@ class PostgresPayloadRules:
             row = await self._pool.fetchrow(RULE, org_id, event_type)
         if row is None:
             return None
-        schemas = orjson.loads(row["schemas"]) if row["schemas"] is not None else None
-        return PayloadRule(schema=newest(schemas), version=row["updated_at"])
+        return PayloadRule(schema=newest(row["schemas"]), version=row["updated_at"])

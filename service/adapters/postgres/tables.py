@@ -5,11 +5,14 @@ old weeks are dropped whole. `pending_delivery` holds only what is owed: a row i
 leaves when it is final. A leased row has its `due_at` at the lease's end, so an expired lease is simply due again.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Integer,
     LargeBinary,
@@ -17,8 +20,25 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    cast,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
+
+
+class WrittenJson(UserDefinedType[str]):
+    """JSON as the text that was written."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The type's name."""
+        return "JSON"
+
+    def column_expression(self, colexpr: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Read as text, since the driver would parse JSON."""
+        return cast(colexpr, Text)
+
 
 metadata = MetaData()
 
@@ -61,6 +81,7 @@ endpoint = Table(
     Column("deleted_at", DateTime(timezone=True)),
 )
 
+
 event_type = Table(
     "event_type",
     metadata,
@@ -69,7 +90,7 @@ event_type = Table(
     Column("description", Text),
     Column("archived", Boolean),
     Column("deprecated", Boolean),
-    Column("schemas", JSONB),
+    Column("schemas", WrittenJson),
     Column("feature_flags", ARRAY(Text)),
     Column("group_name", Text),
     Column("validate_payloads", Boolean),

@@ -4,17 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from service.api.dependencies import EventTypesDep, organisation
+from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_body import DocumentRoute, JsonResponse
 from service.api.problems import documented
 from service.api.queries import EventTypePage
 from service.api.references import EventTypeRef
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpsertIn
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import EventTypeName
+from service.api.services import Services
+from service.application.access import Caller
 
-router = APIRouter(prefix="/event-type", tags=["Event Type"], route_class=JsonRoute)
+router = APIRouter(prefix="/event-type", tags=["Event Type"], route_class=DocumentRoute)
 
 IncludeArchived = Annotated[bool, Query(description="Whether archived ones are listed too.")]
 WithSchemas = Annotated[bool, Query(description="Whether to show the schemas.")]
@@ -23,20 +25,21 @@ Expunge = Annotated[bool, Query(description="Whether to remove it for good.")]
 _ORGANISATION = [Depends(organisation)]
 
 
-@router.get("", operation_id="v1.event-type.list", responses=documented())
+@router.get("", response_model=ListOut[EventTypeOut], operation_id="v1.event-type.list", responses=documented())
 async def list_event_types(
     *,
     event_types: EventTypesDep,
     page: EventTypePage,
     include_archived: IncludeArchived = False,
     with_content: WithSchemas = False,
-) -> ListOut[EventTypeOut]:
+) -> Response:
     """List the event types of the organisation, by name."""
-    return listed(
+    found = listed(
         await event_types.page(page, include_archived=include_archived),
         key=lambda event_type: event_type.name,
         show=lambda event_type: EventTypeOut.of(event_type, with_content=with_content),
     )
+    return JsonResponse(found)
 
 
 @router.post(
@@ -47,23 +50,30 @@ async def list_event_types(
     operation_id="v1.event-type.create",
     responses=documented(409),
 )
-async def create_event_type(body: EventTypeIn, event_types: EventTypesDep, once: OnceDep) -> Response:
+async def create_event_type(
+    body: EventTypeIn, event_types: EventTypesDep, caller: OrganisationDep, services: ServicesDep, once: OnceDep
+) -> Response:
     """Create an event type, or bring back an archived one."""
+    new = body.new(body.name)
+    await _refuse_unusable(new.schemas, caller, services)
 
     async def create() -> Answer:
-        return Answer(body=EventTypeOut.of(await event_types.create(body.new(body.name))), status=201)
+        return Answer(body=EventTypeOut.of(await event_types.create(new)), status=201)
 
     return await once.answer(create)
 
 
-@router.get("/{event_type_name}", operation_id="v1.event-type.get", responses=documented(404))
-async def get_event_type(event_type_name: EventTypeRef, event_types: EventTypesDep) -> EventTypeOut:
+@router.get(
+    "/{event_type_name}", response_model=EventTypeOut, operation_id="v1.event-type.get", responses=documented(404)
+)
+async def get_event_type(event_type_name: EventTypeRef, event_types: EventTypesDep) -> Response:
     """Get an event type with its schemas."""
-    return EventTypeOut.of(await event_types.get(event_type_name))
+    return JsonResponse(EventTypeOut.of(await event_types.get(event_type_name)))
 
 
 @router.put(
     "/{event_type_name}",
+    response_model=EventTypeOut,
     dependencies=_ORGANISATION,
     operation_id="v1.event-type.upsert",
     responses=documented(409, created=EventTypeOut),
@@ -72,22 +82,34 @@ async def upsert_event_type(
     event_type_name: Annotated[EventTypeName, Path(description="The event type's name, as in `invoice.paid`.")],
     body: EventTypeUpsertIn,
     event_types: EventTypesDep,
-    response: Response,
-) -> EventTypeOut:
+    caller: OrganisationDep,
+    services: ServicesDep,
+) -> Response:
     """Replace an event type, or create it."""
-    event_type, created = await event_types.upsert(body.new(event_type_name))
-    response.status_code = 201 if created else 200
-    return EventTypeOut.of(event_type)
+    new = body.new(event_type_name)
+    await _refuse_unusable(new.schemas, caller, services)
+    event_type, created = await event_types.upsert(new)
+    return JsonResponse(EventTypeOut.of(event_type), status_code=201 if created else 200)
 
 
 @router.patch(
-    "/{event_type_name}", dependencies=_ORGANISATION, operation_id="v1.event-type.patch", responses=documented(404)
+    "/{event_type_name}",
+    response_model=EventTypeOut,
+    dependencies=_ORGANISATION,
+    operation_id="v1.event-type.patch",
+    responses=documented(404),
 )
 async def patch_event_type(
-    event_type_name: EventTypeRef, body: EventTypePatch, event_types: EventTypesDep
-) -> EventTypeOut:
+    event_type_name: EventTypeRef,
+    body: EventTypePatch,
+    event_types: EventTypesDep,
+    caller: OrganisationDep,
+    services: ServicesDep,
+) -> Response:
     """Change some of an event type."""
-    return EventTypeOut.of(await event_types.patch(event_type_name, body.changes()))
+    changes = body.changes()
+    await _refuse_unusable(changes.get("schemas"), caller, services)
+    return JsonResponse(EventTypeOut.of(await event_types.patch(event_type_name, changes)))
 
 
 @router.delete(
@@ -105,3 +127,8 @@ async def delete_event_type(
 ) -> None:
     """Archive an event type, or with `expunge` remove it for good."""
     await event_types.delete(event_type_name, expunge=expunge)
+
+
+async def _refuse_unusable(schemas: str | None, caller: Caller, services: Services) -> None:
+    # Before the first statement: no connection is held while a process is at it.
+    await services.payload_checks.refuse_unusable(caller.org_id, {("body", "schemas"): schemas})

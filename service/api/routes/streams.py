@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
+from starlette.routing import Match
+from starlette.types import Scope
 
 from service.api.dependencies import ServicesDep
 from service.api.json_body import ToldRoute
@@ -23,6 +25,19 @@ from service.application.tails import AttemptReader
 from service.domain.ids import ApplicationId, AttemptId
 
 HEARTBEAT = 15.0
+
+_JSON = b"application/json"
+
+
+class ExportRoute(ToldRoute):
+    """The export has the path of a message with the event id `export`: whoever accepts nothing but JSON reads that."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Not this one for a request that only a message can answer."""
+        if (b"accept", _JSON) in scope.get("headers", ()):
+            return Match.NONE, {}
+        return super().matches(scope)
+
 
 router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 
@@ -45,12 +60,6 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/msg/export",
-    response_class=StreamingResponse,
-    operation_id="v1.message.export",
-    responses=documented(404) | _NDJSON,
-)
 async def export_messages(
     application: LastingApplicationDep, reading: ReadingDep, wanted: WantedMessages
 ) -> StreamingResponse:
@@ -64,6 +73,17 @@ async def export_messages(
                 yield b"".join(line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in shown)
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+router.add_api_route(
+    "/msg/export",
+    export_messages,
+    methods=["GET"],
+    response_class=StreamingResponse,
+    operation_id="v1.message.export",
+    responses=documented(404) | _NDJSON,
+    route_class_override=ExportRoute,
+)
 
 
 @router.get(

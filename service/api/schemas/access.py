@@ -25,7 +25,7 @@ class AppPortalAccessIn(Received):
     )
     expiry: Lifetime = LONGEST
     feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=100)
-    read_only: bool | None = Field(default=None, description="Whether to grant no more than `ViewBase`.")
+    read_only: bool | None = Field(default=None, strict=True, description="Whether to grant no more than `ViewBase`.")
     session_id: SessionId | None = None
     application: ApplicationIn | None = None
 
@@ -62,5 +62,7 @@ class AppPortalAccessOut(Shown):
 class ApplicationTokenExpireIn(Received):
     """Whose tokens shall end: those of some sessions or all; and in how many seconds."""
 
-    expiry: Annotated[int, Field(ge=0, le=LONGEST), BeforeValidator(lambda value: 0 if value is None else value)] = 0
+    expiry: Annotated[
+        int, Field(ge=0, le=LONGEST, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
+    ] = 0
     session_ids: list[SessionId] | None = Field(default=None, max_length=100)

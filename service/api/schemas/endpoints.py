@@ -153,7 +153,9 @@ class EndpointSecretRotateIn(Received):
 
     key: SecretText | None = None
     grace_period_seconds: Annotated[
-        int, Field(ge=0, le=LONGEST_GRACE), BeforeValidator(lambda value: DEFAULT_GRACE if value is None else value)
+        int,
+        Field(ge=0, le=LONGEST_GRACE, strict=True),
+        BeforeValidator(lambda value: DEFAULT_GRACE if value is None else value),
     ] = DEFAULT_GRACE
 
     @property

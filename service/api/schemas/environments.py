@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.api.schemas.event_types import EventTypeIn, EventTypeOut
+from service.api.schemas.event_types import EventTypeIn, EventTypeOut, shown
 from service.api.schemas.rules import (
     EventTypeNameOut,
     FeatureFlagOut,
@@ -26,7 +26,7 @@ VERSION = 1
 class EnvironmentIn(Received):
     """What was exported. Connectors and settings of the hosted product are not Relevo's, and are left alone."""
 
-    event_types: list[EventTypeIn] | None = Field(default=None, max_length=MOST_EVENT_TYPES)
+    event_types: Annotated[list[EventTypeIn], Field(max_length=MOST_EVENT_TYPES, fail_fast=True)] | None = None
     settings: dict[str, Any] | None = Field(default=None, examples=[{}])
     connectors: list[dict[str, Any]] | None = Field(default=None, max_length=MOST_NAMED, examples=[[]])
 
@@ -77,7 +77,7 @@ class EventTypeFromOpenApi(Shown):
         return cls(
             name=event_type.name,
             description=event_type.description,
-            schemas=event_type.schemas,
+            schemas=shown(event_type.schemas),
             archived=event_type.archived,
             deprecated=event_type.deprecated,
             group_name=event_type.group_name,

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator, Field
 
 from service.api.schemas.rules import (
@@ -17,25 +18,25 @@ from service.api.schemas.rules import (
     Switch,
     Text,
     Time,
-    stored_json,
 )
-from service.application.json_schemas import refuse_large, refuse_unusable
+from service.application import json_schemas
 from service.domain.event_types import EventType, NewEventType
 
 MOST_FLAGS = 50
 
 
-def _json_schemas(schemas: dict[str, Any]) -> dict[str, Any]:
-    refuse_large(stored_json(schemas))
-    for schema in schemas.values():
-        refuse_unusable(schema)
+def _kept(schemas: dict[str, Any]) -> dict[str, Any]:
+    json_schemas.written(schemas)
     return schemas
 
 
 Schemas = Annotated[
     dict[str, Any],
-    AfterValidator(_json_schemas),
-    Field(description="A JSON Schema (Draft 7) for each version.", examples=[{"1": {"type": "object"}}]),
+    AfterValidator(_kept),
+    Field(
+        description="A JSON Schema for each version, of the draft that its `$schema` names, else Draft 7.",
+        examples=[{"1": {"type": "object"}}],
+    ),
 ]
 Flags = Annotated[list[FeatureFlag], Field(max_length=MOST_FLAGS)]
 Description = Annotated[Text, Field(examples=["An invoice was paid."])]
@@ -63,7 +64,7 @@ class EventTypeUpsertIn(Received):
             description=self.description,
             archived=self.archived,
             deprecated=self.deprecated,
-            schemas=self.schemas,
+            schemas=_text(self.schemas),
             feature_flags=_flags(self.feature_flags, self.feature_flag),
             group_name=self.group_name,
             validate_payloads=self.validate_payloads,
@@ -91,6 +92,8 @@ class EventTypePatch(Received):
     def changes(self) -> dict[str, Any]:
         """Only what was said, in the domain's names and types."""
         said = {name: getattr(self, name) for name in self.model_fields_set}
+        if "schemas" in said:
+            said["schemas"] = _text(self.schemas)
         if {"feature_flags", "feature_flag"} & said.keys():
             said["feature_flags"] = _flags(said.get("feature_flags"), said.pop("feature_flag", None))
         return said
@@ -120,7 +123,7 @@ class EventTypeOut(Shown):
             description=event_type.description,
             archived=event_type.archived,
             deprecated=event_type.deprecated,
-            schemas=event_type.schemas if with_content else None,
+            schemas=shown(event_type.schemas) if with_content else None,
             group_name=event_type.group_name,
             feature_flags=flags,
             feature_flag=flags[0] if flags else None,
@@ -128,6 +131,15 @@ class EventTypeOut(Shown):
             created_at=event_type.created_at,
             updated_at=event_type.updated_at,
         )
+
+
+def shown(schemas: str | None) -> orjson.Fragment | None:
+    """Schemas as they were written."""
+    return None if schemas is None else orjson.Fragment(schemas)
+
+
+def _text(schemas: dict[str, Any] | None) -> str | None:
+    return None if schemas is None else json_schemas.written(schemas)
 
 
 def _flags(several: list[str] | None, one: str | None) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ class EventExampleIn(Received):
     """Which example to send: one of the event type's own, or a payload of the caller's."""
 
     event_type: EventTypeName
-    example_index: Annotated[int, Field(ge=0, examples=[0])] | None = None
+    example_index: Annotated[int, Field(ge=0, strict=True, examples=[0])] | None = None
     payload: dict[str, Any] | None = Field(default=None, examples=[{"id": "invoice_42"}])
 
 
@@ -33,7 +33,7 @@ class ExampleOut(MessageOut):
             id=message.id,
             event_id=None,
             event_type=message.event_type,
-            payload=orjson.loads(message.payload),
+            payload=orjson.Fragment(message.payload),
             channels=None,
             tags=None,
             deliver_at=None,

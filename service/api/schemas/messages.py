@@ -58,10 +58,10 @@ class MessageHead(Received):
     application: ApplicationIn | None = None
     transformations_params: TransformationsParams | None = None
     deliver_at: Moment | None = Field(default=None, description="From a minute to a day ahead.")
-    payload_retention_period: Annotated[int, Field(ge=1, le=90, examples=[30])] | None = Field(
+    payload_retention_period: Annotated[int, Field(ge=1, le=90, strict=True, examples=[30])] | None = Field(
         default=None, description="In days."
     )
-    payload_retention_hours: Annotated[int, Field(ge=1, le=2160, examples=[720])] | None = None
+    payload_retention_hours: Annotated[int, Field(ge=1, le=2160, strict=True, examples=[720])] | None = None
 
     @model_validator(mode="after")
     def _one_retention(self) -> Self:

@@ -47,20 +47,6 @@ def plain(text: str) -> str:
     return text
 
 
-def stored_json(value: Any) -> Any:
-    """The value, when PostgreSQL can keep it: JSON may write a NUL character, jsonb may not hold one."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str(text) if "\x00" in text:
-                raise ValueError("NUL characters are not allowed.")
-            case list(items):
-                waiting.extend(items)
-            case dict(members):
-                waiting.extend((*members.keys(), *members.values()))
-    return value
-
-
 def utc(at: datetime) -> datetime:
     """The time in UTC, which it is also without a zone; moved to where there is room to reckon with it."""
     zoned = at if at.tzinfo else at.replace(tzinfo=UTC)
@@ -102,13 +88,17 @@ def _like(*examples: Any) -> Any:
     return Field(examples=list(examples))
 
 
+def _object(example: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [example]})
+
+
 _Uid = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
 
 # What is read.
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
 OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
-Switch = Annotated[bool, _or(False)]  # noqa: FBT003 - the default of a field, not an argument
+Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
 Rate = Annotated[int, Field(ge=1, le=65_535, strict=True), _like(100)]
 Version = Annotated[int, Field(ge=1, le=65_535, strict=True), _or(1)]
 Metadata = Annotated[dict[Text, Text], AfterValidator(_small), _or({}), _like({"plan": "gold"})]
@@ -157,5 +147,6 @@ VersionOut = Annotated[int, _like(1)]
 RateOut = Annotated[int, _like(100)]
 CountOut = Annotated[int, _like(12)]
 MetadataOut = Annotated[dict[str, str], _like({"plan": "gold"})]
-PayloadOut = Annotated[dict[str, Any], _like({"id": "invoice_42", "amount": 1200})]
-SchemasOut = Annotated[dict[str, Any], _like({"1": {"type": "object"}})]
+# Objects that go out as they were written.
+PayloadOut = Annotated[Any, _object({"id": "invoice_42", "amount": 1200})]
+SchemasOut = Annotated[Any, _object({"1": {"type": "object"}})]

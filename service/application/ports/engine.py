@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from service.domain.deliveries import Attempt, Claim, Outcome
 from service.domain.ids import EndpointId, OrgId
@@ -13,9 +13,9 @@ from service.domain.retries import Gone, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadRule:
-    """What an event type asks of its payloads: a JSON Schema, if it has one, as of `version`."""
+    """What an event type asks of its payloads: a JSON Schema as it is written, if it has one, as of `version`."""
 
-    schema: Any
+    schema: bytes | None
     version: datetime
 
 

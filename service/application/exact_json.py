@@ -1,0 +1,37 @@
+"""JSON without loss: whole numbers of any size, decimals with every digit, names in their order.
+
+What a double cannot hold is no less JSON: 19.99 is not 19.989999999999998, and a constant of 30 digits is not its
+neighbour.
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def read(document: bytes | str) -> Any:
+    """The value of a JSON document; decimals are `Decimal`. ValueError, saying why."""
+    try:
+        return _decoder.decode(document)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except InvalidOperation:
+        raise ValueError("a number has an exponent of more than 18 digits") from None
+
+
+def members(document: bytes | str) -> dict[str, bytes]:
+    """The members of an object, each as it was written. ValueError."""
+    return {name: bytes(raw) for name, raw in _members.decode(document).items()}
+
+
+def written(value: Any) -> bytes:
+    """The value as JSON. ValueError for what is nested too deep."""
+    try:
+        return _encoder.encode(value)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None

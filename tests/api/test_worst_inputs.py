@@ -1,0 +1,145 @@
+"""Each route is fed the worst that it must read, while somebody watches how long the event loop is away.
+
+What is watched is the processor's time of the loop's own thread, since the clock of a busy machine says nothing.
+"""
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from httpx import AsyncClient
+
+from service.api.app import LARGEST_BODY
+from tests.support.patience import patient
+
+# Seconds of the processor in one go: an idle machine needs a third of it at the very worst.
+AWAY = 0.5
+ROOM = LARGEST_BODY - 1_000
+
+
+def _many(part: bytes) -> bytes:
+    return b"[" + b",".join([part] * (ROOM // (len(part) + 1))) + b"]"
+
+
+def _event_type(schema: object) -> bytes:
+    return orjson.dumps({"name": "worst", "description": "", "schemas": {"1": schema}})
+
+
+def _types() -> bytes:
+    return _event_type({"type": [part for number in range(8_000) for part in (number, str(number))]})
+
+
+def _patterns() -> bytes:
+    return _event_type({"anyOf": [{"pattern": f"(\\w{{20}}){{20}}{number}"} for number in range(3_500)]})
+
+
+def _properties() -> bytes:
+    return _event_type({"properties": {f"p{number}": {"type": "string"} for number in range(4_000)}})
+
+
+def _environment() -> bytes:
+    schemas = {"1": {"properties": {f"p{number}": {"type": "string"} for number in range(3_000)}}}
+    types = [{"name": f"t{number}", "description": "", "schemas": schemas} for number in range(18)]
+    return orjson.dumps({"eventTypes": types})
+
+
+def _openapi() -> bytes:
+    operation = {"post": {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}}
+    return orjson.dumps({"spec": {"webhooks": {f"w{number}": operation for number in range(8_000)}}})
+
+
+def _names() -> bytes:
+    return b'{"eventType":"a.b","payload":{},' + b",".join(b'"%x":1' % number for number in range(180_000)) + b"}"
+
+
+WORST: dict[str, tuple[str, str, Callable[[], bytes]]] = {
+    "a schema of many types": ("POST", "/event-type", _types),
+    "a schema of many patterns": ("POST", "/event-type", _patterns),
+    "a schema of many properties": ("PUT", "/event-type/worst", _properties),
+    "a change to a schema of many types": ("PATCH", "/event-type/worst", _types),
+    "an environment of large schemas": ("POST", "/environment/import", _environment),
+    "an environment of nothing": ("POST", "/environment/import", lambda: b'{"eventTypes":' + _many(b"{}") + b"}"),
+    "a document of many webhooks": ("POST", "/event-type/import/openapi", _openapi),
+    "a document of YAML": (
+        "POST",
+        "/event-type/import/openapi",
+        lambda: orjson.dumps({"specRaw": "webhooks:\n" + "  - a\n" * 200_000}),
+    ),
+    "an application of empty lists": ("POST", "/app", lambda: b'{"name":' + _many(b"[]") + b"}"),
+    "an application of much metadata": (
+        "POST",
+        "/app",
+        lambda: orjson.dumps({"name": "a", "metadata": {str(number): 1 for number in range(19_000)}}),
+    ),
+    "an endpoint of many channels": (
+        "POST",
+        "/app/u/endpoint",
+        lambda: orjson.dumps({"url": "http://a.example", "channels": [","] * 9_000}),
+    ),
+    "a message of empty lists": (
+        "POST",
+        "/app/u/msg",
+        lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"[]") + b"}}",
+    ),
+    "a message of small numbers": (
+        "POST",
+        "/app/u/msg",
+        lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"1") + b"}}",
+    ),
+    "a message of unknown names": ("POST", "/app/u/msg", _names),
+    "a message of one long number": (
+        "POST",
+        "/app/u/msg",
+        lambda: b'{"eventType":"a.b","payload":{"a":' + b"9" * ROOM + b"}}",
+    ),
+    "a file of two-byte lines": ("POST", "/app/u/msg/import", lambda: gzip.compress(b"{\n" * 131_072)),
+    "a file of blank lines": ("POST", "/app/u/msg/import", lambda: gzip.compress(b"\n" * 900_000)),
+    "an example of very many values": (
+        "POST",
+        "/app/u/endpoint/none/send-example",
+        lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"[]") + b"}}",
+    ),
+    "an example of a large number": (
+        "POST",
+        "/app/u/endpoint/none/send-example",
+        lambda: b'{"eventType":"a.b","payload":{"a":[' + b",".join([b"9" * 4_000] * 500) + b"]}}",
+    ),
+}
+
+
+@asynccontextmanager
+async def watching() -> AsyncIterator[list[float]]:
+    """How much processor time the loop's thread spent between two wakings of somebody who waits for next to nothing."""
+    away: list[float] = []
+
+    async def watch() -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.thread_time()
+            away.append(now - before)
+            before = now
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield away
+    finally:
+        watcher.cancel()
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("case", WORST)
+async def test_the_loop_is_never_away_for_long(api: AsyncClient, case: str) -> None:
+    method, path, written = WORST[case]
+    body = written()
+
+    async with watching() as away:
+        answer = await api.request(method, path, content=body, timeout=patient(60))
+
+    assert len(body) <= LARGEST_BODY
+    assert answer.status_code < 500, answer.text[:200]
+    assert max(away) < AWAY
