@@ -12,7 +12,7 @@ from service.application.upserts import upserted
 from service.domain import headers as rules
 from service.domain import ids
 from service.domain.applications import Application
-from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.endpoints import Endpoint, NewEndpoint, explained
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
@@ -67,7 +67,7 @@ class Endpoints:
         await self._check(url=new.url, event_types=new.event_types)
         if secret is not None:
             self._check_pair(secret, loc=("body", "secret"))
-        endpoint = self._made(new)
+        endpoint = explained(self._made(new), before=None)
         await self._endpoints.add(endpoint, [secret or self._new_secret(Kind.HMAC)], headers)
         await self._announce("endpoint.created", self._application, endpoint)
         return endpoint
@@ -109,19 +109,19 @@ class Endpoints:
         """
         if secret is not None:
             self._check_pair(secret, loc=("body", "key"))
-        endpoint = await self._found(ref)
-        secrets = await self._endpoints.secrets(endpoint.id, lock=True)
+        endpoint = await self._found(ref, lock=True)
+        secrets = await self._endpoints.secrets(endpoint.id)
         newest = secret or self._new_secret(secrets[0].kind)
         await self._endpoints.keep_secrets(endpoint.id, [newest, *_aged(secrets, at=self._clock.now(), grace=grace)])
-        await self._announce("endpoint.updated", self._application, endpoint)
+        await self._touch(endpoint)
         return newest
 
     async def end_old_secrets(self, ref: str) -> None:
         """Sign with the current secret alone from now on."""
-        endpoint = await self._found(ref)
-        current, *_old = await self._endpoints.secrets(endpoint.id, lock=True)
+        endpoint = await self._found(ref, lock=True)
+        current, *_old = await self._endpoints.secrets(endpoint.id)
         await self._endpoints.keep_secrets(endpoint.id, [current])
-        await self._announce("endpoint.updated", self._application, endpoint)
+        await self._touch(endpoint)
 
     async def headers(self, ref: str) -> dict[str, str]:
         """The endpoint's own headers, credentials and all."""
@@ -129,12 +129,12 @@ class Endpoints:
 
     async def set_headers(self, ref: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         """Put what `change` makes of the headers in their place; Invalid when they do not go together."""
-        endpoint = await self._found(ref)
-        headers = await self._endpoints.headers(endpoint.id, lock=True)
-        changed = change(headers)
+        endpoint = await self._found(ref, lock=True)
+        changed = change(await self._endpoints.headers(endpoint.id))
         if reason := rules.why_refused(changed):
             raise Invalid(reason, loc=("body", "headers"))
         await self._endpoints.keep_headers(endpoint.id, changed)
+        await self._touch(endpoint)
 
     async def _found(self, ref: str, *, lock: bool = False) -> Endpoint:
         endpoint = await self._endpoints.get(self._application.id, ref, lock=lock)
@@ -142,7 +142,13 @@ class Endpoints:
             raise NotFound
         return endpoint
 
+    async def _touch(self, endpoint: Endpoint) -> None:
+        """What is read on its own has changed. `endpoint` is locked."""
+        await self._endpoints.replace(replace(endpoint, updated_at=self._clock.now()))
+        await self._announce("endpoint.updated", self._application, endpoint)
+
     async def _change(self, known: Endpoint, changed: Endpoint) -> Endpoint:
+        changed = explained(changed, before=known)
         fresh_types = changed.event_types if changed.event_types != known.event_types else None
         # What was taken under other settings is not held against other changes.
         await self._check(url=changed.url if changed.url != known.url else None, event_types=fresh_types)

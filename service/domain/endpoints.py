@@ -1,9 +1,18 @@
 """An endpoint: a URL of the application's that wants messages, all or some of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 
 from service.domain.ids import ApplicationId, EndpointId, OrgId
+
+
+class DisabledReason(StrEnum):
+    """Who disabled an endpoint, and why; the words are the interface's."""
+
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # nothing but failures for as long as the settings say
+    CUSTOMER = "customer"  # by a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +39,14 @@ class Endpoint(NewEndpoint):
     org_id: OrgId
     created_at: datetime
     updated_at: datetime
+    disabled_reason: DisabledReason | None = None
+    disabled_at: datetime | None = None
+
+
+def explained(endpoint: Endpoint, *, before: Endpoint | None) -> Endpoint:
+    """The endpoint as a request leaves it, with why and since when it is disabled: by this request, or as before."""
+    if not endpoint.disabled:
+        return replace(endpoint, disabled_reason=None, disabled_at=None)
+    if before is not None and before.disabled:
+        return replace(endpoint, disabled_reason=before.disabled_reason, disabled_at=before.disabled_at)
+    return replace(endpoint, disabled_reason=DisabledReason.CUSTOMER, disabled_at=endpoint.updated_at)

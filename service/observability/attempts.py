@@ -84,8 +84,8 @@ class TracedAttempt:
             self._metrics.first_attempt_delay((self._at - claim.due_at).total_seconds())
         if not isinstance(verdict, TryAgain):
             self._metrics.delivery_latency(_word(verdict), (now - claim.accepted_at).total_seconds())
-        if isinstance(verdict, Exhausted):
-            self._metrics.delivery_exhausted(verdict.reason)
+        if isinstance(verdict, Exhausted | Gone):
+            self._metrics.delivery_exhausted(verdict.reason if isinstance(verdict, Exhausted) else "gone")
 
     def _tell(self, outcome: Outcome, verdict: Verdict, number: int) -> None:
         claim = self._claim

@@ -30,6 +30,7 @@ from tests.support.patience import patient
 from tests.support.queues import a_worker, came_of, owe
 
 NEVER = 3600.0
+A_LEASE = timedelta(seconds=NEVER)
 SOON = timedelta(seconds=0.3)
 IN_TIME = patient(20)
 KIND = "a.kind"
@@ -63,7 +64,7 @@ async def site(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> As
         for wakeups in (here, there):
             await stack.enter_async_context(wakeups.running())
             await asyncio.wait_for(wakeups.tasks.wait(NEVER), IN_TIME)  # it listens now
-            worker = a_worker(pool, database, told, wakeups=wakeups, poll=NEVER)
+            worker = a_worker(pool, database, told, wakeups=wakeups, poll=NEVER, lease=A_LEASE)
             queues.append(await stack.enter_async_context(worker))
         yield Site(
             pool=pool,
@@ -72,8 +73,8 @@ async def site(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> As
             here_wakeups=here,
             here=queues[0],
             there=queues[1],
-            tasks_here=PostgresTaskQueue(pool, here.tasks, poll=NEVER),
-            tasks_there=PostgresTaskQueue(pool, there.tasks, poll=NEVER),
+            tasks_here=PostgresTaskQueue(pool, here.tasks, poll=NEVER, lease=A_LEASE),
+            tasks_there=PostgresTaskQueue(pool, there.tasks, poll=NEVER, lease=A_LEASE),
             app=app,
             endpoint=await add_endpoint(pool, app),
         )

@@ -36,6 +36,15 @@ async def queue(pool: asyncpg.Pool, database: str, told: DeliveryTelemetry) -> A
         yield queue
 
 
+async def why_disabled(pool: asyncpg.Pool) -> tuple[str, bool]:
+    """The reason of the one endpoint, and whether both times that go with it have moved."""
+    row = await pool.fetchrow(
+        "SELECT disabled_reason, disabled_at = updated_at AND disabled_at > created_at AS moved FROM endpoint"
+        " WHERE disabled"
+    )
+    return row["disabled_reason"], row["moved"]
+
+
 async def claim_one(queue: PostgresQueue) -> Claim:
     (claim,) = await queue.claim(limit=10, per_endpoint=10, rooms={})
     return claim
@@ -226,7 +235,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off(pool: asyncpg.Pool, queu
 
     assert settled == Settled(applied=True, endpoint_switched_off=True)
     assert canceled == APPLIED
-    assert await pool.fetchval("SELECT disabled FROM endpoint")
+    assert await why_disabled(pool) == ("gone", True)
     statuses = await pool.fetch("SELECT message_id, status FROM settled_delivery")
     assert dict(map(tuple, statuses)) == {first.message_id: Status.FAIL, second.message_id: Status.CANCELED}
 
@@ -247,6 +256,7 @@ async def test_five_days_of_nothing_but_failures_switch_an_endpoint_off(
 
     assert (first, not_yet) == (APPLIED, APPLIED)
     assert last == Settled(applied=True, endpoint_switched_off=True)
+    assert await why_disabled(pool) == ("failing", True)
 
 
 async def test_one_success_forgives_all_failures_before_it(pool: asyncpg.Pool, queue: PostgresQueue) -> None:

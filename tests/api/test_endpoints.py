@@ -188,3 +188,23 @@ async def test_enabling_forgets_the_failures_so_far(application: str, api: Async
     await api.patch("/app/u/endpoint/e", json={"disabled": False})
 
     assert await postgres.pool.fetchval("SELECT first_failure_at FROM endpoint") is None
+
+
+async def test_a_disabled_endpoint_says_why_and_since_when(
+    application: str, api: AsyncClient, postgres: Database
+) -> None:
+    assert application
+    await _create(api)
+    by_the_engine = "UPDATE endpoint SET disabled = true, disabled_reason = 'failing', disabled_at = updated_at"
+
+    enabled = (await api.get("/app/u/endpoint/e")).json()
+    by_request = (await api.patch("/app/u/endpoint/e", json={"disabled": True})).json()
+    await postgres.pool.execute(by_the_engine)
+    kept = (await api.patch("/app/u/endpoint/e", json={"description": "still"})).json()
+    again = (await api.patch("/app/u/endpoint/e", json={"disabled": False})).json()
+
+    assert (enabled["disabledReason"], enabled["disabledAt"]) == (None, None)
+    assert (by_request["disabledReason"], by_request["disabledAt"]) == ("customer", by_request["updatedAt"])
+    assert (kept["disabledReason"], kept["disabledAt"]) == ("failing", by_request["updatedAt"])
+    assert kept["updatedAt"] > by_request["updatedAt"]
+    assert (again["disabledReason"], again["disabledAt"]) == (None, None)

@@ -153,13 +153,13 @@ async def test_what_becomes_of_endpoints_is_told(
     endpoint_id = (await api.post(path, json={"url": URL, "uid": "e"})).json()["id"]
     await api.patch(f"{path}/e", json={"description": "d"})
     await api.post(f"{path}/e/secret/rotate", json={})
+    await api.put(f"{path}/e/headers", json={"headers": {"X-Token": "one"}})
     await api.delete(f"{path}/e")
 
     data = {"appId": app_id, "appUid": application, "endpointId": endpoint_id, "endpointUid": "e"}
     assert await told(postgres) == [
         ("endpoint.created", data),
-        ("endpoint.updated", data),
-        ("endpoint.updated", data),
+        *[("endpoint.updated", data)] * 3,
         ("endpoint.deleted", data),
     ]
 

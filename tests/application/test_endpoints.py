@@ -1,5 +1,6 @@
 """What can be asked of endpoints, over memory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -140,14 +141,38 @@ async def test_where_only_https_will_do_nothing_else_is_taken(site: Site) -> Non
     assert (await endpoints.create(NewEndpoint(url="https://example.com/"), headers={})).url == "https://example.com/"
 
 
+CHANGES: dict[str, Callable[[Endpoints], Awaitable[object]]] = {
+    "a field": lambda endpoints: endpoints.patch("e", {"description": "d"}),
+    "all fields": lambda endpoints: endpoints.upsert("e", NEW),
+    "disabled": lambda endpoints: endpoints.patch("e", {"disabled": True}),
+    "its secret": lambda endpoints: endpoints.rotate("e", secret=None, grace=A_DAY),
+    "its headers": lambda endpoints: endpoints.set_headers("e", lambda _: {"X-Token": "one"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_whatever_changes_moves_the_time_of_the_last_change(
+    site: Site, change: Callable[[Endpoints], Awaitable[object]]
+) -> None:
+    endpoints = site.endpoints()
+    await endpoints.create(NEW, headers={})
+    site.clock.time += A_DAY
+
+    await change(endpoints)
+
+    changed = await endpoints.get("e")
+    assert (changed.created_at, changed.updated_at) == (NOW, NOW + A_DAY)
+
+
 async def test_every_change_is_told(site: Site) -> None:
     endpoints = site.endpoints()
 
     await endpoints.create(NEW, headers={})
     await endpoints.patch("e", {"description": "d"})
     await endpoints.rotate("e", secret=None, grace=A_DAY)
+    await endpoints.set_headers("e", lambda _: {"X-Token": "one"})
     await endpoints.delete("e")
 
-    assert site.told == ["endpoint.created", "endpoint.updated", "endpoint.updated", "endpoint.deleted"]
+    assert site.told == ["endpoint.created", *["endpoint.updated"] * 3, "endpoint.deleted"]
     with pytest.raises(NotFound):
         await endpoints.get("e")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from service.adapters.http.sender import HttpSender
 from service.application.ports.engine import Sender
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
-from service.domain.deliveries import Claim
+from service.domain.deliveries import Claim, Trigger
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry
 from tests.delivery.test_attempts import Broken, Queue
@@ -111,6 +112,33 @@ async def test_a_fault_of_ours_is_one_point_with_the_error_type_internal(
 
     assert_one(collector, "internal")
     assert b"marker" not in collector.everything
+
+
+@pytest.mark.parametrize(
+    ("answer", "claim", "counted"),
+    [
+        ("status/410", {}, {"gone": 1}),
+        ("status/500", {"attempt": 2}, {"attempts_used_up": 1}),
+        ("status/500", {}, {}),
+        ("ok", {}, {}),
+        ("status/410", {"trigger": Trigger.MANUAL, "resend": "task_1"}, {}),
+    ],
+)
+async def test_a_scheduled_delivery_that_is_given_up_is_counted_by_its_reason_whichever_way_it_ends(
+    telemetry: Telemetry,
+    collector: Collector,
+    client: httpx.AsyncClient,
+    receiver: Receiver,
+    *,
+    answer: str,
+    claim: dict[str, Any],
+    counted: dict[str, int],
+) -> None:
+    await attempt(telemetry, sending(client), a_claim(url=f"{receiver.url}/{answer}", **claim))
+
+    collector.wait_for(lambda seen: bool(points(seen)))
+    given_up = [point for point in collector.points if point.metric == "relevo.delivery.exhausted"]
+    assert {str(dict(point.labels)["reason"]): point.value for point in given_up} == counted
 
 
 def assert_one(collector: Collector, error_type: str | None) -> None:

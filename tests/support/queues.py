@@ -29,13 +29,14 @@ async def a_worker(
     *,
     wakeups: Wakeups | None = None,
     poll: float = POLL,
+    lease: timedelta = timedelta(seconds=30),
 ) -> AsyncIterator[PostgresQueue]:
     """A queue as each process has its own."""
     queue = PostgresQueue(
         pool,
         VAULT,
         wakeups or Wakeups(dsn(database)),
-        lease=timedelta(seconds=30),
+        lease=lease,
         disable_after=timedelta(days=5),
         telemetry=told,
         poll=poll,

@@ -14,7 +14,7 @@ from service.adapters.postgres.transaction import Transaction, conflict_when_tak
 from service.application.ports.lists import Page, PageRequest
 from service.application.ports.world import Vault
 from service.domain import ids
-from service.domain.endpoints import Endpoint
+from service.domain.endpoints import DisabledReason, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.ids import ApplicationId, EndpointId
 from service.domain.signatures import Secret
@@ -117,6 +117,9 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
         metadata=row.metadata,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        # The release before enables an endpoint without a word of why it was disabled.
+        disabled_reason=DisabledReason(row.disabled_reason) if row.disabled and row.disabled_reason else None,
+        disabled_at=row.disabled_at if row.disabled else None,
     )
 
 
@@ -140,4 +143,6 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
         "metadata": endpoint.metadata,
         "created_at": endpoint.created_at,
         "updated_at": endpoint.updated_at,
+        "disabled_reason": endpoint.disabled_reason,
+        "disabled_at": endpoint.disabled_at,
     }

@@ -110,7 +110,9 @@ WITH input AS MATERIALIZED (
            bool_or(gone) AS gone
     FROM held WHERE attempt_id IS NOT NULL GROUP BY endpoint_id
 ), changing AS MATERIALIZED (
-    SELECT h.* FROM health h JOIN endpoint e ON e.id = h.endpoint_id
+    SELECT h.*, CASE WHEN h.gone THEN 'gone' ELSE 'failing' END AS why,
+           h.gone OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $24::interval, false)) AS off
+    FROM health h JOIN endpoint e ON e.id = h.endpoint_id
     WHERE CASE
         WHEN h.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
@@ -121,8 +123,9 @@ WITH input AS MATERIALIZED (
 ), judged AS (
     UPDATE endpoint e
     SET first_failure_at = CASE WHEN h.succeeded THEN NULL ELSE coalesce(e.first_failure_at, now()) END,
-        disabled = e.disabled OR h.gone
-                   OR (NOT h.succeeded AND coalesce(e.first_failure_at <= now() - $24::interval, false))
+        disabled = e.disabled OR h.off, disabled_reason = CASE WHEN h.off THEN h.why ELSE e.disabled_reason END,
+        disabled_at = CASE WHEN h.off THEN now() ELSE e.disabled_at END,
+        updated_at = CASE WHEN h.off THEN now() ELSE e.updated_at END
     FROM changing h
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled

@@ -30,12 +30,18 @@ from service.api.schemas.rules import (
     WebUrl,
 )
 from service.domain import signatures
-from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
 from service.domain.limits import MOST_NAMED
 from service.domain.signatures import Secret
 
 LONGEST_GRACE = 604_800
 DEFAULT_GRACE = 86_400
+
+REASON = (
+    "Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for five days, or as long as the"
+    " installation says; `customer`, by a request. Null when it is enabled, or was disabled before this was kept."
+)
+DISABLED_AT = "Since when it is disabled."
 
 _RATE = AliasChoices("throttleRate", "rateLimit")
 _TYPES = AliasChoices("eventTypes", "filterTypes")
@@ -127,6 +133,8 @@ class EndpointCommon(Shown):
     event_types: list[EventTypeNameOut] | None
     filter_types: list[EventTypeNameOut] | None
     channels: list[ChannelOut] | None
+    disabled_reason: DisabledReason | None = Field(description=REASON)
+    disabled_at: Time | None = Field(description=DISABLED_AT)
     created_at: Time
     updated_at: Time
 
@@ -184,6 +192,8 @@ def common(endpoint: Endpoint) -> dict[str, Any]:
         "event_types": types,
         "filter_types": types,
         "channels": None if endpoint.channels is None else list(endpoint.channels),
+        "disabled_reason": endpoint.disabled_reason,
+        "disabled_at": endpoint.disabled_at,
         "created_at": endpoint.created_at,
         "updated_at": endpoint.updated_at,
     }

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from service.api.schemas.endpoints import EndpointIn, EndpointUpsertIn
+from pydantic import Field
+
+from service.api.schemas.endpoints import DISABLED_AT, REASON, EndpointIn, EndpointUpsertIn
 from service.api.schemas.rules import (
     DescriptionOut,
     EndpointIdOut,
@@ -14,7 +16,7 @@ from service.api.schemas.rules import (
     Time,
     UrlOut,
 )
-from service.domain.endpoints import Endpoint, NewEndpoint
+from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
 
 
 class OperationalWebhookEndpointUpsertIn(EndpointUpsertIn):
@@ -46,6 +48,8 @@ class OperationalWebhookEndpointOut(Shown):
     event_types: list[EventTypeNameOut] | None
     filter_types: list[EventTypeNameOut] | None
     metadata: MetadataOut
+    disabled_reason: DisabledReason | None = Field(description=REASON)
+    disabled_at: Time | None = Field(description=DISABLED_AT)
     created_at: Time
     updated_at: Time
 
@@ -64,6 +68,8 @@ class OperationalWebhookEndpointOut(Shown):
             event_types=types,
             filter_types=types,
             metadata=endpoint.metadata,
+            disabled_reason=endpoint.disabled_reason,
+            disabled_at=endpoint.disabled_at,
             created_at=endpoint.created_at,
             updated_at=endpoint.updated_at,
         )
