@@ -12,6 +12,7 @@ from service.domain import statistics
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid
+from service.domain.health import FailingEndpoint
 from service.domain.ids import OrgId
 from service.domain.replays import Window
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
@@ -54,6 +55,11 @@ class Statistics:
         }
         task = await self._tasks.start(TaskKind.APPLICATION_STATS, params=params, data={_USAGE: []})
         return task, [ref for ref in refs or () if ref not in (known or {})]
+
+    async def failing(self, *, most: int) -> tuple[list[FailingEndpoint], bool]:
+        """The endpoints that take nothing, the longest first, and whether these are all."""
+        found = await self._statistics.failing(self._org_id, size=most + 1)
+        return list(found[:most]), len(found) <= most
 
     async def subscriptions(self) -> BackgroundTask:
         """Find out which event types the endpoints of every application want."""

@@ -14,6 +14,7 @@ from service.domain.errors import Unavailable
 from service.observability.metrics import Metrics
 
 SAMPLING = timedelta(seconds=5)
+EXAMINING = timedelta(seconds=30)
 CLEARING = timedelta(minutes=5)
 
 MOMENT = 0.5  # seconds
@@ -31,12 +32,16 @@ async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metr
         metrics.worker(inflight=engine.inflight, capacity=engine.capacity)
         metrics.breakers_open(engine.narrowed)
 
+    async def examine() -> None:
+        metrics.endpoints_failing(await upkeep.failing())
+
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())
         await upkeep.clear_away(now=clock.now())
 
     async with AsyncExitStack() as rounds:
         await rounds.enter_async_context(every(SAMPLING, sample))
+        await rounds.enter_async_context(every(EXAMINING, examine))
         await rounds.enter_async_context(every(CLEARING, clear))
         yield
 

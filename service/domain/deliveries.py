@@ -143,6 +143,7 @@ class Claim:
     content_type: str | None = None
     wants_trace: bool = False
     delivered: bool = False
+    app_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

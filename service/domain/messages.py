@@ -61,6 +61,7 @@ class Accepted:
 
     app_id: ApplicationId
     deliveries: int
+    app_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from service.domain.deliveries import Answered, Claim, Failed, Outcome, Trigger
+from service.domain.ids import ApplicationId
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
@@ -120,6 +121,11 @@ def ids(claim: Claim) -> dict[str, str | int]:
         "relevo.attempt": claim.attempt,
         "relevo.correlation_id": claim.correlation_id,
     }
+
+
+def of_application(app_id: ApplicationId, uid: str | None) -> dict[str, str]:
+    """What the spans of an application can be found by: its id, and the name that its organisation gave it."""
+    return {"relevo.app.id": app_id} if uid is None else {"relevo.app.id": app_id, "relevo.app.uid": uid}
 
 
 def named(claim: Claim) -> dict[str, str]:

@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from service.domain.deliveries import Claim
 from service.domain.errors import Busy, Unavailable
 from service.domain.messages import Accepted, NewMessage, Reception, Repeated
-from service.observability.attempts import TracedAttempt, ids, is_first, named
+from service.observability.attempts import TracedAttempt, ids, is_first, named, of_application
 from service.observability.correlation import context_of, traceparent
 from service.observability.telemetry import Telemetry
 
@@ -90,7 +90,7 @@ class DeliveryTelemetry:
                 "messaging.operation.name": "process",
                 "messaging.operation.type": "process",
                 "relevo.org.id": claim.org_id,
-                "relevo.app.id": claim.app_id,
+                **of_application(claim.app_id, claim.app_uid),
                 **ids(claim),
                 **({"relevo.task.id": claim.resend} if claim.resend else {}),
             },
@@ -168,12 +168,13 @@ class TracedAccept:
         """What the group commit `batch` of `size` made of it. Only now is it known whose application it is."""
         if isinstance(reception, Accepted):
             bind_contextvars(app_id=reception.app_id)
-            self._within.set_attribute("relevo.app.id", reception.app_id)
+            self._within.set_attributes(of_application(reception.app_id, reception.app_uid))
         if not self._span.is_recording():
             return
         self._span.set_attribute("relevo.outcome", type(reception).__name__)
         if isinstance(reception, Accepted):
-            self._span.set_attributes({"relevo.app.id": reception.app_id, "relevo.deliveries": reception.deliveries})
+            application = of_application(reception.app_id, reception.app_uid)
+            self._span.set_attributes({**application, "relevo.deliveries": reception.deliveries})
         if isinstance(reception, Repeated):
             self._span.set_attribute("relevo.repeats", reception.id)
         if size is not None:

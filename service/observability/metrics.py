@@ -42,6 +42,7 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.commit.batch.size": {"batch"},
     "relevo.commit.duration": {"batch"},
     "relevo.endpoint.disabled": {"reason"},
+    "relevo.endpoint.failing": {"longer_than"},
     "relevo.breaker.open": set(),
     "relevo.eventloop.lag": set(),
     "relevo.pool.size": {"pool"},
@@ -85,6 +86,7 @@ class Metrics:
         self._oldest_due_age: float | None = None
         self._worker: tuple[int, int] | None = None
         self._breakers: int | None = None
+        self._failing: dict[str, int] = {}
         self._pools: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
         self._make_request_instruments()
         self._make_delivery_instruments()
@@ -160,6 +162,10 @@ class Metrics:
         """An endpoint was switched off."""
         self._disabled.add(1, self._labelled("reason", reason))
 
+    def endpoints_failing(self, counts: Mapping[str, int]) -> None:
+        """How many endpoints take nothing, by how long at the least; the same on every replica."""
+        self._failing = dict(counts)
+
     def breakers_open(self, count: int) -> None:
         """How many circuit breakers of this process are open."""
         self._breakers = count
@@ -218,6 +224,7 @@ class Metrics:
         gauge("relevo.queue.oldest_due_age", [self._read_age], "s", "Age of the oldest due delivery")
         gauge("relevo.worker.inflight", [self._read_inflight], "{attempt}", "Attempts under way")
         gauge("relevo.worker.capacity", [self._read_capacity], "{attempt}", "Attempts possible at once")
+        gauge("relevo.endpoint.failing", [self._read_failing], "{endpoint}", "Endpoints that take nothing, by age")
         gauge("relevo.breaker.open", [self._read_breakers], "{endpoint}", "Open circuit breakers")
         gauge("relevo.pool.size", [self._read_pool_sizes], "{place}", "Connections or threads that a pool has")
         gauge("relevo.pool.checked_out", [self._read_checked_out], "{place}", "Connections or threads in use")
@@ -265,6 +272,9 @@ class Metrics:
 
     def _read_capacity(self, _: CallbackOptions) -> Iterable[Observation]:
         return [] if self._worker is None else [Observation(self._worker[1])]
+
+    def _read_failing(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"longer_than": age}) for age, count in self._failing.items()]
 
     def _read_breakers(self, _: CallbackOptions) -> Iterable[Observation]:
         return [] if self._breakers is None else [Observation(self._breakers)]

@@ -14,7 +14,7 @@ from sqlalchemy import ClauseElement, Executable
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres import background_tasks, revocations, upkeep
+from service.adapters.postgres import background_tasks, endpoint_health, revocations, upkeep
 from service.adapters.postgres.applications import PostgresApplications
 from service.adapters.postgres.audit import PostgresAudit
 from service.adapters.postgres.background_tasks import PostgresBackgroundTasks
@@ -28,6 +28,7 @@ from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
 from service.domain.endpoints import Endpoint
+from service.domain.health import AGES, RECENT
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 from service.domain.replays import Window
 from tests.support import postgres
@@ -63,6 +64,7 @@ LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {
     "usage by application": lambda asked: PostgresStatistics(asked).usage(
         ORG, FOLLOWING, Window(since=NOW - timedelta(days=28), until=NOW), among=None
     ),
+    "endpoints that take nothing": lambda asked: PostgresStatistics(asked).failing(ORG, size=10),
     "event types by application": lambda asked: PostgresStatistics(asked).subscriptions(ORG, FOLLOWING),
 }
 UPKEEP: dict[str, tuple[object, ...]] = {
@@ -77,6 +79,8 @@ UPKEEP: dict[str, tuple[object, ...]] = {
     revocations.FORGET: (NOW, 100),
     background_tasks.CLAIM: ("lease", timedelta(seconds=30), ["a"]),
     background_tasks.POSTPONE: ("qtask_1", "lease"),
+    background_tasks.NEXT_DUE: (["a"],),
+    endpoint_health.COUNT_FAILING: (list(AGES.values()), RECENT, 1000),
     SAMPLE: (100,),
 }
 

@@ -73,7 +73,7 @@ async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
 
 
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
-    one_row = [[None]] * 21
+    one_row = [[None]] * 23
 
     assert await scanned(connection, SETTLE, *one_row, timedelta(days=5)) == set()
 

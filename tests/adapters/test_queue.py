@@ -51,7 +51,7 @@ async def claim_one(queue: PostgresQueue) -> Claim:
 
 
 async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
-    app = await add_application(pool)
+    app = await add_application(pool, uid="customer-42")
     endpoint = await add_endpoint(pool, app, url="https://example.com/hook")
     (message,) = await owe(pool, endpoint, app)
     await pool.execute("UPDATE message SET content_type = 'application/xml'")
@@ -59,6 +59,7 @@ async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool
     claim = await claim_one(queue)
 
     assert (claim.message_id, claim.endpoint_id, claim.attempt) == (message, endpoint, 1)
+    assert (claim.app_id, claim.app_uid) == (app, "customer-42")
     assert claim.content_type == "application/xml"
     assert (claim.url, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
     assert len(claim.secrets) == 1

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.rests import LONGEST
 from service.domain.deliveries import Claim, Status
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
@@ -94,6 +95,22 @@ async def test_rests_that_follow_each_other_grow_and_a_success_ends_the_series(
     assert lengths == [1, 2, 3, 4]
     assert timedelta(seconds=1) < longest <= timedelta(seconds=2.5)
     assert await pool.fetchval("SELECT count(*) FROM endpoint_rest") == 0
+
+
+@pytest.mark.parametrize("rests", [1, 7, 30, 100])
+async def test_no_rest_is_longer_than_the_longest_however_many_came_before(
+    pool: asyncpg.Pool, workers: tuple[PostgresQueue, PostgresQueue], rests: int
+) -> None:
+    one, _ = workers
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app)
+    await owe(pool, endpoint, app)
+    await pool.execute("INSERT INTO endpoint_rest VALUES ($1, $2, now())", endpoint, rests)
+    (claim,) = await claimed(one)
+
+    await one.settle(replace(came_of(claim, LATER), rest=timedelta()))
+
+    assert timedelta(0) < await pool.fetchval(UNTIL, endpoint) <= timedelta(seconds=LONGEST * 1.25)
 
 
 async def test_attempts_that_were_in_flight_together_are_one_reason_to_rest(

@@ -5,13 +5,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from service.adapters.postgres.queue import PostgresQueue
 from service.adapters.postgres.throttles import BURST
+from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.domain.deliveries import Claim
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
@@ -147,6 +148,20 @@ async def test_a_throttled_backlog_leaves_the_horizon_to_others(pool: asyncpg.Po
 
     assert [claim.message_id for claim in claims] == [message]
     assert await pool.fetchval("SELECT count(*) FROM pending_delivery WHERE throttled") == 300
+
+
+async def test_what_a_throttle_kept_of_endpoints_that_nobody_sends_to_is_forgotten(pool: asyncpg.Pool) -> None:
+    now = datetime.now(UTC)
+    for name, ago in (
+        ("deleted", timedelta(hours=2)),
+        ("at work", timedelta(seconds=1)),
+        ("ahead", timedelta(days=-1)),
+    ):
+        await pool.execute("INSERT INTO throttle VALUES ($1, now() - $2::interval)", name, ago)
+
+    await PostgresUpkeep(pool, kept=timedelta(days=97)).clear_away(now=now)
+
+    assert {row["id"] for row in await pool.fetch("SELECT id FROM throttle")} == {"at work", "ahead"}
 
 
 async def test_an_endpoint_under_a_throttle_still_gets_no_more_than_its_room(

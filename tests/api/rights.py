@@ -95,6 +95,7 @@ RIGHTS: dict[str, tuple[Role | None, Opened]] = {
     "v1.operational-webhook.endpoint.upsert": ("writer", None),
     "v1.statistics.aggregate-app-stats": ("writer", None),
     "v1.statistics.aggregate-event-types": ("writer", None),
+    "v1.statistics.failing-endpoints": ("reader", None),
 }
 
 

@@ -161,3 +161,40 @@ async def test_the_event_types_that_endpoints_want_are_gathered_by_application(
             {"appId": open_to_all, "explicitlySubscribedEventTypes": [], "hasCatchAllEndpoint": True},
         ]
     }
+
+
+async def test_the_endpoints_that_take_nothing_are_listed_with_their_applications(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint, well = await an_endpoint(api, uid="e"), await an_endpoint(api)
+    for each in (endpoint, well):
+        await counted(postgres, each, hours_ago=0)
+    since = NOW - timedelta(hours=7)
+    await postgres.pool.execute("UPDATE endpoint SET first_failure_at = $1 WHERE id = $2", since, endpoint)
+
+    answer = await api.get("/stats/failing-endpoints")
+
+    assert answer.json()["done"]
+    (found,) = answer.json()["data"]
+    assert (found["appUid"], found["endpointId"], found["endpointUid"], found["failedAttempts"]) == (
+        "u",
+        endpoint,
+        "e",
+        2,
+    )
+    assert datetime.fromisoformat(found["failSince"]) == since
+
+
+@pytest.mark.parametrize(("limit", "status"), [("1", 200), ("100", 200), ("0", 422), ("101", 422), ("x", 400)])
+async def test_no_more_failing_endpoints_are_listed_than_asked_for_and_at_most_a_hundred(
+    api: AsyncClient, postgres: Database, limit: str, status: int
+) -> None:
+    for _ in range(2):
+        await counted(postgres, await an_endpoint(api), hours_ago=0)
+    await postgres.pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '1 hour'")
+
+    answer = await api.get("/stats/failing-endpoints", params={"limit": limit})
+
+    assert answer.status_code == status
+    if limit == "1":
+        assert (len(answer.json()["data"]), answer.json()["done"]) == (1, False)

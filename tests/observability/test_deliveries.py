@@ -75,6 +75,20 @@ async def test_a_prompt_first_attempt_is_inside_the_accepts_trace(collector: Col
     assert len({send.trace_id, process.trace_id, call.trace_id}) == 1
 
 
+async def test_spans_can_be_found_by_the_name_that_an_organisation_gave_its_application(
+    collector: Collector, telemetry: Telemetry
+) -> None:
+    told = DeliveryTelemetry(telemetry)
+
+    with telemetry.tracer.start_as_current_span("request"), told.accepting(new_message("customer-42")) as accept:
+        accept.committed(Accepted(app_id=ApplicationId("app_1"), app_uid="customer-42", deliveries=1))
+    attempt(telemetry, claim(app_uid="customer-42", attempt=2), answered(200), Delivered())
+
+    collector.wait_for(lambda seen: len(seen.spans) == 4)
+    named = {span.name for span in collector.spans if span.attributes.get("relevo.app.uid") == "customer-42"}
+    assert named == {"request", "send messages", "process deliveries"}
+
+
 @pytest.mark.parametrize(
     ("changed", "late"),
     [

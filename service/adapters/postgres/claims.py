@@ -35,7 +35,8 @@ TAKE = """
     WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
     RETURNING p.*, c.due_at AS was_due_at
 ), full_claim AS (
-    SELECT t.*, m.event_type, m.channels, m.payload, m.content_type, m.correlation_id, m.traceparent, m.deliver_at,
+    SELECT t.*, (SELECT a.uid FROM application a WHERE a.id = t.app_id) AS app_uid,
+           m.event_type, m.channels, m.payload, m.content_type, m.correlation_id, m.traceparent, m.deliver_at,
            e.url, e.headers, e.secrets, NOT e.disabled AND e.deleted_at IS NULL AS active,
            e.metadata ->> 'relevo.traceparent' = 'true' AS wants_trace
     FROM taken t
@@ -179,6 +180,7 @@ class ClaimReader:
             message_id=MessageId(row["message_id"]),
             endpoint_id=EndpointId(row["endpoint_id"]),
             app_id=ApplicationId(row["app_id"]),
+            app_uid=row["app_uid"],
             org_id=OrgId(row["org_id"]),
             resend=row["resend"],
             lease=row["lease"],

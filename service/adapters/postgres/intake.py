@@ -35,7 +35,7 @@ _KEPT = f"interval '{KEYS_KEPT.total_seconds():.0f} seconds'"
 # Rows are claimed in one order everywhere, so that two batches never wait for each other.
 ACCEPT = """
 WITH input AS MATERIALIZED (
-    SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id
+    SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id, a.uid AS app_uid
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
                 $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[],
                 $15::timestamptz[], $16::text[])
@@ -44,9 +44,9 @@ WITH input AS MATERIALIZED (
     LEFT JOIN event_type t ON t.org_id = i.org_id AND t.name = i.event_type AND t.validate_payloads AND NOT t.archived
     CROSS JOIN LATERAL (SELECT t.name IS NOT NULL AND t.updated_at IS DISTINCT FROM i.checked_against) AS u(unchecked)
     LEFT JOIN LATERAL (
-        SELECT id FROM application WHERE id = i.app AND org_id = i.org_id AND deleted_at IS NULL
+        SELECT id, uid FROM application WHERE id = i.app AND org_id = i.org_id AND deleted_at IS NULL
         UNION ALL
-        SELECT id FROM application WHERE org_id = i.org_id AND uid = i.app AND deleted_at IS NULL
+        SELECT id, uid FROM application WHERE org_id = i.org_id AND uid = i.app AND deleted_at IS NULL
         LIMIT 1
     ) a ON true
 ), claimed_event AS (
@@ -89,7 +89,7 @@ WITH input AS MATERIALIZED (
      AND (e.channels IS NULL OR e.channels && string_to_array(m.channels, ','))
     RETURNING message_id
 )
-SELECT input.id, input.unchecked, input.app_id, input.id IN (SELECT id FROM admitted) AS admitted,
+SELECT input.id, input.unchecked, input.app_id, input.app_uid, input.id IN (SELECT id FROM admitted) AS admitted,
        (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
 FROM input
 """.replace("KEPT", _KEPT)
@@ -222,7 +222,7 @@ def _reception(row: asyncpg.Record) -> Reception | None:
     if row["app_id"] is None:
         return UnknownApplication()
     if row["admitted"]:
-        return Accepted(app_id=ApplicationId(row["app_id"]), deliveries=row["deliveries"])
+        return Accepted(app_id=ApplicationId(row["app_id"]), app_uid=row["app_uid"], deliveries=row["deliveries"])
     return None
 
 

@@ -1,17 +1,19 @@
 """What became of attempts, read from the counts of whole hours: the cost does not grow with the attempts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 
 from service.adapters.postgres import tables
+from service.adapters.postgres.endpoint_health import failing_endpoints
 from service.adapters.postgres.pages import keyset, page_of
 from service.adapters.postgres.transaction import Transaction
 from service.application.ports.lists import Page, PageRequest
 from service.domain import ids
 from service.domain.endpoints import Endpoint
+from service.domain.health import FailingEndpoint
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.replays import Window
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
@@ -66,6 +68,10 @@ class PostgresStatistics:
         statement = select(apps.c.id, apps.c.uid, made.c.attempts).join(made, true()).order_by(apps.c.id)
         rows = (await self._transaction.execute(statement)).all()
         return page_of(rows, page, lambda row: Usage(app_id=row.id, app_uid=row.uid, attempts=row.attempts))
+
+    async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
+        """The endpoints that take nothing, those that have failed for longest first."""
+        return await failing_endpoints(self._transaction, org_id, size=size)
 
     async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
         """What the endpoints of each application want, by id."""

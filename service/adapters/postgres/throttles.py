@@ -94,8 +94,8 @@ SELECT (SELECT CASE WHEN count(*) = {ENDPOINTS_A_ROUND} THEN max(endpoint_id) EL
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
 """
 
-# Beyond the burst, a row says the same as none.
+# Beyond the burst, a row says the same as none: of endpoints that are deleted, or have no throttle any more, for ever.
 FORGET_THROTTLES = """
 DELETE FROM throttle WHERE id = ANY (ARRAY(
-    SELECT id FROM throttle WHERE next_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+    SELECT id FROM throttle WHERE next_at < $1::timestamptz - interval '1 hour' LIMIT $2 FOR UPDATE SKIP LOCKED))
 """

@@ -1,13 +1,16 @@
 """What has to be done now and then: partitions ahead, old ones away, forgotten keys, and a look at the queue."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import asyncpg
 
 from service.adapters.postgres import partitions
+from service.adapters.postgres.endpoint_health import sample_failing
 from service.adapters.postgres.engine import unavailable_when_lost
 from service.adapters.postgres.queue_sample import sample_queue
 from service.adapters.postgres.rests import FORGET_RESTS
+from service.adapters.postgres.throttles import FORGET_THROTTLES
 from service.application.ports.engine import QueueSample
 from service.domain import ids
 from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT
@@ -88,6 +91,7 @@ class PostgresUpkeep:
                 # An event id guards its message for as long as that can be found.
                 await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
                 await _all(connection, FORGET_RESTS, now)
+                await _all(connection, FORGET_THROTTLES, now)
                 await _all(connection, FORGET_HOURS, oldest)
                 await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
                 await _all(connection, FORGET_REFUSED_LINES, oldest)
@@ -103,6 +107,11 @@ class PostgresUpkeep:
         """How the queue stands now."""
         with unavailable_when_lost():
             return await sample_queue(self._pool)
+
+    async def failing(self) -> Mapping[str, int]:
+        """How many endpoints take nothing, by how long at the least."""
+        with unavailable_when_lost():
+            return await sample_failing(self._pool)
 
     async def ping(self) -> None:
         """Unavailable when the database does not answer."""

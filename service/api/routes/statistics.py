@@ -11,13 +11,20 @@ from service.api.problems import documented
 from service.api.references import EndpointRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.rules import Moment
-from service.api.schemas.statistics import AppUsageStatsIn, AppUsageStatsOut, EndpointAttemptStats, EndpointStats
+from service.api.schemas.statistics import (
+    AppUsageStatsIn,
+    AppUsageStatsOut,
+    EndpointAttemptStats,
+    EndpointStats,
+    FailingEndpointsOut,
+)
 
 router = APIRouter(route_class=JsonRoute)
 
 _ORGANISATION = [Depends(organisation)]
 
 Since = Annotated[Moment | None, Query(description="By default four weeks before `until`.")]
+Most = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Until = Annotated[Moment | None, Query(description="By default now.")]
 
 
@@ -55,6 +62,19 @@ async def get_attempt_stats(
     """Count the attempts to reach an endpoint by what became of them, in whole hours of at most four weeks."""
     endpoint = await endpoints.get(endpoint_id)
     return EndpointAttemptStats.of(await statistics.attempts(endpoint, since=since, until=until))
+
+
+@router.get(
+    "/stats/failing-endpoints",
+    tags=["Statistics"],
+    dependencies=_ORGANISATION,
+    operation_id="v1.statistics.failing-endpoints",
+    responses=documented(),
+)
+async def failing_endpoints(statistics: StatisticsDep, limit: Most = 20) -> FailingEndpointsOut:
+    """List the endpoints that take nothing at present, of every application, those that fail longest first."""
+    found, done = await statistics.failing(most=limit)
+    return FailingEndpointsOut.of(found, done=done)
 
 
 @router.post(

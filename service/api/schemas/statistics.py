@@ -1,10 +1,25 @@
 """Statistics as they are asked for and as they go out."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from service.api.schemas.background_tasks import TaskStarted
-from service.api.schemas.rules import CountOut, Moment, Received, Shown, Text
+from service.api.schemas.rules import (
+    ApplicationIdOut,
+    ApplicationUidOut,
+    CountOut,
+    EndpointIdOut,
+    EndpointUidOut,
+    Moment,
+    Received,
+    Shown,
+    Text,
+    Time,
+    UrlOut,
+)
 from service.domain.background_tasks import BackgroundTask
+from service.domain.health import FailingEndpoint
 from service.domain.limits import MOST_NAMED
 from service.domain.statistics import AttemptCounts
 
@@ -35,6 +50,42 @@ class EndpointStats(Shown):
     def of(cls, counts: AttemptCounts) -> "EndpointStats":
         """The answer for these counts."""
         return cls(success=counts.success, pending=0, sending=0, fail=counts.fail, canceled=counts.canceled)
+
+
+class FailingEndpointOut(Shown):
+    """An endpoint that has taken nothing since a time."""
+
+    app_id: ApplicationIdOut
+    app_uid: ApplicationUidOut | None
+    endpoint_id: EndpointIdOut
+    endpoint_uid: EndpointUidOut | None
+    url: UrlOut
+    fail_since: Time = Field(description="When the first attempt failed after the last one that succeeded.")
+    failed_attempts: CountOut = Field(description="Of the last 24 hours, in whole hours.")
+
+
+class FailingEndpointsOut(Shown):
+    """The endpoints that fail now, those that have failed for longest first. `done` tells that these are all."""
+
+    data: list[FailingEndpointOut]
+    done: bool
+
+    @classmethod
+    def of(cls, found: Sequence[FailingEndpoint], *, done: bool) -> "FailingEndpointsOut":
+        """The answer for these endpoints."""
+        data = [
+            FailingEndpointOut(
+                app_id=endpoint.app_id,
+                app_uid=endpoint.app_uid,
+                endpoint_id=endpoint.id,
+                endpoint_uid=endpoint.uid,
+                url=endpoint.url,
+                fail_since=endpoint.since,
+                failed_attempts=endpoint.failures,
+            )
+            for endpoint in found
+        ]
+        return cls(data=data, done=done)
 
 
 class AppUsageStatsIn(Received):

@@ -11,6 +11,7 @@ from service.domain.audit import AuditEvent
 from service.domain.deliveries import Attempt, DeliveryState
 from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
+from service.domain.health import FailingEndpoint
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.messages import IdempotencyKey, Message, NewMessage
 from service.domain.replays import Window
@@ -154,6 +155,10 @@ class StatisticsRepository(Protocol):
         self, org_id: OrgId, page: PageRequest, window: Window, *, among: Collection[ApplicationId] | None
     ) -> Page[Usage]:
         """How many attempts were made for each application, by id."""
+        ...
+
+    async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
+        """The endpoints that take nothing, those that have failed for longest first."""
         ...
 
     async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
