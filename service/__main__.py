@@ -30,9 +30,11 @@ from service.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from service.application.tokens import NewToken
     from service.domain.ids import OrgId
+    from service.runtime.listening import Listeners
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 _TOO_LONG = 9  # digits of a time
+LONGEST_LINE = 600
 BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
 
 
@@ -120,11 +122,25 @@ def _parser() -> ArgumentParser:
 def _serve(_: Namespace) -> int:
     settings = _settings()
     with sole_server(settings.storage.data_dir) if settings.embedded else nullcontext():
-        return _run(partial(_served, settings), told_to_leave=OK)
+        return _listening(_served, settings, api=True)
 
 
 def _worker(_: Namespace) -> int:
-    return _run(partial(_worked, _settings()), told_to_leave=OK)
+    return _listening(_worked, _settings(), api=False)
+
+
+def _listening(
+    work: "Callable[[Settings, Listeners], Coroutine[None, None, None]]", settings: Settings, *, api: bool
+) -> int:
+    """Ports first: nothing is begun for a server that nobody could call."""
+    from service.runtime.listening import PortUnusable, listeners
+
+    try:
+        with listeners(settings, api=api) as taken:
+            return _run(partial(work, settings, taken), told_to_leave=OK)
+    except PortUnusable as error:
+        _tell(str(error))
+        return FAILED
 
 
 def _migrate(_: Namespace) -> int:
@@ -146,7 +162,7 @@ def _token(chosen: Namespace) -> int:
             f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
         )
         return UNUSABLE
-    known = Settings.from_environment(os.environ)
+    known = _read()
     if known.embedded and known.access.jwt_secret is None:
         refuse_without_secrets(known.storage.data_dir)
         known = _settings()
@@ -193,13 +209,17 @@ def _demo(chosen: Namespace) -> int:
 
 def _settings() -> Settings:
     """The settings, with generated secrets where embedded mode allows that."""
-    settings = Settings.from_environment(os.environ).with_addresses(_completed)
-    variables.checked(os.environ)
+    settings = _read()
     if settings.embedded and settings.lacks_secrets:
         made = generated_secrets(settings.storage.data_dir)
         return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
     settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request
     return settings
+
+
+def _read() -> Settings:
+    variables.checked(os.environ)
+    return Settings.from_environment(os.environ).with_addresses(_completed)
 
 
 def _completed(url: str) -> str:
@@ -233,24 +253,25 @@ async def _listed_token(settings: Settings, org_id: "OrgId", new: "NewToken") ->
     sys.stdout.write(f"{made}\n")
 
 
-async def _served(settings: Settings) -> None:
+async def _served(settings: Settings, listeners: "Listeners") -> None:
     from service import runtime
 
     async with _database(settings):
-        await runtime.serve(settings)
+        await runtime.serve(settings, listeners)
 
 
-async def _worked(settings: Settings) -> None:
+async def _worked(settings: Settings, listeners: "Listeners") -> None:
     from service import runtime
 
     async with _database(settings):
-        await runtime.worker(settings)
+        await runtime.worker(settings, listeners)
 
 
 async def _migrated(settings: Settings) -> None:
     from service.adapters.postgres import schema
 
     async with _reachable(settings) as url:
+        _waits("bringing the database to this release's schema ...")
         revision = await schema.migrate(url)
     sys.stdout.write(f"The database has schema {revision}.\n")
 
@@ -287,12 +308,16 @@ async def _database(settings: Settings) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _reachable(settings: Settings) -> AsyncIterator[str]:
     from service.adapters.embedded import open_embedded
+    from service.adapters.postgres.address import read
 
     # What is done here takes long or holds a lock: it goes past a pooler.
     configured = settings.storage.database_direct_url or settings.storage.database_url
     if configured is not None:
-        yield configured.get_secret_value()
+        url = configured.get_secret_value()
+        _waits(f"connecting to PostgreSQL at {', '.join(map(str, read(url).hosts))} ...")
+        yield url
         return
+    _waits(f"starting PostgreSQL in {settings.storage.data_dir} ...")
     async with open_embedded(settings.storage.data_dir) as url:
         yield url
 
@@ -339,9 +364,17 @@ async def _until_told_to_leave(work: Callable[[], Coroutine[None, None, None]]) 
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def _waits(sentence: str) -> None:
+    """For somebody who looks on; whoever reads it from a file wants to hear of faults."""
+    if sys.stderr.isatty():
+        _tell(sentence)
+
+
 def _tell(sentence: str) -> None:
     for line in sentence.splitlines():
-        sys.stderr.write(f"relevo: {line}\n")
+        # A value may be quoted in it, and have any length; what to do stands at the end.
+        short = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]}...{line[-LONGEST_LINE // 2 :]}"
+        sys.stderr.write(f"relevo: {short}\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,16 @@ class DataDirectoryError(Exception):
     """The data directory cannot be used as it is; the text says what to do."""
 
 
+class DataDirectoryUnusable(DataDirectoryError):
+    """The system does not let us use it."""
+
+    def __init__(self, data_dir: Path, error: OSError) -> None:
+        super().__init__(
+            f"{data_dir} cannot be the data directory: {os.strerror(error.errno or 0)}. Set RELEVO_DATA_DIR to a "
+            "directory that this user may write to, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
+        )
+
+
 class AlreadyServed(DataDirectoryError):
     """Another server uses the directory."""
 
@@ -38,18 +48,22 @@ class GeneratedSecrets:
 def generated_secrets(data_dir: Path) -> GeneratedSecrets:
     """The secrets of this directory, made on first use; every process that asks gets the same."""
     path = data_dir / "secrets.json"
-    if not path.exists():
-        _refuse_if_lost(data_dir)
-        _create(path)
+    with usable(data_dir):
+        if not path.exists():
+            _refuse_if_lost(data_dir)
+            _create(path)
+        written = path.read_bytes()
     try:
-        return GeneratedSecrets(**json.loads(path.read_text()))
+        return GeneratedSecrets(**json.loads(written))
     except (ValueError, TypeError):
         raise DataDirectoryError(f"{path} is damaged. Restore it; its secrets cannot be made again.") from None
 
 
 def refuse_without_secrets(data_dir: Path) -> None:
     """DataDirectoryError where no secrets are: whoever made some now would make them for nobody."""
-    if not (data_dir / "secrets.json").exists():
+    with usable(data_dir):
+        kept = (data_dir / "secrets.json").exists()
+    if not kept:
         _refuse_if_lost(data_dir)
         raise DataDirectoryError(
             f"No server has kept its secrets in {data_dir.absolute()}, so no server would know a token from here. Run "
@@ -60,13 +74,23 @@ def refuse_without_secrets(data_dir: Path) -> None:
 @contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
     """Be the one server of the directory. AlreadyServed when there is one."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with usable(data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _claim(lock, data_dir)
         yield
     finally:
         os.close(lock)
+
+
+@contextmanager
+def usable(data_dir: Path) -> Iterator[None]:
+    """DataDirectoryUnusable for what the system does not allow in it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataDirectoryUnusable(data_dir, error) from None
 
 
 def _claim(lock: int, data_dir: Path) -> None:

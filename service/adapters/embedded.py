@@ -21,6 +21,7 @@ import asyncpg
 import psutil
 from sqlalchemy import URL
 
+from service.adapters.data_directory import usable
 from service.adapters.postgres.connections import connect
 from service.observability.threads import Threads
 
@@ -45,6 +46,8 @@ _READY_WITHIN = 120.0  # seconds: recovery after a crash reads the log since the
 _POLL = 0.05
 _COMPLETE = 8  # lines of postmaster.pid, once the server is ready
 _NOBODY = 2**31 - 1
+_IMPOSSIBLE = "\"'`$\\,"  # a shell sees the path, and a list of directories of sockets
+_LONGEST_PATH = 800  # bytes; PostgreSQL's own paths have 1,023, and files in it longer names
 _STILL_IN_USE = "is still in use"
 
 
@@ -79,14 +82,15 @@ class EmbeddedServer:
     def acquire(self) -> None:
         """Take part in using the server, and start it unless it runs."""
         self._refuse_impossible_paths()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._use = os.open(self._directory / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with usable(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._use = os.open(self._directory / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._use, fcntl.LOCK_SH)
         self.start()
 
     def start(self) -> None:
         """Start the server unless it runs. It may still be recovering when this returns."""
-        with self._alone():
+        with usable(self._directory), self._alone():
             self._initialise()
             self._await_or_disown_previous()
             try:
@@ -125,10 +129,16 @@ class EmbeddedServer:
         return url.render_as_string()
 
     def _refuse_impossible_paths(self) -> None:
-        if any(character.isspace() or character in "\"'`$\\" for character in str(self._directory)):
+        path = str(self._directory)
+        if any(character.isspace() or not character.isprintable() or character in _IMPOSSIBLE for character in path):
             raise EmbeddedUnavailable(
-                f"PostgreSQL cannot live in {str(self._directory)!r}: set RELEVO_DATA_DIR to a path without blanks and "
+                f"PostgreSQL cannot live in {path!r}: set RELEVO_DATA_DIR to a path without blanks, commas and "
                 "quotes, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
+            )
+        if len(os.fsencode(path)) > _LONGEST_PATH:
+            raise EmbeddedUnavailable(
+                f"PostgreSQL cannot live in a path of {len(os.fsencode(path))} bytes: set RELEVO_DATA_DIR to one of at "
+                f"most {_LONGEST_PATH}, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
             )
 
     @contextmanager
@@ -147,7 +157,13 @@ class EmbeddedServer:
         unfinished = self._directory / "postgres.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        self._library(unfinished).ensure_pgdata_inited()
+        try:
+            self._library(unfinished).ensure_pgdata_inited()
+        except subprocess.SubprocessError as error:
+            raise EmbeddedUnavailable(
+                f"PostgreSQL could not make its files in {self._directory}: is there room on the disk, and may every "
+                "user enter the directories above it? Or set RELEVO_DATABASE_URL to a PostgreSQL of your own."
+            ) from error
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write("".join(f"{option}\n" for option in self._options))
         unfinished.rename(self._data)

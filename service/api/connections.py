@@ -5,10 +5,7 @@ that offers another protocol for that protocol, and waits for ever for an answer
 """
 
 import asyncio
-import socket
 from asyncio import TimerHandle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import httptools
@@ -275,25 +272,3 @@ def listening(
         timeout_graceful_shutdown=grace,
         lifespan="on",
     )
-
-
-@contextmanager
-def both_families(config: uvicorn.Config) -> Iterator[list[socket.socket] | None]:
-    """A socket for IPv6 that serves IPv4 as well, where all addresses of IPv6 are named; else None.
-
-    asyncio makes one for IPv6 alone. SystemExit where the port is taken, as uvicorn has it.
-    """
-    if config.host != "::" or not socket.has_dualstack_ipv6():
-        yield None
-        return
-    # Only of a socket that says it is TCP does asyncio turn off Nagle's algorithm.
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
-        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((config.host, config.port))
-        except OSError as error:
-            raise SystemExit(
-                f"relevo: cannot listen on [::]:{config.port}: {error.strerror}; set RELEVO_PORT"
-            ) from None
-        yield [bound]

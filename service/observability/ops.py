@@ -1,6 +1,7 @@
 """Probes and metrics on a port of their own, for a process whose other port is not the operators' or that has none."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -10,12 +11,11 @@ from starlette.routing import BaseRoute
 
 
 @asynccontextmanager
-async def serving(routes: Sequence[BaseRoute], *, host: str, port: int) -> AsyncIterator[None]:
-    """Serve while the block lasts, to its very end: a process that drains is still asked whether it lives."""
+async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """Serve on these, which are bound, while the block lasts, to its very end: a process that drains is still asked
+    whether it lives."""
     config = uvicorn.Config(
         Starlette(routes=list(routes)),
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -23,7 +23,7 @@ async def serving(routes: Sequence[BaseRoute], *, host: str, port: int) -> Async
         timeout_graceful_shutdown=1,
     )
     server = _Beside(config)
-    task = asyncio.create_task(server.serve(), name="ops server")
+    task = asyncio.create_task(server.serve(list(sockets)), name="ops server")
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -16,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service.api.app import create_app
-from service.api.connections import both_families, listening
+from service.api.connections import listening
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
@@ -24,6 +25,7 @@ from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
 from service.runtime.core import open_core
 from service.runtime.deliveries import delivering
+from service.runtime.listening import Listeners, PortUnusable
 from service.runtime.services import open_services
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
@@ -31,11 +33,12 @@ from service.settings import Settings
 _log = structlog.stdlib.get_logger("relevo.runtime")
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, listeners: Listeners) -> None:
     """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
-    async with open_observed(settings, role="serve") as (telemetry, health, operators):
+    async with open_observed(settings, listeners, role="serve") as (telemetry, health, operators):
         app = assemble(settings, telemetry, health, operators)
-        await _run(app, settings, health, RefusedRequests(telemetry.metrics))
+        config = listening(app, grace=ceil(settings.delivery.drain), refused=RefusedRequests(telemetry.metrics))
+        await _run(config, listeners.api, health)
 
 
 def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators: Sequence[Route] = ()) -> FastAPI:
@@ -52,9 +55,10 @@ def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators
     return app
 
 
-async def worker(settings: Settings) -> None:
+async def worker(settings: Settings, listeners: Listeners) -> None:
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
-    async with open_observed(settings, role="worker") as (telemetry, health, _), AsyncExitStack() as stack:
+    observed = open_observed(settings, listeners, role="worker")
+    async with observed as (telemetry, health, _), AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, telemetry, health))
         told = _told_to_stop(health)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
@@ -64,12 +68,12 @@ async def worker(settings: Settings) -> None:
         _log.info("worker.stopping")
 
 
-async def _run(app: FastAPI, settings: Settings, health: Health, refused: RefusedRequests) -> None:
-    grace = ceil(settings.delivery.drain)
-    config = listening(app, host=settings.server.host, port=settings.server.port, grace=grace, refused=refused)
+async def _run(config: uvicorn.Config, sockets: Sequence[socket.socket], health: Health) -> None:
     server = _Server(config, stopping=health.draining)
-    with both_families(config) as sockets:
-        await server.serve(sockets=sockets)
+    try:
+        await server.serve(list(sockets))
+    except OSError as error:  # somebody else has come to listen on what we had bound
+        raise PortUnusable(f"The port cannot be listened on: {error.strerror}. Set RELEVO_PORT to another.") from error
     if not server.started:
         sys.exit(3)
 

@@ -17,13 +17,16 @@ from service.observability.logging import Logging, configure_logging
 from service.observability.ops import serving
 from service.observability.profiling import Profiling
 from service.observability.telemetry import Telemetry, open_telemetry
+from service.runtime.listening import Listeners
 from service.settings import Settings
 
 _log = structlog.stdlib.get_logger("relevo.runtime")
 
 
 @asynccontextmanager
-async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
+async def open_observed(
+    settings: Settings, listeners: Listeners, *, role: str
+) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
     """Telemetry first in and last out, so that everything in between is told. The routes are the operators' own, which
     the port for operators serves already where there is one."""
     async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
@@ -36,7 +39,7 @@ async def open_observed(settings: Settings, *, role: str) -> AsyncIterator[tuple
         lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
         try:
             operators = _operators(settings, logging)
-            async with _ops(settings, [*health.routes(), *operators]):
+            async with _ops(listeners, [*health.routes(), *operators]):
                 yield telemetry, health, operators
         finally:
             lag.cancel()
@@ -49,9 +52,8 @@ def _operators(settings: Settings, logging: Logging) -> list[Route]:
     return Admin(token=token.get_secret_value(), logging=logging, profiling=Profiling()).routes()
 
 
-def _ops(settings: Settings, routes: list[Route]) -> AbstractAsyncContextManager[None]:
-    port = settings.server.ops_port
-    return nullcontext() if port is None else serving(routes, host=settings.server.host, port=port)
+def _ops(listeners: Listeners, routes: list[Route]) -> AbstractAsyncContextManager[None]:
+    return serving(routes, sockets=listeners.ops) if listeners.ops else nullcontext()
 
 
 def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -20,12 +20,15 @@ from service.settings.values import (
     Level,
     Network,
     Port,
+    is_web_address,
     json_list,
     keys,
     lower,
     networks,
     refuse_short_secret,
     refuse_unusable_address,
+    refuse_what_is_no_host,
+    refuse_what_is_no_origin,
     split,
 )
 
@@ -76,6 +79,19 @@ class Server(_Group):
             raise ValueError("it is a URL with http:// or https://, without a query, a user or blanks")
         return value.rstrip("/")
 
+    @field_validator("host")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        refuse_what_is_no_host(value)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            refuse_what_is_no_origin(origin)
+        return value
+
 
 class Oidc(_Group):
     """Whose tokens are taken besides our own."""
@@ -105,7 +121,7 @@ class Oidc(_Group):
     @field_validator("issuer")
     @classmethod
     def _is_web_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
+        if value is not None and not is_web_address(value):
             raise ValueError("an issuer is a URL")
         return value
 
@@ -152,6 +168,14 @@ class Storage(_Group):
             shown="none",
         ),
     ] = None
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_at_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError("nobody of that name has a home directory") from None
 
     @field_validator("database_url", "database_direct_url")
     @classmethod
@@ -341,7 +365,7 @@ class Observability(_Group):
     @field_validator("trace_url")
     @classmethod
     def _has_a_place_for_the_trace(cls, value: str | None) -> str | None:
-        if value is not None and ("{trace_id}" not in value or not value.startswith(("https://", "http://"))):
+        if value is not None and ("{trace_id}" not in value or not is_web_address(value)):
             raise ValueError("it is a URL with {trace_id} where the trace's id belongs")
         return value
 

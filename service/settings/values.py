@@ -1,8 +1,10 @@
 """What the text of a variable may be, and how it becomes a value. A ValueError is the value's fault."""
 
 import json
-from ipaddress import IPv4Network, IPv6Network, ip_network
+import re
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -12,6 +14,8 @@ Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65535)]
 Delay = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
 
+_HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
+_ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 _SHORTEST_SECRET = 32
 
 
@@ -41,6 +45,32 @@ def json_list(value: object) -> object:
 def lower(value: object) -> object:
     """In lower case."""
     return value.lower() if isinstance(value, str) else value
+
+
+def refuse_what_is_no_host(host: str) -> None:
+    """ValueError for what is neither a name nor an address."""
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise ValueError("it is a name or an address, without a port and without brackets") from None
+    elif not _HOST.fullmatch(host):
+        raise ValueError("it is neither a name nor an address")
+
+
+def refuse_what_is_no_origin(origin: str) -> None:
+    """ValueError for what no browser sends as its `Origin`."""
+    if origin != "*" and not (is_web_address(origin) and _ORIGIN.fullmatch(origin)):
+        raise ValueError("an origin is https://host or http://host:port, without a path")
+
+
+def is_web_address(url: str) -> bool:
+    """Whether it is `https://` or `http://` with a host, and a port if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
 
 
 def refuse_unusable_address(url: str) -> None:

@@ -1,0 +1,73 @@
+"""The ports of the process, taken before anything else is started, so that nothing has begun when one is in use."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from service.settings import Settings, SettingsError
+
+BOTH_FAMILIES = "::"
+
+
+class PortUnusable(Exception):
+    """The port cannot be had now; the text names the variable that sets another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Bound, and not yet listening: callers are refused until there is somebody to answer."""
+
+    api: tuple[socket.socket, ...] = ()
+    ops: tuple[socket.socket, ...] = ()
+
+
+@contextmanager
+def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
+    """The sockets of the API, where it is to be served, and of operators, where they have a port of their own.
+    SettingsError for a host that is none, PortUnusable for a port that is taken."""
+    server = settings.server
+    if api and server.ops_port and server.ops_port == server.port:
+        raise SettingsError("RELEVO_OPS_PORT: it is RELEVO_PORT as well; set one of them to another. Example: 9464")
+    with ExitStack() as stack:
+        yield Listeners(
+            api=_bound(stack, server.host, server.port, "RELEVO_PORT") if api else (),
+            ops=() if server.ops_port is None else _bound(stack, server.host, server.ops_port, "RELEVO_OPS_PORT"),
+        )
+
+
+def _bound(stack: ExitStack, host: str, port: int, variable: str) -> tuple[socket.socket, ...]:
+    return tuple(stack.enter_context(_bind(family, address, host, variable)) for family, address in _found(host, port))
+
+
+def _found(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise _no_host(host) from None
+    return list(dict.fromkeys((family, address[:2]) for family, _, _, _, address in found))  # type: ignore[misc]
+
+
+def _bind(family: socket.AddressFamily, address: tuple[str, int], host: str, variable: str) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != BOTH_FAMILIES))
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+            raise _no_port(host, address[1], variable, error) from None
+        raise _no_host(host) from None
+    return listener
+
+
+def _no_port(host: str, port: int, variable: str, error: OSError) -> PortUnusable:
+    why = "is in use by another process" if error.errno == errno.EADDRINUSE else "is not for this user to take"
+    return PortUnusable(f"Port {port} of {host} {why}: set {variable} to another one.")
+
+
+def _no_host(host: str) -> SettingsError:
+    return SettingsError(f"RELEVO_HOST: {host!r} is not an address of this machine. Example: 0.0.0.0")
