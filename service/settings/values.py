@@ -35,7 +35,7 @@ def json_list(value: object) -> object:
         return value
     try:
         read = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         read = None
     if not isinstance(read, list):
         raise ValueError("it is not a JSON list")  # noqa: TRY004  # pydantic reports a ValueError as the value's fault
