@@ -39,6 +39,9 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_CORS_ORIGINS": Promise(
         "service/runtime/roles.py", "cors_origins", f"{_WIRED}test_pages_of_the_origins_that_were_named_may_call"
     ),
+    "RELEVO_PUBLIC_URL": Promise(
+        "service/runtime/roles.py", "public_url", f"{_WIRED}test_links_begin_with_the_public_url"
+    ),
     "RELEVO_OIDC_ISSUER": Promise("service/runtime/access.py", "oidc.issuer", _ISSUER),
     "RELEVO_OIDC_AUDIENCE": Promise("service/runtime/access.py", "oidc.audience", _ISSUER),
     "RELEVO_OIDC_ORG_CLAIM": Promise("service/runtime/access.py", "oidc.org_claim", _ISSUER),

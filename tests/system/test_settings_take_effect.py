@@ -264,6 +264,14 @@ async def test_pages_of_the_origins_that_were_named_may_call(start: Start) -> No
     assert allowed == ["https://one.example.com", "https://two.example.com", None]
 
 
+async def test_links_begin_with_the_public_url(start: Start) -> None:
+    async with start(RELEVO_PUBLIC_URL="https://relevo.example.com/hooks/") as whole:
+        app_id = await whole.application("a")
+        granted = await whole.made(f"/auth/app-portal-access/{app_id}", {})
+
+    assert granted["url"] == "https://relevo.example.com/hooks/docs"
+
+
 async def test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named(start: Start) -> None:
     key = new_rsa_key()
     async with running_issuer() as stub:
