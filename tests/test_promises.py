@@ -33,9 +33,9 @@ _ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_n
 _KEYS = f"{_WIRED}test_the_first_of_the_secret_keys_encrypts_and_all_decrypt"
 
 SETTINGS: dict[str, Promise] = {
-    "RELEVO_HOST": Promise("service/runtime/roles.py", "server.host", _OF_ITS_OWN),
-    "RELEVO_PORT": Promise("service/runtime/roles.py", "server.port", _OF_ITS_OWN),
-    "RELEVO_OPS_PORT": Promise("service/runtime/telemetry.py", "ops_port", _OF_ITS_OWN),
+    "RELEVO_HOST": Promise("service/runtime/listening.py", "server.host", _OF_ITS_OWN),
+    "RELEVO_PORT": Promise("service/runtime/listening.py", "server.port", _OF_ITS_OWN),
+    "RELEVO_OPS_PORT": Promise("service/runtime/listening.py", "ops_port", _OF_ITS_OWN),
     "RELEVO_CORS_ORIGINS": Promise(
         "service/runtime/roles.py", "cors_origins", f"{_WIRED}test_pages_of_the_origins_that_were_named_may_call"
     ),
