@@ -205,11 +205,13 @@ DUE: list[Make] = [
 @pytest.mark.parametrize("make", DUE, ids=lambda make: make.__name__)
 async def test_what_one_process_makes_due_another_begins_without_a_poll(site: Site, make: Make) -> None:
     await idle(site.there)
-    waiting = asyncio.create_task(next_claims(site.there))
+    waiting = asyncio.create_task(site.there.wait())
+    await asyncio.sleep(0)  # it has looked, and waits
 
     await make(site)
+    await asyncio.wait_for(waiting, IN_TIME)
 
-    assert len(await waiting) >= 1
+    assert len(await next_claims(site.there)) >= 1
 
 
 @pytest.mark.parametrize("make", [a_retry, the_end_of_a_rest, a_turn_under_a_throttle], ids=lambda make: make.__name__)
@@ -243,22 +245,26 @@ async def start(site: Site, *, due_in: timedelta = timedelta()) -> None:
 @pytest.mark.parametrize("due_in", [timedelta(), SOON])
 async def test_a_task_that_one_process_starts_another_begins_without_a_poll(site: Site, due_in: timedelta) -> None:
     assert await site.tasks_there.claim([KIND]) is None
-    waiting = asyncio.create_task(next_task(site.tasks_there))
+    waiting = asyncio.create_task(site.tasks_there.wait())
+    await asyncio.sleep(0)  # it has looked, and waits
 
     await start(site, due_in=due_in)
+    await asyncio.wait_for(waiting, IN_TIME)
 
-    assert (await waiting).failures == 0
+    assert (await next_task(site.tasks_there)).failures == 0
 
 
 async def test_a_batch_that_one_process_puts_off_another_begins_without_a_poll(site: Site) -> None:
     await start(site)
     claim = await next_task(site.tasks_here)
     assert await site.tasks_there.claim([KIND]) is None
-    waiting = asyncio.create_task(next_task(site.tasks_there))
+    waiting = asyncio.create_task(site.tasks_there.wait())
+    await asyncio.sleep(0)  # it has looked, and waits
 
     await site.tasks_here.postpone(claim)
+    await asyncio.wait_for(waiting, IN_TIME)
 
-    assert (await waiting).failures == 1
+    assert (await next_task(site.tasks_there)).failures == 1
 
 
 async def test_nobody_is_woken_by_what_is_undone(site: Site) -> None:
