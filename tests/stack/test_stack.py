@@ -90,6 +90,7 @@ def test_a_search_of_the_runbook_finds_something(stack: Stack, story: Story, sea
         # Nothing here is refused for want of room.
         "http.response.status_code=503": "http.response.status_code=202",
         "<instance>": _resource_in_jaeger(stack, spans[0].trace)["service.instance.id"],
+        "<endpoint_id>": str(spans[-1].tags["relevo.endpoint.id"]),
         "<correlation_id>": str(spans[0].tags["relevo.correlation_id"]),
     }
     for words, those in happened.items():
