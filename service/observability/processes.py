@@ -95,7 +95,7 @@ class Processes:
         try:
             # To start takes longer than most of the work, and none of its time.
             async with asyncio.timeout(START_WITHIN):
-                await leave_the_loop(process, _is_there)
+                await leave_the_loop(process, _is_there, work)
             async with asyncio.timeout(self._seconds):
                 return await leave_the_loop(process, work, *arguments)
         except (TimeoutError, BrokenProcessPool, asyncio.CancelledError):
@@ -121,8 +121,8 @@ def _end(executor: ProcessPoolExecutor) -> None:
     executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _is_there() -> None:
-    """What the first piece of work waits for."""
+def _is_there(_work: Callable[..., object]) -> None:
+    """What a piece of work waits for: that the process runs, and has the work's module."""
 
 
 def _keep_within_bounds() -> None:
