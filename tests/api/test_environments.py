@@ -75,7 +75,7 @@ async def test_webhooks_of_a_document_become_event_types_with_their_own_schemas(
     paid = (await api.get("/event-type/invoice.paid")).json()
     lost = (await api.get("/event-type/invoice.lost")).json()
 
-    assert answer.json() == {"data": {"modified": ["invoice.paid", "invoice.lost"], "to_modify": None}}
+    assert answer.json() == {"data": {"modified": ["invoice.lost", "invoice.paid"], "to_modify": None}}
     assert paid["description"] == "An invoice was paid."
     assert paid["groupName"] == "billing"
     assert paid["schemas"]["1"] == {
