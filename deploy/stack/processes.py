@@ -21,7 +21,7 @@ COLLECTOR_CONFIG = ROOT / "otel-collector.yaml"
 JAEGER_CONFIG = ROOT / "deploy" / "jaeger" / "jaeger.yaml"
 PROMETHEUS_DIRECTORY = ROOT / "deploy" / "prometheus"
 
-_READY_WITHIN = 60.0
+_READY_WITHIN = 240.0
 _STOPS_WITHIN = 15.0
 _POLL = 0.1
 

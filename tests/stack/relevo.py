@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import httpx
 
+from tests.support.patience import patient
+
 T = TypeVar("T")
 
 
@@ -60,9 +62,9 @@ def running_receiver() -> Iterator[str]:
 
 def eventually(found: Callable[[], T | None], *, within: float = 30, else_tell: Callable[[], object] = str) -> T:
     """What `found` gives once it gives something. The stack has no way of telling us, so we ask."""
-    deadline = monotonic() + within
+    began = monotonic()
     while not (result := found()):
-        assert monotonic() < deadline, f"nothing came within {within} s {else_tell()}"
+        assert monotonic() < began + patient(within), f"nothing came within {patient(within)} s {else_tell()}"
         sleep(0.2)
     return result
 

@@ -13,6 +13,7 @@ from typing import IO
 import httpx
 
 from deploy.stack.processes import Stack
+from tests.support.patience import patient
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -57,7 +58,7 @@ def test_at_a_terminal_the_stack_of_the_demo_stays_until_enter() -> None:
         page = httpx.get(f"{jaeger[1]}/search", trust_env=False)
         services = httpx.get(f"{jaeger[1]}/api/services", trust_env=False).json()["data"]
         os.write(keys, b"\n")
-        status = process.wait(timeout=60)
+        status = process.wait(timeout=patient(60))
 
     assert status == 0, told
     assert "relevo" in services
