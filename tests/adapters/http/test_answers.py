@@ -280,6 +280,22 @@ async def test_what_comes_behind_an_answer_never_fails_the_next_message_however_
     assert all(outcome.succeeded for outcome in outcomes)
 
 
+async def test_what_a_kept_connection_spoils_is_asked_again_over_a_new_one() -> None:
+    first_ones = asyncio.Barrier(2)
+
+    async def say(connection: Connection, nth: int) -> None:
+        if nth == 1 and speaker.connections <= 2:
+            await first_ones.wait()
+        await connection.send(GOOD if nth == 1 else b"surplus" + GOOD)
+
+    async with speaking(say) as speaker, sending() as send:
+        await asyncio.gather(send(speaker.url), send(speaker.url))
+        outcome = await send(speaker.url)
+
+    assert outcome.succeeded
+    assert speaker.connections == 3
+
+
 async def test_an_answer_that_comes_before_the_whole_request_counts_and_costs_the_connection() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
@@ -310,7 +326,8 @@ async def test_a_pool_of_two_survives_a_thousand_answers_of_every_misbehaviour()
             connection.reset()
 
     async with speaking(say) as speaker, sending(connections=2) as send:
-        await _by_fours(lambda: send(speaker.url), 1_000)
+        async with asyncio.timeout(PATIENT):  # none of them waits for anything
+            await _by_fours(lambda: send(speaker.url), 1_000)
         good = True
         outcomes = await asyncio.gather(*(send(speaker.url) for _ in range(10)))
 
