@@ -102,8 +102,13 @@ def completed(url: str, environ: Mapping[str, str]) -> str:
         if environ.get(variable) and parameter not in said
     }
     everything = {**said, **{parameter: value for parameter, (_, value) in added.items()}}
-    address = _address(everything, {parameter: variable for parameter, (variable, _) in added.items()})
-    _refuse_unusable_files(address)
+    variables = {parameter: variable for parameter, (variable, _) in added.items()}
+    try:
+        address = _address(everything, variables)
+        _refuse_unusable_files(address)
+    except ParameterRefused as refused:
+        # By the name that it was given by.
+        raise ParameterRefused(variables.get(refused.name, refused.name), refused.reason) from None
     everything.setdefault("user", address.user)
     return f"postgresql:///?{urlencode(everything, quote_via=quote, safe='')}"
 
