@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from service.adapters.data_directory import DataDirectoryError, generated_secrets, refuse_without_secrets, sole_server
+from service.adapters.machine.data_directory import (
+    DataDirectoryError,
+    generated_secrets,
+    refuse_without_secrets,
+    sole_server,
+)
 from service.domain.errors import LimitReached
 from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, USUAL_LIFETIME, is_token_name
 from service.environment import unknown
@@ -152,7 +157,7 @@ def _reencrypt(_: Namespace) -> int:
 
 
 def _token(chosen: Namespace) -> int:
-    from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+    from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
     from service.application.tokens import NewToken
     from service.domain import ids
 
@@ -180,7 +185,7 @@ def _token(chosen: Namespace) -> int:
 def _tail(chosen: Namespace) -> int:
     from rich.console import Console
 
-    from service import tail
+    from service.commands import tail
 
     token = os.environ.get(BEARER, "").strip()
     if not token or not token.isascii():
@@ -197,7 +202,7 @@ def _tail(chosen: Namespace) -> int:
 
 
 def _demo(chosen: Namespace) -> int:
-    from service import demo
+    from service.commands import demo
 
     try:
         stack = demo.read(Path(chosen.stack)) if chosen.stack else None
@@ -223,7 +228,7 @@ def _read() -> Settings:
 
 
 def _completed(url: str) -> str:
-    from service.adapters.postgres.address import completed
+    from service.adapters.postgres.server.address import completed
 
     return completed(url, os.environ)
 
@@ -268,7 +273,7 @@ async def _worked(settings: Settings, listeners: "Listeners") -> None:
 
 
 async def _migrated(settings: Settings) -> None:
-    from service.adapters.postgres import schema
+    from service.adapters.postgres.server import schema
 
     async with _reachable(settings) as url:
         _waits("bringing the database to this release's schema ...")
@@ -277,9 +282,9 @@ async def _migrated(settings: Settings) -> None:
 
 
 async def _reencrypted(settings: Settings) -> None:
-    from service.adapters.postgres.connections import connect
-    from service.adapters.postgres.resealing import reseal
-    from service.adapters.vault import Vault
+    from service.adapters.machine.vault import Vault
+    from service.adapters.postgres.server.connections import connect
+    from service.adapters.postgres.server.resealing import reseal
 
     async with _database(settings), _reachable(settings) as url:
         connection = await connect(url)
@@ -295,7 +300,7 @@ async def _reencrypted(settings: Settings) -> None:
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[None]:
     """Find out now, while a sentence can still be said, whether the database is there and fits."""
-    from service.adapters.postgres import schema
+    from service.adapters.postgres.server import schema
 
     async with _reachable(settings) as url:
         if settings.embedded:
@@ -307,8 +312,8 @@ async def _database(settings: Settings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _reachable(settings: Settings) -> AsyncIterator[str]:
-    from service.adapters.embedded import open_embedded
-    from service.adapters.postgres.address import read
+    from service.adapters.machine.embedded import open_embedded
+    from service.adapters.postgres.server.address import read
 
     # What is done here takes long or holds a lock: it goes past a pooler.
     configured = settings.storage.database_direct_url or settings.storage.database_url
@@ -328,8 +333,8 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
     migration has not been done."""
     import uvloop
 
-    from service.adapters.embedded import EmbeddedUnavailable
-    from service.adapters.postgres import schema
+    from service.adapters.machine.embedded import EmbeddedUnavailable
+    from service.adapters.postgres.server import schema
 
     # A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself
     # took a quarter of an accept's time.

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from service.adapters.embedded import EmbeddedServer
+from service.adapters.machine.embedded import EmbeddedServer
 from tests.support import postgres
 from tests.support.patience import patient
 

@@ -158,12 +158,12 @@ LIMITS: dict[str, Promise] = {
         "tests/api/test_tokens.py::test_flags_that_no_token_could_hold_are_refused",
     ),
     "life of an application's token": Promise(
-        "service/adapters/tokens.py",
+        "service/adapters/access/tokens.py",
         "APPLICATION_LIFETIME",
         "tests/adapters/test_tokens.py::test_however_often_a_token_is_refreshed_it_ends_four_weeks_after_the_first",
     ),
     "tokens that are remembered": Promise(
-        "service/adapters/remembered.py",
+        "service/adapters/machine/remembered.py",
         "MOST_CHARACTERS",
         "tests/adapters/test_remembered.py::test_the_oldest_make_room_by_number_and_by_length",
     ),
@@ -173,12 +173,12 @@ LIMITS: dict[str, Promise] = {
         "tests/api/test_imports.py::test_of_very_many_broken_lines_the_first_are_listed_and_all_are_counted",
     ),
     "what waits to be accepted": Promise(
-        "service/adapters/postgres/intake.py",
+        "service/adapters/postgres/queue/intake.py",
         "MOST_WAITING",
         "tests/adapters/test_group_commit.py::test_whoever_comes_when_it_is_full_is_turned_away",
     ),
     "bytes of an answer that are kept": Promise(
-        "service/adapters/http/sender.py",
+        "service/adapters/destinations/http/sender.py",
         "LONGEST_BODY",
         "tests/adapters/http/test_sender.py::test_of_a_large_answer_20_000_bytes_are_kept_and_the_status_decides",
     ),

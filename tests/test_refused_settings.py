@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from service.__main__ import main
-from service.adapters.data_directory import generated_secrets
-from service.adapters.embedded import EmbeddedServer, EmbeddedUnavailable
+from service.adapters.machine.data_directory import generated_secrets
+from service.adapters.machine.embedded import EmbeddedServer, EmbeddedUnavailable
 from service.observability import variables
 from service.runtime.listening import PortUnusable, listeners
 from service.settings import Settings, SettingsError

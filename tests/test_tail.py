@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.tail.events import Event, events
-from service.tail.lines import line_of
+from service.commands.tail.events import Event, events
+from service.commands.tail.lines import line_of
 
 ATTEMPT = {
     "id": "atmpt_1",

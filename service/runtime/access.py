@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 
-from service.adapters.clock import SystemClock
-from service.adapters.doorkeeper import Doorkeeper
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.issuers import FETCH_EVERY, Issuer, Trust
-from service.adapters.postgres.revocations import RememberedRevocations
-from service.adapters.tokens import Tokens
+from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.access.issuers import FETCH_EVERY, Issuer, Trust
+from service.adapters.access.tokens import Tokens
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.machine.clock import SystemClock
+from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.delivery.upkeep import every
 from service.runtime.core import Core
 from service.settings import Settings

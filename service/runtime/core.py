@@ -8,16 +8,16 @@ from functools import partial
 
 from httpx import AsyncClient
 
-from service.adapters.clock import SystemClock
-from service.adapters.embedded import open_embedded
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.postgres import schema
-from service.adapters.postgres.attempt_news import AttemptNews
-from service.adapters.postgres.engine import Database, open_database
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.machine.clock import SystemClock
+from service.adapters.machine.embedded import open_embedded
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.queue.attempt_news import AttemptNews
+from service.adapters.postgres.server import schema
+from service.adapters.postgres.server.database import Database, open_database
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
-from service.adapters.postgres.wakeups import Wakeups
-from service.adapters.vault import Vault
 from service.delivery.upkeep import every
 from service.observability.health import Health
 from service.observability.instrumentation import instrument_engine

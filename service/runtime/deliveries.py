@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.ed25519 import Ed25519
-from service.adapters.http.sender import HttpSender
-from service.adapters.postgres.background_tasks import PostgresTaskQueue
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application import contents, replays, statistics
 from service.application.signing import Signing
 from service.delivery.attempts import Courier

@@ -4,22 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.ed25519 import Ed25519
-from service.adapters.http.sender import HttpSender
-from service.adapters.http.vetting import why_refused
-from service.adapters.postgres.intake import PostgresIntake
-from service.adapters.postgres.payload_rules import PostgresPayloadRules
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
-from service.adapters.tokens import Tokens
+from service.adapters.access.tokens import Tokens
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.destinations.http.vetting import why_refused
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
 from service.api.services import Services
 from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.health import Health
-from service.observability.processes import Processes
 from service.observability.telemetry import Telemetry
-from service.observability.threads import Threads
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
 from service.runtime.access import keeping_the_door
 from service.runtime.core import open_core
 from service.runtime.deliveries import delivering, signing

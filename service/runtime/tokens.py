@@ -2,11 +2,11 @@
 
 from uuid import uuid4
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.postgres.engine import open_database
-from service.adapters.postgres.unit_of_work import open_unit_of_work
-from service.adapters.tokens import Tokens
-from service.adapters.vault import Vault
+from service.adapters.access.tokens import Tokens
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import open_database
 from service.application.access import Caller
 from service.application.audit import AuditTrail
 from service.application.revocations import Revocations

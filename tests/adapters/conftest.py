@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.server.database import dsn
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry
 

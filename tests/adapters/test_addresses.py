@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import text
 
-from service.adapters.postgres import schema
-from service.adapters.postgres.address import completed
-from service.adapters.postgres.connections import connect
-from service.adapters.postgres.engine import open_database
+from service.adapters.postgres.server import schema
+from service.adapters.postgres.server.address import completed
+from service.adapters.postgres.server.connections import connect
+from service.adapters.postgres.server.database import open_database
 from tests.support.networked_postgres import KEY_PASSWORD, Front, Networked, networked_postgres, tls_front
 from tests.support.processes import free_port
 

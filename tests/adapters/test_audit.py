@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import Database, open_database
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server.database import Database, open_database
 from service.adapters.postgres.upkeep import SHORTENING_AUDIT, PostgresUpkeep
 from service.domain import ids
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import asyncpg
 import pytest
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.postgres.background_tasks import PostgresTaskQueue
-from service.adapters.postgres.engine import Database, open_database
-from service.adapters.postgres.unit_of_work import open_unit_of_work
-from service.adapters.postgres.wakeups import TASK_CHANNEL, Bell
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import Database, open_database
+from service.adapters.postgres.server.wakeups import TASK_CHANNEL, Bell
 from service.application.ports.transaction import UnitOfWork
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress, TaskClaim

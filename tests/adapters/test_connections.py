@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from service.adapters.postgres.connections import HotConnection, WatchedConnection
-from service.adapters.postgres.engine import dsn, open_database, unavailable_when_lost
+from service.adapters.postgres.server.connections import HotConnection, WatchedConnection
+from service.adapters.postgres.server.database import dsn, open_database, unavailable_when_lost
 from service.domain.errors import Unavailable
 from tests.faults.wire import Wire, open_wire
 from tests.support.patience import patient, unhurried

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.data_directory import AlreadyServed, DataDirectoryError, generated_secrets, sole_server
+from service.adapters.machine.data_directory import AlreadyServed, DataDirectoryError, generated_secrets, sole_server
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
-from service.adapters.embedded import EmbeddedUnavailable, open_embedded
+from service.adapters.machine.embedded import EmbeddedUnavailable, open_embedded
 from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.application.ports.engine import Settled, Settlement
 from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict

@@ -5,9 +5,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres.endpoint_health import sample_failing
-from service.adapters.postgres.engine import open_database
-from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.adapters.postgres.repositories.endpoint_health import sample_failing
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import open_database
 from service.domain.ids import EndpointId, OrgId
 from tests.support.factories import ORG, VAULT, add_application, add_endpoint
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from service.adapters.postgres.sealed import seal_headers, seal_secrets
-from service.adapters.vault import Vault
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry

@@ -6,8 +6,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.queue import PostgresQueue
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.application.ports.engine import Settled
 from service.domain import ids
 from service.domain.deliveries import Status

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
-from service.adapters.postgres.group_commit import GroupCommit
+from service.adapters.postgres.server.group_commit import GroupCommit
 from service.domain.errors import Busy, Unavailable
 from tests.support.patience import patient
 

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from service.adapters.postgres.engine import open_database
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork, open_unit_of_work
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, open_unit_of_work
+from service.adapters.postgres.server.database import open_database
 from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused
 from tests.support.factories import VAULT, idempotency_key

@@ -13,18 +13,19 @@ import pytest
 from sqlalchemy import ClauseElement, Executable
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres import background_tasks, endpoint_health, revocations, upkeep
-from service.adapters.postgres.applications import PostgresApplications
-from service.adapters.postgres.audit import PostgresAudit
-from service.adapters.postgres.background_tasks import PostgresBackgroundTasks
-from service.adapters.postgres.endpoints import PostgresEndpoints
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.event_types import PostgresEventTypes
-from service.adapters.postgres.imports import PostgresImports
-from service.adapters.postgres.queue_sample import SAMPLE
-from service.adapters.postgres.statistics import PostgresStatistics
-from service.adapters.postgres.transaction import Transaction
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres import upkeep
+from service.adapters.postgres.queue.sample import SAMPLE
+from service.adapters.postgres.repositories import background_tasks, endpoint_health, revocations
+from service.adapters.postgres.repositories.applications import PostgresApplications
+from service.adapters.postgres.repositories.audit import PostgresAudit
+from service.adapters.postgres.repositories.background_tasks import PostgresBackgroundTasks
+from service.adapters.postgres.repositories.endpoints import PostgresEndpoints
+from service.adapters.postgres.repositories.event_types import PostgresEventTypes
+from service.adapters.postgres.repositories.imports import PostgresImports
+from service.adapters.postgres.repositories.statistics import PostgresStatistics
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.lists import PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
 from service.domain.endpoints import Endpoint

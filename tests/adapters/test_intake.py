@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from service.adapters.postgres.intake import PostgresIntake
+from service.adapters.postgres.queue.intake import PostgresIntake
 from service.domain.messages import Accepted, EventIdTaken, KeyReused, Repeated, UnknownApplication
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint, idempotency_key, new_message

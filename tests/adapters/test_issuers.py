@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.adapters.issuers import LARGEST_DOCUMENT, NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer
+from service.adapters.access.issuers import LARGEST_DOCUMENT, NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from tests.support.factories import ORG

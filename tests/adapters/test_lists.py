@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres.deliveries import PostgresDeliveries
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.messages import PostgresMessages
-from service.adapters.postgres.transaction import Transaction
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres.repositories.deliveries import PostgresDeliveries
+from service.adapters.postgres.repositories.messages import PostgresMessages
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.lists import AttemptFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status

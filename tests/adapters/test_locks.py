@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from service.adapters.postgres import partitions
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.settlements import Settlements
+from service.adapters.postgres.queue.settlements import Settlements
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
-from service.adapters.postgres.wakeups import Wakeups
 from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Status

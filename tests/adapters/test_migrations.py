@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from service.adapters.postgres import schema
+from service.adapters.postgres.server import schema
 
 # Tables and columns that a later revision takes away, once no release that reads them can be running any more.
 TAKEN_AWAY: frozenset[tuple[str, str]] = frozenset()
@@ -97,7 +97,7 @@ async def test_messages_from_before_there_were_labels_are_found_by_their_labels(
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", "service.adapters.postgres:migrations")
+    config.set_main_option("script_location", "service.adapters.postgres.server:migrations")
     config.set_main_option("path_separator", "os")
     return config
 

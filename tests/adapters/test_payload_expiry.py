@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.adapters.postgres.engine import open_database
+from service.adapters.postgres.server.database import open_database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 
 

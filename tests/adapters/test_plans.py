@@ -8,12 +8,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.adapters.postgres import partitions
-from service.adapters.postgres.claims import CLAIM, CLAIM_BY_TURNS
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.intake import ACCEPT
-from service.adapters.postgres.settlements import SETTLE
-from service.adapters.postgres.throttles import CLAIM_THROTTLED
+from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS
+from service.adapters.postgres.queue.intake import ACCEPT
+from service.adapters.postgres.queue.settlements import SETTLE
+from service.adapters.postgres.queue.throttles import CLAIM_THROTTLED
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import dsn
 from service.domain import ids
 
 A_LOT = 20_000

@@ -3,9 +3,9 @@
 import asyncio
 from collections import defaultdict
 
-from service.adapters.postgres.engine import HOT_CONNECTIONS, POOL_OVERFLOW, POOL_SIZE, open_database
-from service.adapters.postgres.transaction import Transaction
-from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import HOT_CONNECTIONS, POOL_OVERFLOW, POOL_SIZE, open_database
+from service.adapters.postgres.server.transaction import Transaction
 from tests.support.factories import ORG, VAULT
 
 

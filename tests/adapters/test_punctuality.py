@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.postgres.background_tasks import PostgresTaskQueue
-from service.adapters.postgres.engine import Database, dsn, open_database
-from service.adapters.postgres.intake import PostgresIntake
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork, open_unit_of_work
-from service.adapters.postgres.wakeups import CHANNEL, POLL, Bell, Wakeups
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, open_unit_of_work
+from service.adapters.postgres.server.database import Database, dsn, open_database
+from service.adapters.postgres.server.wakeups import CHANNEL, POLL, Bell, Wakeups
 from service.application.operational_webhooks import Announcer
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, TaskClaim

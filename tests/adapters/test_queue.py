@@ -9,10 +9,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres import attempt_headers
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.postgres.queue import attempt_headers
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.application.ports.engine import Settled
 from service.domain.deliveries import Claim, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from service.adapters.postgres.queue_sample import sample_queue
+from service.adapters.postgres.queue.sample import sample_queue
 
 FILL = """
 INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, attempts, due_at, lease)

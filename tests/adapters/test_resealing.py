@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from service.adapters.postgres import resealing
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.resealing import SEALED, Resealing, reseal
-from service.adapters.vault import Vault, VaultLocked
+from service.adapters.machine.vault import Vault, VaultLocked
+from service.adapters.postgres.server import resealing
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.resealing import SEALED, Resealing, reseal
 from tests.support.patience import patient
 
 OLD, BOTH, NEW = Vault(["old"]), Vault(["new", "old"]), Vault(["new"])

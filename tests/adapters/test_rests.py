@@ -7,8 +7,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.rests import LONGEST
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.queue.rests import LONGEST
 from service.domain.deliveries import Claim, Status
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from service.adapters.postgres import schema
+from service.adapters.postgres.server import schema
 from tests.support.postgres import asyncpg_dsn
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.throttles import BURST
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.queue.throttles import BURST
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.domain.deliveries import Claim
 from service.observability.deliveries import DeliveryTelemetry

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.application.access import Caller, Grant
 from service.domain import ids
 from service.domain.errors import NotAuthenticated

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.adapters.postgres.engine import Database, open_database
-from service.adapters.postgres.transaction import Transaction
-from service.adapters.postgres.unit_of_work import open_unit_of_work
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import Database, open_database
+from service.adapters.postgres.server.transaction import Transaction
 from tests.support.factories import ORG, VAULT
 
 OWN_PROCESS = "SELECT pg_backend_pid()"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.vault import Vault, VaultLocked
+from service.adapters.machine.vault import Vault, VaultLocked
 
 
 @given(plain=st.binary(max_size=300))

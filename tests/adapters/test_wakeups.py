@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres.attempt_news import AttemptNews, Follower
-from service.adapters.postgres.engine import dsn, unavailable_when_lost
-from service.adapters.postgres.wakeups import CHANNEL, Wakeups
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres.queue.attempt_news import AttemptNews, Follower
+from service.adapters.postgres.server.database import dsn, unavailable_when_lost
+from service.adapters.postgres.server.wakeups import CHANNEL, Wakeups
 from service.application.ports.news import Missed
 from service.domain.ids import ApplicationId, AttemptId
 from tests.faults.wire import Wire, open_wire

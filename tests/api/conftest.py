@@ -11,20 +11,20 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.doorkeeper import Doorkeeper
-from service.adapters.ed25519 import Ed25519
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.http.sender import HttpSender
-from service.adapters.http.vetting import why_refused
-from service.adapters.postgres.attempt_news import AttemptNews
-from service.adapters.postgres.engine import Database, dsn, open_database
-from service.adapters.postgres.intake import PostgresIntake
-from service.adapters.postgres.payload_rules import PostgresPayloadRules
-from service.adapters.postgres.revocations import RememberedRevocations
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
-from service.adapters.tokens import Tokens
+from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.access.tokens import Tokens
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.destinations.http.vetting import why_refused
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.postgres.queue.attempt_news import AttemptNews
+from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
+from service.adapters.postgres.repositories.revocations import RememberedRevocations
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.server.database import Database, dsn, open_database
 from service.api.app import create_app
 from service.api.services import Services
 from service.application.examples import ExampleCall
@@ -32,9 +32,9 @@ from service.application.payload_checks import PayloadChecks
 from service.application.ports.world import NewId
 from service.application.signing import Signing
 from service.observability.deliveries import DeliveryTelemetry
-from service.observability.processes import Processes
 from service.observability.telemetry import open_telemetry
-from service.observability.threads import Threads
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
 from tests.api.tenancy import listening, unbound
 from tests.api.walking import Things, one_of_each
 from tests.support.factories import ORG, VAULT

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from service.adapters.postgres import tables
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.database import Database
 
 OWNED = {name for name, table in tables.metadata.tables.items() if {"org_id", "app_id"} & set(table.c.keys())}
 # By an id that was found under its application a moment before, in the same transaction.

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from starlette.middleware import Middleware
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
 from service.api.audit import AFTER_THE_ANSWER, WITH_THE_ACT
 from service.api.services import Services

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from tests.api.walking import ENDLESS, FITS_ALL, HEALTH, Operation, Things, one_of_each, operations
 
 MUST_BE_TOLD = {

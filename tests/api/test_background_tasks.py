@@ -2,7 +2,7 @@
 
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from tests.support.operations import finished, running_tasks
 
 

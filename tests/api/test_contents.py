@@ -3,7 +3,7 @@
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.domain.deliveries import Status
 from tests.support.operations import a_message, an_endpoint, finished, running_tasks, settled
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import Database
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
 from service.api.services import Services
 from service.domain import ids

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
 from service.api.dependencies import HttpClientDep, UnitOfWorkDep, caller
 from service.api.problems import answer_problems

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from pydantic import BaseModel
 from svix import api as svix_api
 from svix import models
 from svix.api import SvixAsync, SvixOptions
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.domain.operational_webhooks import OPERATIONS, AttemptEvent, EndpointEvent
 from tests.api.fitting import Fit, Schema, resolved
 from tests.api.test_sdk_table import NOT_OFFERED, methods

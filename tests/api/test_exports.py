@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.adapters.postgres.engine import SESSIONS, Database
+from service.adapters.postgres.server.database import SESSIONS, Database
 from service.api.services import Services
 from tests.api.served import served
 from tests.support.patience import patient

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.api.services import Services
 from service.domain.ids import OrgId
 from tests.api.conftest import TOKENS

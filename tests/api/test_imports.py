@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.api.services import Services
 from service.domain.imports import MOST_LISTED, MOST_REFUSED

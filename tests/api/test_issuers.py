@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.clock import SystemClock
-from service.adapters.doorkeeper import Doorkeeper
-from service.adapters.issuers import Issuer, Trust
-from service.adapters.postgres.engine import Database
-from service.adapters.postgres.revocations import RememberedRevocations
+from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.access.issuers import Issuer, Trust
+from service.adapters.machine.clock import SystemClock
+from service.adapters.postgres.repositories.revocations import RememberedRevocations
+from service.adapters.postgres.server.database import Database
 from service.api.services import Services
 from tests.api.conftest import TOKENS
 from tests.support.factories import ORG

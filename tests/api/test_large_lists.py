@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.application.ports.lists import MOST_BYTES
 
 LARGE = 1_900_000

@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.adapters.postgres import tables
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.database import Database
 from service.domain.ids import ApplicationId, OrgId
 from tests.api.conftest import TOKENS, serving
 from tests.api.walking import ENDLESS, FITS_ALL, HIDDEN, Operation, Things, operations

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import Database, dsn
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import Wakeups
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import Database, dsn
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.clock import SystemClock
-from service.adapters.doorkeeper import Doorkeeper
-from service.adapters.postgres.engine import Database
-from service.adapters.postgres.revocations import RememberedRevocations
+from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.machine.clock import SystemClock
+from service.adapters.postgres.repositories.revocations import RememberedRevocations
+from service.adapters.postgres.server.database import Database
 from service.domain.errors import NotAuthenticated
 from service.domain.tokens import MOST_TOKENS
 from tests.api.conftest import TOKENS

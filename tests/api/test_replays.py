@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from service.domain.deliveries import Status
 from tests.support.operations import SINCE, a_message, an_endpoint, finished, owed, running_tasks, settled
 

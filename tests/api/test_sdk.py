@@ -29,8 +29,8 @@ from svix.api import (
 from svix.api.message import message_in_raw
 from svix.exceptions import HttpError, HTTPValidationError
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import Database
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server.database import Database
 from service.domain import ids
 from tests.api.conftest import TOKENS
 from tests.api.test_deliveries import ATTEMPT, TRIED

@@ -17,8 +17,8 @@ from svix import models
 from svix.api import ApplicationIn, EndpointIn, EventTypeIn, MessageIn, SvixAsync, SvixOptions
 from svix.exceptions import HttpError, HTTPValidationError
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import Database
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server.database import Database
 from service.api.routes.not_offered import not_offered
 from service.domain import ids
 from tests.api.conftest import TOKENS

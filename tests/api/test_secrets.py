@@ -17,7 +17,7 @@ from svix.api import ApplicationIn, EndpointIn, EndpointSecretRotateIn, EventExa
 from svix.api.errors.validation_error import ValidationError
 from svix.exceptions import HttpError, HTTPValidationError
 
-from service.adapters.ed25519 import Ed25519
+from service.adapters.machine.ed25519 import Ed25519
 from service.api.services import Services
 from service.application.endpoints import MOST_OLD_SECRETS
 from tests.api.conftest import TOKENS

@@ -4,7 +4,7 @@ import base64
 
 from httpx import AsyncClient
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 
 KEY = b"0123456789-marker-0123456789"
 BROUGHT = f"whsec_{base64.b64encode(KEY).decode()}"

@@ -12,9 +12,9 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, RemoteProtocolError, Response
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.attempt_news import BUFFERED, INTEREST, NEWS, SAID_AGAIN, AttemptNews, Follower
-from service.adapters.postgres.engine import Database, dsn
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.attempt_news import BUFFERED, INTEREST, NEWS, SAID_AGAIN, AttemptNews, Follower
+from service.adapters.postgres.server.database import Database, dsn
 from service.api.services import Services
 from service.api.streams import short_work
 from service.application.ports.news import Missed

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from service.adapters import postgres as adapters
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from tests.api.tenancy import listening, names_its_tenant, touches, unbound
 from tests.api.walking import ENDLESS, one_of_each, operations
 

@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.doorkeeper import Doorkeeper
-from service.adapters.postgres.engine import Database
-from service.adapters.postgres.revocations import RememberedRevocations
+from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.postgres.repositories.revocations import RememberedRevocations
+from service.adapters.postgres.server.database import Database
 from service.api.services import Services
 from service.application.access import Grant
 from service.application.revocations import Revocations

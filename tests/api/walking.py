@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from service.adapters.postgres.engine import Database
+from service.adapters.postgres.server.database import Database
 from tests.support.operations import settled
 
 HEALTH = {"v1.health.get", "v1.health.ping"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.adapters.clock import SystemClock, new_id
+from service.adapters.machine.clock import SystemClock, new_id
 from service.application.applications import Applications
 from service.domain.applications import NewApplication
 from service.domain.errors import Conflict, NotFound

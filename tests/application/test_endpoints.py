@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from service.adapters.clock import new_id
-from service.adapters.ed25519 import Ed25519
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.ed25519 import Ed25519
 from service.application.endpoints import MOST_OLD_SECRETS, Endpoints
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint, NewEndpoint

@@ -19,7 +19,7 @@ from service.domain.messages import (
     Repeated,
     UnknownApplication,
 )
-from service.observability.processes import Processes
+from service.offloading.processes import Processes
 from tests.support.factories import new_message
 
 TAKEN = Accepted(app_id=ApplicationId("app_000000000000000000000000001"), deliveries=1)

@@ -15,7 +15,7 @@ from service.application.payload_checks import PayloadChecks, is_a_moment
 from service.application.ports.engine import PayloadRule
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
-from service.observability.processes import Processes
+from service.offloading.processes import Processes
 from tests.support.factories import new_message
 
 DOUBLING = {

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import Wakeups
-from service.adapters.vault import Vault
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger

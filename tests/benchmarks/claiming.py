@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import asyncpg
 
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import Wakeups
-from service.adapters.vault import Vault
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain.deliveries import Claim
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry

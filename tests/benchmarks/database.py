@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from service.adapters.clock import new_id
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres import partitions, schema
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.sealed import seal_headers, seal_secrets
-from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
-from service.adapters.vault import Vault
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.server import partitions, schema
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.signatures import Secret
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from service.adapters.postgres import partitions
-from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import dsn
 from service.domain import ids
 from tests.benchmarks.database import Database, Server
 from tests.benchmarks.invoice import written

@@ -12,8 +12,8 @@ from itertools import repeat
 
 import asyncpg
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import dsn
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server.database import dsn
 from service.domain import ids
 from tests.benchmarks import database
 from tests.benchmarks.database import Database

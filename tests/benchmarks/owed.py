@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.adapters.postgres.wakeups import CHANNEL
+from service.adapters.postgres.server.wakeups import CHANNEL
 from service.domain import ids
 from tests.benchmarks.database import Database
 from tests.benchmarks.invoice import written

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from service.adapters.postgres.engine import Database, open_database
-from service.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.server.database import Database, open_database
 from tests.support.factories import VAULT
 from tests.support.memory import MemoryStore, MemoryUnitOfWork
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from service.adapters.clock import new_id
-from service.adapters.ed25519 import Ed25519
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.engine import Sender, Settled, Settlement
 from service.application.signing import Signing
 from service.delivery.attempts import Courier

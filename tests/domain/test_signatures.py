@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.ed25519 import Ed25519
+from service.adapters.machine.ed25519 import Ed25519
 from service.domain import signatures
 from service.domain.signatures import Kind, Secret
 

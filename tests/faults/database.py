@@ -12,8 +12,8 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import make_url
 
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres import schema
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres.server import schema
 from tests.faults.surroundings import may_mount
 from tests.faults.wire import Wire, open_wire
 from tests.support.postgres import asyncpg_dsn

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from service.adapters.clock import SystemClock, new_id
-from service.adapters.ed25519 import Ed25519
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.http.sender import HttpSender
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.engine import Sender
 from service.application.signing import Signing
 from service.delivery.attempts import Courier

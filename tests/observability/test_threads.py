@@ -15,16 +15,16 @@ from structlog.contextvars import bound_contextvars
 import service
 from service.domain.errors import Busy
 from service.observability.logging import configure_logging
-from service.observability.processes import Processes
 from service.observability.telemetry import Telemetry
-from service.observability.threads import Threads
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
 from tests.support.patience import patient
 
 WAYS_OUT = {"to_thread", "run_in_executor", "run_in_threadpool", "ThreadPoolExecutor", "ProcessPoolExecutor"}
 POOLS = {
-    ("observability/threads.py", "ThreadPoolExecutor"),
-    ("observability/processes.py", "ProcessPoolExecutor"),
+    ("offloading/threads.py", "ThreadPoolExecutor"),
+    ("offloading/processes.py", "ProcessPoolExecutor"),
 }
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.domain.errors import Busy
-from service.observability.turns import MOST_WAITING_EACH, Turns
+from service.offloading.turns import MOST_WAITING_EACH, Turns
 
 
 async def _entered(turns: Turns, tenant: str | None) -> "asyncio.Task[None]":

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from service import runtime
-from service.adapters.tokens import Tokens
+from service.adapters.access.tokens import Tokens
 from service.observability.health import Health
 from service.observability.telemetry import Telemetry
 from service.settings import Settings

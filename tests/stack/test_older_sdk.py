@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from tests.support.processes import SECRET, RelevoProcess, running, settings
 
 HERE = Path(__file__).parent / "older_sdk"

@@ -7,9 +7,9 @@ from typing import Any
 
 import asyncpg
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.sealed import seal_headers, seal_secrets
-from service.adapters.vault import Vault
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from httpx import AsyncClient
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from service.adapters.issuers import Issuer, Trust
+from service.adapters.access.issuers import Issuer, Trust
 from tests.support.clock import HandClock
 from tests.support.factories import ORG
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from service.adapters.clock import new_id
+from service.adapters.machine.clock import new_id
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint

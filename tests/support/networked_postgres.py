@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from service.adapters.embedded import EmbeddedServer
+from service.adapters.machine.embedded import EmbeddedServer
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import Any
 
 from httpx import AsyncClient
 
-from service.adapters.clock import SystemClock
-from service.adapters.postgres.background_tasks import PostgresTaskQueue
-from service.adapters.postgres.engine import Database
-from service.adapters.postgres.unit_of_work import open_unit_of_work
-from service.adapters.postgres.wakeups import TASK_CHANNEL, Bell
+from service.adapters.machine.clock import SystemClock
+from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.adapters.postgres.server.database import Database
+from service.adapters.postgres.server.wakeups import TASK_CHANNEL, Bell
 from service.application import contents, replays, statistics
 from service.application.background_tasks import Steps
 from service.delivery.tasks import TaskRunner

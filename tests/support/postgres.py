@@ -10,8 +10,8 @@ from secrets import token_hex
 import asyncpg
 from sqlalchemy import make_url
 
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.postgres import schema
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres.server import schema
 
 TEMPLATE = "relevo_template"
 

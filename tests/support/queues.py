@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.queue import PostgresQueue
-from service.adapters.postgres.wakeups import POLL, Wakeups
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.wakeups import POLL, Wakeups
 from service.application.ports.engine import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 from svix.api import BulkReplayIn
 
-from service.adapters.clock import new_id
-from service.adapters.embedded import open_embedded
-from service.adapters.postgres.engine import open_database
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.embedded import open_embedded
+from service.adapters.postgres.server.database import open_database
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.observability.telemetry import open_telemetry

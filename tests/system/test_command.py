@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from service.__main__ import main
-from service.adapters.tokens import Tokens
-from service.adapters.vault import Vault
+from service.adapters.access.tokens import Tokens
+from service.adapters.machine.vault import Vault
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import SECRET, RelevoProcess, run, running, settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.embedded import open_embedded
+from service.adapters.machine.embedded import open_embedded
 from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from service.adapters.postgres.engine import dsn
-from service.adapters.postgres.intake import LARGEST_BATCH, MOST_WAITING
+from service.adapters.postgres.queue.intake import LARGEST_BATCH, MOST_WAITING
+from service.adapters.postgres.server.database import dsn
 from service.domain.messages import Reception
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from tests.support.patience import patient
 from tests.support.processes import SECRET, RelevoProcess, running, settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.adapters.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from tests.api.raw_callers import Caller, calling
 from tests.support.patience import patient
 from tests.support.processes import SECRET, RelevoProcess, running, settings

@@ -17,10 +17,10 @@ import asyncpg
 import httpx
 import pytest
 
-from service.adapters.clock import new_id
-from service.adapters.embedded import EmbeddedServer
-from service.adapters.tokens import Tokens
-from service.adapters.vault import Vault
+from service.adapters.access.tokens import Tokens
+from service.adapters.machine.clock import new_id
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.machine.vault import Vault
 from service.domain import ids
 from service.observability.telemetry import open_telemetry
 from tests.observability.whole import Whole, running_whole

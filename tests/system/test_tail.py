@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 from svix.api import ApplicationIn
 
-from service.adapters.clock import new_id
-from service.adapters.postgres.attempt_news import A_NOTIFICATION, BUFFERED, NEWS
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.attempt_news import A_NOTIFICATION, BUFFERED, NEWS
 from service.domain import ids
 from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn

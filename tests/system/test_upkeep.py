@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.adapters.clock import new_id
-from service.adapters.postgres import partitions
+from service.adapters.machine.clock import new_id
+from service.adapters.postgres.server import partitions
 from service.domain import ids
 from tests.support.factories import ORG
 from tests.support.postgres import asyncpg_dsn

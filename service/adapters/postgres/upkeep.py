@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.adapters.postgres import partitions
-from service.adapters.postgres.endpoint_health import sample_failing
-from service.adapters.postgres.engine import unavailable_when_lost
-from service.adapters.postgres.queue_sample import sample_queue
-from service.adapters.postgres.rests import FORGET_RESTS
-from service.adapters.postgres.throttles import FORGET_THROTTLES
+from service.adapters.postgres.queue.rests import FORGET_RESTS
+from service.adapters.postgres.queue.sample import sample_queue
+from service.adapters.postgres.queue.throttles import FORGET_THROTTLES
+from service.adapters.postgres.repositories.endpoint_health import sample_failing
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import unavailable_when_lost
 from service.application.ports.engine import QueueSample
 from service.domain import ids
 from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT

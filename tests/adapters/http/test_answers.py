@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.adapters.http.answers import AnswerReader, Malformed
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.http.sender import HttpSender
+from service.adapters.destinations.http.answers import AnswerReader, Malformed
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
 from tests.support.answers import BROKEN, NO_ANSWER, OK, STOPS, TAKEN, lines, spoken
 from tests.support.misbehaviour import Connection

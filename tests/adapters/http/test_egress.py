@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.http.egress import Address, Egress, EgressRefused, GuardedResolver, Network, literal
+from service.adapters.destinations.http.egress import Address, Egress, EgressRefused, GuardedResolver, Network, literal
 from tests.support.special_addresses import SPECIAL_V4, SPECIAL_V6
 
 V4 = [IPv4Network(text) for text in SPECIAL_V4]

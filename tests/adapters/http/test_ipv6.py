@@ -8,9 +8,9 @@ from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
 import pytest
 
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.http.sender import HttpSender
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
 from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
 from tests.support.receiver import running_receiver
 

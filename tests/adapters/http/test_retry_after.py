@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.http.retry_after import LONGEST, read_retry_after
+from service.adapters.destinations.http.retry_after import LONGEST, read_retry_after
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -7,11 +7,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from structlog.testing import capture_logs
 
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
-from service.adapters.http.sender import HttpSender
-from service.adapters.http.transport import _target_of
-from service.adapters.http.vetting import why_refused
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.destinations.http.transport import _target_of
+from service.adapters.destinations.http.vetting import why_refused
 from service.api.schemas.rules import WebUrl
 from service.domain.deliveries import ErrorType, Failed
 

@@ -13,8 +13,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from service.adapters.clock import new_id
-from service.adapters.tokens import Tokens
+from service.adapters.access.tokens import Tokens
+from service.adapters.machine.clock import new_id
 from service.api.schemas.messages import MessageIn, MessageOut
 from service.application.access import Caller
 from service.domain import ids

@@ -13,8 +13,8 @@ from ipaddress import ip_network
 import httpx
 import uvloop
 
-from service.adapters.http.client import open_http_client
-from service.adapters.http.egress import Egress
+from service.adapters.destinations.http.client import open_http_client
+from service.adapters.destinations.http.egress import Egress
 
 
 async def send(port: int, calls: int, concurrency: int, size: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
-from service.adapters.postgres.wakeups import CHANNEL
+from service.adapters.postgres.server.wakeups import CHANNEL
 from tests.benchmarks import processes, relevo
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.database import SIGNING_KEY, Database

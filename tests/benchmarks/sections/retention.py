@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from service.adapters.postgres import partitions
-from service.adapters.postgres.engine import dsn
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import dsn
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.churn import A_SECOND, STANDING, churned
 from tests.benchmarks.database import Database

@@ -1,0 +1,1 @@
+"""Who is let in: tokens of ours and of an issuer."""

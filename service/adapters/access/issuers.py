@@ -1,0 +1,195 @@
+"""Tokens of an OpenID Connect issuer, checked against the keys that it publishes.
+
+The key decides the algorithm, never the token: RS256, ES256 or EdDSA by the kind of key. Keys are kept for a while and
+fetched anew when a token names one that is not known, but not more often than every few seconds.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+import structlog
+from jwt.types import Options
+
+from service.adapters.access.tokens import digest_of
+from service.adapters.machine.remembered import RememberedTokens, Verified
+from service.application.access import Caller, Credential
+from service.application.ports.world import Clock
+from service.domain import ids
+from service.domain.errors import NotAuthenticated
+from service.domain.ids import OrgId
+from service.domain.operational_webhooks import OPERATIONS
+from service.domain.tokens import ROLES, Role
+
+FETCH_EVERY = timedelta(minutes=5)
+NOT_MORE_OFTEN_THAN = timedelta(seconds=10)
+TRUSTED_FOR = timedelta(hours=24)  # how long keys outlive an issuer that does not answer
+PATIENCE = 5.0
+LARGEST_DOCUMENT = 256 * 1024
+
+_LEEWAY = 60.0  # seconds that clocks may differ
+_LONGEST = 8192
+_ALGORITHMS: dict[tuple[object, object], str] = {
+    ("RSA", None): "RS256",
+    ("EC", "P-256"): "ES256",
+    ("OKP", "Ed25519"): "EdDSA",
+}
+_OPTIONS: Options = {"require": ["exp", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+
+_log = structlog.stdlib.get_logger("relevo.access")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose tokens are taken, and which claims name the organisation and the role."""
+
+    issuer: str
+    audience: str
+    org_claim: str
+    role_claim: str
+
+
+class IssuerUnreachable(Exception):
+    """The issuer did not tell its keys."""
+
+
+class Issuer:
+    """One issuer that is trusted. Tokens that held are remembered until they end or the keys change."""
+
+    def __init__(self, client: httpx.AsyncClient, trust: Trust, *, clock: Clock, patience: float = PATIENCE) -> None:
+        """`patience` is how many seconds the issuer has to tell its keys."""
+        self._client = client
+        self._patience = patience
+        self._trust = trust
+        self._clock = clock
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._fetched_at: datetime | None = None
+        self._tried_at: datetime | None = None
+        self._fetching = asyncio.Lock()
+        self._remembered = RememberedTokens()
+
+    async def verify(self, token: str) -> Caller:
+        """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
+        verified = self._remembered.find(token) or await self._check(token)
+        return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
+
+    async def refresh(self) -> None:
+        """Fetch the keys; when that fails, the ones that are known are kept for a day."""
+        self._tried_at = self._clock.now()
+        try:
+            keys = await self._fetch()
+        except IssuerUnreachable as error:
+            _log.warning("issuer.unreachable", reason=str(error))
+            self._distrust_old_keys()
+            return
+        if keys.keys() != self._keys.keys() or any(keys[k].key != self._keys[k].key for k in keys):
+            self._remembered.clear()
+            _log.info("issuer.keys_changed", count=len(keys))
+        self._keys = keys
+        self._fetched_at = self._tried_at
+
+    async def _check(self, token: str) -> Verified:
+        if len(token) > _LONGEST:
+            raise NotAuthenticated
+        try:
+            key = await self._key(jwt.get_unverified_header(token).get("kid"))
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm_name],
+                audience=self._trust.audience,
+                issuer=self._trust.issuer,
+                options=_OPTIONS,
+            )
+            return self._read(claims, token)
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
+            raise NotAuthenticated from None
+
+    async def _key(self, kid: object) -> jwt.PyJWK:
+        if not isinstance(kid, str | None):
+            raise ValueError("not the name of a key")  # noqa: TRY004  # a token that does not hold, like any other
+        if kid not in self._keys:
+            await self._fetch_unless_just_tried()
+        return self._keys[kid]
+
+    async def _fetch_unless_just_tried(self) -> None:
+        async with self._fetching:
+            if self._tried_at is None or self._clock.now() - self._tried_at >= NOT_MORE_OFTEN_THAN:
+                await self.refresh()
+
+    async def _fetch(self) -> dict[str | None, jwt.PyJWK]:
+        try:
+            async with asyncio.timeout(self._patience):
+                found = await self._document(f"{self._trust.issuer.rstrip('/')}/.well-known/openid-configuration")
+                if found.get("issuer") != self._trust.issuer:
+                    raise IssuerUnreachable("its configuration names another issuer")
+                published = await self._document(found["jwks_uri"])
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, KeyError, ValueError, TypeError) as error:
+            raise IssuerUnreachable(type(error).__name__) from error
+        return _usable(published)
+
+    async def _document(self, url: str) -> dict[str, Any]:
+        async with self._client.stream("GET", url) as answer:
+            answer.raise_for_status()
+            body = b""
+            async for part in answer.aiter_bytes():
+                body += part
+                if len(body) > LARGEST_DOCUMENT:
+                    raise ValueError("the document is too large")
+        document = orjson.loads(body)
+        if not isinstance(document, dict):
+            raise TypeError("the document is no object")
+        return document
+
+    def _distrust_old_keys(self) -> None:
+        if self._fetched_at is not None and self._clock.now() - self._fetched_at >= TRUSTED_FOR:
+            self._keys = {}
+            self._remembered.clear()
+
+    def _read(self, claims: dict[str, Any], token: str) -> Verified:
+        issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
+        caller = Caller(
+            org_id=_organisation(claims[self._trust.org_claim]),
+            role=_role(claims[self._trust.role_claim]),
+            credential=Credential(
+                id=digest_of(token), issued_at=issued_at, granted_at=issued_at, expires_at=expires_at
+            ),
+        )
+        valid_from = float(claims.get("nbf", 0)) - _LEEWAY
+        return Verified(caller=caller, valid_from=valid_from, valid_until=expires_at + _LEEWAY)
+
+
+def _usable(published: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
+    """The keys that sign, by name. Of kinds that are not ours, and of broken ones, nothing is made."""
+    keys: dict[str | None, jwt.PyJWK] = {}
+    described = published.get("keys")
+    for key in described if isinstance(described, list) else ():
+        try:
+            if key.get("use", "sig") != "sig":
+                continue
+            algorithm = _ALGORITHMS.get((key.get("kty"), key.get("crv")))
+            if algorithm is None or key.get("alg", algorithm) != algorithm:
+                continue
+            keys[key.get("kid")] = jwt.PyJWK(key, algorithm)
+        except (jwt.PyJWTError, AttributeError, ValueError, TypeError):
+            _log.warning("issuer.key_unusable")
+    return keys
+
+
+def _organisation(value: object) -> OrgId:
+    if not isinstance(value, str) or not ids.is_organisation(value) or value == OPERATIONS:
+        raise ValueError("not an organisation")
+    return OrgId(value)
+
+
+def _role(value: object) -> Role:
+    """The role that the claim names, or the strongest one of a list. One that is not ours gives nothing."""
+    named = value if isinstance(value, list) else [value]
+    for role in reversed(ROLES):
+        if role in named:
+            return role
+    raise ValueError("no role")

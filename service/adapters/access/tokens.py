@@ -1,0 +1,190 @@
+"""Bearer tokens: HS256 JSON Web Tokens that name an organisation, or one application of an organisation."""
+
+import hashlib
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from secrets import token_hex
+from typing import Any, get_args
+
+import jwt
+from jwt.types import Options
+
+from service.adapters.machine.clock import SystemClock
+from service.adapters.machine.remembered import RememberedTokens, Verified
+from service.application.access import APPLICATION_LIFETIME, Caller, Capability, Credential, Grant
+from service.application.ports.world import Clock
+from service.domain import ids
+from service.domain.errors import NotAuthenticated
+from service.domain.ids import ApplicationId, OrgId
+from service.domain.tokens import LONGEST_LIFETIME, Role, TokenId
+
+DEFAULT_ORGANISATION = OrgId("org_37dGalny40XHSArfSv8SQtVmvyf")  # who `relevo token` without an argument speaks for
+
+_ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
+_LEEWAY = 60.0  # seconds that clocks may differ
+_LONGEST = 8192
+_SIGNING_KEY_SENT = (
+    "Invalid token: this is the secret that tokens are signed with. `relevo token` makes a token with it."
+)
+# Times are ours to check: the same way for a token that is remembered as for one that is new.
+_OPTIONS: Options = {
+    "require": ["sub", "exp"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+}
+_ROLES: dict[object, Role] = {role: role for role in get_args(Role)}
+_CAPABILITIES: dict[object, Capability] = {name: name for name in get_args(Capability)}
+
+
+class Tokens:
+    """Makes tokens and tells who they speak for. Those that held are remembered, for each request brings one."""
+
+    def __init__(self, secret: str, *, clock: Clock | None = None) -> None:
+        self._secret = secret.encode()
+        self._clock = clock or SystemClock()
+        self._remembered = RememberedTokens()
+
+    def mint(
+        self, org_id: OrgId, *, now: datetime, role: Role = "admin", lifetime: timedelta = LONGEST_LIFETIME
+    ) -> str:
+        """A token for a whole organisation, good for ten years unless it is said how long. It is in no list."""
+        return self._sign({"sub": org_id, "role": role}, now=now, lifetime=lifetime)
+
+    def mint_listed(
+        self, token_id: TokenId, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta
+    ) -> tuple[str, str]:
+        """A token for a whole organisation, and the digest by which it is told apart."""
+        text = self._sign({"sub": org_id, "role": role, "jti": token_id}, now=now, lifetime=lifetime)
+        return text, digest_of(text)
+
+    def mint_for_application(
+        self,
+        app_id: ApplicationId,
+        org_id: OrgId,
+        *,
+        now: datetime,
+        grant: Grant | None = None,
+    ) -> str:
+        """A token for one application of an organisation; without a grant it may do what an application may."""
+        grant = grant or Grant()
+        claims: dict[str, Any] = {
+            "sub": app_id,
+            "org": org_id,
+            "jti": token_hex(12),
+            # To the millisecond, so that it is told apart from those that were revoked in the same second.
+            "iat": round(now.timestamp(), 3),
+            "capabilities": sorted(grant.capabilities),
+        }
+        if grant.feature_flags is not None:
+            claims["feature_flags"] = sorted(grant.feature_flags)
+        if grant.session_id is not None:
+            claims["session_id"] = grant.session_id
+        left = APPLICATION_LIFETIME
+        if grant.granted_at is not None:
+            claims["auth_time"] = grant.granted_at
+            left -= timedelta(seconds=now.timestamp() - grant.granted_at)
+        return self._sign(claims, now=now, lifetime=min(grant.lifetime, left))
+
+    def verify(self, token: str) -> Caller:
+        """Who the token speaks for. NotAuthenticated when it does not hold now.
+
+        The reason is not told, but to whoever knows the secret already: for a token that names nobody, and for the
+        secret itself in a token's place.
+        """
+        verified = self._remembered.find(token) or self._check(token)
+        return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
+
+    def _sign(self, claims: dict[str, Any], *, now: datetime, lifetime: timedelta) -> str:
+        issued = int(now.timestamp())
+        times = {"iat": issued, "nbf": issued, "exp": issued + int(lifetime.total_seconds())}
+        return jwt.encode({"iss": "relevo", **times, **claims}, self._secret, algorithm=_ALGORITHM)
+
+    def _check(self, token: str) -> Verified:
+        if len(token) > _LONGEST:
+            raise NotAuthenticated
+        if compare_digest(token.encode(errors="replace"), self._secret):
+            raise NotAuthenticated(_SIGNING_KEY_SENT)
+        try:
+            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
+            credential = _credential(claims, digest_of(token))
+            return Verified(
+                caller=_caller(claims, credential),
+                valid_from=_seconds(claims.get("nbf", 0)) - _LEEWAY,
+                valid_until=credential.expires_at + _LEEWAY,
+            )
+        except jwt.MissingRequiredClaimError as error:
+            raise NotAuthenticated("Invalid token (missing `sub`)." if error.claim == "sub" else None) from None
+        # The last of them is what a header nested a thousand deep comes to.
+        except (jwt.PyJWTError, KeyError, ValueError, OverflowError, RecursionError):
+            raise NotAuthenticated from None
+
+
+def digest_of(token: str) -> str:
+    """What tells a token apart without being one: a digest of what is signed, since signatures can be respelt."""
+    return hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()[:32]
+
+
+def _caller(claims: dict[str, Any], credential: Credential) -> Caller:
+    subject = claims["sub"]
+    if "org" not in claims:
+        return Caller(org_id=_organisation(subject), role=_role(claims.get("role", "admin")), credential=credential)
+    return Caller(
+        org_id=_organisation(claims["org"]),
+        app_id=_application(subject),
+        role="writer",
+        capabilities=frozenset(_CAPABILITIES[name] for name in _names(claims.get("capabilities", _CAPABILITIES))),
+        feature_flags=frozenset(_names(claims["feature_flags"])) if "feature_flags" in claims else None,
+        credential=credential,
+    )
+
+
+def _credential(claims: dict[str, Any], digest: str) -> Credential:
+    """An application's token holds for a bounded time after it was granted, whatever it says itself."""
+    if "org" not in claims:
+        issued_at = _seconds(claims.get("iat", 0))
+        return Credential(id=digest, issued_at=issued_at, granted_at=issued_at, expires_at=_seconds(claims["exp"]))
+    issued_at, expires_at = _seconds(claims["iat"]), _seconds(claims["exp"])
+    granted_at = _seconds(claims.get("auth_time", issued_at))
+    session_id = claims.get("session_id")
+    if not isinstance(session_id, str | None):
+        raise ValueError("not a session")  # noqa: TRY004  # like every other claim that does not hold
+    return Credential(
+        id=digest,
+        issued_at=issued_at,
+        granted_at=granted_at,
+        expires_at=min(expires_at, granted_at + APPLICATION_LIFETIME.total_seconds()),
+        session_id=session_id,
+    )
+
+
+def _names(value: object) -> list[str]:
+    if isinstance(value, list | dict) and all(isinstance(name, str) for name in value):
+        return list(value)
+    raise ValueError("not a list of names")
+
+
+def _organisation(value: object) -> OrgId:
+    if not isinstance(value, str) or not ids.is_organisation(value):
+        raise ValueError("not the name of an organisation")
+    return OrgId(value)
+
+
+def _application(value: object) -> ApplicationId:
+    if not isinstance(value, str) or not ids.is_valid(ids.APPLICATION, value):
+        raise ValueError("not an application's identifier")
+    return ApplicationId(value)
+
+
+def _role(value: object) -> Role:
+    if isinstance(value, str) and value in _ROLES:
+        return _ROLES[value]
+    raise ValueError("no such role")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("not a time")

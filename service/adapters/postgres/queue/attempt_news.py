@@ -1,0 +1,201 @@
+"""News of attempts for those who follow an application live, from whichever process made the attempt.
+
+Who follows says so to all processes, and says it again while it lasts and when a process asks, as each does when it
+connects; only attempts of applications that somebody follows are told, and until the answers are there all of them.
+News is the identifiers: whoever follows reads the attempts themselves. What is lost, because a
+follower was too slow or the connection broke, is told as missed.
+"""
+
+import asyncio
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from service.adapters.postgres.server.connections import CONNECT_TIMEOUT
+from service.adapters.postgres.server.line import HEARTBEAT, RECONNECT, Line, Talk
+from service.application.ports.news import Missed
+from service.domain.errors import Unavailable
+from service.domain.ids import ApplicationId, AttemptId
+
+INTEREST, NEWS = "relevo_follow", "relevo_attempt"
+A_NOTIFICATION = 200  # identifiers; PostgreSQL takes 8,000 bytes
+BUFFERED = 1000
+MOST_OUTGOING = 10_000
+INTEREST_LASTS = 30.0
+SAID_AGAIN = HEARTBEAT
+ANSWERED_WITHIN = 2.0
+ASKING = ""  # in place of an application: who follows what?
+QUIET = 0.02
+
+
+class Follower:
+    """One who follows. Keeps the latest news while nobody asks for them, and counts what it had to drop."""
+
+    def __init__(self) -> None:
+        self._news: deque[AttemptId] = deque()
+        self._missed = 0
+        self._lost = False
+        self._ended = False
+        self._changed = asyncio.Event()
+        self.heard_of = asyncio.Event()
+
+    async def next(self) -> list[AttemptId] | Missed | None:
+        """The next news, at least one; what was missed before them; None when this process is leaving."""
+        while not (self._news or self._missed or self._lost or self._ended):
+            self._changed.clear()
+            await self._changed.wait()
+        if self._missed or self._lost:
+            missed = Missed(count=None if self._lost else self._missed)
+            self._missed, self._lost = 0, False
+            return missed
+        if not self._news:
+            return None
+        return [self._news.popleft() for _ in range(min(len(self._news), A_NOTIFICATION))]
+
+    def tell(self, attempts: list[AttemptId]) -> None:
+        """Something happened."""
+        self._news.extend(attempts)
+        while len(self._news) > BUFFERED:
+            self._news.popleft()
+            self._missed += 1
+        self._changed.set()
+
+    def miss(self, count: int | None) -> None:
+        """Something happened, and nobody can tell any more what; None when not even how much."""
+        self._lost = self._lost or count is None
+        self._missed += count or 0
+        self._changed.set()
+
+    def end(self) -> None:
+        """There will be no more news."""
+        self._ended = True
+        self._changed.set()
+
+
+class AttemptNews:
+    """Fulfils `ports.AttemptNews`. One connection of its own."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        answered_within: float = ANSWERED_WITHIN,
+        heartbeat: float = SAID_AGAIN,
+        reconnect: float = RECONNECT,
+    ) -> None:
+        self._line = Line(dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=QUIET)
+        self._answered_within = answered_within
+        self._sure_from = math.inf
+        self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
+        self._followed_until: dict[ApplicationId, float] = {}
+        self._outgoing: list[tuple[ApplicationId, AttemptId]] = []
+        self._dropped: Counter[ApplicationId] = Counter()
+        self._ended = False
+
+    @asynccontextmanager
+    async def follow(self, app_id: ApplicationId) -> AsyncIterator[Follower]:
+        """News of the application from now on. Unavailable when nobody can be told."""
+        follower = Follower()
+        if self._ended:
+            follower.end()
+        self._followers[app_id].add(follower)
+        try:
+            self._line.stir()
+            await _within_reason(follower.heard_of)
+            yield follower
+        finally:
+            self._followers[app_id].discard(follower)
+            if not self._followers[app_id]:
+                del self._followers[app_id]
+
+    def attempted(self, app_id: ApplicationId, attempt_id: AttemptId) -> None:
+        """An attempt was kept. Costs next to nothing when nobody follows."""
+        now = asyncio.get_running_loop().time()
+        if self._followed_until.get(app_id, 0.0) < now and self._sure_from <= now:
+            return
+        if len(self._outgoing) < MOST_OUTGOING:
+            self._outgoing.append((app_id, attempt_id))
+        else:
+            self._dropped[app_id] += 1
+        self._line.stir()
+
+    def end(self) -> None:
+        """Tell those who follow that this process is leaving."""
+        self._ended = True
+        for follower in self._everybody():
+            follower.end()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen and tell while the block lasts, reconnecting as needed."""
+        talk = Talk(
+            hears={INTEREST: self._heard_interest, NEWS: self._heard_news},
+            opened=self._opened,
+            tells=self._tell,
+            lost=self._lost,
+        )
+        async with self._line.running(talk):
+            try:
+                yield
+            finally:
+                self.end()
+
+    async def _opened(self, connection: asyncpg.Connection) -> None:
+        await connection.execute("SELECT pg_notify($1, $2)", INTEREST, ASKING)
+        self._sure_from = asyncio.get_running_loop().time() + self._answered_within
+
+    def _lost(self) -> None:
+        self._sure_from = math.inf
+        for follower in self._everybody():
+            follower.miss(None)
+
+    async def _tell(self, connection: asyncpg.Connection) -> None:
+        for app_id, followers in list(self._followers.items()):
+            waiting = [follower for follower in followers if not follower.heard_of.is_set()]
+            await connection.execute("SELECT pg_notify($1, $2)", INTEREST, app_id)
+            for follower in waiting:
+                follower.heard_of.set()
+        for text in self._taken():
+            await connection.execute("SELECT pg_notify($1, $2)", NEWS, text)
+
+    def _taken(self) -> Iterator[str]:
+        outgoing, self._outgoing = self._outgoing, []
+        dropped, self._dropped = self._dropped, Counter()
+        by_application: defaultdict[ApplicationId, list[AttemptId]] = defaultdict(list)
+        for app_id, attempt_id in outgoing:
+            by_application[app_id].append(attempt_id)
+        for app_id, attempts in by_application.items():
+            for first in range(0, len(attempts), A_NOTIFICATION):
+                yield f"{app_id} {' '.join(attempts[first : first + A_NOTIFICATION])}"
+        for app_id, count in dropped.items():
+            yield f"{app_id} missed {count}"
+
+    def _heard_interest(self, said: str) -> None:
+        if said == ASKING:
+            self._line.stir()
+            return
+        now = asyncio.get_running_loop().time()
+        self._followed_until = {app: until for app, until in self._followed_until.items() if until > now}
+        self._followed_until[ApplicationId(said)] = now + INTEREST_LASTS
+
+    def _heard_news(self, said: str) -> None:
+        app_id, *news = said.split(" ")
+        for follower in self._followers.get(ApplicationId(app_id), ()):
+            if news[0] == "missed":
+                follower.miss(int(news[1]))
+            else:
+                follower.tell([AttemptId(attempt_id) for attempt_id in news])
+
+    def _everybody(self) -> list[Follower]:
+        return [follower for followers in self._followers.values() for follower in followers]
+
+
+async def _within_reason(event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await event.wait()
+    except TimeoutError:
+        raise Unavailable from None

@@ -1,0 +1,187 @@
+"""Background tasks in PostgreSQL: kept with what their batches do, and handed out under a lease."""
+
+import json
+import os
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Row, Select, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.transaction import Transaction
+from service.adapters.postgres.server.wakeups import POLL, Bell
+from service.application.ports.lists import Page, PageRequest, TaskFilter
+from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskStatus
+from service.domain.ids import ApplicationId, OrgId, TaskId
+
+LEASE = timedelta(seconds=30)
+SHORTEST_SLEEP = 0.01
+
+_table = tables.background_task
+
+# A lease that ended is simply a task that is due again.
+CLAIM = """
+UPDATE background_task t SET lease = $1, due_at = now() + $2::interval
+FROM (SELECT id FROM background_task
+      WHERE status = 'running' AND due_at <= now() AND kind = ANY ($3::text[])
+      ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) due
+WHERE t.id = due.id
+RETURNING t.*
+"""
+POSTPONE = """
+UPDATE background_task
+SET lease = NULL, failures = least(failures + 1, 100), due_at = now() + make_interval(secs => least(2 ^ failures, 300))
+WHERE id = $1 AND lease = $2
+RETURNING extract(epoch FROM due_at - now())::float8
+"""
+# Of a task that somebody works at, the end of the lease.
+NEXT_DUE = """
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
+WHERE status = 'running' AND due_at > now() AND kind = ANY ($1::text[])
+"""
+GIVE_UP = (
+    "UPDATE background_task SET lease = NULL, status = $3, data = $4, updated_at = $5 WHERE id = $1 AND lease = $2"
+)
+
+
+class PostgresBackgroundTasks:
+    """Fulfils `ports.BackgroundTaskRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, task: BackgroundTask, *, due_at: datetime) -> None:
+        """Its first batch is done from `due_at` on."""
+        await self._transaction.execute(insert(_table).values(**_columns(task), failures=0, due_at=due_at))
+        self._transaction.task_due((due_at - task.created_at).total_seconds())
+
+    async def get(self, org_id: OrgId, task_id: TaskId, *, app_id: ApplicationId | None) -> BackgroundTask | None:
+        """The organisation's task, or the application's."""
+        statement = _owned(org_id, app_id).where(_table.c.id == task_id)
+        row = (await self._transaction.execute(statement)).first()
+        return _task(row) if row else None
+
+    async def page(
+        self, org_id: OrgId, page: PageRequest, wanted: TaskFilter, *, app_id: ApplicationId | None
+    ) -> Page[BackgroundTask]:
+        """The organisation's tasks, or the application's, by id, which is by time."""
+        statement = _owned(org_id, app_id)
+        if wanted.status is not None:
+            statement = statement.where(_table.c.status == wanted.status)
+        if wanted.kind is not None:
+            statement = statement.where(_table.c.kind == wanted.kind)
+        result = await self._transaction.execute(keyset(statement, _table.c.id, page))
+        return page_of(result.all(), page, _task)
+
+    async def keep(self, task: BackgroundTask, *, lease: str | None, due_at: datetime) -> bool:
+        """Keep the task's progress and give its lease back; False, and nothing changed, when it has another by now."""
+        progress = {"status": task.status, "cursor": task.cursor, "data": task.data, "updated_at": task.updated_at}
+        result = await self._transaction.execute(
+            update(_table)
+            .where(
+                _table.c.org_id == task.org_id,
+                _table.c.id == task.id,
+                _table.c.status == TaskStatus.RUNNING,
+                _table.c.lease.is_not_distinct_from(lease),
+            )
+            .values(**progress, lease=null(), due_at=due_at, failures=0)
+            .returning(_table.c.id)
+        )
+        kept = result.first() is not None
+        if kept and task.status is TaskStatus.RUNNING:
+            self._transaction.task_due((due_at - task.updated_at).total_seconds())
+        return kept
+
+
+class PostgresTaskQueue:
+    """Fulfils `ports.TaskQueue`. Looks at the latest after so many seconds of `poll`, whatever `bell` was told."""
+
+    def __init__(self, pool: asyncpg.Pool, bell: Bell, *, lease: timedelta = LEASE, poll: float = POLL) -> None:
+        self._pool = pool
+        self._bell = bell
+        self._lease = lease
+        self._poll = poll
+        self._next_due: float | None = 0.0
+
+    async def claim(self, kinds: Collection[str]) -> TaskClaim | None:
+        """The one that has waited longest, among these kinds; None when none is due."""
+        lease = os.urandom(8).hex()
+        self._bell.forget()
+        with unavailable_when_lost():
+            row = await self._pool.fetchrow(CLAIM, lease, self._lease, list(kinds))
+            if row is None:
+                self._next_due = await self._pool.fetchval(NEXT_DUE, list(kinds))
+        return TaskClaim(task=_claimed(row), lease=lease, failures=row["failures"]) if row else None
+
+    async def postpone(self, claim: TaskClaim) -> None:
+        """Give the lease back after a batch that went wrong: the more of them, the longer the wait, up to 5 minutes."""
+        with unavailable_when_lost():
+            seconds = await self._pool.fetchval(POSTPONE, claim.task.id, claim.lease)
+        if seconds is not None:
+            self._bell.announce(seconds)
+
+    async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
+        """Keep that the task has failed, if its lease is still ours."""
+        values = (str(failed.status), json.dumps(failed.data), failed.updated_at)
+        with unavailable_when_lost():
+            await self._pool.execute(GIVE_UP, claim.task.id, claim.lease, *values)
+
+    async def wait(self) -> None:
+        """Return when a batch may be due: announced, or by the clock of what is in the queue."""
+        next_due = self._poll if self._next_due is None else max(self._next_due, SHORTEST_SLEEP)
+        await self._bell.wait(min(next_due, self._poll))
+
+
+def _owned(org_id: OrgId, app_id: ApplicationId | None) -> Select[Any]:
+    statement = select(_table).where(_table.c.org_id == org_id)
+    return statement if app_id is None else statement.where(_table.c.app_id == app_id)
+
+
+def _columns(task: BackgroundTask) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "org_id": task.org_id,
+        "app_id": task.app_id,
+        "kind": task.kind,
+        "status": task.status,
+        "params": task.params,
+        "cursor": task.cursor,
+        "data": task.data,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+    }
+
+
+def _task(row: Row[Any]) -> BackgroundTask:
+    return BackgroundTask(
+        id=row.id,
+        org_id=row.org_id,
+        app_id=row.app_id,
+        kind=row.kind,
+        params=row.params,
+        status=TaskStatus(row.status),
+        cursor=row.cursor,
+        data=row.data,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _claimed(row: asyncpg.Record) -> BackgroundTask:
+    return BackgroundTask(
+        id=TaskId(row["id"]),
+        org_id=OrgId(row["org_id"]),
+        app_id=ApplicationId(row["app_id"]) if row["app_id"] else None,
+        kind=row["kind"],
+        params=json.loads(row["params"]),
+        status=TaskStatus(row["status"]),
+        cursor=row["cursor"],
+        data=json.loads(row["data"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,68 @@
+"""Removing what messages and answers said."""
+
+from collections.abc import Collection
+
+from sqlalchemy import null, select, text, update
+
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.transaction import Transaction
+from service.domain import ids
+from service.domain.deliveries import Attempt
+from service.domain.ids import ApplicationId, MessageId
+from service.domain.replays import Covered, Stretch
+
+EXPUNGED = "EXPUNGED"
+
+_message = tables.message
+_attempt = tables.attempt
+_event_id = tables.event_id
+
+EXPUNGE_ALL = """
+WITH stretch AS MATERIALIZED (
+    SELECT id FROM message WHERE app_id = :app AND id > :after AND id <= :until ORDER BY id LIMIT :size
+), emptied AS (
+    UPDATE message m SET payload = NULL FROM stretch s
+    WHERE m.id = s.id AND m.app_id = :app AND m.payload IS NOT NULL
+    RETURNING m.id
+)
+SELECT (SELECT count(*) FROM emptied) AS found,
+       CASE WHEN (SELECT count(*) FROM stretch) = :size THEN (SELECT max(id) FROM stretch) ELSE :until END AS reached
+"""
+
+
+class PostgresContents:
+    """Fulfils `ports.ContentRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def expunge(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> None:
+        """Remove these payloads."""
+        await self._transaction.execute(
+            update(_message).where(_message.c.app_id == app_id, _message.c.id.in_(message_ids)).values(payload=null())
+        )
+
+    async def named(self, app_id: ApplicationId, refs: Collection[str]) -> dict[str, MessageId]:
+        """The messages by these ids or event ids; those that are unknown are missing."""
+        by_id = [ref for ref in refs if ref.startswith(ids.MESSAGE)]
+        by_event_id = [ref for ref in refs if not ref.startswith(ids.MESSAGE)]
+        statement = select(_message.c.id).where(_message.c.app_id == app_id, _message.c.id.in_(by_id))
+        found = {row.id: row.id for row in await self._transaction.execute(statement)}
+        named = select(_event_id).where(_event_id.c.app_id == app_id, _event_id.c.event_id.in_(by_event_id))
+        return found | {row.event_id: row.message_id for row in await self._transaction.execute(named)}
+
+    async def expunge_attempt(self, attempt: Attempt, app_id: ApplicationId) -> None:
+        """Remove what the receiver answered, and the headers both ways."""
+        await self._transaction.execute(
+            update(_attempt)
+            .where(_attempt.c.app_id == app_id, _attempt.c.id == attempt.id)
+            .values(response=EXPUNGED, request_headers=null(), response_headers=null())
+        )
+
+    async def expunge_all(self, app_id: ApplicationId, stretch: Stretch) -> Covered:
+        """Of the next messages, all. Counts those that had a payload."""
+        statement = text(EXPUNGE_ALL).bindparams(
+            app=app_id, after=stretch.after, until=stretch.until, size=stretch.size
+        )
+        row = (await self._transaction.execute(statement)).one()
+        return Covered(count=row.found, reached=row.reached)

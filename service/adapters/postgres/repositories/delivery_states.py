@@ -1,0 +1,113 @@
+"""How deliveries stand: what is owed still and was tried, and what is settled. They are two tables, read as one."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, case, func, literal, or_, select, union
+
+from service.adapters.postgres.repositories.filters import labelled, messages_wanted, narrows, within
+from service.adapters.postgres.repositories.pages import keyset, merged
+from service.adapters.postgres.server import tables
+from service.application.ports.lists import AttemptFilter, PageRequest
+from service.domain import ids
+from service.domain.deliveries import DeliveryState, Status
+from service.domain.ids import ApplicationId, EndpointId
+
+_pending = tables.pending_delivery.c
+_settled = tables.settled_delivery.c
+_message = tables.message.c
+
+
+def messages_tried(
+    app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
+) -> FromClause:
+    """The identifiers of a page of the messages that the endpoint was sent at least once, or that were given up."""
+    if not narrows(replace(wanted, status=None)):
+        return _of_endpoint(endpoint_id, page, wanted)
+    if wanted.status is not None:
+        return _standing(app_id, endpoint_id, page, wanted)
+
+    def tried(statement: Select[Any]) -> Select[Any]:
+        return with_state(statement, literal(endpoint_id), _message.id).where(*is_tried(wanted))
+
+    return messages_wanted(app_id, page, wanted, narrow=tried)
+
+
+def with_state(statement: Select[Any], endpoint_id: ColumnElement[str], message_id: ColumnElement[str]) -> Select[Any]:
+    """The statement, with what is known of the delivery of that message to that endpoint."""
+    pending = and_(_pending.endpoint_id == endpoint_id, _pending.message_id == message_id, *_retried())
+    settled = and_(_settled.endpoint_id == endpoint_id, _settled.message_id == message_id)
+    return statement.outerjoin(tables.pending_delivery, pending).outerjoin(tables.settled_delivery, settled)
+
+
+def is_tried(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
+    """Of statements `with_state`: that there is something known, and that it stands as is wanted."""
+    if wanted.status is not None:
+        return [_status() == wanted.status]
+    return [or_(_pending.message_id.is_not(None), _settled.message_id.is_not(None))]
+
+
+def state_columns() -> list[ColumnElement[Any]]:
+    """What `state_of` reads, of statements `with_state`."""
+    # The time of a lease's end is nobody's business outside the queue.
+    next_attempt_at = case((_pending.lease.is_(None), _pending.due_at))
+    return [
+        _status().label("state"),
+        func.coalesce(_pending.attempts, _settled.attempts).label("attempts"),
+        next_attempt_at.label("next_attempt_at"),
+    ]
+
+
+def state_of(row: Row[Any], endpoint_id: EndpointId) -> DeliveryState:
+    """The state in a row with `state_columns` and a `message_id`."""
+    return DeliveryState(
+        message_id=row.message_id,
+        endpoint_id=endpoint_id,
+        status=Status(row.state),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+    )
+
+
+def _of_endpoint(endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
+    """A page of each table by its own index; a message that is in both comes once."""
+    pending = select(_pending.message_id.label("id")).where(_pending.endpoint_id == endpoint_id, *_retried())
+    pending = keyset(pending.where(*within(_pending.message_id, ids.MESSAGE, wanted)), _pending.message_id, page)
+    settled = select(_settled.message_id.label("id")).where(_settled.endpoint_id == endpoint_id)
+    settled = settled.where(*within(_settled.message_id, ids.MESSAGE, wanted))
+    if wanted.status is Status.SENDING:
+        return pending.subquery()
+    if wanted.status is not None:
+        return merged(settled.where(_not_retried()), {_settled.status: [wanted.status]}, _settled.message_id, page)
+    settled = keyset(settled, _settled.message_id, page)
+    return union(select(pending.subquery()), select(settled.subquery())).subquery()
+
+
+def _standing(app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
+    """Of a status and more: PostgreSQL knows which is the rarer, and begins there."""
+    table = tables.pending_delivery if wanted.status is Status.SENDING else tables.settled_delivery
+    statement = select(_message.id).join(table, table.c.message_id == _message.id)
+    statement = statement.where(_message.app_id == app_id, table.c.endpoint_id == endpoint_id)
+    statement = statement.where(*within(_message.id, ids.MESSAGE, wanted))
+    if wanted.status is Status.SENDING:
+        statement = statement.where(*_retried())
+    else:
+        statement = statement.where(_settled.status == wanted.status, _not_retried())
+    if wanted.event_types is not None:
+        statement = statement.where(_message.event_type.in_(wanted.event_types))
+    return keyset(labelled(statement, app_id, _message.id, wanted, page), _message.id, page).subquery()
+
+
+def _not_retried() -> ColumnElement[bool]:
+    again = select(_pending.message_id).where(
+        _pending.endpoint_id == _settled.endpoint_id, _pending.message_id == _settled.message_id, *_retried()
+    )
+    return ~again.correlate(tables.settled_delivery).exists()
+
+
+def _retried() -> tuple[ColumnElement[bool], ...]:
+    return _pending.resend == "", _pending.attempts > 0, _pending.delivered.is_(False)
+
+
+def _status() -> ColumnElement[int]:
+    return case((_pending.message_id.is_not(None), int(Status.SENDING)), else_=_settled.status)

@@ -1,0 +1,109 @@
+"""Event types in PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, Row, Text, cast, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.transaction import Transaction
+from service.application.ports.lists import Page, PageRequest
+from service.domain.errors import EventTypeExists, NotFound
+from service.domain.event_types import EventType
+from service.domain.ids import OrgId
+
+_table = tables.event_type
+
+
+class PostgresEventTypes:
+    """Fulfils `ports.EventTypeRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, org_id: OrgId, name: str, *, lock: bool = False) -> EventType | None:
+        """The event type of that name, archived or not."""
+        statement = select(_table).where(_table.c.org_id == org_id, _table.c.name == name)
+        result = await self._transaction.execute(statement.with_for_update() if lock else statement)
+        row = result.first()
+        return _event_type(row) if row else None
+
+    async def page(
+        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+    ) -> Page[EventType]:
+        """Event types by name; with `flags` only those that need no flag or one of these."""
+        statement = select(_table).where(_table.c.org_id == org_id)
+        if not include_archived:
+            statement = statement.where(_table.c.archived.is_(False))
+        if flags is not None:
+            one_of_them = _table.c.feature_flags.op("&&")(cast(sorted(flags), ARRAY(Text)))
+            statement = statement.where(or_(_table.c.feature_flags.is_(None), one_of_them))
+        result = await self._transaction.execute(keyset(statement, _table.c.name, page))
+        return page_of(result.all(), page, _event_type)
+
+    async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
+        """Those of the names that are not live event types, in order."""
+        statement = select(_table.c.name).where(
+            _table.c.org_id == org_id, _table.c.name.in_(names), _table.c.archived.is_(False)
+        )
+        known = set((await self._transaction.execute(statement)).scalars())
+        return [name for name in names if name not in known]
+
+    async def add(self, event_type: EventType) -> None:
+        """Takes the place of an archived one; EventTypeExists when a live one has the name."""
+        statement = insert(_table).values(_columns(event_type))
+        statement = statement.on_conflict_do_update(
+            index_elements=[_table.c.org_id, _table.c.name],
+            set_=_columns(event_type),
+            where=_table.c.archived,
+        )
+        if (await self._transaction.execute(statement.returning(_table.c.name))).first() is None:
+            raise EventTypeExists
+
+    async def replace(self, event_type: EventType) -> None:
+        """NotFound when it has gone meanwhile."""
+        statement = update(_table).where(*_this(event_type)).values(_columns(event_type)).returning(_table.c.name)
+        if (await self._transaction.execute(statement)).first() is None:
+            raise NotFound
+
+    async def delete(self, event_type: EventType) -> None:
+        """Remove it for good."""
+        await self._transaction.execute(delete(_table).where(*_this(event_type)))
+
+
+def _this(event_type: EventType) -> tuple[Any, ...]:
+    return _table.c.org_id == event_type.org_id, _table.c.name == event_type.name
+
+
+def _columns(event_type: EventType) -> dict[str, Any]:
+    return {
+        "org_id": event_type.org_id,
+        "name": event_type.name,
+        "description": event_type.description,
+        "archived": event_type.archived,
+        "deprecated": event_type.deprecated,
+        "schemas": event_type.schemas,
+        "feature_flags": event_type.feature_flags,
+        "group_name": event_type.group_name,
+        "validate_payloads": event_type.validate_payloads,
+        "created_at": event_type.created_at,
+        "updated_at": event_type.updated_at,
+    }
+
+
+def _event_type(row: Row[Any]) -> EventType:
+    return EventType(
+        org_id=row.org_id,
+        name=row.name,
+        description=row.description,
+        archived=row.archived,
+        deprecated=row.deprecated,
+        schemas=row.schemas,
+        feature_flags=tuple(row.feature_flags) if row.feature_flags is not None else None,
+        group_name=row.group_name,
+        validate_payloads=row.validate_payloads,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

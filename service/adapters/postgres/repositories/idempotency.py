@@ -1,0 +1,74 @@
+"""First answers by idempotency key in PostgreSQL, for every POST but that of messages, whose intake has its own."""
+
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Row, func, null, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
+
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.transaction import Transaction
+from service.application.ports.repositories import StoredResponse
+from service.application.ports.world import Vault
+from service.domain.errors import KeyReused, StillRunning
+from service.domain.messages import IdempotencyKey
+from service.domain.retention import KEYS_KEPT
+
+PATIENCE = "2s"
+
+_table = tables.idempotency_key
+
+
+class PostgresIdempotency:
+    """Fulfils `ports.IdempotencyRepository`. Answers are sealed, for some of them hold a secret."""
+
+    def __init__(self, transaction: Transaction, vault: Vault) -> None:
+        self._transaction = transaction
+        self._vault = vault
+
+    async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
+        """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
+        if await self._take(key):
+            return None
+        statement = select(_table).where(_table.c.scope == key.scope)
+        first = (await self._transaction.execute(statement)).one()
+        return self._answer(first, key)
+
+    async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None:
+        """Remember the answer, if this transaction commits."""
+        answer = {"status": response.status, "body": self._vault.seal(response.body)}
+        await self._transaction.execute(update(_table).where(_table.c.scope == key.scope).values(**answer))
+
+    async def _take(self, key: IdempotencyKey) -> bool:
+        # The row of a request that has not committed blocks this insert, which is how its answer is waited for.
+        await self._transaction.configure(f"lock_timeout = '{PATIENCE}'")
+        try:
+            taken = (await self._transaction.execute(_claim(key))).first() is not None
+        except DBAPIError as error:
+            if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.LockNotAvailableError):
+                raise StillRunning from error
+            raise
+        await self._transaction.configure("lock_timeout = 0")
+        return taken
+
+    def _answer(self, first: Row[Any], key: IdempotencyKey) -> StoredResponse:
+        if first.fingerprint != key.fingerprint:
+            raise KeyReused
+        if first.status is None:
+            raise StillRunning
+        return StoredResponse(status=first.status, body=self._vault.open(first.body))
+
+
+def _claim(key: IdempotencyKey) -> Any:
+    fresh = {"fingerprint": key.fingerprint, "message_id": null(), "status": null(), "body": null()}
+    return (
+        insert(_table)
+        .values(scope=key.scope, **fresh)
+        .on_conflict_do_update(
+            index_elements=[_table.c.scope],
+            set_=fresh | {"created_at": func.now()},
+            where=_table.c.created_at < func.now() - KEYS_KEPT,
+        )
+        .returning(_table.c.scope)
+    )

@@ -1,0 +1,95 @@
+"""Imports of messages in PostgreSQL, and the lines that they refused."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.transaction import Transaction
+from service.application.ports.lists import Page, PageRequest
+from service.domain.ids import ApplicationId
+from service.domain.imports import ImportStatus, LineFault, MessageImport
+
+_table = tables.message_import
+_fault = tables.message_import_fault
+
+_FAULTS = """
+INSERT INTO message_import_fault (import_id, line, code, detail)
+SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
+"""
+
+
+class PostgresImports:
+    """Fulfils `ports.ImportRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, app_id: ApplicationId, ref: str) -> MessageImport | None:
+        """The import with this id, or of the file with this id."""
+        statement = select(_table).where(_table.c.app_id == app_id, or_(_table.c.id == ref, _table.c.file_id == ref))
+        row = (await self._transaction.execute(statement)).first()
+        return _import(row) if row else None
+
+    async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[MessageImport]:
+        """Imports by id."""
+        statement = select(_table).where(_table.c.app_id == app_id)
+        result = await self._transaction.execute(keyset(statement, _table.c.id, page))
+        return page_of(result.all(), page, _import)
+
+    async def start(self, new: MessageImport) -> MessageImport:
+        """Keep a new import, or begin the one of the same file again."""
+        again = asdict(new.begun_again(at=new.updated_at))
+        kept = {name: value for name, value in again.items() if name not in {"id", "created_at"}}
+        statement = insert(_table).values(asdict(new))
+        statement = statement.on_conflict_do_update(index_elements=[_table.c.app_id, _table.c.file_id], set_=kept)
+        row = (await self._transaction.execute(statement.returning(_table))).one()
+        await self._transaction.execute(delete(_fault).where(_fault.c.import_id == row.id))
+        return _import(row)
+
+    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
+        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
+        statement = update(_table).where(_table.c.app_id == progress.app_id, _table.c.id == progress.id)
+        statement = statement.where(_table.c.sending == progress.sending).values(asdict(progress))
+        kept = (await self._transaction.execute(statement.returning(_table.c.id))).first() is not None
+        if kept and faults:
+            columns = zip(*((fault.line, fault.code, fault.detail) for fault in faults), strict=True)
+            await self._transaction.execute_driver(_FAULTS, (progress.id, *map(list, columns)))
+        return kept
+
+    async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
+        """Refused lines by their number; `after` is one."""
+        upwards = not page.backwards
+        statement = (
+            select(_fault)
+            .join(_table, _table.c.id == _fault.c.import_id)
+            .where(_table.c.app_id == app_id, _fault.c.import_id == import_id)
+            .order_by(_fault.c.line.asc() if upwards else _fault.c.line.desc())
+            .limit(page.limit + 1)
+        )
+        if page.after is not None:
+            line = int(page.after)
+            statement = statement.where(_fault.c.line > line if upwards else _fault.c.line < line)
+        result = await self._transaction.execute(statement)
+        return page_of(result.all(), page, lambda row: LineFault(line=row.line, code=row.code, detail=row.detail))
+
+
+def _import(row: Row[Any]) -> MessageImport:
+    return MessageImport(
+        id=row.id,
+        org_id=row.org_id,
+        app_id=row.app_id,
+        file_id=row.file_id,
+        sending=row.sending,
+        status=ImportStatus(row.status),
+        lines=row.lines,
+        accepted=row.accepted,
+        repeated=row.repeated,
+        refused=row.refused,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

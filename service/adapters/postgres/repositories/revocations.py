@@ -1,0 +1,127 @@
+"""Revocations in PostgreSQL: written in the transaction of a request, and remembered by each process that verifies.
+
+Verifying asks no database. A process reads what is new every second, and all of it now and then.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.transaction import Transaction
+from service.domain.ids import ApplicationId, OrgId
+from service.domain.revocations import Revocation
+
+EVERYTHING_AGAIN = timedelta(minutes=5)
+# What is written before others may be committed after them, as long as a transaction takes.
+LATE_COMMITS = timedelta(seconds=30)
+A_BATCH = 5_000
+
+_COLUMNS = "id, org_id, app_id, token_id, session_id, issued_before, effective_at, forgettable_at"
+SINCE = f"SELECT {_COLUMNS}, written_at FROM revocation WHERE written_at > $1 ORDER BY written_at"
+FORGET = """
+DELETE FROM revocation WHERE id = ANY (ARRAY(
+    SELECT id FROM revocation WHERE forgettable_at < $1 ORDER BY forgettable_at LIMIT $2))
+"""
+
+_table = tables.revocation
+_BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00Z")
+
+
+class PostgresRevocations:
+    """Fulfils `ports.RevocationRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, revocation: Revocation) -> bool:
+        """Keep it, if this transaction commits; False when there is one with its id."""
+        values = {name: getattr(revocation, name) for name in _COLUMNS.split(", ")}
+        statement = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
+        return (await self._transaction.execute(statement)).first() is not None
+
+    async def has(self, app_id: ApplicationId, *, at_least: int) -> bool:
+        """Whether so many are kept for the application."""
+        some = select(_table.c.id).where(_table.c.app_id == app_id).limit(at_least).subquery()
+        statement = select(func.count()).select_from(some)
+        return int((await self._transaction.execute(statement)).scalar_one()) >= at_least
+
+    async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
+        """Those that end nothing but what was issued before."""
+        await self._transaction.execute(
+            delete(_table).where(_table.c.app_id == app_id, _table.c.issued_before <= issued_before)
+        )
+
+
+@dataclass(slots=True)
+class _Ended:
+    """The revocations of one owner: of single tokens by their digest, of others by session, None being all of them."""
+
+    tokens: dict[str, Revocation] = field(default_factory=dict)
+    sessions: dict[str | None, dict[str, Revocation]] = field(default_factory=dict)
+
+    def remember(self, revocation: Revocation) -> None:
+        if revocation.token_id is not None:
+            self.tokens[revocation.token_id] = revocation
+        else:
+            self.sessions.setdefault(revocation.session_id, {})[revocation.id] = revocation
+
+    def concerning(self, token_id: str, session_id: str | None) -> Iterable[Revocation]:
+        """However many there are, looking for a token's own is one step."""
+        if token_id in self.tokens:
+            yield self.tokens[token_id]
+        for session in {None, session_id}:
+            yield from self.sessions.get(session, {}).values()
+
+
+class RememberedRevocations:
+    """Every revocation that still matters, by owner: an application or an organisation. `refresh` before the first
+    question."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._by_owner: dict[str, _Ended] = {}
+        self._seen_until = _BEGINNING
+        self._whole_at: datetime | None = None
+
+    def cover(
+        self, owner: ApplicationId | OrgId, *, token_id: str, session_id: str | None, issued_at: float, now: float
+    ) -> bool:
+        """Whether a token of the owner was revoked; times are seconds since 1970."""
+        ended = self._by_owner.get(owner)
+        return ended is not None and any(
+            revocation.covers(token_id=token_id, session_id=session_id, issued_at=issued_at, now=now)
+            for revocation in ended.concerning(token_id, session_id)
+        )
+
+    async def refresh(self, *, now: datetime) -> None:
+        """Read what is new; all of it when that was long ago. Unavailable."""
+        if self._whole_at is None or now - self._whole_at >= EVERYTHING_AGAIN:
+            await self._read_everything(now)
+            return
+        with unavailable_when_lost():
+            rows = await self._pool.fetch(SINCE, self._seen_until - LATE_COMMITS)
+        self._remember(rows, self._by_owner)
+
+    async def _read_everything(self, now: datetime) -> None:
+        with unavailable_when_lost():
+            await self._pool.execute(FORGET, now, A_BATCH)
+            rows = await self._pool.fetch(SINCE, _BEGINNING)
+        everything: dict[str, _Ended] = {}
+        self._remember(rows, everything)
+        self._by_owner = everything
+        self._whole_at = now
+
+    def _remember(self, rows: Iterable[asyncpg.Record], by_owner: dict[str, _Ended]) -> None:
+        for row in rows:
+            by_owner.setdefault(row["app_id"] or row["org_id"], _Ended()).remember(_revocation(row))
+            self._seen_until = max(self._seen_until, row["written_at"])
+
+
+def _revocation(row: asyncpg.Record) -> Revocation:
+    return Revocation(**{name: row[name] for name in _COLUMNS.split(", ")})

@@ -1,0 +1,108 @@
+"""What became of attempts, read from the counts of whole hours: the cost does not grow with the attempts."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select, true
+
+from service.adapters.postgres.repositories.endpoint_health import failing_endpoints
+from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.transaction import Transaction
+from service.application.ports.lists import Page, PageRequest
+from service.domain import ids
+from service.domain.endpoints import Endpoint
+from service.domain.health import FailingEndpoint
+from service.domain.ids import ApplicationId, OrgId
+from service.domain.replays import Window
+from service.domain.statistics import AttemptCounts, Subscriptions, Usage
+
+_application = tables.application
+_endpoint = tables.endpoint
+_hour = tables.endpoint_hour
+
+
+class PostgresStatistics:
+    """Fulfils `ports.StatisticsRepository`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def attempts(self, endpoint: Endpoint, window: Window) -> AttemptCounts:
+        """The endpoint's attempts of every hour that the window touches."""
+        statement = select(*(_sum(_hour.c[name]).label(name) for name in ("success", "fail", "canceled"))).where(
+            _hour.c.app_id == endpoint.app_id, _hour.c.endpoint_id == endpoint.id, *_within(window)
+        )
+        row = (await self._transaction.execute(statement)).one()
+        return AttemptCounts(success=row.success, fail=row.fail, canceled=row.canceled)
+
+    async def applications(self, org_id: OrgId, refs: Collection[str]) -> dict[str, ApplicationId]:
+        """The applications by these ids or uids; those that are unknown are missing."""
+        found: dict[str, ApplicationId] = {}
+        for key in (_application.c.id, _application.c.uid):
+            named = [ref for ref in refs if ref.startswith(ids.APPLICATION) == (key is _application.c.id)]
+            statement = select(_application.c.id, key.label("ref")).where(
+                _application.c.org_id == org_id, _application.c.deleted_at.is_(None), key.in_(named)
+            )
+            found |= {row.ref: row.id for row in await self._transaction.execute(statement)}
+        return found
+
+    async def usage(
+        self, org_id: OrgId, page: PageRequest, window: Window, *, among: Collection[ApplicationId] | None
+    ) -> Page[Usage]:
+        """How many attempts were made for each application, by id."""
+        chosen = select(_application.c.id, _application.c.uid).where(
+            _application.c.org_id == org_id, _application.c.deleted_at.is_(None)
+        )
+        if among is not None:
+            chosen = chosen.where(_application.c.id.in_(among))
+        apps = keyset(chosen, _application.c.id, page).cte()
+        made = (
+            select(_sum(_hour.c.success + _hour.c.fail).label("attempts"))
+            .select_from(_endpoint)
+            .join(_hour, _hour.c.endpoint_id == _endpoint.c.id)
+            .where(_endpoint.c.org_id == org_id, _endpoint.c.app_id == apps.c.id, *_within(window))
+            .lateral()
+        )
+        statement = select(apps.c.id, apps.c.uid, made.c.attempts).join(made, true()).order_by(apps.c.id)
+        rows = (await self._transaction.execute(statement)).all()
+        return page_of(rows, page, lambda row: Usage(app_id=row.id, app_uid=row.uid, attempts=row.attempts))
+
+    async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
+        """The endpoints that take nothing, those that have failed for longest first."""
+        return await failing_endpoints(self._transaction, org_id, size=size)
+
+    async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
+        """What the endpoints of each application want, by id."""
+        chosen = select(_application.c.id).where(_application.c.org_id == org_id, _application.c.deleted_at.is_(None))
+        apps = keyset(chosen, _application.c.id, page).cte()
+        live = and_(_endpoint.c.org_id == org_id, _endpoint.c.app_id == apps.c.id, _endpoint.c.deleted_at.is_(None))
+        names = select(func.unnest(_endpoint.c.event_types).label("name")).where(live).correlate(apps).subquery()
+        gathered = select(func.array_agg(names.c.name.distinct()).label("names")).lateral()
+        catches_all = select(_endpoint.c.id).where(live, _endpoint.c.event_types.is_(None)).exists()
+        statement = (
+            select(apps.c.id, gathered.c.names, catches_all.label("catches_all"))
+            .join(gathered, true())
+            .order_by(apps.c.id)
+        )
+        rows = (await self._transaction.execute(statement)).all()
+        return page_of(
+            rows,
+            page,
+            lambda row: Subscriptions(
+                app_id=row.id, event_types=tuple(sorted(row.names or ())), catches_all=row.catches_all
+            ),
+        )
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(column), 0)
+
+
+def _within(window: Window) -> tuple[Any, ...]:
+    return _hour.c.hour >= _hour_of(window.since), _hour.c.hour <= _hour_of(window.until)
+
+
+def _hour_of(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,75 @@
+"""One transaction of a session, and the repositories that share it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.adapters.postgres.queue.outbox import PostgresOutbox
+from service.adapters.postgres.queue.replays import PostgresReplays
+from service.adapters.postgres.repositories.applications import PostgresApplications
+from service.adapters.postgres.repositories.audit import PostgresAudit
+from service.adapters.postgres.repositories.background_tasks import PostgresBackgroundTasks
+from service.adapters.postgres.repositories.contents import PostgresContents
+from service.adapters.postgres.repositories.deliveries import PostgresDeliveries
+from service.adapters.postgres.repositories.endpoints import PostgresEndpoints
+from service.adapters.postgres.repositories.event_types import PostgresEventTypes
+from service.adapters.postgres.repositories.examples import PostgresExamples
+from service.adapters.postgres.repositories.idempotency import PostgresIdempotency
+from service.adapters.postgres.repositories.imports import PostgresImports
+from service.adapters.postgres.repositories.messages import PostgresMessages
+from service.adapters.postgres.repositories.revocations import PostgresRevocations
+from service.adapters.postgres.repositories.statistics import PostgresStatistics
+from service.adapters.postgres.repositories.tokens import PostgresOrganisationTokens
+from service.adapters.postgres.server.transaction import Transaction
+from service.adapters.postgres.server.wakeups import Wakeups
+from service.application.ports.world import Vault
+
+
+class PostgresUnitOfWork:
+    """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before a repository is asked for something.
+
+    `wakeups` are told of what becomes due, once it is committed.
+    """
+
+    def __init__(self, session: AsyncSession, vault: Vault, wakeups: Wakeups | None = None) -> None:
+        self._transaction = Transaction(session, wakeups)
+        self.applications = PostgresApplications(self._transaction)
+        self.endpoints = PostgresEndpoints(self._transaction, vault)
+        self.event_types = PostgresEventTypes(self._transaction)
+        self.messages = PostgresMessages(self._transaction)
+        self.imports = PostgresImports(self._transaction)
+        self.deliveries = PostgresDeliveries(self._transaction)
+        self.idempotency = PostgresIdempotency(self._transaction, vault)
+        self.background_tasks = PostgresBackgroundTasks(self._transaction)
+        self.replays = PostgresReplays(self._transaction)
+        self.contents = PostgresContents(self._transaction)
+        self.statistics = PostgresStatistics(self._transaction)
+        self.examples = PostgresExamples(self._transaction)
+        self.revocations = PostgresRevocations(self._transaction)
+        self.tokens = PostgresOrganisationTokens(self._transaction)
+        self.audit = PostgresAudit(self._transaction)
+        self.outbox = PostgresOutbox(self._transaction)
+
+    async def commit(self) -> None:
+        """Make everything last, or raise. Unavailable when the database was lost."""
+        await self._transaction.commit()
+
+    async def rollback(self) -> None:
+        """Undo everything."""
+        await self._transaction.rollback()
+
+
+@asynccontextmanager
+async def open_unit_of_work(
+    sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault, wakeups: Wakeups | None = None
+) -> AsyncIterator[PostgresUnitOfWork]:
+    """A unit of work outside of requests: committed when the block ends, undone when it raises."""
+    async with sessions() as session:
+        work = PostgresUnitOfWork(session, vault, wakeups)
+        try:
+            yield work
+            await work.commit()
+        except BaseException:
+            await work.rollback()
+            raise

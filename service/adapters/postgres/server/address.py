@@ -1,0 +1,337 @@
+"""Where a database is and how to talk to it: the address that psql takes, read in this one place.
+
+    postgresql://user:password@host1:5432,host2:5433/database?sslmode=verify-full&connect_timeout=3
+
+Everything in it is honoured or refused with the name of the parameter. Who opens a connection, of whatever kind, opens
+it with an `Address`.
+"""
+
+import getpass
+import os
+import re
+import shlex
+import ssl
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from pathlib import Path
+from urllib.parse import quote, unquote, urlencode
+
+from service.adapters.postgres.server.parameters import MODES, VARIABLES, ParameterRefused, refuse_unheeded
+
+PORT = 5432
+SYSTEM = "system"
+
+_SCHEME = re.compile(r"(?:postgres|postgresql|postgresql\+asyncpg)://(.*)", re.DOTALL)
+_HOST = re.compile(r"\[(?P<v6>[^\[\]]+)\](?::(?P<v6_port>[^:]*))?|(?P<name>[^:\[\]@]*)(?::(?P<port>[^:]*))?")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NO_NAME = re.compile(r"[\s@#?/\\\"'<>|^`{}\[\]\x00-\x1f\x7f]|\A\.|\.\.")
+_ENCODED = "is the password percent-encoded?"
+_LONGEST_HOST = 253
+_LONGEST_LABEL = 63
+_LONGEST_SOCKET = 107  # bytes of the path of a Unix socket
+# Where packages of PostgreSQL have their socket, for an address without a host.
+_USUAL_HOSTS = ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq looks there too
+_TLS = (
+    "sslmode",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslrootcert",
+    "sslcrl",
+    "sslnegotiation",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+)
+_KEPT_ALIVE = {
+    "keepalives_idle": "TCP_KEEPIDLE",
+    "keepalives_interval": "TCP_KEEPINTVL",
+    "keepalives_count": "TCP_KEEPCNT",
+    "tcp_user_timeout": "TCP_USER_TIMEOUT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One server: a name, an address or the directory of a socket."""
+
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is on this machine, without a network in between."""
+        return self.name.startswith("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """An address as it was read. `server_settings` are those it asks for, by `application_name` and `options`;
+    `connect_timeout` is in seconds for each host, None where the address has none."""
+
+    hosts: tuple[Host, ...]
+    user: str
+    database: str
+    password: str | None = field(default=None, repr=False)
+    passfile: str | None = None
+    tls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    target_session_attrs: str = "any"
+    server_settings: Mapping[str, str] = field(default_factory=dict)
+    set_by_options: frozenset[str] = frozenset()
+    connect_timeout: int | None = None
+    keepalives: bool = True
+    kept_alive: Mapping[str, int] = field(default_factory=dict)
+
+
+def read(url: str) -> Address:
+    """What the address says. ParameterRefused for what cannot be honoured."""
+    return _address(_parameters(url), {})
+
+
+def completed(url: str, environ: Mapping[str, str]) -> str:
+    """The same address with what libpq's own variables (PGSSLMODE, PGPASSWORD...) add to it, to be read without them.
+    ParameterRefused for what cannot be honoured, and for files that are not there."""
+    said = _parameters(url)
+    added = {
+        parameter: (variable, environ[variable])
+        for variable, parameter in VARIABLES.items()
+        if environ.get(variable) and parameter not in said
+    }
+    everything = {**said, **{parameter: value for parameter, (_, value) in added.items()}}
+    variables = {parameter: variable for parameter, (variable, _) in added.items()}
+    try:
+        address = _address(everything, variables)
+        _refuse_unusable_files(address)
+    except ParameterRefused as refused:
+        # By the name that it was given by.
+        raise ParameterRefused(variables.get(refused.name, refused.name), refused.reason) from None
+    everything.setdefault("user", address.user)
+    return f"postgresql:///?{urlencode(everything, quote_via=quote, safe='')}"
+
+
+def _parameters(url: str) -> dict[str, str]:
+    written = _SCHEME.fullmatch(url)
+    if written is None:
+        raise ParameterRefused("the address", "it has to be postgresql://user:password@host/database")
+    authority, path, query = _parts(written[1])
+    credentials, _, hosts = authority.rpartition("@")
+    user, _, password = credentials.partition(":")
+    names, ports = _hosts_and_ports(hosts)
+    database = path
+    if "@" in database:
+        raise ParameterRefused("database", f"there is an @ in its name; {_ENCODED}")
+    said = {"host": names, "port": ports, "dbname": _decoded(database, "database")}
+    said |= {"user": _decoded(user, "user"), "password": _decoded(password, "password")}
+    return {name: value for name, value in said.items() if value.strip(",")} | _queried(query)
+
+
+def _parts(rest: str) -> tuple[str, str, str]:
+    """Authority, path and query; libpq looks for the credentials first, which may therefore have a `?` in them."""
+    credentials = re.match(r"[^@/]*@", rest)
+    begin = credentials.end() if credentials else 0
+    end = re.compile(r"[/?]|\Z").search(rest, begin)
+    at = end.start() if end else len(rest)
+    path, _, query = rest[at:].partition("?")
+    return rest[:at], path.removeprefix("/"), query
+
+
+def _hosts_and_ports(hosts: str) -> tuple[str, str]:
+    if not hosts:
+        return "", ""
+    matched = [_HOST.fullmatch(one) for one in hosts.split(",")]
+    if not all(matched):
+        raise ParameterRefused("host", f"what should be a host is not one; {_ENCODED}")
+    found = [one for one in matched if one]
+    names = [_decoded(one["v6"] or one["name"] or "", "host") for one in found]
+    ports = [_decoded(one["v6_port"] or one["port"] or "", "port") for one in found]
+    return ",".join(names), ",".join(ports)
+
+
+def _queried(query: str) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, separator, value = part.partition("=")
+        if not separator:
+            raise ParameterRefused(repr(name)[1:-1][:60], "it has no value; write it as name=value")
+        name, value = _as_libpq(_decoded(name, "a parameter's name"), _decoded(value, name[:60]))
+        refuse_unheeded(name, value, called=name)
+        if value:
+            said[name] = value
+    return said
+
+
+def _as_libpq(name: str, value: str) -> tuple[str, str]:
+    """Names that JDBC, SQLAlchemy and asyncpg have for the same."""
+    match name:
+        case "ssl":
+            return "sslmode", "require" if value == "true" else "disable" if value == "false" else value
+        case "database":
+            return "dbname", value
+        case _:
+            return name, value
+
+
+def _decoded(text: str, what: str) -> str:
+    if _BAD_ESCAPE.search(text):
+        raise ParameterRefused(what, "a % in it is not followed by two hexadecimal digits; write it as %25")
+    try:
+        decoded = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ParameterRefused(what, "what is percent-encoded in it is not UTF-8") from None
+    if "\0" in decoded:
+        raise ParameterRefused(what, "there is a %00 in it")
+    return decoded
+
+
+def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> Address:
+    for name, value in said.items():
+        refuse_unheeded(name, value, called=variables.get(name, name))
+    hosts = _hosts(said.get("host", ""), said.get("port", ""), variables)
+    user = said.get("user") or _own_name()
+    settings, set_by_options = _server_settings(said)
+    return Address(
+        hosts=hosts,
+        user=user,
+        database=said.get("dbname") or user,
+        password=said.get("password"),
+        passfile=said.get("passfile"),
+        tls=_tls(said, hosts),
+        # A standby that answers first would refuse everything that is written.
+        target_session_attrs=said.get("target_session_attrs")
+        or ("read-write" if "," in said.get("host", "") else "any"),
+        server_settings=settings,
+        set_by_options=set_by_options,
+        connect_timeout=int(said["connect_timeout"]) if "connect_timeout" in said else None,
+        keepalives=said.get("keepalives", "1") != "0",
+        kept_alive={option: int(said[name]) for name, option in _KEPT_ALIVE.items() if name in said},
+    )
+
+
+def _hosts(names: str, ports: str, variables: Mapping[str, str]) -> tuple[Host, ...]:
+    listed = names.split(",") if names else list(_USUAL_HOSTS)
+    numbers = [_port(port.strip(), variables.get("port", "port")) for port in ports.split(",")]
+    if len(numbers) == 1:
+        numbers *= len(listed)
+    if len(numbers) != len(listed):
+        raise ParameterRefused("port", f"there are {len(numbers)} ports for {len(listed)} hosts; write one for each")
+    called = variables.get("host", "host")
+    return tuple(_host(name.strip(), port, called) for name, port in zip(listed, numbers, strict=True))
+
+
+def _host(name: str, port: int, called: str) -> Host:
+    if name.startswith("/"):
+        # The path of the socket itself is taken as well as that of its directory.
+        if len(f"{name}/.s.PGSQL.{port}".encode()) > _LONGEST_SOCKET and "/.s.PGSQL." not in name:
+            raise ParameterRefused(called, f"the path of a socket has at most {_LONGEST_SOCKET} bytes")
+    elif name.startswith("@"):
+        raise ParameterRefused(called, "the driver cannot use abstract sockets; give the server a directory for one")
+    elif not _is_name(name):
+        raise ParameterRefused(called, f"what should be a host is not one; {_ENCODED}")
+    return Host(name or "localhost", port)
+
+
+def _is_name(name: str) -> bool:
+    if ":" in name:
+        return _is_ipv6(name)
+    labels = name.removesuffix(".").split(".")
+    return (
+        not _NO_NAME.search(name) and len(name) <= _LONGEST_HOST and all(len(one) <= _LONGEST_LABEL for one in labels)
+    )
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        return bool(IPv6Address(name))
+    except ValueError:
+        return False
+
+
+def _port(port: str, called: str) -> int:
+    if not port:
+        return PORT
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65_535):
+        # Without quoting it: it may be a part of the password.
+        raise ParameterRefused(called, f"what should be the port is not one; {_ENCODED}")
+    return int(port)
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise ParameterRefused("user", "the address names none, and the process's own user has no name") from None
+
+
+def _server_settings(said: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
+    settings = {}
+    if name := said.get("application_name") or said.get("fallback_application_name"):
+        settings["application_name"] = name
+    options = said.get("options", "")
+    if options:
+        settings["options"] = options
+    return settings, frozenset(_set_by(options))
+
+
+def _set_by(options: str) -> list[str]:
+    """The names in `-c name=value -cname=value --name=value`."""
+    try:
+        words = shlex.split(options)
+    except ValueError:
+        words = options.split()
+    joined = " ".join(words)
+    return [name.replace("-", "_").lower() for name in re.findall(r"(?:-c ?|--)([\w.-]+)=", joined)]
+
+
+def _tls(said: Mapping[str, str], hosts: tuple[Host, ...]) -> dict[str, str]:
+    tls = {name: said[name] for name in _TLS if name in said}
+    if all(host.is_socket for host in hosts):
+        return {"sslmode": "disable"}
+    trusted = tls.get("sslrootcert")
+    mode = tls.setdefault("sslmode", "verify-full" if trusted == SYSTEM else "prefer")
+    strength = MODES.index(mode)
+    if trusted == SYSTEM and mode != "verify-full":
+        raise ParameterRefused("sslmode", "with sslrootcert=system it has to be verify-full, or be left out")
+    for name in ("sslrootcert", "sslcrl"):
+        if name in tls and strength < MODES.index("require"):
+            raise ParameterRefused(name, f"with sslmode={mode} nobody looks at it; add sslmode=verify-full")
+    if "sslcert" in tls and mode == "disable":
+        raise ParameterRefused("sslcert", "with sslmode=disable nobody looks at it; add sslmode=verify-full")
+    if tls.get("sslnegotiation") == "direct" and strength < MODES.index("require"):
+        raise ParameterRefused("sslnegotiation", "direct needs sslmode=require, verify-ca or verify-full")
+    return tls
+
+
+def _refuse_unusable_files(address: Address) -> None:
+    """Whatever would be found out by the first connection, and told without the file's name."""
+    tls, context = address.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name in ("sslrootcert", "sslcrl"):
+        if name in tls and tls[name] != SYSTEM:
+            _use(name, tls[name], lambda path: context.load_verify_locations(cafile=path))
+    if "sslcert" in tls:
+        key, password = tls.get("sslkey"), tls.get("sslpassword", "")
+        if key is not None:
+            _use("sslkey", key, _open)
+        _use("sslcert", tls["sslcert"], lambda path: context.load_cert_chain(path, key, lambda: password))
+    if address.passfile is not None:
+        _use("passfile", address.passfile, _open)
+        if stat.S_IMODE(Path(address.passfile).stat().st_mode) & 0o077:
+            raise ParameterRefused("passfile", f"others may read {address.passfile!r}; run chmod 600 on it")
+
+
+def _use(name: str, path: str, use: Callable[[str], object]) -> None:
+    try:
+        use(path)
+    except ssl.SSLError as error:
+        why = (error.reason or "no certificate in it").replace("_", " ").lower()
+        raise ParameterRefused(name, f"{path!r} cannot be used: {why}") from None
+    except OSError as error:
+        raise ParameterRefused(name, f"{path!r} cannot be read: {os.strerror(error.errno or 0)}") from None
+
+
+def _open(path: str) -> None:
+    with Path(path).open("rb"):
+        pass

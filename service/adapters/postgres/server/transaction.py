@@ -1,0 +1,96 @@
+"""The session as the repositories use it: the loss of the database is `Unavailable`, whatever it looks like below."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.wakeups import Bell, Wakeups
+from service.domain.errors import Conflict, Unavailable
+
+_log = structlog.stdlib.get_logger("relevo.transaction")
+
+
+class Transaction:
+    """One session's transaction: begins with the first statement, ends with `commit` or `rollback`.
+
+    What it makes due is announced by `wakeups` after the commit, when there is something to see, and only then.
+    """
+
+    def __init__(self, session: AsyncSession, wakeups: Wakeups | None = None) -> None:
+        self._session = session
+        self._wakeups = wakeups
+        self._due: dict[Bell, float] = {}
+
+    def delivery_due(self, seconds: float = 0.0) -> None:
+        """Once this is committed, a delivery is due in so many seconds."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.deliveries, seconds)
+
+    def task_due(self, seconds: float = 0.0) -> None:
+        """Once this is committed, a background task is due in so many seconds."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.tasks, seconds)
+
+    async def execute(self, statement: Executable) -> CursorResult[Any]:
+        """Run one statement of SQLAlchemy Core."""
+        with _translated():
+            result = await self._session.execute(statement)
+        if not isinstance(result, CursorResult):
+            raise TypeError("repositories speak Core, not ORM")
+        return result
+
+    async def execute_driver(self, statement: str, parameters: tuple[object, ...] = ()) -> CursorResult[Any]:
+        """Run one statement as asyncpg writes it, for those that the hot path shares."""
+        with _translated():
+            connection = await self._session.connection()
+            return await connection.exec_driver_sql(statement, parameters)
+
+    async def configure(self, setting: str) -> None:
+        """Run one `SET LOCAL`; it holds until the transaction ends."""
+        with _translated():
+            await self._session.execute(text(f"SET LOCAL {setting}"))
+
+    async def commit(self) -> None:
+        """Make it last. Unavailable when the database did not say so."""
+        with _translated():
+            await self._session.commit()
+        due, self._due = self._due, {}
+        for bell, seconds in due.items():
+            bell.announce(seconds)
+
+    async def rollback(self) -> None:
+        """Undo it. Never raises: whoever undoes has an error to tell of, and the server undoes what it has lost."""
+        self._due.clear()
+        try:
+            await self._session.rollback()
+        except Exception as error:  # noqa: BLE001 - it would take the place of the error that it follows from
+            _log.warning("transaction.rollback_failed", error_type=type(error).__qualname__)
+            await self._session.invalidate()
+
+    def _announce(self, bell: Bell, seconds: float) -> None:
+        self._due[bell] = min(seconds, self._due.get(bell, seconds))
+
+
+@contextmanager
+def conflict_when_taken(detail: str) -> Iterator[None]:
+    """Turn a refused unique value into `Conflict`, for updates, which have no ON CONFLICT."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(detail) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        with unavailable_when_lost():
+            yield
+    except NoConnectionFree as error:
+        raise Unavailable from error

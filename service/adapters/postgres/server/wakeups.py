@@ -1,0 +1,105 @@
+"""Telling whoever waits for work when it is due: in this process by a bell, in the others by LISTEN/NOTIFY.
+
+A notification may be lost with its connection; everybody looks every `POLL` seconds, so nothing depends on one. Whoever
+looks learns when the next work is due, so only what is due before the next look has to be told, and only if it is due
+before what was told last: at that moment everybody looks.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+
+from service.adapters.postgres.server.line import HEARTBEAT, RECONNECT, Line, Talk
+
+CHANNEL = "relevo_due"
+TASK_CHANNEL = "relevo_task_due"
+POLL = 5.0
+
+NOTIFY = "SELECT pg_notify($1, $2)"
+
+
+class Bell:
+    """Rings in this process when work of one kind may be due. `stir` has the other processes told.
+
+    The other processes are told how many milliseconds to wait, so no clock but each one's own matters.
+    """
+
+    def __init__(self, channel: str, *, stir: Callable[[], None] = lambda: None) -> None:
+        self._channel = channel
+        self._stir = stir
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._to_tell: float | None = None
+        self._told = 0.0
+
+    def announce(self, seconds: float = 0.0) -> None:
+        """Something is due in so many seconds. Cheap: many announcements become one notification."""
+        self.ring(seconds)
+        now = asyncio.get_running_loop().time()
+        at = now + max(seconds, 0.0)
+        everybody_looks_before = at > now + POLL or now < self._told <= at
+        if not everybody_looks_before:
+            self._to_tell = at if self._to_tell is None else min(self._to_tell, at)
+            self._stir()
+
+    def ring(self, seconds: float = 0.0) -> None:
+        """Wake this process alone, in so many seconds."""
+        if seconds <= 0:
+            self._due.set()
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and loop.time() < self._timer.when():
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._due.set)
+
+    def forget(self) -> None:
+        """Forget what is due by now; called before looking for work, so that nothing in between is lost."""
+        self._due.clear()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something is due, as far as was announced, at the latest after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._due.wait()
+
+    def heard(self, said: str) -> None:
+        """What another process told: milliseconds, or nothing for now."""
+        self.ring(int(said) / 1000 if said.isdecimal() else 0.0)
+
+    async def tell(self, connection: asyncpg.Connection) -> None:
+        """Tell the others, if there is something to tell."""
+        at, self._to_tell = self._to_tell, None
+        if at is None:
+            return
+        milliseconds = max(0, int((at - asyncio.get_running_loop().time()) * 1000))
+        await connection.execute(NOTIFY, self._channel, str(milliseconds))
+        self._told = at
+
+
+class Wakeups:
+    """The bells of deliveries and of background tasks. One connection of its own."""
+
+    def __init__(self, dsn: str, *, heartbeat: float = HEARTBEAT, reconnect: float = RECONNECT) -> None:
+        self._line = Line(dsn, name="wakeups", heartbeat=heartbeat, reconnect=reconnect)
+        self.deliveries = Bell(CHANNEL, stir=self._line.stir)
+        self.tasks = Bell(TASK_CHANNEL, stir=self._line.stir)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen and notify while the block lasts, reconnecting as needed."""
+        hears = {CHANNEL: self.deliveries.heard, TASK_CHANNEL: self.tasks.heard}
+        async with self._line.running(Talk(hears=hears, opened=self._opened, tells=self._tell)):
+            yield
+
+    async def _opened(self, _: asyncpg.Connection) -> None:
+        # Whatever was announced while nobody listened.
+        self.deliveries.ring()
+        self.tasks.ring()
+
+    async def _tell(self, connection: asyncpg.Connection) -> None:
+        await self.deliveries.tell(connection)
+        await self.tasks.tell(connection)

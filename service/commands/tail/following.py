@@ -1,0 +1,96 @@
+"""Following a stream for as long as somebody watches: what breaks is taken up again, with growing pauses."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NoReturn
+from urllib.parse import quote
+
+import httpx
+from rich.console import Console
+
+from service.commands.tail.events import Event, events
+from service.commands.tail.lines import line_of
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+CONNECT_TIMEOUT = 10.0
+SILENCE = 45.0  # three of the server's signs of life
+_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class Refused(Exception):
+    """Asking again would change nothing; the text says why."""
+
+
+class _Lost(Exception):
+    """There is no stream just now; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """The attempts of an application, its id or uid, on the server at `url`."""
+
+    url: str
+    token: str
+    app_id: str
+
+    @property
+    def address(self) -> str:
+        """Where the server has the stream."""
+        return f"{self.url.rstrip('/')}/api/v1/app/{quote(self.app_id, safe='')}/attempt/tail"
+
+
+def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> NoReturn:
+    """Print a line for each attempt until the process is interrupted. Refused.
+
+    Of what happened while there was no connection the server cannot tell, so the first line after it says that.
+    """
+    pause, last_id = FIRST_PAUSE, None
+    with httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT, read=SILENCE)) as client:
+        while True:
+            try:
+                for event in _events(client, stream, last_id=last_id):
+                    pause, last_id = FIRST_PAUSE, event.id or last_id or "0"
+                    if event.name == "ready":
+                        tell(f"Following {stream.app_id}.")
+                    if (line := line_of(event)) is not None:
+                        console.print(line, soft_wrap=True)
+            except _Lost as lost:
+                tell(f"{lost} Trying again in {pause:g} s.")
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Iterator[Event]:
+    """The events of one connection. Refused; _Lost when it ends, as it never does by itself."""
+    headers = {"authorization": f"Bearer {stream.token}", "accept": "text/event-stream"}
+    if last_id is not None:
+        headers["last-event-id"] = last_id
+    try:
+        with client.stream("GET", stream.address, headers=headers) as answer:
+            _check(answer)
+            yield from events(answer.iter_bytes())
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Refused(f"{stream.url!r} is no address of a server: it has to begin with http:// or https://.") from error
+    except httpx.RequestError as error:
+        raise _Lost(f"There is no connection to {stream.url} ({type(error).__name__}).") from error
+    except ValueError as error:
+        raise _Lost("The server sent what is no event.") from error
+    raise _Lost("The server ended the stream.")
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.status_code == HTTPStatus.OK:
+        return
+    answer.read()
+    if answer.status_code in _MAY_PASS or answer.is_server_error:
+        raise _Lost(f"The server answered {answer.status_code}.")
+    raise Refused(f"The server refused with {answer.status_code}: {_detail(answer)}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase

@@ -1,6 +1,0 @@
-"""The `relevo demo` command: a whole Relevo, three receivers and ten events, in a temporary directory."""
-
-from service.demo.stack import StackUnknown, read
-from service.demo.story import run
-
-__all__ = ["StackUnknown", "read", "run"]

@@ -1,0 +1,1 @@
+"""Where work leaves the event loop: threads and processes, bounded, with deadlines."""

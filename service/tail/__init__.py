@@ -1,5 +1,0 @@
-"""The `relevo tail` command: an application's attempts in a terminal, as they are made."""
-
-from service.tail.following import Refused, Stream, follow
-
-__all__ = ["Refused", "Stream", "follow"]
