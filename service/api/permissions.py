@@ -113,6 +113,7 @@ NEEDS: dict[str, Needs] = {
     "v1.operational-webhook.endpoint.upsert": _WRITE,
     "v1.statistics.aggregate-app-stats": _WRITE,
     "v1.statistics.aggregate-event-types": _WRITE,
+    "v1.statistics.failing-endpoints": _READ,
 }
 
 
