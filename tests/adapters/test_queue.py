@@ -226,6 +226,22 @@ async def test_a_delivery_given_back_is_due_at_once_and_has_spent_no_attempt(
     assert replace(await claim_one(queue), lease="", due_at=claim.due_at) == replace(claim, lease="")
 
 
+async def test_a_late_worker_gives_nothing_back_that_was_taken_over(
+    pool: asyncpg.Pool, database: str, queue: PostgresQueue, told: DeliveryTelemetry
+) -> None:
+    app = await add_application(pool)
+    await owe(pool, await add_endpoint(pool, app), app)
+    late = await claim_one(queue)
+    await pool.execute("UPDATE pending_delivery SET due_at = now()")  # the lease ends
+
+    async with a_worker(pool, database, told) as other:
+        await claim_one(other)
+        await queue.release([late])
+        left = await other.claim(limit=1, per_endpoint=1, rooms={})
+
+    assert left == []
+
+
 async def test_an_endpoint_that_is_gone_is_switched_off(pool: asyncpg.Pool, queue: PostgresQueue) -> None:
     app = await add_application(pool)
     await owe(pool, await add_endpoint(pool, app), app, 2)

@@ -22,6 +22,9 @@ from service.domain.headers import (
         *("Expect", "expect", "EXPECT", "Upgrade", "TE", "Te", "Trailer", "Trailers", "Connection", "Keep-Alive"),
         *("Proxy-Connection", "HTTP2-Settings", "Host", "Content-Length", "Transfer-Encoding", "Content-Type"),
         *("User-Agent", "webhook-id", "Svix-Signature", "x-amz-date", "Content-Encoding", "Proxy-Authorization"),
+        *("Age", "Cache-Control", "Clear-Site-Data", "Content-Language", "Content-Location", "Expires", "Pragma"),
+        *("Proxy-Authenticate", "Warning", "X-Amzn-Trace-Id", "X-Google-Real-IP", "X-Goog-Hash", "X-GFE-Request"),
+        *("X-Azure-Ref", "X-FD-HealthProbe", "X-Svix-Id", "svix-id", "webhook-signature"),
         *("", "a b", "a:", "a\r\nb", "\u00e9", "a\0", "(a)", "x" * 257),
     ],
 )
@@ -89,6 +92,12 @@ def test_what_tells_nothing_secret_is_kept_as_it_is(name: str) -> None:
 
 def test_control_characters_are_replaced() -> None:
     assert kept([("X-A", "a\0b\x1b[31m\r\n\x85")]) == (("X-A", "a\ufffdb\ufffd[31m\ufffd\ufffd\ufffd"),)
+
+
+def test_what_is_kept_ends_with_the_first_that_has_no_room() -> None:
+    assert kept([("X-A", "x" * (MOST_KEPT - 7)), ("X-B", "1"), ("X-C", "2")])[1:] == (("X-B", "1"),)
+    assert len(kept([(f"X-{number:02}", "x" * 96) for number in range(100)])) == 40
+    assert kept([("X-A", "x" * MOST_KEPT), ("X-B", "1")]) == ()
 
 
 @given(st.lists(st.tuples(st.text(max_size=5_000), st.text(max_size=5_000)), max_size=20))
