@@ -81,7 +81,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
         version, method = self.parser.get_http_version(), self.parser.get_method()
-        self._refusal = refusal_of(version, method, self.headers, most_bytes=self.patience.head_bytes - len(self.url))
+        self._refusal = refusal_of(version, method, self.url, self.headers, most_bytes=self.patience.head_bytes)
         if self._refusal is not None:
             raise ValueError(self._refusal.detail)  # by which the parser stops
         self._in_body, self._before = True, self.cycle

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import httptools
+
 VERSIONS = ("1.1", "1.0")
 MOST_FIELDS = 256
 
@@ -25,9 +27,9 @@ class Refusal:
     detail: str
 
 
-def refusal_of(version: str, method: bytes, fields: Fields, *, most_bytes: int) -> Refusal | None:
+def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, most_bytes: int) -> Refusal | None:
     """None for a head that can be read in one way only. Names of fields are in lower case."""
-    size, hosts, codings = 0, [], []
+    size, hosts, codings = len(target), [], []
     for name, value in fields:
         size += len(name) + len(value) + 4
         if name == b"host":
@@ -40,7 +42,7 @@ def refusal_of(version: str, method: bytes, fields: Fields, *, most_bytes: int) 
         return Refusal(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
     if method == b"CONNECT":
         return Refusal(501, "This is no proxy.")
-    return _of_hosts(version, hosts) or (_of_codings(version, codings) if codings else None)
+    return _of_target(target) or _of_hosts(version, hosts) or (_of_codings(version, codings) if codings else None)
 
 
 def too_large(most_bytes: int) -> Refusal:
@@ -57,6 +59,17 @@ def without_offer(request_line: bytes, fields: Fields) -> bytes:
     """The head, written again without its offer of another protocol, which a server may ignore (RFC 9110 7.8)."""
     lines = (name + b": " + value for name, value in fields if name != b"upgrade")
     return b"\r\n".join((request_line, *lines, b"", b""))
+
+
+def _of_target(target: bytes) -> Refusal | None:
+    if target.startswith(b"/") or target == b"*":
+        return None
+    # The parser takes URLs that the server cannot take apart.
+    try:
+        path = httptools.parse_url(target).path
+    except httptools.HttpParserInvalidURLError:
+        path = None
+    return None if path else Refusal(400, "The target of a request is a path, or a URL with one.")
 
 
 def _of_hosts(version: str, hosts: Sequence[bytes]) -> Refusal | None:

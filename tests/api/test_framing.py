@@ -179,6 +179,17 @@ REFUSED = {
     "another protocol": (400, Sent(b"GET /a ICE/1.0\r\n" + HOST)),
     "an unknown method": (400, Sent(b"BREW /a HTTP/1.1\r\n" + HOST)),
     "a target that is none": (400, Sent(b"GET a HTTP/1.1\r\n" + HOST)),
+    **{
+        f"a target of {target!r}": (400, Sent(b"GET " + target + b" HTTP/1.1\r\n" + HOST))
+        for target in (
+            b"http://[::1/",
+            b"http://relevo.test",
+            b"HTTP://X?a",
+            b"http://x:",
+            b"http://x:99999/a",
+            b"http:///a",
+        )
+    },
     "a TLS hello": (400, Sent(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")),
 }
 
