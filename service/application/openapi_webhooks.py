@@ -1,6 +1,6 @@
 """Event types read from the webhooks of an OpenAPI document. Pure and slow: what is large is read in a process."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import yaml
@@ -8,6 +8,7 @@ import yaml
 from service.application import exact_json, json_schemas
 from service.domain.errors import UnusableSpecification
 from service.domain.event_types import NewEventType
+from service.domain.limits import MOST_EVENT_TYPES
 
 VERSION = "1"
 MOST_REFERENCES = 20
@@ -32,7 +33,12 @@ def described(document: Any) -> list[NewEventType]:
     webhooks = document.get("webhooks") or document.get("x-webhooks") or {}
     if not isinstance(webhooks, dict):
         raise UnusableSpecification("`webhooks` has to be an object, with a path item for each name.")
-    return [_event_type(str(name), item, document) for name, item in webhooks.items()]
+    if len(webhooks) > MOST_EVENT_TYPES:
+        raise UnusableSpecification(f"A document has at most {MOST_EVENT_TYPES:,} webhooks.")
+    try:
+        return [_event_type(name, item, document) for name, item in webhooks.items()]
+    except RecursionError:
+        raise UnusableSpecification("The document is nested too deep.") from None
 
 
 def _event_type(name: str, item: Any, document: dict[str, Any]) -> NewEventType:
@@ -147,15 +153,25 @@ def _yaml(text: str) -> Any:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Plain)):
             # A few lines of them can stand for more than any memory holds.
             raise UnusableSpecification("YAML aliases are not allowed.")
-        return yaml.load(text, Loader=_Plain)  # noqa: S506 - a safe loader, less the types that JSON does not have
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # There and back, so that of all that YAML can say nothing is left but JSON.
+        return exact_json.read(exact_json.written(yaml.load(text, Loader=_Plain)))  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What is tagged as a number, a date or a switch and is none makes the parser raise whatever it meets.
         raise UnusableSpecification(f"This is neither JSON nor YAML: {type(error).__name__}.") from None
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML with the types of JSON: dates stay text."""
+    """YAML with the types of JSON: dates stay text, and names are what is written there, be it 200, yes or null."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - typed by the class above
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        """As the parser calls it."""
+        self.flatten_mapping(node)
+        for name, _ in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                name.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep=deep)

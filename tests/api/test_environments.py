@@ -1,5 +1,6 @@
 """Setting up by document: environments come out as they went in, OpenAPI webhooks become event types."""
 
+from json import dumps
 from typing import Any
 
 import orjson
@@ -121,6 +122,22 @@ async def test_a_document_may_replace_everything_and_changes_only_what_differs(a
     assert (paid["featureFlags"], paid["validatePayloads"]) == (["beta"], True)
 
 
+def raw(description: str, *, schema: str = "{}") -> str:
+    """JSON where both are JSON, and YAML otherwise."""
+    body = f'"requestBody": {{"content": {{"application/json": {{"schema": {schema}}}}}}}'
+    return f'{{"webhooks": {{"a": {{"post": {{"description": {description or dumps("")}, {body}}}}}}}}}'
+
+
+@pytest.mark.parametrize("name", ["200", "1.5", "yes", "null", "2026-01-01", "~", "<"])
+async def test_names_in_yaml_are_what_is_written(api: AsyncClient, name: str) -> None:
+    schema = f"{{properties: {{{name}: {{const: 0.10}}}}}}"
+
+    (await api.post("/event-type/import/openapi", json={"specRaw": raw("", schema=schema)})).raise_for_status()
+
+    schemas = (await api.get("/event-type/a")).json()["schemas"]
+    assert schemas["1"] == {"properties": {name: {"const": 0.1}}}
+
+
 BOMB = "a: &a [x]\nb: &b [*a, *a]\nwebhooks: *b\n"
 
 
@@ -133,6 +150,16 @@ BOMB = "a: &a [x]\nb: &b [*a, *a]\nwebhooks: *b\n"
         ({"specRaw": "[" * 5000}, 400),
         ({"specRaw": BOMB}, 400),
         ({"specRaw": "- a"}, 400),
+        ({"specRaw": raw('"half a character: \\ud800"')}, 400),
+        ({"specRaw": raw("!!bool maybe")}, 400),
+        ({"specRaw": raw("!!int none")}, 400),
+        ({"specRaw": raw('!!int ""')}, 400),
+        ({"specRaw": raw("!!timestamp tomorrow")}, 400),
+        ({"specRaw": raw("!!python/object:os.system x")}, 400),
+        ({"specRaw": raw("", schema='{title: "\\ud800"}')}, 400),
+        ({"specRaw": raw("", schema='{"not":' * 900 + "{}" + "}" * 900)}, 400),
+        ({"specRaw": raw("", schema="{? [a, b] : {}}")}, 400),
+        ({"specRaw": dumps({"webhooks": {f"a{number}": {"post": {}} for number in range(5001)}})}, 400),
         ({"spec": {"webhooks": {"a": {}}}}, 400),
         ({"spec": {"webhooks": {"a": {"$ref": "#/nowhere"}}}}, 400),
         ({"spec": {"webhooks": {"not a name": {"post": {}}}}}, 422),
