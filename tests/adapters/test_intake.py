@@ -54,7 +54,7 @@ async def test_concurrent_messages_share_commits(pool: asyncpg.Pool, intake: Pos
 
     receptions = await asyncio.gather(*(intake.accept(new_message("customer-1")) for _ in range(100)))
 
-    assert receptions == [Accepted(app_id=app, deliveries=0)] * 100
+    assert receptions == [Accepted(app_id=app, deliveries=0, app_uid="customer-1")] * 100
     assert await pool.fetchval("SELECT count(DISTINCT xmin::text) FROM message") < 10
 
 

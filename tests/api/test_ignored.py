@@ -51,7 +51,7 @@ QUERIES = [
     ("/event-type", "includeArchived=true", "includeArchived", "include_archived"),
     ("/background-task", "stats=x", "stats", "status"),
     ("/audit", "limits=1", "limits", "limit"),
-    ("/app/u/msg/import", "Limit=1", "Limit", "limit"),
+    ("/app/u/import", "Limit=1", "Limit", "limit"),
     ("/health", "verbose=1", "verbose", None),
 ]
 

@@ -284,8 +284,8 @@ async def test_imports_are_listed_newest_first_page_by_page_and_for_their_applic
     await api.post("/app/another/msg/import", content=lines(1))
     made = [(await send(api, lines(1), file_id=f"f{number}")).json() for number in range(3)]
 
-    first = (await api.get("/app/u/msg/import", params={"limit": 2})).json()
-    second = (await api.get("/app/u/msg/import", params={"limit": 2, "iterator": first["iterator"]})).json()
+    first = (await api.get("/app/u/import", params={"limit": 2})).json()
+    second = (await api.get("/app/u/import", params={"limit": 2, "iterator": first["iterator"]})).json()
 
     assert first["data"] + second["data"] == made[::-1]
     assert (first["done"], second["done"]) == (False, True)

@@ -104,11 +104,11 @@ async def test_what_customers_write_is_in_no_signal_and_a_strangers_context_goes
 ) -> None:
     url = receiver.url.replace("//", "//marker:marker@") + "/status/500/marker?marker=marker"
     secret = f"whsec_{b64encode(b'marker' * 5).decode()}"
-    app_id = (await whole.made("/app", {"name": "marker", "uid": "marker"}))["id"]
+    app_id = (await whole.made("/app", {"name": "marker", "uid": "theirs"}))["id"]
     await whole.made(f"/app/{app_id}/endpoint", {"url": url, "headers": {"x-marker": "marker"}, "secret": secret})
     whole.api.headers.update({"baggage": "marker=marker", "x-custom": "marker"})
 
-    again = await whole.api.post("/api/v1/app?token=marker", json={"name": "a", "uid": "marker"})
+    again = await whole.api.post("/api/v1/app?token=marker", json={"name": "a", "uid": "theirs"})
     message = await whole.made(f"/app/{app_id}/msg", {"eventType": "a.b", "payload": {"marker": "marker"}})
     (call,) = await receiver.wait_for(1)
     await arrived(collector, lambda span: span.attributes.get("relevo.message.id") == message["id"], count=4)

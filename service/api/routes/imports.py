@@ -16,7 +16,7 @@ from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.streams import ImportsDep
 
-router = APIRouter(prefix="/app/{app_id}/msg/import", tags=["Message"], route_class=ToldRoute)
+router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -43,7 +43,7 @@ FileId = Annotated[
 ]
 
 
-@router.post("", operation_id="v1.message.import", responses=documented(404, 409, 429), openapi_extra=_BODY)
+@router.post("/msg/import", operation_id="v1.message.import", responses=documented(404, 409, 429), openapi_extra=_BODY)
 async def import_messages(
     *,
     request: Request,
@@ -58,22 +58,25 @@ async def import_messages(
     return MessageImportOut.of(taken, now=services.clock.now())
 
 
-@router.get("", operation_id="v1.message.import-list", responses=documented(404))
+@router.get("/import", operation_id="v1.message.import-list", responses=documented(404))
 async def list_imports(imports: ImportsDep, page: ImportPage, services: ServicesDep) -> ListOut[MessageImportOut]:
-    """List the imports of an application, newest first."""
+    """List the imports of an application, newest first.
+
+    Not below `msg`: there `import` is also what a message may be called by its `eventId`.
+    """
     now = services.clock.now()
     return listed(
         await imports.page(page), key=lambda found: found.id, show=lambda found: MessageImportOut.of(found, now=now)
     )
 
 
-@router.get("/{import_id}", operation_id="v1.message.import-get", responses=documented(404))
+@router.get("/msg/import/{import_id}", operation_id="v1.message.import-get", responses=documented(404))
 async def get_import(import_id: ImportRef, imports: ImportsDep, services: ServicesDep) -> MessageImportOut:
     """Get an import by its id, or by that of its file: how far it is."""
     return MessageImportOut.of(await imports.get(import_id), now=services.clock.now())
 
 
-@router.get("/{import_id}/fault", operation_id="v1.message.import-faults", responses=documented(404))
+@router.get("/msg/import/{import_id}/fault", operation_id="v1.message.import-faults", responses=documented(404))
 async def list_import_faults(import_id: ImportRef, imports: ImportsDep, page: LinePage) -> ListOut[LineFaultOut]:
     """List the lines that were refused, by number: the first 10,000 of them."""
     return listed(await imports.faults(import_id, page), key=lambda fault: str(fault.line), show=LineFaultOut.of)
