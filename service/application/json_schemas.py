@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema_rs as rs
 
 from service.application import exact_json
+from service.application.patterns import in_words_of_the_engine
 from service.domain.errors import Invalid
 
 MOST_FAULTS_TOLD = 3
@@ -46,6 +47,8 @@ _COSTLY = frozenset(
 )
 Check = Callable[[bytes], list[str]]
 
+# Keywords with values in them, which are no schemas.
+_VALUES = ("const", "default", "enum", "examples")
 _BY_PYTHON = "x-pattern-of-before"
 _MASK = "\x00"
 _BOUND = re.compile(r"(minimum|maximum) of ")
@@ -71,7 +74,8 @@ def refuse_unusable(schema: Any) -> None:
     try:
         _validator(schema)
     except rs.ValidationError as error:
-        raise ValueError(_unusable(error)) from None
+        if _in_words_of_the_engine(schema) is None:
+            raise ValueError(_unusable(error)) from None
 
 
 def is_quick(schemas: str) -> bool:
@@ -133,13 +137,35 @@ def _compiled(schema: bytes) -> rs.Validator:
     try:
         return _validator(kept)
     except rs.ValidationError:
-        return _validator(_as_before(kept))
+        return _in_words_of_the_engine(kept) or _validator(_as_before(kept))
 
 
 def _validator(schema: Any) -> rs.Validator:
     make = rs.validator_for if isinstance(schema, dict) and "$schema" in schema else rs.Draft7Validator
     keywords: Any = {_BY_PYTHON: _PatternOfBefore}
     return make(schema, offline=True, validate_formats=False, mask=_MASK, keywords=keywords)
+
+
+def _in_words_of_the_engine(schema: Any) -> rs.Validator | None:
+    try:
+        return _validator(_with_patterns_said(schema))
+    except (rs.ValidationError, RecursionError):
+        return None
+
+
+def _with_patterns_said(node: Any) -> Any:
+    match node:
+        case dict():
+            said = {name: _with_patterns_said(value) for name, value in node.items()}
+            pattern, by_pattern = said.get("pattern"), said.get("patternProperties")
+            if isinstance(pattern, str):
+                said["pattern"] = in_words_of_the_engine(pattern)
+            if isinstance(by_pattern, dict):
+                said["patternProperties"] = {in_words_of_the_engine(name): by_pattern[name] for name in by_pattern}
+            return said | {name: node[name] for name in _VALUES if name in node}
+        case list():
+            return [_with_patterns_said(value) for value in node]
+    return node
 
 
 class _PatternOfBefore:
