@@ -76,6 +76,8 @@ def refuse_unusable(schema: Any) -> None:
     except rs.ValidationError as error:
         if _in_words_of_the_engine(schema) is None:
             raise ValueError(_unusable(error)) from None
+    except ValueError as error:
+        raise ValueError("This schema is nested too deep.") from error
 
 
 def is_quick(schemas: str) -> bool:
@@ -126,9 +128,14 @@ def _faults(validator: rs.Validator, small: int, payload: bytes) -> list[str]:
         validator.validate(document)
     except rs.ValidationError as error:
         return [_told(error)]
-    except ValueError:
-        return ["a number has too many digits to be checked"]
+    except ValueError as error:
+        return [f"{'it is nested too deep' if _is_of_depth(error) else 'a number has too many digits'} to be checked"]
     return []
+
+
+def _is_of_depth(error: ValueError) -> bool:
+    # The engine gives it no type of its own.
+    return "Recursion limit" in str(error)
 
 
 def _compiled(schema: bytes) -> rs.Validator:
@@ -149,7 +156,7 @@ def _validator(schema: Any) -> rs.Validator:
 def _in_words_of_the_engine(schema: Any) -> rs.Validator | None:
     try:
         return _validator(_with_patterns_said(schema))
-    except (rs.ValidationError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -83,6 +83,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ('{"$schema": "https://json-schema.org/draft/2019-09/schema", "dependentRequired": {"a": ["b"]}}', '{"a": 1}', "b"),
     ("false", "1", "payload: False schema does not allow 1"),
     ("{}", '"\\ud800"', "it is not JSON that can be checked"),
+    ('{"type": "object"}', "[" * 600 + "]" * 600, "it is nested too deep to be checked"),
+    ("{}", "[" * 3000 + "]" * 3000, "it is nested too deep"),
 ]
 
 
@@ -113,6 +115,8 @@ UNUSABLE: list[tuple[Any, str]] = [
     ({"$id": "https://example.com/a", "$ref": "b"}, "own parts only"),
     ({"items": [{"not": {"$ref": "//127.0.0.1/x"}}]}, "own parts only"),
     ({"$schema": NEWEST, "$dynamicRef": "https://example.com/x"}, "own parts only"),
+    (exact_json.read('{"not":' * 300 + "{}" + "}" * 300), "nested too deep"),
+    (exact_json.read('{"not":' * 250 + '{"pattern": "("}' + "}" * 250), "is not a"),
     ([], "A schema is an object"),
     (5, "A schema is an object"),
 ]
