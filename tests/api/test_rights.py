@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
 from service.api import permissions
-from service.application.access import EVERY_CAPABILITY, Capability, Grant
+from service.application.access import EVERY_CAPABILITY, Caller, Capability, Grant
+from service.domain.errors import NotAllowed
 from service.domain.ids import ApplicationId
 from tests.api.conftest import TOKENS
 from tests.api.rights import RIGHTS, is_let_in, roles_let_in
@@ -44,6 +45,20 @@ async def listed(api: AsyncClient, role: str) -> str:
 def test_the_table_names_every_operation_and_no_other(app: FastAPI, asked: list[Operation]) -> None:
     assert sorted(operation.name for operation in asked) == sorted(RIGHTS)
     assert sorted(permissions.NEEDS) == sorted(RIGHTS)
+
+
+@pytest.mark.parametrize("operation", ["v1.of-tomorrow", "", None])
+def test_an_operation_without_a_row_is_an_admins_alone(operation: str | None) -> None:
+    permissions.check(Caller(org_id=ORG, role="admin"), operation=operation)
+
+    others = (
+        Caller(org_id=ORG, role="writer"),
+        Caller(org_id=ORG, role="reader"),
+        Caller(org_id=ORG, app_id=ApplicationId("app_1"), role="admin"),
+    )
+    for caller in others:
+        with pytest.raises(NotAllowed):
+            permissions.check(caller, operation=operation)
 
 
 async def test_an_applications_token_may_do_what_its_capabilities_open(
