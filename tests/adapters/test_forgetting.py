@@ -33,7 +33,8 @@ TASK = (
 )
 KEPT: Mapping[str, Kept] = {
     "idempotency_key": Kept(
-        "INSERT INTO idempotency_key (scope, fingerprint, created_at) VALUES ($2::text::bytea, '', now() - $1::interval)",
+        "INSERT INTO idempotency_key (scope, fingerprint, created_at)"
+        " VALUES ($2::text::bytea, '', now() - $1::interval)",
         over=12 * HOUR + MINUTE,
         young=12 * HOUR - MINUTE,
     ),
