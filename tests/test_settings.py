@@ -128,6 +128,8 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_RETRY_SCHEDULE", "5", "not a JSON list"),
         ("RELEVO_RETRY_SCHEDULE", "[5, 0]", "item 2: input should be greater than 0"),
         ("RELEVO_RETRY_SCHEDULE", "[NaN]", "finite number"),
+        ("RELEVO_RETRY_SCHEDULE", "[1, true]", "item 2: input should be a valid number"),
+        ("RELEVO_RETRY_SCHEDULE", '["5"]', "item 1: input should be a valid number"),
         ("RELEVO_ATTEMPT_TIMEOUT", "0", "greater than 0"),
         ("RELEVO_ATTEMPT_TIMEOUT", "nan", "finite number"),
         ("RELEVO_DISABLE_AFTER", "-1", "greater than 0"),

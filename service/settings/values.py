@@ -12,7 +12,7 @@ Family = Literal["webhook", "svix"]
 Level = Literal["debug", "info", "warning", "error"]
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65535)]
-Delay = Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)]
+Delay = Annotated[float, Field(strict=True, gt=0, le=30 * 86_400, allow_inf_nan=False)]
 
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
 _ORIGIN = re.compile(r"https?://[^/\s?#@]+")
