@@ -32,9 +32,11 @@ class EventTypes:
         self._event_types = event_types
         self._clock = clock
 
-    async def page(self, page: PageRequest, *, include_archived: bool) -> Page[EventType]:
-        """One page of them, by name."""
-        return await self._event_types.page(self._org_id, page, include_archived=include_archived, flags=self._flags)
+    async def page(self, page: PageRequest, *, include_archived: bool, with_content: bool = True) -> Page[EventType]:
+        """One page of them, by name; without content, without their schemas."""
+        return await self._event_types.page(
+            self._org_id, page, include_archived=include_archived, flags=self._flags, with_content=with_content
+        )
 
     async def every(self, *, include_archived: bool) -> AsyncIterator[EventType]:
         """All of them, by name."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -159,11 +159,18 @@ class MemoryEventTypes:
         return self._rows.event_types.get((org_id, name))
 
     async def page(
-        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+        self,
+        org_id: OrgId,
+        page: PageRequest,
+        *,
+        include_archived: bool,
+        flags: Collection[str] | None = None,
+        with_content: bool = True,
     ) -> Page[EventType]:
         found = [kept for kept in self._rows.event_types.values() if kept.org_id == org_id]
         shown = [kept for kept in found if (include_archived or not kept.archived) and kept.is_visible(flags)]
-        return _page(shown, page, lambda event_type: event_type.name)
+        found = shown if with_content else [replace(kept, schemas=None) for kept in shown]
+        return _page(found, page, lambda event_type: event_type.name)
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
         return [name for name in names if not self._lives(org_id, name)]

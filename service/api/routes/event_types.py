@@ -35,7 +35,7 @@ async def list_event_types(
 ) -> Response:
     """List the event types of the organisation, by name."""
     found = listed(
-        await event_types.page(page, include_archived=include_archived),
+        await event_types.page(page, include_archived=include_archived, with_content=with_content),
         key=lambda event_type: event_type.name,
         show=lambda event_type: EventTypeOut.of(event_type, with_content=with_content),
     )

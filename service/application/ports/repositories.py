@@ -72,9 +72,15 @@ class EventTypeRepository(Protocol):
 
     async def get(self, org_id: OrgId, name: str, *, lock: bool = False) -> EventType | None: ...
     async def page(
-        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+        self,
+        org_id: OrgId,
+        page: PageRequest,
+        *,
+        include_archived: bool,
+        flags: Collection[str] | None = None,
+        with_content: bool = True,
     ) -> Page[EventType]:
-        """With `flags` only those that need no flag or one of these."""
+        """With `flags` only those that need no flag or one of these; without content, no schemas."""
         ...
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.queue import attempt_headers
@@ -18,7 +18,7 @@ from service.adapters.postgres.repositories.delivery_states import (
 from service.adapters.postgres.repositories.endpoints import endpoint_of
 from service.adapters.postgres.repositories.filters import attempts_wanted, labelled, narrows, told_by_attempt, within
 from service.adapters.postgres.repositories.messages import message_of, page_with_payloads, select_messages
-from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.lists import AttemptFilter, Page, PageRequest
@@ -59,7 +59,7 @@ class PostgresDeliveries:
             *within(_attempt.c.id, ids.ATTEMPT, wanted),
             *told_by_attempt(wanted),
         )
-        return await self._page(labelled(statement, message.app_id, _attempt.c.message_id, wanted), page)
+        return await self._page(labelled(statement, message.app_id, _attempt.c.message_id, wanted), page, wanted)
 
     async def attempts_by_endpoint(
         self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
@@ -73,7 +73,7 @@ class PostgresDeliveries:
         if narrows(wanted):
             found = attempts_wanted(app_id, endpoint_id, page, wanted)
             statement = statement.join(found, found.c.id == _attempt.c.id)
-        return await self._page(statement, page)
+        return await self._page(statement, page, wanted)
 
     async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
         """The endpoints where the message was tried or given up, by id, deleted endpoints included."""
@@ -124,9 +124,18 @@ class PostgresDeliveries:
         )
         self._transaction.delivery_due()
 
-    async def _page(self, statement: Select[Any], page: PageRequest) -> Page[Attempt]:
-        result = await self._transaction.execute(keyset(statement, _attempt.c.id, page))
+    async def _page(self, statement: Select[Any], page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
+        found = keyset(statement, _attempt.c.id, page)
+        if wanted.with_content:
+            found = within_bytes(found, _weight, "id", page)
+        result = await self._transaction.execute(found)
         return page_of(result.all(), page, _attempt_of)
+
+
+def _weight(rows: FromClause) -> ColumnElement[int]:
+    """The bytes of what a receiver answered, and of what it was sent besides the payload."""
+    said = (rows.c.response, rows.c.url, rows.c.request_headers, rows.c.response_headers)
+    return sum((func.coalesce(func.octet_length(part), 0) for part in said), start=literal(0))
 
 
 def _latest_attempt(message: Message, endpoint_id: EndpointId) -> ScalarSelect[Any]:

@@ -3,10 +3,24 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, cast, delete, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Text,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from service.adapters.postgres.repositories.pages import keyset, page_of
+from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.lists import Page, PageRequest
@@ -31,16 +45,25 @@ class PostgresEventTypes:
         return _event_type(row) if row else None
 
     async def page(
-        self, org_id: OrgId, page: PageRequest, *, include_archived: bool, flags: Collection[str] | None = None
+        self,
+        org_id: OrgId,
+        page: PageRequest,
+        *,
+        include_archived: bool,
+        flags: Collection[str] | None = None,
+        with_content: bool = True,
     ) -> Page[EventType]:
-        """Event types by name; with `flags` only those that need no flag or one of these."""
-        statement = select(_table).where(_table.c.org_id == org_id)
+        """Event types by name, of a bounded size; with `flags` only those that need no flag or one of these."""
+        statement = _select(with_content=with_content).where(_table.c.org_id == org_id)
         if not include_archived:
             statement = statement.where(_table.c.archived.is_(False))
         if flags is not None:
             one_of_them = _table.c.feature_flags.op("&&")(cast(sorted(flags), ARRAY(Text)))
             statement = statement.where(or_(_table.c.feature_flags.is_(None), one_of_them))
-        result = await self._transaction.execute(keyset(statement, _table.c.name, page))
+        found = keyset(statement, _table.c.name, page)
+        if with_content:
+            found = within_bytes(found, _weight, "name", page)
+        result = await self._transaction.execute(found)
         return page_of(result.all(), page, _event_type)
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
@@ -71,6 +94,16 @@ class PostgresEventTypes:
     async def delete(self, event_type: EventType) -> None:
         """Remove it for good."""
         await self._transaction.execute(delete(_table).where(*_this(event_type)))
+
+
+def _select(*, with_content: bool) -> Select[Any]:
+    """The columns that `_event_type` reads; schemas are left in the database when nobody wants them."""
+    said = [column for column in _table.c if column is not _table.c.schemas]
+    return select(*said, _table.c.schemas if with_content else literal(None).label("schemas"))
+
+
+def _weight(rows: FromClause) -> ColumnElement[int]:
+    return func.coalesce(func.octet_length(cast(rows.c.schemas, Text)), 0)
 
 
 def _this(event_type: EventType) -> tuple[Any, ...]:
