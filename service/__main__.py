@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from service.runtime.listening import Listeners
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+# A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself took a
+# quarter of an accept's time, and most of the time of reading JSON that holds many lists.
+COLLECT_SELDOM = (50_000, 20, 100)
 _TOO_LONG = 9  # digits of a time
 LONGEST_LINE = 600
 BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
@@ -336,9 +339,7 @@ def _run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int 
     from service.adapters.machine.embedded import EmbeddedUnavailable
     from service.adapters.postgres.server import schema
 
-    # A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself
-    # took a quarter of an accept's time.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(*COLLECT_SELDOM)
     # While the loop is made, there is nothing yet to be closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:

@@ -46,9 +46,12 @@ class ToldRoute(APIRoute):
 
 
 class JsonRoute(ToldRoute):
-    """A route whose body is read strictly, and only up to the application's limit and `most_values`."""
+    """A route whose body is read strictly, and only up to the application's limit, `most_values` and `most_lists`.
 
-    most_values = 20_000
+    Objects count as lists do: each costs as much as ten numbers.
+    """
+
+    most_values = most_lists = 20_000
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
@@ -58,7 +61,7 @@ class JsonRoute(ToldRoute):
         known = Known.of(model) if isinstance(model, type) and issubclass(model, BaseModel) else None
 
         async def handle_json(request: Request) -> Response:
-            with JsonRequest(request.scope, request.receive, most_values=self.most_values) as ours:
+            with JsonRequest(request.scope, request.receive, route=type(self)) as ours:
                 ours.known = known
                 if reads_body:
                     await admission.admit(ours)
@@ -72,7 +75,13 @@ class JsonRoute(ToldRoute):
 class DocumentRoute(JsonRoute):
     """A route whose body is a document of the caller's own, so that there may be much in it."""
 
-    most_values = 200_000
+    most_values = most_lists = 200_000
+
+
+class PayloadRoute(JsonRoute):
+    """A route whose body holds a payload: as many values as fit in it, though not as many lists."""
+
+    most_values, most_lists = 2 * 1024 * 1024, 100_000
 
 
 class JsonResponse(Response):
@@ -116,9 +125,9 @@ class JsonRequest(Request):
     held = 0
     known: Known | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, *, most_values: int = JsonRoute.most_values) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, route: type[JsonRoute] = JsonRoute) -> None:
         super().__init__(scope, receive)
-        self._most_values = most_values
+        self._most_values, self._most_lists = route.most_values, route.most_lists
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +149,10 @@ class JsonRequest(Request):
         """The body, parsed without loss. Objects are made of it, so that it may not have too many values."""
         body = await self.body()
         # FastAPI knows what to do with a JSONDecodeError, and takes anything else for a fault of its own.
-        if sum(map(body.count, (b",", b"[", b"{"))) > self._most_values:
+        lists = body.count(b"[") + body.count(b"{")
+        if lists > self._most_lists:
+            raise JSONDecodeError(f"There are more than {self._most_lists:,} lists and objects in it", "", 0)
+        if lists + body.count(b",") > self._most_values:
             raise JSONDecodeError(f"There are more than {self._most_values:,} values in it", "", 0)
         try:
             document = exact_json.read(body)

@@ -4,20 +4,22 @@ What is watched is the processor's time of the loop's own thread, since the cloc
 """
 
 import asyncio
+import gc
 import gzip
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 from httpx import AsyncClient
 
+from service.__main__ import COLLECT_SELDOM
 from service.api.app import LARGEST_BODY
 from tests.support.patience import patient
 
-# Seconds of the processor in one go: an idle machine needs a third of it at the very worst.
-AWAY = 1.0
+AWAY = 0.1  # seconds of the processor in one go
+TRIES = 5  # since a busy machine makes the same work longer: the best one counts
 ROOM = LARGEST_BODY - 1_000
 
 
@@ -49,7 +51,7 @@ def _environment() -> bytes:
 
 def _openapi() -> bytes:
     operation = {"post": {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}}
-    return orjson.dumps({"spec": {"webhooks": {f"w{number}": operation for number in range(8_000)}}})
+    return orjson.dumps({"spec": {"webhooks": {f"w{number}": operation for number in range(1_000)}}})
 
 
 def _names() -> bytes:
@@ -90,6 +92,47 @@ WORST: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         "/app/u/msg",
         lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"1") + b"}}",
     ),
+    "an application of unknown names": (
+        "POST",
+        "/app",
+        lambda: b'{"name":"a",' + b",".join(b'"%x":1' % number for number in range(19_000)) + b"}",
+    ),
+    "an endpoint of many headers": (
+        "POST",
+        "/app/u/endpoint",
+        lambda: orjson.dumps({"url": "http://a.example", "headers": {str(number): number for number in range(19_000)}}),
+    ),
+    "an endpoint's many headers": (
+        "PUT",
+        "/app/u/endpoint/e/headers",
+        lambda: orjson.dumps({"headers": {str(number): number for number in range(19_000)}}),
+    ),
+    "metadata of an endpoint": (
+        "POST",
+        "/app/u/endpoint",
+        lambda: orjson.dumps({"url": "http://a.example", "metadata": dict.fromkeys(map(str, range(19_000)), 1)}),
+    ),
+    "a message of many headers": (
+        "POST",
+        "/app/u/msg",
+        lambda: orjson.dumps(
+            {
+                "eventType": "a.b",
+                "payload": {},
+                "transformationsParams": {"headers": {str(number): number for number in range(120_000)}},
+            }
+        ),
+    ),
+    "a message of many channels": (
+        "POST",
+        "/app/u/msg",
+        lambda: b'{"eventType":"a.b","payload":{},"channels":' + _many(b"1") + b"}",
+    ),
+    "a message of many lists for a name": (
+        "POST",
+        "/app/u/msg",
+        lambda: b'{"eventType":' + _many(b"[]") + b',"payload":{}}',
+    ),
     "a message of unknown names": ("POST", "/app/u/msg", _names),
     "a message of one long number": (
         "POST",
@@ -100,12 +143,27 @@ WORST: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "a file of blank lines": ("POST", "/app/u/msg/import", lambda: gzip.compress(b"\n" * 900_000)),
     "an example of very many values": (
         "POST",
-        "/app/u/endpoint/none/send-example",
+        "/app/u/endpoint/e/send-example",
         lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"[]") + b"}}",
+    ),
+    "an example of as many lists as are taken": (
+        "POST",
+        "/app/u/endpoint/e/send-example",
+        lambda: b'{"eventType":"a.b","payload":{"a":[' + b",".join([b"[1,1,1,1]"] * 99_000) + b"]}}",
+    ),
+    "an example of many names": (
+        "POST",
+        "/app/u/endpoint/e/send-example",
+        lambda: b'{"eventType":"a.b","payload":{' + b",".join(b'"%x":1' % each for each in range(180_000)) + b"}}",
+    ),
+    "an example of small numbers": (
+        "POST",
+        "/app/u/endpoint/e/send-example",
+        lambda: b'{"eventType":"a.b","payload":{"a":' + _many(b"1") + b"}}",
     ),
     "an example of a large number": (
         "POST",
-        "/app/u/endpoint/none/send-example",
+        "/app/u/endpoint/e/send-example",
         lambda: b'{"eventType":"a.b","payload":{"a":[' + b",".join([b"9" * 4_000] * 500) + b"]}}",
     ),
 }
@@ -133,15 +191,51 @@ async def watching() -> AsyncIterator[list[float]]:
         watcher.cancel()
 
 
-@pytest.mark.usefixtures("application")
+@pytest.fixture(autouse=True)
+def collecting_seldom() -> Iterator[None]:
+    """As the command does it."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*COLLECT_SELDOM)
+    yield
+    gc.set_threshold(*usual)
+
+
+@pytest.fixture
+async def endpoint(api: AsyncClient, application: str) -> None:
+    """An endpoint `e` that answers nothing."""
+    body = {"url": "http://127.0.0.1:9/", "uid": "e"}
+    (await api.post(f"/app/{application}/endpoint", json=body)).raise_for_status()
+
+
+@pytest.mark.usefixtures("endpoint")
 @pytest.mark.parametrize("case", WORST)
 async def test_the_loop_is_never_away_for_long(api: AsyncClient, case: str) -> None:
     method, path, written = WORST[case]
     body = written()
-
-    async with watching() as away:
-        answer = await api.request(method, path, content=body, timeout=patient(60))
-
     assert len(body) <= LARGEST_BODY
-    assert answer.status_code < 500, answer.text[:200]
-    assert max(away) < AWAY
+
+    at_best = float("inf")
+    for _ in range(TRIES):
+        async with watching() as away:
+            answer = await api.request(method, path, content=body, timeout=patient(60))
+        assert answer.status_code < 500, answer.text[:200]
+        at_best = min(at_best, max(away))
+        if at_best < AWAY:
+            break
+
+    assert at_best < AWAY
+
+
+@pytest.mark.usefixtures("endpoint")
+@pytest.mark.parametrize("value", [b"1", b'"x"', b"[]", b'{"a":1}'])
+async def test_a_payload_may_hold_as_many_values_as_fit_in_it(api: AsyncClient, value: bytes) -> None:
+    message = b'{"eventType":"a.b","payload":{"a":[' + b",".join([value] * 200_000) + b"]}}"
+
+    sent = await api.post("/app/u/msg", content=message)
+    imported = await api.post("/app/u/msg/import", content=message)
+    tried = await api.post("/app/u/endpoint/e/send-example", content=message)
+
+    assert sent.status_code == 202
+    assert len(sent.json()["payload"]["a"]) == 200_000
+    assert imported.json()["accepted"] == 1
+    assert tried.status_code == (422 if value[:1] in b"[{" else 200), "objects are made of an example"

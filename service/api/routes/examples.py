@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from service.api.dependencies import ExamplesDep, SenderDep, ServicesDep, UnitOfWorkDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import DocumentRoute
+from service.api.json_body import PayloadRoute
 from service.api.problems import documented
 from service.api.references import EndpointRef
 from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
@@ -17,7 +17,7 @@ from service.application.examples import Example, Examples
 from service.domain.deliveries import Attempt
 from service.observability.correlation import traceparent
 
-router = APIRouter(prefix="/app/{app_id}", route_class=DocumentRoute)
+router = APIRouter(prefix="/app/{app_id}", route_class=PayloadRoute)
 
 
 @router.post(

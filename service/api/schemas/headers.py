@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from service.api.schemas.rules import Received, Shown
+from service.api.schemas.rules import FEW, Received, Shown
 from service.domain import headers as rules
 from service.domain.limits import MOST_NAMED
 
@@ -38,8 +38,8 @@ _NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None els
 
 _AS_A_WHOLE = AfterValidator(_together)
 
-Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, _AS_A_WHOLE, _EXAMPLE]
-HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, _AS_A_WHOLE, _EXAMPLE]
+Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, FEW, _AS_A_WHOLE, _EXAMPLE]
+HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, FEW, _AS_A_WHOLE, _EXAMPLE]
 
 
 class EndpointHeadersIn(Received):

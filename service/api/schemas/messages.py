@@ -10,6 +10,7 @@ from service.api.raw_json import is_object
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (
+    FEW,
     ChannelOut,
     Channels,
     EventId,
@@ -39,7 +40,9 @@ class TransformationsParams(Received):
     """`rawPayload` is sent in place of the payload, byte for byte, as the `content-type` that `headers` may name."""
 
     raw_payload: str | None = Field(default=None, examples=['{"id":"invoice_42"}'])
-    headers: dict[str, HeaderValue] | None = Field(default=None, examples=[{"content-type": "application/xml"}])
+    headers: Annotated[dict[str, HeaderValue], FEW] | None = Field(
+        default=None, examples=[{"content-type": "application/xml"}]
+    )
 
     @property
     def content_type(self) -> str | None:

@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from service.api.schemas.words import Described
 from service.domain import ids
+from service.domain.limits import MOST_NAMED
 
 LARGEST_METADATA = 4096
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -73,6 +74,16 @@ def _small(metadata: dict[str, str]) -> dict[str, str]:
     return metadata
 
 
+def _few(members: Any) -> Any:
+    if isinstance(members, dict) and len(members) > MOST_NAMED:
+        raise ValueError(f"There are more than {MOST_NAMED:,} names.")
+    return members
+
+
+# Said before each is looked at: of very many that are wrong, to tell each takes long.
+FEW = BeforeValidator(_few)
+
+
 def _or(default: Any) -> BeforeValidator:
     """An explicit null means the default."""
     return BeforeValidator(lambda value: default if value is None else value)
@@ -101,7 +112,7 @@ OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production"
 Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
 Rate = Annotated[int, Field(ge=1, le=65_535, strict=True), _like(100)]
 Version = Annotated[int, Field(ge=1, le=65_535, strict=True), _or(1)]
-Metadata = Annotated[dict[Text, Text], AfterValidator(_small), _or({}), _like({"plan": "gold"})]
+Metadata = Annotated[dict[Text, Text], AfterValidator(_small), FEW, _or({}), _like({"plan": "gold"})]
 ApplicationUid = Annotated[_Uid, _uid(ids.APPLICATION), _like("customer-42")]
 EndpointUid = Annotated[_Uid, _uid(ids.ENDPOINT), _like("production")]
 EventId = Annotated[_Uid, _uid(ids.MESSAGE), _like("invoice-42-paid")]
