@@ -51,7 +51,7 @@ class JsonRoute(ToldRoute):
     Objects count as lists do: each costs as much as ten numbers.
     """
 
-    most_values = most_lists = 20_000
+    most_values, most_lists = 100_000, 20_000
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
