@@ -10,6 +10,8 @@ LARGEST_LINE = 2 * 1024 * 1024
 A_PIECE = 256 * 1024
 # JSON unpacks to ten or twenty times its size as gzip; what was made to keep a thread busy, to a thousand times.
 MOST_UNPACKED, TIMES_PACKED = 128 * 1024 * 1024, 100
+# Files of gzip that were joined into one; compressors that write blocks make them of 64 KiB.
+MOST_JOINED, EACH_JOINED = 5_000, 1024
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _BOM = b"\xef\xbb\xbf"
@@ -36,7 +38,7 @@ class LineReader:
 
     def __init__(self) -> None:
         self._arrived = b""
-        self._packed = self._unpacked = 0
+        self._packed = self._unpacked = self._joined = 0
         self._decoded = bytearray()
         self._gzip: zlib._Decompress | None = None
         self._begun = False
@@ -88,6 +90,9 @@ class LineReader:
             self._arrived = self._arrived.lstrip(b"\0")
             if not self._arrived:
                 return b""
+            self._joined += 1
+            if self._joined > MOST_JOINED + self._packed // EACH_JOINED:
+                raise UnreadableFile(f"After line {self._number} the file is joined of too many small gzip files.")
             gzip = self._gzip = zlib.decompressobj(_GZIP_WINDOW)
         try:
             piece = gzip.decompress(self._arrived, A_PIECE)

@@ -117,3 +117,16 @@ def test_a_bomb_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked_to_its
         list(read(file))
 
     assert list(file), "the rest was not looked at"
+
+
+def test_gzip_that_is_joined_of_a_hundred_thousand_nothings_is_not_read_to_its_end() -> None:
+    nothing = gzip.compress(b"")
+
+    with pytest.raises(UnreadableFile, match=r"After line 1 .* too many small gzip files"):
+        list(read([gzip.compress(b"{}\n"), *[nothing] * 100_000]))
+
+
+def test_gzip_that_is_joined_of_blocks_is_read_to_its_end_however_many_there_are() -> None:
+    block = gzip.compress(random.Random(1).randbytes(2048).replace(b"\n", b" ") + b"\n")
+
+    assert sum(1 for _ in read([block] * 6_000)) == 6_000
