@@ -63,6 +63,16 @@ async def test_it_may_do_what_its_role_allows(api: AsyncClient, role: str) -> No
     assert [answer.status_code for answer in answers] == [200, 201, 200][:allowed] + [403] * (3 - allowed)
 
 
+@pytest.mark.parametrize("seconds", [3600, A_DAY])
+async def test_it_holds_until_the_time_that_is_listed_and_no_longer(api: AsyncClient, seconds: int) -> None:
+    token = await made(api, expiry=seconds)
+    credential = TOKENS.verify(token["token"]).credential
+
+    assert credential is not None
+    assert credential.expires_at - credential.issued_at == seconds
+    assert abs(datetime.fromisoformat(token["expiresAt"]).timestamp() - credential.expires_at) < 1
+
+
 async def test_a_revoked_token_ends_here_at_once_and_elsewhere_by_looking(api: AsyncClient, postgres: Database) -> None:
     other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await other.refresh()

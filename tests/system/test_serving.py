@@ -59,6 +59,9 @@ async def test_a_request_in_flight_is_answered_before_the_server_leaves(database
         async with asyncio.timeout(patient(20)):
             while await is_let_in(environ):
                 pass
+            # By then a server that waits for nobody has hung up.
+            while not server.events("Waiting for connections to close. (CTRL+C to force quit)"):  # noqa: ASYNC110  # its log
+                await asyncio.sleep(0.05)
         await caller.send(BODY[10:])
         answer = await caller.everything()
         status = await leaving
