@@ -154,8 +154,10 @@ def _validator(schema: Any) -> rs.Validator:
 
 
 def _in_words_of_the_engine(schema: Any) -> rs.Validator | None:
+    """None where that makes no difference, so that what is slow to refuse is looked at once."""
     try:
-        return _validator(_with_patterns_said(schema))
+        said = _with_patterns_said(schema)
+        return None if said == schema else _validator(said)
     except (ValueError, RecursionError):
         return None
 
