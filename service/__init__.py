@@ -1,1 +1,1 @@
-"""Relevo delivers webhooks; DESIGN lives in the README."""
+"""Relevo delivers webhooks; README.md beside this file says how it is built."""

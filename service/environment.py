@@ -1,6 +1,6 @@
 """Environment variables with flat names, sorted into nested groups of settings and explained to people.
 
-Each field of a group carries its `Variable`, so that errors, the README's table and the program cannot disagree.
+Each field of a group carries its `Variable`, so that errors, the manual's table and the program cannot disagree.
 """
 
 from collections.abc import Iterator, Mapping

@@ -10,10 +10,10 @@ from tests.benchmarks.measure import Result, Target
 from tests.benchmarks.profiling import packages
 
 
-def test_the_readme_shows_the_committed_run() -> None:
-    readme = Path("README.md").read_text()
+def test_the_document_shows_the_committed_run() -> None:
+    document = report.DOCUMENT.read_text()
 
-    shown = readme.split(report.BEGIN)[1].split(report.END)[0].strip()
+    shown = document.split(report.BEGIN)[1].split(report.END)[0].strip()
 
     assert shown == report.markdown(json.loads(report.BASELINE.read_text()))
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "deploy").rglob("*.md"))]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(path for floor in ("service", "tests", "deploy") for path in sorted((ROOT / floor).rglob("*.md"))),
+]
 
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -31,10 +34,14 @@ def test_what_a_document_points_at_is_there(document: Path) -> None:
 
 def test_the_documents_point_at_tests_at_all() -> None:
     """Otherwise the test above would prove nothing."""
-    readme = (ROOT / "README.md").read_text()
+    patterns = (ROOT / "service" / "README.md").read_text()
 
-    assert len([target for target in _LINK.findall(readme) if target.startswith("tests/")]) > 20
-    assert any(_TEST.fullmatch(named) for named in _CODE.findall(readme))
+    assert len([target for target in _LINK.findall(patterns) if target.startswith("../tests/")]) > 20
+    assert any(_TEST.fullmatch(named) for named in _CODE.findall(patterns))
+
+
+def test_the_readme_is_read_in_some_minutes() -> None:
+    assert (ROOT / "README.md").stat().st_size < 10_000
 
 
 def is_there(named: str, document: Path) -> bool:

@@ -236,10 +236,10 @@ def test_every_variable_is_described() -> None:
     assert all(row.meaning.endswith(".") and row.default for row in Settings.describe())
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    readme = Path(__file__).parent.parent.joinpath("README.md").read_text()
+def test_the_manual_lists_every_setting_with_its_default() -> None:
+    manual = Path(__file__).parent.parent.joinpath("deploy", "configuration.md").read_text()
 
-    listed = readme.split("<!-- configuration -->")[1].split("<!-- /configuration -->")[0].strip()
+    listed = manual.split("<!-- configuration -->")[1].split("<!-- /configuration -->")[0].strip()
 
     assert listed == configuration_table()
 

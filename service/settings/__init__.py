@@ -87,7 +87,7 @@ class Settings(BaseSettings):
 
 
 def configuration_table() -> str:
-    """The README's table of variables, in Markdown."""
+    """The manual's table of variables, in Markdown."""
     rows = [f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in Settings.describe()]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 

@@ -1,4 +1,4 @@
-"""Every method of the official SDK, called; the README's table says what came of it."""
+"""Every method of the official SDK, called; the table of service/api/README.md says what came of it."""
 
 import inspect
 import warnings
@@ -25,14 +25,14 @@ from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.factories import ORG
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "service" / "api" / "README.md"
 BEGIN, END = "<!-- sdk -->", "<!-- /sdk -->"
 NOT_OFFERED = {missing.name: missing.reason for missing in not_offered()}
 OF_OLDER_SDKS = {"integration.get_key"}
 
 
 def sdk_table(outcomes: dict[str, str]) -> str:
-    """The README's table of SDK methods, in Markdown."""
+    """The table of SDK methods, in Markdown."""
     rows = [f"| `{name}` | {outcome} |" for name, outcome in sorted(outcomes.items())]
     return "\n".join(["| method | |", "|---|---|", *rows])
 
@@ -69,7 +69,7 @@ async def test_the_readme_says_which_methods_of_the_sdk_work(app: FastAPI, postg
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("failed")}
     assert failed == {}
     table = sdk_table(outcomes)
-    assert _between_markers(README.read_text()) == table, f"put this between {BEGIN} and {END}:\n{table}"
+    assert _between_markers(DOCUMENT.read_text()) == table, f"put this between {BEGIN} and {END}:\n{table}"
 
 
 async def _call(name: str, method: Any, scene: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ from tests.benchmarks.bench import Bench, open_bench
 from tests.benchmarks.measure import LeftOut, NotMeasured, Plan, PromiseBroken, Row
 from tests.benchmarks.sections import AT_LENGTH, NAMES, section
 
-README = Path("README.md")
 WIDTH = 200
 
 
@@ -30,7 +29,7 @@ def main() -> int:
     if options.keep_baseline:
         baseline = report.kept(document)
         report.write(baseline, report.BASELINE)
-        report.put_into(README, baseline)
+        report.put_into(report.DOCUMENT, baseline)
     _compare(rows, console)
     return 1 if any(isinstance(row, LeftOut) and row.failed for row in rows) else 0
 
@@ -71,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--keep-baseline",
         action="store_true",
-        help="put the sections of this run into the baseline and the README's table",
+        help="put the sections of this run into the baseline and the document's table",
     )
     return parser.parse_args()
 

@@ -26,6 +26,7 @@ from tests.benchmarks.measure import LeftOut, Plan, Result, Row, Target
 REGRESSION = 0.25
 COSTS_TOLD = 6
 BASELINE = Path(__file__).with_name("baseline.json")
+DOCUMENT = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
@@ -70,7 +71,7 @@ def shape(rows: Sequence[Row], plan: Plan, costs: Mapping[str, Mapping[str, floa
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The README's tables."""
+    """The tables of the document."""
     machine = document["machine"]
     sections = {name: section for name, section in document.items() if name not in {"machine", "costs_us"}}
     lines = [
@@ -101,11 +102,11 @@ def kept(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**before, **document, "costs_us": {**before["costs_us"], **document["costs_us"]}}
 
 
-def put_into(readme: Path, document: Mapping[str, Any]) -> None:
+def put_into(table_of: Path, document: Mapping[str, Any]) -> None:
     """Between its markers."""
-    before, _, rest = readme.read_text().partition(BEGIN)
+    before, _, rest = table_of.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n{markdown(document)}\n{END}{after}")
+    table_of.write_text(f"{before}{BEGIN}\n{markdown(document)}\n{END}{after}")
 
 
 def write(document: Mapping[str, Any], to: Path) -> None:
