@@ -156,3 +156,8 @@ def test_what_the_address_says_wins_over_libpq_s_variables_and_an_empty_one_is_n
 
 def test_an_address_does_not_show_its_password() -> None:
     assert "hush" not in repr(read("postgresql://u:hush@h/d?sslpassword=hush"))
+
+
+def test_how_long_a_host_is_waited_for_is_what_the_address_says() -> None:
+    assert read("postgresql://h/d?connect_timeout=3").connect_timeout == 3
+    assert read("postgresql://h/d").connect_timeout is None
