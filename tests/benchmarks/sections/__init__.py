@@ -14,6 +14,7 @@ NAMES = (
     "collector",
     "deliver",
     "latency",
+    "punctuality",
     "saturation",
     "fairness",
     "backlog",
@@ -25,7 +26,9 @@ NAMES = (
     "processes",
 )
 
-AT_LENGTH = frozenset({"collector", "fairness", "retention", "imports"})  # what takes too long for a short run
+AT_LENGTH = frozenset(
+    {"collector", "punctuality", "fairness", "retention", "imports"}
+)  # what takes too long for a short run
 
 
 def section(name: str) -> Callable[[Bench], list[Row]]:
