@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests start some hundred processes; where this is set, each compiles all of Relevo anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup run demo test check audit fix bench migrate lock manifests stack demo-stack test-stack system-programs test-faults
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
@@ -17,6 +17,7 @@ from service.observability.logging import Logging, configure_logging
 from service.observability.ops import serving
 from service.observability.profiling import Profiling
 from service.observability.telemetry import Telemetry, open_telemetry
+from service.offloading.threads import Threads
 from service.runtime.listening import Listeners
 from service.settings import Settings
 
@@ -49,7 +50,12 @@ def _operators(settings: Settings, logging: Logging) -> list[Route]:
     token = settings.observability.admin_token
     if token is None:
         return []
-    return Admin(token=token.get_secret_value(), logging=logging, profiling=Profiling()).routes()
+    return Admin(token=token.get_secret_value(), logging=logging, profiling=Profiling(_in_thread)).routes()
+
+
+async def _in_thread(work: Callable[[], str]) -> str:
+    with Threads("profile", workers=1) as threads:
+        return await threads.run(work)
 
 
 def _ops(listeners: Listeners, routes: list[Route]) -> AbstractAsyncContextManager[None]:

@@ -27,7 +27,7 @@ import structlog
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 import asyncio, sys
 from pathlib import Path
-from service.adapters.embedded import open_embedded
+from service.adapters.machine.embedded import open_embedded
 
 async def hold():
     async with open_embedded(Path(sys.argv[1])) as url:

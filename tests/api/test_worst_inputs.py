@@ -16,7 +16,7 @@ from httpx import AsyncClient
 
 from service.__main__ import COLLECT_SELDOM
 from service.api.app import LARGEST_BODY
-from tests.support.patience import patient
+from tests.support.patience import patient, unhurried
 
 AWAY = 0.1  # seconds of the processor in one go
 TRIES = 5  # since a busy machine makes the same work longer: the best one counts
@@ -220,10 +220,10 @@ async def test_the_loop_is_never_away_for_long(api: AsyncClient, case: str) -> N
             answer = await api.request(method, path, content=body, timeout=patient(60))
         assert answer.status_code < 500, answer.text[:200]
         at_best = min(at_best, max(away))
-        if at_best < AWAY:
+        if at_best < unhurried(AWAY):
             break
 
-    assert at_best < AWAY
+    assert at_best < unhurried(AWAY)
 
 
 @pytest.mark.usefixtures("endpoint")

@@ -126,7 +126,7 @@ class FragileDatabase:
     async def _answers(self) -> bool:
         try:
             await self.execute("SELECT")
-        except (asyncpg.CannotConnectNowError, OSError):
+        except (asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, OSError):
             return False
         return True
 

@@ -39,7 +39,7 @@ def logging(written: Lines) -> Logging:
 @pytest.fixture
 async def operator(logging: Logging) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who has the token."""
-    app = Starlette(routes=Admin(token=TOKEN, logging=logging, profiling=Profiling()).routes())
+    app = Starlette(routes=Admin(token=TOKEN, logging=logging, profiling=Profiling(asyncio.to_thread)).routes())
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://relevo.test",
@@ -133,7 +133,7 @@ async def test_a_profile_shows_what_kept_the_loop_busy_whichever_task_it_was(ope
 
 
 async def test_one_profile_is_taken_at_a_time(operator: httpx.AsyncClient) -> None:
-    profiling = Profiling()
+    profiling = Profiling(asyncio.to_thread)
     first = asyncio.create_task(profiling.profile(60, as_text=True))
     await asyncio.sleep(0)
 
@@ -164,7 +164,7 @@ async def test_where_operators_have_a_port_of_their_own_the_api_serves_them_noth
     telemetry: Telemetry, logging: Logging, own_port: dict[str, str], status: int
 ) -> None:
     configured = Settings.from_environment(settings(**own_port))
-    admin = Admin(token=TOKEN, logging=logging, profiling=Profiling())
+    admin = Admin(token=TOKEN, logging=logging, profiling=Profiling(asyncio.to_thread))
     app = runtime.assemble(configured, telemetry, Health(registry=telemetry.registry), admin.routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relevo.test") as anybody:
         answers = [(await anybody.get(path)).status_code for path in (LEVEL, "/metrics", "/livez")]
