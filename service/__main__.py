@@ -58,8 +58,8 @@ class Unreadable(Exception):
 
 _ABOUT = "Delivers webhooks: durable, signed, retried for a day, and visible in Jaeger."
 _EPILOG = """\
-Settings come from RELEVO_* variables; the README lists them. With none set, Relevo brings its own PostgreSQL and keeps
-everything in ./.relevo. Telemetry follows the standard OTEL_* variables.
+Settings come from RELEVO_* variables, listed in deploy/configuration.md. With none set, Relevo brings its own
+PostgreSQL and keeps everything in ./.relevo. Telemetry follows the standard OTEL_* variables.
 
 exit status: 0 done; 1 something failed; 2 the command line, a setting or the state of the database has to be changed
 """
