@@ -27,7 +27,8 @@ async def test_three_times_as_much_as_it_can_take_loses_nothing_that_was_accepte
     async with running(server):
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         alone = await offer(customer, environ, connections=16, seconds=0.5)
-        most = await offer(customer, environ, connections=512, seconds=0.6, rate=alone.per_second * 3)
+        # Three times the best of a busy machine, which takes in one half second three times as much as in another.
+        most = await offer(customer, environ, connections=512, seconds=0.6, rate=alone.per_second * 10)
         peak = server.peak_memory()
         async with asyncio.timeout(patient(30)):
             await senders.send_all(customer, count=5, clients=1, promises=(afterwards := Promises()))
