@@ -66,26 +66,26 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_SECRET_KEY": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
     "RELEVO_SECRET_KEYS": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
     "RELEVO_RETRY_SCHEDULE": Promise(
-        "service/runtime/deliveries.py", "retry_schedule", f"{_WIRED}test_the_retry_schedule_says_how_often_and_when"
+        "service/runtime/engine.py", "retry_schedule", f"{_WIRED}test_the_retry_schedule_says_how_often_and_when"
     ),
     "RELEVO_ATTEMPT_TIMEOUT": Promise(
-        "service/runtime/deliveries.py",
+        "service/runtime/engine.py",
         "attempt_timeout",
         f"{_WIRED}test_the_attempt_timeout_ends_attempts_and_examples",
     ),
     "RELEVO_LEASE_MARGIN": Promise(
-        "service/runtime/deliveries.py", "lease_margin", f"{_WIRED}test_a_lease_outlasts_the_attempt_by_its_margin"
+        "service/runtime/engine.py", "lease_margin", f"{_WIRED}test_a_lease_outlasts_the_attempt_by_its_margin"
     ),
     "RELEVO_DRAIN": Promise(
-        "service/runtime/deliveries.py",
+        "service/runtime/engine.py",
         "delivery.drain",
         f"{_WIRED}test_the_drain_is_how_long_attempts_may_take_to_finish",
     ),
     "RELEVO_DISABLE_AFTER": Promise(
-        "service/runtime/deliveries.py", "disable_after", f"{_WIRED}test_an_endpoint_is_disabled_after_that_long"
+        "service/runtime/engine.py", "disable_after", f"{_WIRED}test_an_endpoint_is_disabled_after_that_long"
     ),
     "RELEVO_SIGNATURE_HEADERS": Promise(
-        "service/runtime/deliveries.py",
+        "service/runtime/engine.py",
         "signature_headers",
         f"{_WIRED}test_signature_headers_are_of_the_families_that_were_named",
     ),
@@ -95,10 +95,10 @@ SETTINGS: dict[str, Promise] = {
         f"{_WIRED}test_private_networks_are_called_only_when_that_is_allowed",
     ),
     "RELEVO_CONCURRENCY": Promise(
-        "service/runtime/deliveries.py", "delivery.concurrency", f"{_WIRED}test_attempts_at_once_are_bounded"
+        "service/runtime/engine.py", "delivery.concurrency", f"{_WIRED}test_attempts_at_once_are_bounded"
     ),
     "RELEVO_PER_ENDPOINT": Promise(
-        "service/runtime/deliveries.py", "per_endpoint", f"{_WIRED}test_attempts_at_once_are_bounded"
+        "service/runtime/engine.py", "per_endpoint", f"{_WIRED}test_attempts_at_once_are_bounded"
     ),
     "RELEVO_ENDPOINT_HTTPS_ONLY": Promise(
         "service/runtime/services.py", "https_only", f"{_WIRED}test_https_only_refuses_other_endpoints"
@@ -129,7 +129,9 @@ OPENS_NOTHING = {"ManageTransformations"}
 
 LIMITS: dict[str, Promise] = {
     "a request's body": Promise(
-        "service/api/app.py", "LARGEST_BODY", "tests/api/test_problems.py::test_a_large_body_is_refused_in_json"
+        "service/api/protocol/bodies.py",
+        "LARGEST_BODY",
+        "tests/api/test_problems.py::test_a_large_body_is_refused_in_json",
     ),
     "old secrets of an endpoint": Promise(
         "service/application/endpoints.py",
@@ -186,12 +188,12 @@ LIMITS: dict[str, Promise] = {
 
 READINESS: dict[str, Promise] = {
     "the engine": Promise(
-        "service/runtime/deliveries.py",
+        "service/runtime/engine.py",
         'depends_on("engine"',
         "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
     ),
     "background tasks": Promise(
-        "service/runtime/deliveries.py",
+        "service/runtime/engine.py",
         'depends_on("background tasks"',
         "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
     ),

@@ -3,7 +3,7 @@
 import pytest
 
 from service.commands.tail.events import Event, events
-from service.commands.tail.lines import line_of
+from service.commands.tail.printing import line_of
 
 ATTEMPT = {
     "id": "atmpt_1",

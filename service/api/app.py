@@ -10,15 +10,14 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.audit import AUDITED, is_audited
-from service.api.bodies import MOST_HELD, HeldBodies
-from service.api.document import ABOUT, SERVERS, TAGS, webhooks
-from service.api.documentation import PATH, add_documentation
+from service.api.document import ABOUT, PATH, SERVERS, TAGS, add_documentation, webhooks
 from service.api.problems import answer_problems, documented_body
+from service.api.protocol.bodies import BODY_WITHIN_S, LARGEST_BODY, MOST_HELD_BYTES, HeldBodies
+from service.api.protocol.browsers import SecurityHeaders, cors
 from service.api.routes import (
     access,
     applications,
@@ -41,14 +40,11 @@ from service.api.routes import (
     tokens,
 )
 from service.api.schemas.messages import MessageIn
-from service.api.security_headers import SecurityHeaders
 from service.api.services import Services
 from service.api.streams import short_work
 from service.application.tails import AttemptReader
 
 BASE_PATH = "/api/v1"
-LARGEST_BODY = 2 * 1024 * 1024
-BODY_WITHIN = 30.0  # seconds: what takes longer with so little is no slow line but somebody who means it
 HOT = "v1.message.create"
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -61,7 +57,7 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     cors_origins: Sequence[str] = (),
     max_body_bytes: int = LARGEST_BODY,
-    max_held_bytes: int = MOST_HELD,
+    max_held_bytes: int = MOST_HELD_BYTES,
     public_url: str | None = None,
 ) -> FastAPI:
     """The API. `open_services` is entered when it starts to serve; `routes` are served beside it, as they are."""
@@ -82,7 +78,7 @@ def create_app(
         webhooks=webhooks(),
         version="1",
         lifespan=lifespan,
-        middleware=[Middleware(SecurityHeaders, api_path=BASE_PATH), *middleware, *_cors(cors_origins)],
+        middleware=[Middleware(SecurityHeaders, api_path=BASE_PATH), *middleware, *cors(cors_origins)],
         routes=list(routes),
         openapi_url=f"{BASE_PATH}/openapi.json",
         docs_url=None,
@@ -93,7 +89,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.max_body_bytes = max_body_bytes
-    app.state.body_within = BODY_WITHIN
+    app.state.body_within = BODY_WITHIN_S
     app.state.public_url = public_url
     app.state.held_bodies = HeldBodies(max_held_bytes)
     add_documentation(app)
@@ -148,22 +144,6 @@ def _operations(app: FastAPI) -> list[APIRoute]:
         _operation(route, app) for routes in modules for route in routes.router.routes if isinstance(route, APIRoute)
     ]
     return sorted(operations, key=_is_not_hot)
-
-
-def _cors(origins: Sequence[str]) -> list[Middleware]:
-    """Nothing, unless some origins may call us. Bearer tokens only: no browser sends them by itself."""
-    if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id", "svix-req-id"],
-            expose_headers=["x-request-id", "retry-after", "traceresponse", "relevo-ignored"],
-            max_age=600,
-        )
-    ]
 
 
 def _operation(route: APIRoute, app: FastAPI) -> APIRoute:

@@ -15,7 +15,7 @@ from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.api import permissions
-from service.api.references import ApplicationRef
+from service.api.parameters import ApplicationRef
 from service.api.services import Services
 from service.application.access import Caller
 from service.application.applications import Applications
@@ -28,8 +28,8 @@ from service.application.event_types import EventTypes
 from service.application.examples import Examples
 from service.application.messages import Messages
 from service.application.operational_webhooks import Announcer, operational_application
-from service.application.ports.engine import Sender
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.destinations import Sender
+from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import Replays
 from service.application.revocations import Revocations
 from service.application.statistics import Statistics

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.datastructures import State
 
 from service.api.dependencies import CallerDep, UnitOfWorkDep
-from service.api.json_body import as_json
+from service.api.json_routes import as_json
 from service.application.access import Caller
 from service.application.ports.repositories import IdempotencyRepository, StoredResponse
 from service.domain.messages import IdempotencyKey

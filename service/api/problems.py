@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from service.api import ignored
+from service.api.protocol import ignored
+from service.api.protocol.refusals import code_of
 from service.api.schemas.words import Described
 from service.domain import errors
 
@@ -52,16 +53,6 @@ _TYPICAL: dict[int, type[errors.RelevoError]] = {
 }
 
 MOST_FAULTS = 100  # are told; a body may have many thousands
-_CODES = {
-    404: "no_such_path",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    413: "payload_too_large",
-    415: "unsupported_media_type",
-    431: "request_header_fields_too_large",
-    501: "not_implemented",
-    505: "http_version_not_supported",
-}
 _DETAILS = {
     404: "There is no such path here. All there are, are shown at /docs.",
     405: "Method not allowed. What is allowed is in the Allow header.",
@@ -176,11 +167,6 @@ def methods_of(request: Request) -> list[str]:
 async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
     # Nobody is there to read it, but in the account of requests it is the sender's fault and not ours.
     return JSONResponse({"code": errors.RelevoError.code, "detail": "The request's body broke off."}, status_code=400)
-
-
-def code_of(status: int) -> str:
-    """What a program is told of an answer that is no error of the business."""
-    return _CODES.get(status, errors.RelevoError.code)
 
 
 def _told(status: int, *, said: str = "") -> dict[str, str]:

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.application.access import TokenIssuer, TokenVerifier
 from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
-from service.application.ports.engine import Intake, Sender
-from service.application.ports.news import AttemptNews
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock, KeyPairs, NewId
+from service.application.ports.attempt_news import AttemptNews
+from service.application.ports.destinations import Sender
+from service.application.ports.intake import Intake
+from service.application.ports.machine import Clock, KeyPairs, NewId
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain.signatures import GENERATED_BYTES
 from service.offloading.processes import Processes
 from service.offloading.threads import Threads

@@ -13,10 +13,10 @@ from fastapi import Depends, Request
 from fastapi.security.utils import get_authorization_scheme_param
 
 from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, unit_of_work
-from service.api.references import ApplicationRef
+from service.api.parameters import ApplicationRef
 from service.api.services import Services
 from service.application.imports import Imports
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.unit_of_work import UnitOfWork
 from service.application.tails import AttemptReader
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.application.ports.lists import ApplicationFilter, Page, PageRequest
+from service.application.ports.machine import Clock
+from service.application.ports.pages import ApplicationFilter, Page, PageRequest
 from service.application.ports.repositories import ApplicationRepository
-from service.application.ports.world import Clock
 from service.application.upserts import upserted
 from service.domain import ids
 from service.domain.applications import Application, NewApplication

@@ -1,9 +1,9 @@
 """The audit trail of one organisation: adding to it, and reading it."""
 
 from service.application.access import Caller
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.machine import NewId
+from service.application.ports.pages import Page, PageRequest
 from service.application.ports.repositories import AuditRepository
-from service.application.ports.world import NewId
 from service.domain import ids
 from service.domain.audit import AuditEvent
 from service.domain.ids import ApplicationId

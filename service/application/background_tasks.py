@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from service.application.ports.background import BackgroundTaskRepository
-from service.application.ports.lists import Page, PageRequest, TaskFilter
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock
+from service.application.ports.background_tasks import BackgroundTaskRepository
+from service.application.ports.machine import Clock
+from service.application.ports.pages import Page, PageRequest, TaskFilter
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress
 from service.domain.errors import NotFound

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.application.background_tasks import BackgroundTasks, Steps
-from service.application.ports.background import ContentRepository
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock
+from service.application.ports.background_tasks import ContentRepository
+from service.application.ports.machine import Clock
+from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import counted, stretch_of
 from service.domain import ids
 from service.domain.applications import Application

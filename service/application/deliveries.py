@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from service.application.ports.lists import AttemptFilter, Page, PageRequest
+from service.application.ports.machine import Clock
+from service.application.ports.pages import AttemptFilter, Page, PageRequest
 from service.application.ports.repositories import DeliveryRepository, MessageRepository
-from service.application.ports.world import Clock
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, DeliveryState

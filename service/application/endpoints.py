@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.machine import Clock, KeyPairs
+from service.application.ports.pages import Page, PageRequest
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository
-from service.application.ports.world import Clock, KeyPairs
 from service.application.upserts import upserted
 from service.domain import headers as rules
 from service.domain import ids

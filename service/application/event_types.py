@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from service.application import exact_json
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.machine import Clock
+from service.application.ports.pages import Page, PageRequest
 from service.application.ports.repositories import EventTypeRepository
-from service.application.ports.world import Clock
 from service.application.upserts import upserted
 from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType

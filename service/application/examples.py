@@ -7,9 +7,9 @@ from typing import Any
 
 from service.application import exact_json, json_schemas
 from service.application.made_examples import made
-from service.application.ports.engine import Sender
+from service.application.ports.destinations import Sender
+from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository, ExampleRepository
-from service.application.ports.world import Clock, NewId
 from service.application.signing import Signing
 from service.domain import ids
 from service.domain.addresses import address

@@ -11,10 +11,10 @@ import structlog
 
 from service.application.messages import received
 from service.application.payload_checks import PayloadChecks
-from service.application.ports.engine import Intake
-from service.application.ports.lists import Page, PageRequest
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock
+from service.application.ports.intake import Intake
+from service.application.ports.machine import Clock
+from service.application.ports.pages import Page, PageRequest
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.errors import Busy, Invalid, NotFound, RelevoError, Unavailable

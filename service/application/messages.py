@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from service.application.payload_checks import PayloadChecks
-from service.application.ports.engine import Intake
-from service.application.ports.lists import MessageFilter, Page, PageRequest
+from service.application.ports.intake import Intake
+from service.application.ports.machine import Clock
+from service.application.ports.pages import MessageFilter, Page, PageRequest
 from service.application.ports.repositories import MessageRepository
-from service.application.ports.world import Clock
 from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.ids import MessageId

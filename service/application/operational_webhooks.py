@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 from service.application.applications import Applications
+from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import ApplicationRepository
-from service.application.ports.transaction import Outbox
-from service.application.ports.world import Clock, NewId
+from service.application.ports.unit_of_work import Outbox
 from service.domain import ids
 from service.domain.applications import Application, NewApplication
 from service.domain.endpoints import Endpoint

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from service.application import json_schemas
 from service.application.json_schemas import Check
-from service.application.ports.engine import PayloadRule, PayloadRules
+from service.application.ports.intake import PayloadRule, PayloadRules
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
 from service.domain.messages import NewMessage

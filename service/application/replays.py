@@ -6,7 +6,7 @@ from typing import Any
 
 from service.application.background_tasks import BackgroundTasks, Steps
 from service.application.ports.repositories import EndpointRepository
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind

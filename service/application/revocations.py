@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from service.application.access import APPLICATION_LIFETIME, Caller, Credential
+from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import RevocationRepository
-from service.application.ports.world import Clock, NewId
 from service.domain import ids
 from service.domain.errors import LimitReached, NotAllowed, NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.application.ports.world import KeyPairs
+from service.application.ports.machine import KeyPairs
 from service.domain import signatures
 from service.domain.signatures import Secret
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.application.background_tasks import BackgroundTasks, Steps
-from service.application.ports.lists import PageRequest
+from service.application.ports.machine import Clock
+from service.application.ports.pages import PageRequest
 from service.application.ports.repositories import StatisticsRepository
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import statistics
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.endpoints import Endpoint

@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
-from service.application.ports.lists import MOST_BYTES, MessageFilter, PageRequest
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.pages import MOST_BYTES, MessageFilter, PageRequest
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain.ids import ApplicationId
 from service.domain.messages import Message
 

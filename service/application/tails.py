@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain.deliveries import Attempt
 from service.domain.ids import ApplicationId, AttemptId
 

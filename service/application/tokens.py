@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.application.access import TokenIssuer
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.machine import Clock, NewId
+from service.application.ports.pages import Page, PageRequest
 from service.application.ports.repositories import OrganisationTokenRepository
-from service.application.ports.world import Clock, NewId
 from service.application.revocations import Revocations
 from service.domain import ids
 from service.domain.errors import LimitReached, NotFound

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 import structlog
 from opentelemetry.trace import SpanContext
 
-from service.application.ports.engine import DeliveryQueue, Sender, Settled, Settlement
-from service.application.ports.world import Clock, NewId
+from service.application.ports.destinations import Sender
+from service.application.ports.machine import Clock, NewId
+from service.application.ports.queue import DeliveryQueue, Settled, Settlement
 from service.application.signing import Signing
 from service.domain import ids, retries
 from service.domain.addresses import address

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from service.application.ports.engine import DeliveryQueue
+from service.application.ports.queue import DeliveryQueue
 from service.delivery.allowances import Allowances
 from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable

@@ -12,9 +12,9 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from service.application.background_tasks import Steps
-from service.application.ports.background import TaskQueue
-from service.application.ports.transaction import UnitOfWork
-from service.application.ports.world import Clock
+from service.application.ports.background_tasks import TaskQueue
+from service.application.ports.machine import Clock
+from service.application.ports.unit_of_work import UnitOfWork
 from service.delivery.engine import first_of, until_done
 from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import structlog
 
-from service.application.ports.engine import Upkeep
-from service.application.ports.world import Clock
+from service.application.ports.machine import Clock
+from service.application.ports.queue import Upkeep
 from service.delivery.engine import Engine
 from service.domain.errors import Unavailable
 from service.observability.metrics import Metrics

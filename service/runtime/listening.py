@@ -1,14 +1,22 @@
-"""The ports of the process, taken before anything else is started, so that nothing has begun when one is in use."""
+"""How the process listens: its ports, taken before anything else is started, so that nothing has begun when one is in
+use, and the protocol that is spoken on them."""
 
+import asyncio
 import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.api.protocol.connections import CallerProtocol
+from service.observability.refusals import RefusedRequests
 from service.settings import Settings, SettingsError
 
 BOTH_FAMILIES = "::"
+KEPT_ALIVE_S = 5
 
 
 class PortUnusable(Exception):
@@ -35,6 +43,35 @@ def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
             api=_bound(stack, server.host, server.port, "RELEVO_PORT") if api else (),
             ops=() if server.ops_port is None else _bound(stack, server.host, server.ops_port, "RELEVO_OPS_PORT"),
         )
+
+
+def listening(
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    grace: int | None = None,
+    protocol: type[CallerProtocol] = CallerProtocol,
+    websockets: type[asyncio.Protocol] | None = None,
+    refused: RefusedRequests | None = None,
+) -> uvicorn.Config:
+    """How the API is served; `grace` is how many seconds requests get to finish in when it stops, and `refused` is told
+    of what never became one."""
+    told = {} if refused is None else {"refused": refused}
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="none",
+        http=type(protocol.__name__, (protocol,), told),
+        ws=websockets or "none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEPT_ALIVE_S,
+        timeout_graceful_shutdown=grace,
+        lifespan="on",
+    )
 
 
 def _bound(stack: ExitStack, host: str, port: int, variable: str) -> tuple[socket.socket, ...]:

@@ -17,15 +17,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service.api.app import create_app
-from service.api.connections import listening
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
 from service.runtime.core import open_core
-from service.runtime.deliveries import delivering
-from service.runtime.listening import Listeners, PortUnusable
+from service.runtime.engine import delivering
+from service.runtime.listening import Listeners, PortUnusable, listening
 from service.runtime.services import open_services
 from service.runtime.telemetry import open_observed
 from service.settings import Settings

@@ -22,7 +22,7 @@ from service.offloading.processes import Processes
 from service.offloading.threads import Threads
 from service.runtime.access import keeping_the_door
 from service.runtime.core import open_core
-from service.runtime.deliveries import delivering, signing
+from service.runtime.engine import delivering, signing
 from service.settings import Settings
 
 PROCESSES = 2

@@ -13,7 +13,7 @@ from service.adapters.postgres.repositories.background_tasks import PostgresTask
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.adapters.postgres.server.database import Database, open_database
 from service.adapters.postgres.server.wakeups import TASK_CHANNEL, Bell
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress, TaskClaim
 from service.domain.errors import NotFound

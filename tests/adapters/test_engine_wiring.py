@@ -16,7 +16,7 @@ from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry
 from service.runtime.core import open_core
-from service.runtime.deliveries import delivering
+from service.runtime.engine import delivering
 from service.settings import Settings
 from tests.support.factories import SECRET as KEY
 from tests.support.factories import add_application, add_endpoint

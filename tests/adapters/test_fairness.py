@@ -8,7 +8,7 @@ import pytest
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.application.ports.engine import Settled
+from service.application.ports.queue import Settled
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.ids import ApplicationId, EndpointId

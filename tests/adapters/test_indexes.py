@@ -26,7 +26,7 @@ from service.adapters.postgres.repositories.imports import PostgresImports
 from service.adapters.postgres.repositories.statistics import PostgresStatistics
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import PageRequest, TaskFilter
+from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
 from service.domain.endpoints import Endpoint
 from service.domain.health import AGES, RECENT

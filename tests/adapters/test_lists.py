@@ -17,7 +17,7 @@ from service.adapters.postgres.repositories.deliveries import PostgresDeliveries
 from service.adapters.postgres.repositories.messages import PostgresMessages
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import AttemptFilter, PageRequest
+from service.application.ports.pages import AttemptFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.ids import ApplicationId, EndpointId

@@ -10,7 +10,7 @@ from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
-from service.application.ports.engine import Settlement
+from service.application.ports.queue import Settlement
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.retries import TryAgain

@@ -12,7 +12,7 @@ from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.queue.attempt_news import AttemptNews, Follower
 from service.adapters.postgres.server.database import dsn, unavailable_when_lost
 from service.adapters.postgres.server.wakeups import CHANNEL, Wakeups
-from service.application.ports.news import Missed
+from service.application.ports.attempt_news import Missed
 from service.domain.ids import ApplicationId, AttemptId
 from tests.faults.wire import Wire, open_wire
 from tests.support.patience import patient

@@ -29,7 +29,7 @@ from service.api.app import create_app
 from service.api.services import Services
 from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
-from service.application.ports.world import NewId
+from service.application.ports.machine import NewId
 from service.application.signing import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry

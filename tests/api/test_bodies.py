@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from starlette.types import Message
 
 from service.api.app import create_app
-from service.api.bodies import HeldBodies
+from service.api.protocol.bodies import HeldBodies
 from service.api.services import Services
 from service.domain.errors import Busy
 from service.domain.ids import OrgId

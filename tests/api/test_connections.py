@@ -16,11 +16,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from service.api.app import LARGEST_BODY
-from service.api.bodies import HeldBodies
-from service.api.connections import CallerProtocol
-from service.api.json_body import JsonRequest
-from service.api.patience import Patience
+from service.api.protocol.bodies import LARGEST_BODY, HeldBodies, JsonRequest
+from service.api.protocol.connections import CallerProtocol
+from service.api.protocol.patience import Patience
 from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
 

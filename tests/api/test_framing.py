@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.connections import CallerProtocol
+from service.api.protocol.connections import CallerProtocol
 from tests.api.raw_callers import Echo, calling
 from tests.support.serving import serving
 

@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient
 from structlog.testing import capture_logs
 
-from service.api.ignored import LONGEST_TOLD, MOST_TOLD
+from service.api.protocol.ignored import LONGEST_TOLD, MOST_TOLD
 
 ENDPOINT = {"url": "http://127.0.0.1:9/"}
 MESSAGE: dict[str, Any] = {"eventType": "a.b", "payload": {"anything": 1}}

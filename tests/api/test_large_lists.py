@@ -9,7 +9,7 @@ from httpx import AsyncClient
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.server.database import Database
-from service.application.ports.lists import MOST_BYTES
+from service.application.ports.pages import MOST_BYTES
 from service.domain import ids
 from tests.support.factories import ORG
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from service.api.lines import A_PIECE, LARGEST_LINE, LineReader, NumberedLine
+from service.api.incoming.files import A_PIECE, LARGEST_LINE, LineReader, NumberedLine
 from service.domain.errors import UnreadableFile
 
 LONG = 100 * 2**20  # bytes

@@ -18,8 +18,8 @@ from service.adapters.postgres.queue.attempt_news import BUFFERED, INTEREST, NEW
 from service.adapters.postgres.server.database import Database, dsn
 from service.api.services import Services
 from service.api.streams import short_work
-from service.application.ports.news import Missed
-from service.application.ports.transaction import UnitOfWork
+from service.application.ports.attempt_news import Missed
+from service.application.ports.unit_of_work import UnitOfWork
 from service.application.tails import AT_ONCE, AttemptReader
 from service.domain import ids
 from service.domain.ids import ApplicationId, AttemptId, OrgId

@@ -15,7 +15,7 @@ import pytest
 from httpx import AsyncClient
 
 from service.__main__ import COLLECT_SELDOM
-from service.api.app import LARGEST_BODY
+from service.api.protocol.bodies import LARGEST_BODY
 from tests.support.patience import patient, unhurried
 
 AWAY = 0.1  # seconds of the processor in one go

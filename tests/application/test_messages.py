@@ -7,7 +7,7 @@ import pytest
 
 from service.application.messages import accept
 from service.application.payload_checks import PayloadChecks
-from service.application.ports.engine import PayloadRule
+from service.application.ports.intake import PayloadRule
 from service.domain import errors
 from service.domain.ids import ApplicationId, MessageId, OrgId
 from service.domain.messages import (

@@ -12,7 +12,7 @@ import pytest
 
 from service.application import json_schemas
 from service.application.payload_checks import PayloadChecks, is_a_moment
-from service.application.ports.engine import PayloadRule
+from service.application.ports.intake import PayloadRule
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
 from service.offloading.processes import Processes

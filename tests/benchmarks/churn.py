@@ -11,7 +11,7 @@ from service.adapters.machine.vault import Vault
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
-from service.application.ports.engine import Settlement
+from service.application.ports.queue import Settlement
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Status, Trigger
 from service.domain.ids import AttemptId

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.application.ports.lists import PageRequest
+from service.application.ports.pages import PageRequest
 from service.domain.errors import Conflict, NotFound
 from service.domain.ids import OrgId
 from tests.contracts.conftest import Begin

@@ -9,7 +9,8 @@ from standardwebhooks import Webhook
 
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.ed25519 import Ed25519
-from service.application.ports.engine import Sender, Settled, Settlement
+from service.application.ports.destinations import Sender
+from service.application.ports.queue import Settled, Settlement
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from service.application.ports.engine import Settled, Settlement
+from service.application.ports.queue import Settled, Settlement
 from service.delivery.engine import Engine
 from service.domain.deliveries import Claim, Outcome
 from service.domain.errors import Unavailable

@@ -15,7 +15,7 @@ from service.adapters.destinations.http.egress import Egress
 from service.adapters.destinations.http.sender import HttpSender
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
-from service.application.ports.engine import Sender
+from service.application.ports.destinations import Sender
 from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.domain.deliveries import Claim, Trigger

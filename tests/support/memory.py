@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from service.application.ports.lists import ApplicationFilter, Page, PageRequest
+from service.application.ports.pages import ApplicationFilter, Page, PageRequest
 from service.application.ports.repositories import EVERY_APPLICATION
 from service.domain.applications import Application
 from service.domain.endpoints import Endpoint

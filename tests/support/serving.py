@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.api.connections import CallerProtocol, listening
+from service.api.protocol.connections import CallerProtocol
+from service.runtime.listening import listening
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from service.adapters.access.issuers import Issuer
 from service.adapters.access.tokens import Tokens
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.application.access import Caller
-from service.application.ports.world import Clock
+from service.application.ports.machine import Clock
 from service.domain.errors import NotAuthenticated
 
 

@@ -18,7 +18,7 @@ from jwt.types import Options
 from service.adapters.access.tokens import digest_of
 from service.adapters.machine.remembered import RememberedTokens, Verified
 from service.application.access import Caller, Credential
-from service.application.ports.world import Clock
+from service.application.ports.machine import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import OrgId

@@ -12,7 +12,7 @@ from jwt.types import Options
 from service.adapters.machine.clock import SystemClock
 from service.adapters.machine.remembered import RememberedTokens, Verified
 from service.application.access import APPLICATION_LIFETIME, Caller, Capability, Credential, Grant
-from service.application.ports.world import Clock
+from service.application.ports.machine import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId

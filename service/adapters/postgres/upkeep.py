@@ -11,7 +11,7 @@ from service.adapters.postgres.queue.throttles import FORGET_THROTTLES
 from service.adapters.postgres.repositories.endpoint_health import sample_failing
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import unavailable_when_lost
-from service.application.ports.engine import QueueSample
+from service.application.ports.queue import QueueSample
 from service.domain import ids
 from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT
 

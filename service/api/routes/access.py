@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep, RevocationsDep, ServicesDep, revoked
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import ApplicationRef
 from service.api.problems import documented
-from service.api.references import ApplicationRef
 from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
 from service.api.services import Services
 from service.application.access import Grant

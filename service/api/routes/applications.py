@@ -6,13 +6,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, RevocationsDep, revoked
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import ApplicationPage, ApplicationRef
 from service.api.problems import documented
-from service.api.queries import ApplicationPage
-from service.api.references import ApplicationRef
 from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from service.api.schemas.pages import ListOut, listed
-from service.application.ports.lists import ApplicationFilter
+from service.application.ports.pages import ApplicationFilter
 
 GetIfExists = Annotated[bool, Query(description="Answer the application that has the uid, if there is one.")]
 

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Depends
 
 from service.api.dependencies import AuditTrailDep, organisation
-from service.api.json_body import ToldRoute
+from service.api.json_routes import ToldRoute
+from service.api.parameters import AuditPage
 from service.api.problems import documented
-from service.api.queries import AuditPage
 from service.api.schemas.audit import AuditEventOut
 from service.api.schemas.pages import ListOut, listed
 

@@ -5,14 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from service.api.dependencies import BackgroundTasksDep
-from service.api.json_body import ToldRoute
+from service.api.json_routes import ToldRoute
+from service.api.parameters import TaskRef, ordered
 from service.api.problems import documented
-from service.api.queries import ordered
-from service.api.references import TaskRef
 from service.api.schemas.background_tasks import BackgroundTaskOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import Text
-from service.application.ports.lists import PageRequest, TaskFilter
+from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 

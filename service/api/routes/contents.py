@@ -4,9 +4,9 @@ from fastapi import APIRouter, Depends, Response
 
 from service.api.dependencies import ContentsDep, DeliveriesDep, MessagesDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import AttemptRef, MessageRef
 from service.api.problems import documented
-from service.api.references import AttemptRef, MessageRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.contents import BulkExpungeContentsIn, BulkExpungeContentsOut
 

@@ -7,10 +7,18 @@ from fastapi import APIRouter, Query, Response
 
 from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonResponse, JsonRoute
+from service.api.json_routes import JsonResponse, JsonRoute
+from service.api.parameters import (
+    AttemptPage,
+    AttemptRef,
+    DestinationPage,
+    EndpointRef,
+    MessagePage,
+    MessageRef,
+    OfEndpoint,
+    WantedAttempts,
+)
 from service.api.problems import documented
-from service.api.queries import AttemptPage, DestinationPage, MessagePage, WantedAttempts
-from service.api.references import AttemptRef, EndpointRef, MessageRef, OfEndpoint
 from service.api.schemas.deliveries import (
     EmptyResponse,
     EndpointMessageOut,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import DocumentRoute
+from service.api.json_routes import DocumentRoute
 from service.api.problems import documented
 from service.api.schemas.environments import (
     EnvironmentIn,

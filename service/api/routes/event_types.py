@@ -6,10 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import DocumentRoute, JsonResponse
+from service.api.json_routes import DocumentRoute, JsonResponse
+from service.api.parameters import EventTypePage, EventTypeRef
 from service.api.problems import documented
-from service.api.queries import EventTypePage
-from service.api.references import EventTypeRef
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpsertIn
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import EventTypeName

@@ -9,9 +9,9 @@ from opentelemetry import trace
 
 from service.api.dependencies import ExamplesDep, SenderDep, ServicesDep, UnitOfWorkDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import PayloadRoute
+from service.api.json_routes import PayloadRoute
+from service.api.parameters import EndpointRef
 from service.api.problems import documented
-from service.api.references import EndpointRef
 from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
 from service.application.examples import Example, Examples
 from service.domain.deliveries import Attempt

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.api.json_body import ToldRoute
+from service.api.json_routes import ToldRoute
 
 router = APIRouter(tags=["Health"], route_class=ToldRoute)
 

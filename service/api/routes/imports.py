@@ -7,11 +7,10 @@ from uuid import uuid4
 from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import OrganisationDep, ServicesDep
-from service.api.imported import parsed_lines
-from service.api.json_body import ToldRoute
+from service.api.incoming.imports import parsed_lines
+from service.api.json_routes import ToldRoute
+from service.api.parameters import ImportPage, ImportRef, LinePage
 from service.api.problems import documented
-from service.api.queries import ImportPage, LinePage
-from service.api.references import ImportRef
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.streams import ImportsDep

@@ -9,16 +9,15 @@ from fastapi import APIRouter, Path, Request, Response
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of
-from service.api.incoming import create_application, new_message, read_message
-from service.api.json_body import JsonResponse
+from service.api.incoming.messages import create_application, new_message, read_message
+from service.api.incoming.short_way import MessageRoute
+from service.api.json_routes import JsonResponse
+from service.api.parameters import MessagePage, MessageRef, WantedMessages, WithContent
 from service.api.problems import documented
-from service.api.queries import MessagePage, WantedMessages, WithContent
-from service.api.references import MessageRef
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of, shown_payload
 from service.api.schemas.pages import ListOut, listed_raw
 from service.api.schemas.rules import NAME
 from service.api.services import Services
-from service.api.short_way import MessageRoute
 from service.application.access import Caller
 from service.application.messages import accept
 from service.domain.ids import ApplicationId, MessageId

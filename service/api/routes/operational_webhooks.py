@@ -4,10 +4,9 @@ from fastapi import APIRouter, Response
 
 from service.api.dependencies import OperationalEndpointsDep
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import EndpointPage, EndpointRef
 from service.api.problems import documented
-from service.api.queries import EndpointPage
-from service.api.references import EndpointRef
 from service.api.schemas.endpoints import EndpointSecretOut, EndpointSecretRotateIn
 from service.api.schemas.headers import EndpointHeadersIn, EndpointHeadersOut
 from service.api.schemas.operational_webhooks import (

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Response
 
 from service.api.dependencies import ReplaysDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import EndpointRef
 from service.api.problems import documented
-from service.api.references import EndpointRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.replays import BulkReplayIn, RecoverIn, ReplayIn
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.dependencies import EndpointsDep, StatisticsDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import EndpointRef
 from service.api.problems import documented
-from service.api.references import EndpointRef
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.rules import Moment
 from service.api.schemas.statistics import (

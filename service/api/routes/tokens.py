@@ -4,10 +4,9 @@ from fastapi import APIRouter, Depends, Response
 
 from service.api.dependencies import OrganisationTokensDep, revoked
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_body import JsonRoute
+from service.api.json_routes import JsonRoute
+from service.api.parameters import TokenPage, TokenRef
 from service.api.problems import documented
-from service.api.queries import TokenPage
-from service.api.references import TokenRef
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.tokens import OrganisationTokenCreatedOut, OrganisationTokenIn, OrganisationTokenOut
 

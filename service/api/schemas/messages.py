@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 import orjson
 from pydantic import Field, model_validator
 
-from service.api.raw_json import is_object
+from service.api.protocol.raw_json import is_object
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from service.api.schemas.rules import Shown
-from service.application.ports.lists import BACK, ONWARDS, Page
+from service.application.ports.pages import BACK, ONWARDS, Page
 
 Item = TypeVar("Item")
 T = TypeVar("T")

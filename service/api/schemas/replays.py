@@ -4,8 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from service.api.queries import AnswerClass, StatusCode
-from service.api.schemas.rules import Channel, EventTypeName, Moment, Received, Tag
+from service.api.schemas.rules import AnswerClass, Channel, EventTypeName, Moment, Received, StatusCode, Tag
 from service.domain.limits import MOST_NAMED
 from service.domain.replays import ReplayFilter
 

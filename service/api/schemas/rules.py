@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Annotated, Any
 
 import orjson
@@ -18,15 +19,44 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from service.api.schemas.words import Described
 from service.domain import ids
+from service.domain.deliveries import Status
 from service.domain.limits import MOST_NAMED
 
 LARGEST_METADATA = 4096
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 NAME = r"^[a-zA-Z0-9\-_.]+$"
 _CONTROL = re.compile("[\x00-\x08]")
+
+
+class StatusCodeClass(IntEnum):
+    """Answers by the hundred; 0 is for none at all."""
+
+    NONE = 0
+    INFORMATIONAL = 100
+    SUCCESS = 200
+    REDIRECT = 300
+    CLIENT_ERROR = 400
+    SERVER_ERROR = 500
+
+
+def _one_of(kind: type[IntEnum]) -> BeforeValidator:
+    """What names the numbers that may stand there, with their meanings, when it is another."""
+    meanings = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
+
+    def check(value: object) -> object:
+        if str(value) not in {str(member.value) for member in kind}:
+            raise PydanticCustomError("enum", "Input should be one of {meanings}", {"meanings": meanings})
+        return value
+
+    return BeforeValidator(check)
+
+
+StatusCode = Annotated[Status, _one_of(Status)]
+AnswerClass = Annotated[StatusCodeClass, _one_of(StatusCodeClass)]
 
 
 class Received(Described, BaseModel):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from service.application.ports.lists import ApplicationFilter, AttemptFilter, MessageFilter, Page, PageRequest
+from service.application.ports.pages import ApplicationFilter, AttemptFilter, MessageFilter, Page, PageRequest
 from service.domain.applications import Application
 from service.domain.audit import AuditEvent
 from service.domain.deliveries import Attempt, DeliveryState
@@ -13,6 +13,7 @@ from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
 from service.domain.health import FailingEndpoint
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
+from service.domain.imports import LineFault, MessageImport
 from service.domain.messages import IdempotencyKey, Message, NewMessage
 from service.domain.replays import Window
 from service.domain.revocations import Revocation
@@ -101,6 +102,24 @@ class MessageRepository(Protocol):
     async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]: ...
     async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
         """Those that there are, without their payloads."""
+        ...
+
+
+class ImportRepository(Protocol):
+    """Imports of one application's messages. `ref` is an import's id, or its file's."""
+
+    async def get(self, app_id: ApplicationId, ref: str) -> MessageImport | None: ...
+    async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[MessageImport]: ...
+    async def start(self, new: MessageImport) -> MessageImport:
+        """Keep a new import, or begin the one of the same file again."""
+        ...
+
+    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
+        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
+        ...
+
+    async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
+        """Refused lines by their number; `after` is one."""
         ...
 
 

@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 
 from service.commands.tail.events import Event, events
-from service.commands.tail.lines import line_of
+from service.commands.tail.printing import line_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 CONNECT_TIMEOUT = 10.0

@@ -16,7 +16,7 @@ import asyncpg
 
 from service.adapters.postgres.server.connections import CONNECT_TIMEOUT
 from service.adapters.postgres.server.line import HEARTBEAT, RECONNECT, Line, Talk
-from service.application.ports.news import Missed
+from service.application.ports.attempt_news import Missed
 from service.domain.errors import Unavailable
 from service.domain.ids import ApplicationId, AttemptId
 

@@ -10,7 +10,7 @@ import structlog
 from service.adapters.postgres.queue.opened import Opened
 from service.adapters.postgres.queue.rests import RESTING
 from service.adapters.postgres.server.sealed import open_headers, open_secrets
-from service.application.ports.world import Vault
+from service.application.ports.machine import Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId

@@ -14,8 +14,8 @@ from service.adapters.postgres.queue.settlements import Settlements, columns, ke
 from service.adapters.postgres.queue.throttles import CLAIM_THROTTLED, PACE
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.wakeups import POLL, Wakeups
-from service.application.ports.engine import Settled, Settlement
-from service.application.ports.world import Vault
+from service.application.ports.machine import Vault
+from service.application.ports.queue import Settled, Settlement
 from service.domain.deliveries import Claim
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.observability.deliveries import DeliveryTelemetry

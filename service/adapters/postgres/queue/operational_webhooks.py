@@ -10,7 +10,7 @@ import structlog
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.postgres.queue.intake import ACCEPT, columns
 from service.application.operational_webhooks import operational_message
-from service.application.ports.engine import Settlement
+from service.application.ports.queue import Settlement
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.ids import EndpointId, MessageId

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from service.application.ports.engine import QueueSample
+from service.application.ports.queue import QueueSample
 
 MOST = 10_000
 

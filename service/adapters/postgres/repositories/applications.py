@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction, conflict_when_taken
-from service.application.ports.lists import ApplicationFilter, Page, PageRequest
+from service.application.ports.pages import ApplicationFilter, Page, PageRequest
 from service.application.ports.repositories import EVERY_APPLICATION
 from service.domain import ids
 from service.domain.applications import Application

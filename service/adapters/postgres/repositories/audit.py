@@ -7,7 +7,7 @@ from sqlalchemy import Row, insert, select
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.pages import Page, PageRequest
 from service.domain.audit import AuditEvent
 from service.domain.ids import OrgId
 

@@ -15,7 +15,7 @@ from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import POLL, Bell
-from service.application.ports.lists import Page, PageRequest, TaskFilter
+from service.application.ports.pages import Page, PageRequest, TaskFilter
 from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 

@@ -21,7 +21,7 @@ from service.adapters.postgres.repositories.messages import message_of, page_wit
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import AttemptFilter, Page, PageRequest
+from service.application.ports.pages import AttemptFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
 from service.domain.endpoints import Endpoint

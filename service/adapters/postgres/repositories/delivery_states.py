@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, case, func,
 from service.adapters.postgres.repositories.filters import labelled, messages_wanted, narrows, within
 from service.adapters.postgres.repositories.pages import keyset, merged
 from service.adapters.postgres.server import tables
-from service.application.ports.lists import AttemptFilter, PageRequest
+from service.application.ports.pages import AttemptFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import DeliveryState, Status
 from service.domain.ids import ApplicationId, EndpointId

@@ -11,8 +11,8 @@ from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.sealed import open_headers, open_secrets, seal_headers, seal_secrets
 from service.adapters.postgres.server.transaction import Transaction, conflict_when_taken
-from service.application.ports.lists import Page, PageRequest
-from service.application.ports.world import Vault
+from service.application.ports.machine import Vault
+from service.application.ports.pages import Page, PageRequest
 from service.domain import ids
 from service.domain.endpoints import DisabledReason, Endpoint
 from service.domain.errors import Conflict, NotFound

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.pages import Page, PageRequest
 from service.domain.errors import EventTypeExists, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import OrgId

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Integer, Select, select, text
 
 from service.adapters.postgres.repositories.pages import beyond, keyset, merged
 from service.adapters.postgres.server import tables
-from service.application.ports.lists import AttemptFilter, MessageFilter, PageRequest
+from service.application.ports.pages import AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.ids import ApplicationId, EndpointId

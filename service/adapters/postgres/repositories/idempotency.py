@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
+from service.application.ports.machine import Vault
 from service.application.ports.repositories import StoredResponse
-from service.application.ports.world import Vault
 from service.domain.errors import KeyReused, StillRunning
 from service.domain.messages import IdempotencyKey
 from service.domain.retention import KEYS_KEPT

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.pages import Page, PageRequest
 from service.domain.ids import ApplicationId
 from service.domain.imports import ImportStatus, LineFault, MessageImport
 

@@ -9,7 +9,7 @@ from service.adapters.postgres.repositories.filters import messages_wanted, narr
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import MessageFilter, Page, PageRequest
+from service.application.ports.pages import MessageFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import Message

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, TableValuedAlias, cast, func, select, tuple_
 
-from service.application.ports.lists import MOST_BYTES, Page, PageRequest
+from service.application.ports.pages import MOST_BYTES, Page, PageRequest
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import asyncpg
 
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.application.json_schemas import newest
-from service.application.ports.engine import PayloadRule
+from service.application.ports.intake import PayloadRule
 from service.domain.ids import OrgId
 
 RULE = """

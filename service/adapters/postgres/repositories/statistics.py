@@ -10,7 +10,7 @@ from service.adapters.postgres.repositories.endpoint_health import failing_endpo
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.pages import Page, PageRequest
 from service.domain import ids
 from service.domain.endpoints import Endpoint
 from service.domain.health import FailingEndpoint

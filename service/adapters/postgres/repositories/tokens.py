@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.lists import Page, PageRequest
+from service.application.ports.pages import Page, PageRequest
 from service.domain.ids import OrgId
 from service.domain.tokens import OrganisationToken, TokenId
 

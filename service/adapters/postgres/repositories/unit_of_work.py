@@ -23,7 +23,7 @@ from service.adapters.postgres.repositories.statistics import PostgresStatistics
 from service.adapters.postgres.repositories.tokens import PostgresOrganisationTokens
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import Wakeups
-from service.application.ports.world import Vault
+from service.application.ports.machine import Vault
 
 
 class PostgresUnitOfWork:

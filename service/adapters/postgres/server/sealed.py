@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from service.application.ports.world import Vault
+from service.application.ports.machine import Vault
 from service.domain.signatures import Kind, Secret
 
 

@@ -1,5 +1,9 @@
-"""Headers that keep a browser from doing with an answer what an API's answer is not for."""
+"""What browsers are told: headers that keep them from doing with an answer what it is not for, and who may call us."""
 
+from collections.abc import Sequence
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
@@ -34,3 +38,19 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def cors(origins: Sequence[str]) -> list[Middleware]:
+    """Nothing, unless some origins may call us. Bearer tokens only: no browser sends them by itself."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id", "svix-req-id"],
+            expose_headers=["x-request-id", "retry-after", "traceresponse", "relevo-ignored"],
+            max_age=600,
+        )
+    ]

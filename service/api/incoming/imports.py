@@ -9,10 +9,10 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Scope
 
-from service.api.incoming import new_message, read_message
-from service.api.json_body import refuse_packed
-from service.api.lines import A_PIECE, LineReader, NumberedLine
+from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
+from service.api.incoming.messages import new_message, read_message
 from service.api.problems import fault_of
+from service.api.protocol.bodies import refuse_packed
 from service.api.services import Services
 from service.application.access import Caller
 from service.domain.errors import Invalid, UnreadableFile

@@ -1,23 +1,40 @@
-"""What lists can be asked in the query string: where to read on, and which items are wanted."""
+"""What paths and query strings hold: how a thing is named, where a list is read on, which items are wanted."""
 
 import re
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Request
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator
 
-from service.api.schemas.rules import Channel, Moment, Tag
-from service.application.ports.lists import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
+from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, Tag
+from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
-from service.domain.deliveries import Status
-from service.domain.errors import Invalid
+from service.domain.errors import Invalid, NotFound
 from service.domain.limits import MOST_NAMED
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 250
+
+
+def _storable(reference: str) -> str:
+    # PostgreSQL keeps no NUL, so there is nothing of such a name, and asking it would be an error.
+    if "\x00" in reference:
+        raise NotFound
+    return reference
+
+
+_Named = AfterValidator(_storable)
+
+ApplicationRef = Annotated[str, Path(description="The application's id or uid."), _Named]
+EndpointRef = Annotated[str, Path(description="The endpoint's id or uid."), _Named]
+MessageRef = Annotated[str, Path(description="The message's id or event id."), _Named]
+AttemptRef = Annotated[str, Path(description="The attempt's identifier, as lists show it."), _Named]
+EventTypeRef = Annotated[str, Path(description="The event type's name, as in `invoice.paid`."), _Named]
+TaskRef = Annotated[str, Path(description="The background task's id."), _Named]
+TokenRef = Annotated[str, Path(description="The token's identifier, as the list shows it."), _Named]
+ImportRef = Annotated[str, Path(description="The import's id, or the one of its file."), _Named]
+OfEndpoint = Annotated[str | None, Query(description="Of the endpoint with this id or uid alone."), _Named]
 
 Order = Annotated[Literal["ascending", "descending"], Query(description="By when they were made.")]
 Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
@@ -28,31 +45,6 @@ _line_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _event_types_parameter = re.compile(r"event_types(\[\d*\])?").fullmatch
 
 
-class StatusCodeClass(IntEnum):
-    """Answers by the hundred; 0 is for none at all."""
-
-    NONE = 0
-    INFORMATIONAL = 100
-    SUCCESS = 200
-    REDIRECT = 300
-    CLIENT_ERROR = 400
-    SERVER_ERROR = 500
-
-
-def _one_of(kind: type[IntEnum]) -> BeforeValidator:
-    """What names the numbers that may stand there, with their meanings, when it is another."""
-    meanings = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
-
-    def check(value: object) -> object:
-        if str(value) not in {str(member.value) for member in kind}:
-            raise PydanticCustomError("enum", "Input should be one of {meanings}", {"meanings": meanings})
-        return value
-
-    return BeforeValidator(check)
-
-
-StatusCode = Annotated[Status, _one_of(Status)]
-AnswerClass = Annotated[StatusCodeClass, _one_of(StatusCodeClass)]
 Before = Annotated[Moment | None, Query(description="Only what was made before this time.")]
 After = Annotated[Moment | None, Query(description="Only what was made from this time on.")]
 OfChannel = Annotated[Channel | None, Query(description="Only messages with this channel, or what became of them.")]

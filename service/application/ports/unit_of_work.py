@@ -2,12 +2,7 @@
 
 from typing import Protocol
 
-from service.application.ports.background import (
-    BackgroundTaskRepository,
-    ContentRepository,
-    ImportRepository,
-    ReplayRepository,
-)
+from service.application.ports.background_tasks import BackgroundTaskRepository, ContentRepository, ReplayRepository
 from service.application.ports.repositories import (
     ApplicationRepository,
     AuditRepository,
@@ -16,6 +11,7 @@ from service.application.ports.repositories import (
     EventTypeRepository,
     ExampleRepository,
     IdempotencyRepository,
+    ImportRepository,
     MessageRepository,
     OrganisationTokenRepository,
     RevocationRepository,

@@ -1,4 +1,4 @@
-"""Connections of callers: how the API listens, and what it bears from somebody who sends no proper request.
+"""Connections of callers, and what the API bears from somebody who sends no proper request.
 
 uvicorn waits for the rest of a request for ever, reads heads and trailers of any length, takes the body of a request
 that offers another protocol for that protocol, and waits for ever for an answer to be read.
@@ -9,16 +9,12 @@ from asyncio import TimerHandle
 from typing import Any, ClassVar
 
 import httptools
-import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.api.heads import Refusal, has_body, refusal_of, too_large, without_offer
-from service.api.patience import Patience, UnreadAnswer
-from service.api.refusals import answer_to
+from service.api.protocol.heads import has_body, refusal_of, without_offer
+from service.api.protocol.patience import Patience, UnreadAnswer
+from service.api.protocol.refusals import Refusal, answer_to, too_large
 from service.observability.refusals import RefusedRequests
-
-KEPT_ALIVE = 5
 
 
 class CallerProtocol(HttpToolsProtocol):
@@ -243,32 +239,3 @@ class CallerProtocol(HttpToolsProtocol):
             request_id=answer.request_id,
             scheme=self.scheme or "http",
         )
-
-
-def listening(
-    app: ASGIApp,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    grace: int | None = None,
-    protocol: type[CallerProtocol] = CallerProtocol,
-    websockets: type[asyncio.Protocol] | None = None,
-    refused: RefusedRequests | None = None,
-) -> uvicorn.Config:
-    """How the API is served; `grace` is how many seconds requests get to finish in when it stops, and `refused` is told
-    of what never became one."""
-    told = {} if refused is None else {"refused": refused}
-    return uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="none",
-        http=type(protocol.__name__, (protocol,), told),
-        ws=websockets or "none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEPT_ALIVE,
-        timeout_graceful_shutdown=grace,
-        lifespan="on",
-    )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 
-from service.api import ignored
 from service.api.dependencies import caller, organisation
-from service.api.json_body import Handler, JsonRequest, JsonRoute
+from service.api.json_routes import Handler, JsonRoute
+from service.api.protocol import ignored
+from service.api.protocol.bodies import JsonRequest
 from service.api.schemas.rules import NAME
 from service.api.services import Services
 

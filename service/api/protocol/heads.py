@@ -6,25 +6,15 @@ same bytes (RFC 9112). The parser holds most of them; here is what it leaves ope
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import httptools
 
-VERSIONS = ("1.1", "1.0")
-MOST_FIELDS = 256
+from service.api.protocol.refusals import MOST_FIELDS, Fields, Refusal, too_large
 
-Fields = Sequence[tuple[bytes, bytes]]
+VERSIONS = ("1.1", "1.0")
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
 _FRAMING = (b"content-length", b"transfer-encoding")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not taken: an HTTP status of 400 or more, and a sentence for who sent it."""
-
-    status: int
-    detail: str
 
 
 def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, most_bytes: int) -> Refusal | None:
@@ -43,11 +33,6 @@ def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, mo
     if method == b"CONNECT":
         return Refusal(501, "This is no proxy.")
     return _of_target(target) or _of_hosts(version, hosts) or (_of_codings(version, codings) if codings else None)
-
-
-def too_large(most_bytes: int) -> Refusal:
-    """For a head, or for what comes beside a body."""
-    return Refusal(431, f"The limit of a request's head is {most_bytes} bytes and {MOST_FIELDS} fields.")
 
 
 def has_body(fields: Fields) -> bool:

@@ -1,15 +1,37 @@
-"""Answers to what never became a request: JSON and a request's id, as every other refusal has them."""
+"""Why something never became a request, and the answer to it: JSON and a request's id, as every refusal has them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
 from starlette.datastructures import Headers
 
-from service.api.heads import Fields, Refusal
-from service.api.problems import code_of
+from service.domain.errors import RelevoError
 from service.observability.correlation import REQUEST_ID, correlation_id
+
+MOST_FIELDS = 256
+_CODES = {
+    404: "no_such_path",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    431: "request_header_fields_too_large",
+    501: "not_implemented",
+    505: "http_version_not_supported",
+}
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not taken: an HTTP status of 400 or more, and a sentence for who sent it."""
+
+    status: int
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +40,11 @@ class RefusalAnswer:
 
     request_id: str
     written: bytes
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """For a head, or for what comes beside a body."""
+    return Refusal(431, f"The limit of a request's head is {most_bytes} bytes and {MOST_FIELDS} fields.")
 
 
 def answer_to(refusal: Refusal, fields: Fields) -> RefusalAnswer:
@@ -35,6 +62,11 @@ def answer_to(refusal: Refusal, fields: Fields) -> RefusalAnswer:
         "\r\n",
     )
     return RefusalAnswer(request_id, "\r\n".join(lines).encode() + body)
+
+
+def code_of(status: int) -> str:
+    """What a program is told by `code` of an answer that is no error of the business."""
+    return _CODES.get(status, RelevoError.code)
 
 
 def _fresh() -> str:

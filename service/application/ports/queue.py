@@ -1,42 +1,13 @@
-"""What accepting and delivering need: the way in, the queue, the sender, upkeep."""
+"""The queue of deliveries that are owed, and what keeps it in order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from service.domain.deliveries import Attempt, Claim, Outcome
-from service.domain.ids import EndpointId, OrgId
-from service.domain.messages import KeyReused, NewMessage, Reception, Repeated
+from service.domain.deliveries import Attempt, Claim
+from service.domain.ids import EndpointId
 from service.domain.retries import Gone, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadRule:
-    """What an event type asks of its payloads: a JSON Schema as it is written, if it has one, as of `version`."""
-
-    schema: bytes | None
-    version: datetime
-
-
-class PayloadRules(Protocol):
-    """Where the rules for payloads are kept."""
-
-    async def rule(self, org_id: OrgId, event_type: str) -> PayloadRule | None:
-        """None when the event type does not vouch for its payloads."""
-        ...
-
-
-class Intake(Protocol):
-    """Where messages come in: many callers, one commit."""
-
-    async def accept(self, message: NewMessage) -> Reception:
-        """Answers once the message and every delivery it owes are committed. Busy when too many wait."""
-        ...
-
-    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
-        """What the message's idempotency key stands for, if it was used before."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +52,6 @@ class DeliveryQueue(Protocol):
 
     async def wait(self) -> None:
         """Return when something may be due."""
-
-
-class Sender(Protocol):
-    """Makes the call to a receiver."""
-
-    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        """Never raises for a bad receiver: the outcome is a value. Bounded by the attempt timeout."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from starlette.types import Scope
 
 from service.api.dependencies import unit_of_work
-from service.api.ignored import Known, note
-from service.api.json_body import not_json, parse
-from service.api.raw_json import Members
+from service.api.protocol.bodies import not_json, parse
+from service.api.protocol.ignored import Known, note
+from service.api.protocol.raw_json import Members
 from service.api.schemas.messages import MessageHead
 from service.api.services import Services
 from service.application.access import Caller

@@ -1,15 +1,14 @@
-"""What work in the background reads and writes: tasks, replays, imports, contents to be forgotten."""
+"""Background tasks, and what they read and write: replays, contents to be forgotten."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from service.application.ports.lists import Page, PageRequest, TaskFilter
+from service.application.ports.pages import Page, PageRequest, TaskFilter
 from service.domain.background_tasks import BackgroundTask, TaskClaim
 from service.domain.deliveries import Attempt
 from service.domain.endpoints import Endpoint
 from service.domain.ids import ApplicationId, MessageId, OrgId, TaskId
-from service.domain.imports import LineFault, MessageImport
 from service.domain.replays import Covered, ReplayFilter, Stretch
 
 
@@ -48,24 +47,6 @@ class TaskQueue(Protocol):
 
     async def wait(self) -> None:
         """Return when a batch may be due."""
-
-
-class ImportRepository(Protocol):
-    """Imports of one application's messages. `ref` is an import's id, or its file's."""
-
-    async def get(self, app_id: ApplicationId, ref: str) -> MessageImport | None: ...
-    async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[MessageImport]: ...
-    async def start(self, new: MessageImport) -> MessageImport:
-        """Keep a new import, or begin the one of the same file again."""
-        ...
-
-    async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
-        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
-        ...
-
-    async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
-        """Refused lines by their number; `after` is one."""
-        ...
 
 
 class ReplayRepository(Protocol):

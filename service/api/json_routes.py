@@ -1,0 +1,122 @@
+"""Routes that read and answer JSON: whoever may not come in is refused before the body is read, and names that nobody
+reads are told."""
+
+import re
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from service.api.dependencies import bearer, caller, organisation
+from service.api.protocol import ignored
+from service.api.protocol.bodies import USUALLY, JsonRequest, MostOf
+from service.api.protocol.ignored import Ignored, Known, nearest
+from service.api.services import Services
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_without_index = re.compile(r"\[\d*\]\Z").sub
+
+
+class ToldRoute(APIRoute):
+    """A route that tells of the parameters which it does not read."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, and a look at the query before it."""
+        handle = super().get_route_handler()
+        parameters = get_flat_params(self.dependant)
+        known = frozenset(each.alias for each in parameters if isinstance(each.field_info, Query))
+
+        async def handle_told(request: Request) -> Response:
+            if request.scope["query_string"]:
+                ignored.note(request.scope, _unknown(request.query_params, known))
+            return ignored.told(await handle(request), request)
+
+        return handle_told
+
+
+class JsonRoute(ToldRoute):
+    """A route whose body is read strictly, and only up to the application's limit, with no more than `most` in it."""
+
+    most = USUALLY
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
+        handle = super().get_route_handler()
+        admission, reads_body = _Admission(self.dependant), self.body_field is not None
+        model = None if self.body_field is None else self.body_field.field_info.annotation
+        known = Known.of(model) if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+        async def handle_json(request: Request) -> Response:
+            with JsonRequest(request.scope, request.receive, most=self.most) as ours:
+                ours.known = known
+                if reads_body:
+                    await admission.admit(ours)
+                    # Read here, since FastAPI would take every refusal for a body that it cannot parse.
+                    await ours.body()
+                return await handle(ours)
+
+        return handle_json
+
+
+class DocumentRoute(JsonRoute):
+    """A route whose body is a document of the caller's own, so that there may be much in it."""
+
+    most = MostOf(values=200_000, lists=200_000)
+
+
+class PayloadRoute(JsonRoute):
+    """A route whose body holds a payload: as many values as fit in it, though not as many lists."""
+
+    most = MostOf(values=2 * 1024 * 1024, lists=100_000)
+
+
+class JsonResponse(Response):
+    """JSON by orjson, which lets fragments of stored JSON through as they are."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return as_json(content)
+
+
+def as_json(content: Any) -> bytes:
+    """The bytes of a model of ours, or of what orjson can write."""
+    return orjson.dumps(content.model_dump(by_alias=True) if isinstance(content, BaseModel) else content)
+
+
+def _unknown(parameters: Iterable[str], known: frozenset[str]) -> Iterator[Ignored]:
+    for name in parameters:
+        if _without_index("", name) not in known:
+            yield Ignored(name=name, meant=nearest(name, known))
+
+
+class _Admission:
+    """What a route asks of its caller, found among its dependencies."""
+
+    def __init__(self, route: Dependant) -> None:
+        asked = {dependant.call for dependant in _all(route)}
+        self._asks = caller in asked
+        self._for_organisations = organisation in asked
+
+    async def admit(self, request: Request) -> None:
+        """Refuse as the route's own dependencies would. NotAuthenticated, NotAllowed."""
+        if not self._asks or request.app.dependency_overrides:
+            return
+        services: Services = request.app.state.services
+        found = await caller(request, services, await bearer(request))
+        if self._for_organisations:
+            await organisation(found)
+
+
+def _all(dependant: Dependant) -> Iterator[Dependant]:
+    for inner in dependant.dependencies:
+        yield inner
+        yield from _all(inner)

@@ -1,0 +1,1 @@
+"""What concerns the wire: connections, heads and bodies of requests, and how long a caller is waited for."""
