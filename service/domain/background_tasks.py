@@ -1,12 +1,14 @@
 """A background task: work of many batches, whose progress is kept with the effects of each batch."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from service.domain.errors import RelevoError
 from service.domain.ids import ApplicationId, OrgId, TaskId
+
+LONGEST_PAUSE = timedelta(minutes=5)  # after batches that went wrong: 1 s, and twice as long each time
 
 
 class TaskStatus(StrEnum):

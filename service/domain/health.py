@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from service.domain.ids import ApplicationId, EndpointId
 
+FIRST_REST, LONGEST_REST = timedelta(seconds=0.25), timedelta(seconds=30)
+REST_SPREAD = 0.25  # of a rest, to either side: endpoints that fell together should not come back together
 RECENT = timedelta(days=1)  # the schedule's last pauses are ten hours long
 AGES = {
     "15m": timedelta(minutes=15),

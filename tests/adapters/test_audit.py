@@ -8,7 +8,7 @@ import pytest
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.server.database import Database, open_database
-from service.adapters.postgres.upkeep import SHORTENING_AUDIT, PostgresUpkeep
+from service.adapters.postgres.upkeep import ALLOW_SHORTENING, PostgresUpkeep
 from service.domain import ids
 
 NOW = datetime.now(UTC)
@@ -79,7 +79,7 @@ async def test_who_may_shorten_the_trail_may_do_no_more(postgres: Database, stat
 
     async def shorten() -> None:
         async with postgres.pool.acquire() as connection, connection.transaction():
-            await connection.execute(SHORTENING_AUDIT, ids.lowest(ids.AUDIT_EVENT, NOW - 30 * A_DAY))
+            await connection.execute(*ALLOW_SHORTENING(before=ids.lowest(ids.AUDIT_EVENT, NOW - 30 * A_DAY)))
             await connection.execute(statement)
 
     with pytest.raises(asyncpg.RaiseError, match="append-only"):

@@ -8,13 +8,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS
+from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED, shares
 from service.adapters.postgres.queue.intake import ACCEPT
 from service.adapters.postgres.queue.settlements import SETTLE
-from service.adapters.postgres.queue.throttles import CLAIM_THROTTLED
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn
 from service.domain import ids
+from service.domain.ids import EndpointId
+from service.domain.limits import RATE_BURST
+from service.domain.retention import KEYS_KEPT
 
 A_LOT = 20_000
 
@@ -52,7 +54,7 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def scanned(connection: asyncpg.Connection, statement: str, *arguments: object) -> set[str]:
+async def scanned(connection: asyncpg.Connection, statement: object, *arguments: object) -> set[str]:
     """The tables that the plan reads from end to end."""
     plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments))
     return {node["Relation Name"] for node in _nodes(plan[0]["Plan"]) if node["Node Type"] == "Seq Scan"}
@@ -65,21 +67,25 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
-    lease = ("lease", timedelta(seconds=30), 100, 16, ["ep_1", "ep_2"], [0, 3])
+    rooms = {EndpointId("ep_1"): 0, EndpointId("ep_2"): 3}
+    asked = {"lease": "lease", "lease_lasts": timedelta(seconds=30), "most": 100, **shares(16, rooms)}
 
-    assert await scanned(connection, CLAIM, *lease, 1000) == set()
-    assert await scanned(connection, CLAIM_BY_TURNS, *lease, "") == set()
-    assert await scanned(connection, CLAIM_THROTTLED, *lease, "") == set()
+    assert await scanned(connection, *CLAIM(**asked, window=1000)) == set()
+    assert await scanned(connection, *CLAIM_BY_TURNS(**asked, cursor="")) == set()
+    assert await scanned(connection, *CLAIM_THROTTLED(**asked, cursor="", burst=RATE_BURST)) == set()
 
 
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
-    one_row = [[None]] * 23
+    one_row = {name: [None] for name in SETTLE.parameters}
+    rules = {"disable_after": timedelta(days=5), "first_rest": 0.25, "longest_rest": 30.0, "rest_spread": 0.25}
 
-    assert await scanned(connection, SETTLE, *one_row, timedelta(days=5)) == set()
+    assert await scanned(connection, *SETTLE(**{**one_row, **rules})) == set()
 
 
 async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
-    assert await scanned(connection, ACCEPT, *([[None]] * 16)) == set()
+    one_row = {name: [None] for name in ACCEPT.parameters}
+
+    assert await scanned(connection, *ACCEPT(**{**one_row, "keys_kept": KEYS_KEPT})) == set()
 
 
 async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:

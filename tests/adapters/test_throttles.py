@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.adapters.postgres.queue.throttles import BURST
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.domain.deliveries import Claim
+from service.domain.limits import RATE_BURST
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
 from tests.support.patience import patient
@@ -54,7 +54,7 @@ async def test_a_rate_is_kept_by_three_processes_together(
 
     assert len(taken) == len(set(taken)) >= 80
     assert set(taken) <= set(owed)
-    assert len(taken) <= 1 + (took + BURST) * 100
+    assert len(taken) <= 1 + (took + RATE_BURST.total_seconds()) * 100
 
 
 async def test_the_first_burst_of_an_idle_endpoint_is_bounded(pool: asyncpg.Pool, queue: PostgresQueue) -> None:

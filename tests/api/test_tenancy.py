@@ -5,7 +5,7 @@ every operation. What the hot paths run is SQL that is written out, and is read 
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,34 +13,30 @@ from httpx import AsyncClient
 
 from service.adapters import postgres as adapters
 from service.adapters.postgres.server.database import Database
+from service.adapters.postgres.server.statements import parsed
 from tests.api.tenancy import listening, names_its_tenant, touches, unbound
 from tests.api.walking import ENDLESS, one_of_each, operations
 
 BY_AGE_ALONE = {"upkeep"}
 # The engine delivers for everybody, by the keys of what it has claimed.
 FOR_ALL_TENANTS = {
-    "background_tasks.CLAIM",
-    "background_tasks.GIVE_UP",
-    "background_tasks.NEXT_DUE",
-    "background_tasks.POSTPONE",
-    "claims.CLAIM",
-    "claims.CLAIM_BY_TURNS",
-    "claims.LOCKED",
-    "claims.TAKE",
-    "claims._THROTTLED",
-    "deliveries.RELEASE",
-    "sample.SAMPLE",
-    "settlements.SETTLE",
-    "throttles.CLAIM_THROTTLED",
+    "background_tasks.claim",
+    "background_tasks.give_up",
+    "background_tasks.next_due",
+    "background_tasks.postpone",
+    "claims.claim",
+    "claims.claim_by_turns",
+    "claims.claim_throttled",
+    "deliveries.release",
+    "sample.sample",
+    "settlements.settle",
     # A gauge of the whole process: how many, and never whose.
-    "endpoint_health.COUNT_FAILING",
+    "endpoint_health.count_failing",
     # Each process knows all that was revoked, so that no request has to ask.
-    "revocations.FORGET",
-    "revocations.SINCE",
-    # Inserts what the statement that it is a part of has found, which names its application.
-    "replays._OWE",
+    "revocations.forget",
+    "revocations.since",
     # By the ids of messages that the same transaction has just made.
-    "intake.RELEASE_EVENT_IDS",
+    "intake.release_event_ids",
 }
 
 
@@ -62,11 +58,11 @@ async def test_every_statement_of_a_session_names_its_tenant(
 def test_written_out_sql_names_its_tenant_or_is_known_to_work_for_all() -> None:
     (directory,) = adapters.__path__
     found = {
-        f"{module.stem}.{name}": names_its_tenant(text)
-        for module in Path(directory).rglob("*.py")
-        if "migrations" not in module.parts
-        if module.stem not in BY_AGE_ALONE
-        for name, text in written_out(ast.parse(module.read_text()))
+        f"{file.stem}.{name}": names_its_tenant(text)
+        for file in Path(directory).rglob("*.*")
+        if "migrations" not in file.parts
+        if file.stem not in BY_AGE_ALONE
+        for name, text in written_out(file)
         if touches(text)
     }
 
@@ -74,17 +70,28 @@ def test_written_out_sql_names_its_tenant_or_is_known_to_work_for_all() -> None:
     assert any(found.values())
 
 
-def written_out(tree: ast.AST, name: str = "") -> Iterator[tuple[str, str]]:
+def written_out(file: Path) -> Iterable[tuple[str, str]]:
+    """Each text that may be a statement, under its own name or that of what it is in."""
+    match file.suffix:
+        case ".sql":
+            return ((name, statement.text) for name, statement in parsed(file.read_text()).items())
+        case ".py":
+            return in_module(ast.parse(file.read_text()))
+        case _:
+            return ()
+
+
+def in_module(tree: ast.AST, name: str = "") -> Iterator[tuple[str, str]]:
     """Each text in the module, under the name of the constant or the function that it is in."""
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield from written_out(node, node.name)
+                yield from in_module(node, node.name)
             case ast.Assign(targets=[ast.Name(id=target)]):
-                yield from written_out(node, target)
+                yield from in_module(node, target)
             case ast.JoinedStr(values=values):
                 yield name, "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in values)
             case ast.Constant(value=str(text)):
                 yield name, text
             case _:
-                yield from written_out(node, name)
+                yield from in_module(node, name)

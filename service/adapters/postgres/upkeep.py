@@ -5,58 +5,20 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.adapters.postgres.queue.rests import FORGET_RESTS
 from service.adapters.postgres.queue.sample import sample_queue
-from service.adapters.postgres.queue.throttles import FORGET_THROTTLES
 from service.adapters.postgres.repositories.endpoint_health import sample_failing
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.statements import beside
 from service.application.ports.queue import QueueSample
 from service.domain import ids
-from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT
+from service.domain.retention import AUDIT_KEPT, KEYS_KEPT, MESSAGES_KEPT, RESTS_KEPT, THROTTLES_KEPT
 
-AUDIT_KEPT = timedelta(days=365)
 A_BATCH = 5_000
 BATCH_TAKES = 60  # seconds at most
 
-FORGET_KEYS = """
-DELETE FROM idempotency_key WHERE scope = ANY (ARRAY(
-    SELECT scope FROM idempotency_key WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2))
-"""
-FORGET_EVENT_IDS = """
-DELETE FROM event_id WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM event_id WHERE message_id < $1 ORDER BY message_id LIMIT $2))
-"""
-# Reads by the index of payloads that are there, so what is kept for longer costs nothing.
-REMOVE_PAYLOADS = """
-UPDATE message SET payload = NULL WHERE id = ANY (ARRAY(
-    SELECT id FROM message WHERE expires_at <= $1 AND payload IS NOT NULL
-    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
-"""
-FORGET_HOURS = """
-DELETE FROM endpoint_hour WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM endpoint_hour WHERE hour < $1 ORDER BY hour LIMIT $2))
-"""
-FORGET_TASKS = """
-DELETE FROM background_task WHERE id = ANY (ARRAY(
-    SELECT id FROM background_task WHERE id < $1 AND status <> 'running' ORDER BY id LIMIT $2))
-"""
-# An import may have refused many lines: they go first, so that no batch takes more than it says.
-FORGET_REFUSED_LINES = """
-DELETE FROM message_import_fault WHERE ctid = ANY (ARRAY(
-    SELECT f.ctid FROM message_import i JOIN message_import_fault f ON f.import_id = i.id
-    WHERE i.updated_at < $1 LIMIT $2))
-"""
-FORGET_IMPORTS = """
-DELETE FROM message_import WHERE id = ANY (ARRAY(
-    SELECT id FROM message_import WHERE updated_at < $1 ORDER BY updated_at LIMIT $2))
-"""
-# The trail refuses to be shortened but by a transaction that says up to where.
-SHORTENING_AUDIT = "SELECT set_config('relevo.audit_ends_before', $1, true)"
-SHORTEN_AUDIT = """
-DELETE FROM audit_event WHERE id = ANY (ARRAY(
-    SELECT id FROM audit_event WHERE id < $1 ORDER BY id LIMIT $2))
-"""
+CLEARING = dict(beside(__name__))
+ALLOW_SHORTENING = CLEARING.pop("allow_shortening_audit")
 
 
 class PostgresUpkeep:
@@ -86,22 +48,24 @@ class PostgresUpkeep:
                 now = min(now, await connection.fetchval("SELECT now()"))
                 oldest = now - self._kept
                 await partitions.drop_older(connection, before=oldest)
-                await _all(connection, REMOVE_PAYLOADS, now)
-                await _all(connection, FORGET_KEYS, KEYS_KEPT)
-                # An event id guards its message for as long as that can be found.
-                await _all(connection, FORGET_EVENT_IDS, ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)))
-                await _all(connection, FORGET_RESTS, now)
-                await _all(connection, FORGET_THROTTLES, now)
-                await _all(connection, FORGET_HOURS, oldest)
-                await _all(connection, FORGET_TASKS, ids.lowest(ids.TASK, oldest))
-                await _all(connection, FORGET_REFUSED_LINES, oldest)
-                await _all(connection, FORGET_IMPORTS, oldest)
-                await _all(
-                    connection,
-                    SHORTEN_AUDIT,
-                    ids.lowest(ids.AUDIT_EVENT, now - self._audit_kept),
-                    after=SHORTENING_AUDIT,
-                )
+                for name, bound in self._bounds(now, oldest).items():
+                    await _all(connection, name, bound)
+
+    def _bounds(self, now: datetime, oldest: datetime) -> dict[str, object]:
+        """What is older than that goes, statement by statement, in this order."""
+        return {
+            "remove_payloads": now,
+            "forget_keys": now - KEYS_KEPT,
+            # An event id guards its message for as long as that can be found.
+            "forget_event_ids": ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)),
+            "forget_rests": now - RESTS_KEPT,
+            "forget_throttles": now - THROTTLES_KEPT,
+            "forget_hours": oldest,
+            "forget_tasks": ids.lowest(ids.TASK, oldest),
+            "forget_refused_lines": oldest,
+            "forget_imports": oldest,
+            "shorten_audit": ids.lowest(ids.AUDIT_EVENT, now - self._audit_kept),
+        }
 
     async def sample(self) -> QueueSample:
         """How the queue stands now."""
@@ -119,15 +83,15 @@ class PostgresUpkeep:
             await self._pool.execute("SELECT 1")
 
 
-async def _all(connection: asyncpg.Connection, statement: str, bound: object, *, after: str | None = None) -> None:
-    while (await _patiently(connection, statement, bound, after=after)).endswith(f" {A_BATCH}"):
+async def _all(connection: asyncpg.Connection, name: str, bound: object) -> None:
+    while (await _patiently(connection, name, bound)).endswith(f" {A_BATCH}"):
         pass
 
 
-async def _patiently(connection: asyncpg.Connection, statement: str, bound: object, *, after: str | None) -> str:
+async def _patiently(connection: asyncpg.Connection, name: str, bound: object) -> str:
     """One batch. Nobody waits for upkeep, so it may take longer than the others on this pool."""
     async with connection.transaction():
         await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TAKES}s'")
-        if after is not None:
-            await connection.execute(after, bound)
-        return str(await connection.execute(statement, bound, A_BATCH, timeout=BATCH_TAKES))
+        if name == "shorten_audit":
+            await connection.execute(*ALLOW_SHORTENING(before=bound))
+        return str(await connection.execute(*CLEARING[name](before=bound, batch=A_BATCH), timeout=BATCH_TAKES))

@@ -8,8 +8,8 @@ import asyncpg
 import structlog
 
 from service.adapters.postgres.queue.opened import Opened
-from service.adapters.postgres.queue.rests import RESTING
 from service.adapters.postgres.server.sealed import open_headers, open_secrets
+from service.adapters.postgres.server.statements import beside
 from service.application.ports.machine import Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
@@ -20,139 +20,9 @@ _log = structlog.stdlib.get_logger("relevo.queue")
 MOST_OPENED = 4_000_000
 WINDOW = 5
 WIDE_WINDOW = 1000
-ENDPOINTS_A_ROUND = 500
 
-# Row by row and by key, whatever the planner thinks of a number that it does not know, and no further than needed.
-LOCKED = """
-        SELECT p.endpoint_id, p.message_id, p.resend, p.due_at FROM pending_delivery p
-        WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
-          AND p.due_at <= now() FOR UPDATE SKIP LOCKED
-"""
-TAKE = """
-), taken AS (
-    UPDATE pending_delivery p SET lease = $1, due_at = now() + $2::interval, throttled = false
-    FROM chosen c
-    WHERE p.endpoint_id = c.endpoint_id AND p.message_id = c.message_id AND p.resend = c.resend
-    RETURNING p.*, c.due_at AS was_due_at
-), full_claim AS (
-    SELECT t.*, (SELECT a.uid FROM application a WHERE a.id = t.app_id) AS app_uid,
-           m.event_type, m.channels, m.payload, m.content_type, m.correlation_id, m.traceparent, m.deliver_at,
-           e.url, e.headers, e.secrets, NOT e.disabled AND e.deleted_at IS NULL AS active,
-           e.metadata ->> 'relevo.traceparent' = 'true' AS wants_trace
-    FROM taken t
-    LEFT JOIN message m ON m.id = t.message_id
-    JOIN endpoint e ON e.id = t.endpoint_id
-)
-"""
-
-# Who has no throttle at all pays one look at two empty indexes for them.
-_THROTTLED = """
-    CROSS JOIN LATERAL (
-        SELECT FROM endpoint e JOIN application a ON a.id = e.app_id
-        WHERE e.id = o.endpoint_id AND NOT e.disabled AND e.deleted_at IS NULL
-          AND coalesce(e.throttle_rate, a.throttle_rate) IS NOT NULL
-        OFFSET 0  -- one by one, by key
-    ) t
-    WHERE (SELECT EXISTS (SELECT FROM endpoint WHERE throttle_rate IS NOT NULL)
-               OR EXISTS (SELECT FROM application WHERE throttle_rate IS NOT NULL))
-"""
-
-# The first of what is due, at most so many of one endpoint, and everybody's first before anybody's second. First
-# attempts and retries are looked at apart, so that a flood of retries never hides a new message. What waits for an
-# endpoint without room is left out at once: it may be most of what is seen. What is under a throttle is put aside, out
-# of everybody's way: see `throttles`. What is owed to who rests is due when the rest ends: see `rests`. Everybody's
-# turn comes: see CLAIM_BY_TURNS.
-CLAIM = f"""
-WITH seen AS MATERIALIZED (
-    (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
-     WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
-    UNION ALL
-    (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
-     WHERE attempts > 0 AND due_at <= now() ORDER BY due_at LIMIT $7::int)
-), horizon AS MATERIALIZED (
-    SELECT *, row_number() OVER (PARTITION BY endpoint_id, attempts > 0 ORDER BY due_at) AS place FROM seen
-    WHERE endpoint_id NOT IN (SELECT endpoint_id FROM unnest($5::text[], $6::int[]) AS share(endpoint_id, room)
-                              WHERE room = 0)
-), resting AS MATERIALIZED ({RESTING.format(source="horizon")}), throttled AS MATERIALIZED (
-    SELECT endpoint_id FROM (SELECT DISTINCT endpoint_id FROM seen) o {_THROTTLED}
-), put_aside AS (
-    UPDATE pending_delivery p SET throttled = true, lease = NULL, due_at = now() + interval '1 hour'
-    FROM (SELECT p.* FROM throttled JOIN seen c USING (endpoint_id) CROSS JOIN LATERAL ({LOCKED}) p) w
-    WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
-    RETURNING p.message_id
-), early AS MATERIALIZED (  -- by itself, or else the planner may lock what is not early as well
-    SELECT c.*, s.until FROM resting s JOIN horizon c USING (endpoint_id)
-    WHERE c.resend = '' AND c.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
-), deferred AS (
-    UPDATE pending_delivery p SET lease = NULL, due_at = w.until + w.place * interval '1 ms'
-    FROM (SELECT p.*, c.until, c.place FROM early c CROSS JOIN LATERAL ({LOCKED}) p) w
-    WHERE p.endpoint_id = w.endpoint_id AND p.message_id = w.message_id AND p.resend = w.resend
-    RETURNING p.due_at
-), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY place, attempts > 0) AS turn
-    FROM horizon WHERE endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
-      AND (resend <> '' OR endpoint_id NOT IN (SELECT endpoint_id FROM resting))
-), candidate AS MATERIALIZED (
-    SELECT r.* FROM ranked r
-    LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)
-    WHERE r.turn <= coalesce(share.room, $4::int)
-    ORDER BY r.turn, r.attempts > 0, r.due_at LIMIT $7::int
-), chosen AS (
-    SELECT p.* FROM candidate c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
-{TAKE}
-SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (WHERE attempts > 0)) FROM seen)
-           >= $7::int AS more,
-       extract(epoch FROM least(
-           (SELECT min(due_at) FROM pending_delivery WHERE attempts = 0 AND due_at > now()),
-           (SELECT min(due_at) FROM pending_delivery WHERE attempts > 0 AND due_at > now()),
-           (SELECT min(until) FROM resting)
-       ) - now())::float8 AS next_due,
-       (SELECT EXISTS (SELECT FROM pending_delivery WHERE throttled)) AS throttled_wait,
-       (SELECT count(*) FROM put_aside) AS put_aside,
-       extract(epoch FROM (SELECT min(due_at) FROM deferred) - now())::float8 AS rests_for,
-       c.*
-FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
-"""
-
-# When somebody's backlog fills the horizon, go from endpoint to endpoint instead, each step one index probe: every
-# application's first before anybody's second, and by lot where there are more of them than may be taken.
-CLAIM_BY_TURNS = f"""
-WITH RECURSIVE owed AS (
-    (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > $7 ORDER BY endpoint_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT p.endpoint_id FROM pending_delivery p WHERE p.endpoint_id > o.endpoint_id
-            ORDER BY p.endpoint_id LIMIT 1)
-    FROM owed o WHERE o.endpoint_id IS NOT NULL
-), round AS MATERIALIZED (
-    SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL LIMIT {ENDPOINTS_A_ROUND}
-), throttled AS MATERIALIZED (
-    SELECT endpoint_id FROM round o {_THROTTLED}
-), resting AS MATERIALIZED ({RESTING.format(source="round")}), ranked AS MATERIALIZED (
-    SELECT d.*, row_number() OVER (PARTITION BY d.app_id ORDER BY d.turn, d.attempts > 0) AS app_turn
-    FROM (SELECT endpoint_id, coalesce(room, $4::int) AS room
-          FROM round LEFT JOIN unnest($5::text[], $6::int[]) AS share(endpoint_id, room) USING (endpoint_id)) o
-    CROSS JOIN LATERAL (
-        SELECT *, row_number() OVER (ORDER BY place, attempts > 0) AS turn FROM (
-            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
-             FROM pending_delivery p
-             WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0 AND p.due_at <= now()
-             ORDER BY due_at LIMIT o.room)
-            UNION ALL
-            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
-             FROM pending_delivery p
-             WHERE p.endpoint_id = o.endpoint_id AND p.attempts > 0 AND p.due_at <= now()
-             ORDER BY due_at LIMIT o.room)
-        ) due ORDER BY turn LIMIT o.room
-    ) d
-    WHERE o.room > 0 AND o.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)
-      AND o.endpoint_id NOT IN (SELECT endpoint_id FROM resting)
-    ORDER BY app_turn, random()
-), chosen AS (
-    SELECT p.* FROM ranked c CROSS JOIN LATERAL ({LOCKED}) p LIMIT $3
-{TAKE}
-SELECT (SELECT CASE WHEN count(*) = {ENDPOINTS_A_ROUND} THEN max(endpoint_id) ELSE '' END FROM round) AS cursor, c.*
-FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true
-"""
+_statements = beside(__name__)
+CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED = (_statements[name] for name in ("claim", "claim_by_turns", "claim_throttled"))
 
 
 class ClaimReader:
@@ -204,10 +74,10 @@ class ClaimReader:
         )
 
 
-def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> tuple[object, ...]:
-    """Parameters 4 to 6 of a claim: the usual share, who gets another one and how large it is."""
+def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> dict[str, object]:
+    """Parameters of a claim: the usual share, who gets another one and how large it is."""
     others = {endpoint: room for endpoint, room in rooms.items() if room != per_endpoint}
-    return per_endpoint, list(others), list(others.values())
+    return {"share": per_endpoint, "others": list(others), "rooms": list(others.values())}
 
 
 def window(limit: int, rooms: Mapping[EndpointId, int]) -> int:

@@ -9,33 +9,32 @@ from datetime import timedelta
 
 import asyncpg
 
-from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, ClaimReader, left, shares, window
-from service.adapters.postgres.queue.settlements import Settlements, columns, key
-from service.adapters.postgres.queue.throttles import CLAIM_THROTTLED, PACE
+from service.adapters.postgres.queue.claims import (
+    CLAIM,
+    CLAIM_BY_TURNS,
+    CLAIM_THROTTLED,
+    ClaimReader,
+    left,
+    shares,
+    window,
+)
+from service.adapters.postgres.queue.settlements import Settlements
 from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.statements import Statement, beside
 from service.adapters.postgres.server.wakeups import POLL, Wakeups
 from service.application.ports.machine import Vault
 from service.application.ports.queue import Settled, Settlement
 from service.domain.deliveries import Claim
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
+from service.domain.limits import RATE_BURST
 from service.observability.deliveries import DeliveryTelemetry
 
 SHORTEST_SLEEP = 0.01
+PACE = 0.03  # seconds between two looks at what waits for its turn under a throttle
 ROUND_EVERY = 0.1  # seconds
 ROUND_SHARE = 4  # a quarter of what may be claimed
 
-# Locked in the order of those who settle: what is given back here, a success elsewhere may end.
-RELEASE = """
-WITH held AS MATERIALIZED (
-    SELECT p.endpoint_id, p.message_id, p.resend
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS i(endpoint_id, message_id, resend, lease)
-    JOIN pending_delivery p USING (endpoint_id, message_id, resend)
-    WHERE p.lease = i.lease
-    ORDER BY p.endpoint_id, p.message_id, p.resend FOR UPDATE OF p
-)
-UPDATE pending_delivery p SET lease = NULL, due_at = now() FROM held h
-WHERE p.endpoint_id = h.endpoint_id AND p.message_id = h.message_id AND p.resend = h.resend
-"""
+RELEASE = beside(__name__)["release"]
 
 
 class PostgresQueue:
@@ -76,7 +75,7 @@ class PostgresQueue:
         asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
             claims = await self._claim_past_the_crowd(asked)
-            found, first = await self._claim(CLAIM, asked.after(claims), window(limit, rooms))
+            found, first = await self._claim(CLAIM, asked.after(claims), window=window(limit, rooms))
             claims += found
             self._crowded = first["more"]
             self._next_due = self._poll if first["next_due"] is None else first["next_due"]
@@ -90,14 +89,12 @@ class PostgresQueue:
         self._telemetry.throttled(first["put_aside"])
         return claims
 
-    async def _claim(self, statement: str, asked: "_Asked", argument: object) -> tuple[list[Claim], asyncpg.Record]:
+    async def _claim(
+        self, statement: Statement, asked: "_Asked", **where: object
+    ) -> tuple[list[Claim], asyncpg.Record]:
+        shared = shares(asked.per_endpoint, asked.rooms)
         rows = await self._pool.fetch(
-            statement,
-            asked.lease,
-            self._lease,
-            asked.limit,
-            *shares(asked.per_endpoint, asked.rooms),
-            argument,
+            *statement(lease=asked.lease, lease_lasts=self._lease, most=asked.limit, **shared, **where)
         )
         return self._reader.claims(rows), rows[0]
 
@@ -109,14 +106,14 @@ class PostgresQueue:
         return await self._claim_by_turns(replace(asked, limit=-(-asked.limit // ROUND_SHARE)))
 
     async def _claim_by_turns(self, asked: "_Asked") -> list[Claim]:
-        claims, row = await self._claim(CLAIM_BY_TURNS, asked, self._cursor)
+        claims, row = await self._claim(CLAIM_BY_TURNS, asked, cursor=self._cursor)
         self._cursor = row["cursor"]
         return claims
 
     async def _claim_throttled(self, asked: "_Asked") -> list[Claim]:
         if not asked.limit:
             return []
-        claims, row = await self._claim(CLAIM_THROTTLED, asked, self._throttled_cursor)
+        claims, row = await self._claim(CLAIM_THROTTLED, asked, cursor=self._throttled_cursor, burst=RATE_BURST)
         self._throttled_cursor = row["cursor"]
         self._next_turn_at = time.monotonic() + (row["next_turn"] or 0.0)
         return claims
@@ -141,7 +138,14 @@ class PostgresQueue:
         if not claims:
             return
         with unavailable_when_lost():
-            await self._pool.execute(RELEASE, *columns([key(claim) for claim in claims]))
+            await self._pool.execute(
+                *RELEASE(
+                    endpoint_ids=[claim.endpoint_id for claim in claims],
+                    message_ids=[claim.message_id for claim in claims],
+                    resends=[claim.resend for claim in claims],
+                    leases=[claim.lease for claim in claims],
+                )
+            )
         self._bell.announce()
 
     async def wait(self) -> None:

@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanContext
 
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
@@ -30,76 +31,10 @@ from service.observability.deliveries import DeliveryTelemetry
 LARGEST_BATCH = 256
 MOST_WAITING = 4096
 SOON = timedelta(seconds=POLL + 60)
-_KEPT = f"interval '{KEYS_KEPT.total_seconds():.0f} seconds'"
 
-# Rows are claimed in one order everywhere, so that two batches never wait for each other.
-ACCEPT = """
-WITH input AS MATERIALIZED (
-    SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id, a.uid AS app_uid
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-                $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::bytea[], $14::bytea[],
-                $15::timestamptz[], $16::text[])
-      AS i(id, org_id, app, event_id, event_type, payload, channels, tags,
-           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint, checked_against, content_type)
-    LEFT JOIN event_type t ON t.org_id = i.org_id AND t.name = i.event_type AND t.validate_payloads AND NOT t.archived
-    CROSS JOIN LATERAL (SELECT t.name IS NOT NULL AND t.updated_at IS DISTINCT FROM i.checked_against) AS u(unchecked)
-    LEFT JOIN LATERAL (
-        SELECT id, uid FROM application WHERE id = i.app AND org_id = i.org_id AND deleted_at IS NULL
-        UNION ALL
-        SELECT id, uid FROM application WHERE org_id = i.org_id AND uid = i.app AND deleted_at IS NULL
-        LIMIT 1
-    ) a ON true
-), claimed_event AS (
-    INSERT INTO event_id (app_id, event_id, message_id)
-    SELECT app_id, event_id, id FROM input
-    WHERE app_id IS NOT NULL AND event_id IS NOT NULL
-      AND NOT EXISTS (
-          SELECT FROM idempotency_key k WHERE k.scope = input.scope AND k.created_at >= now() - KEPT
-      )
-    ORDER BY app_id, event_id
-    ON CONFLICT DO NOTHING
-    RETURNING message_id
-), claimed_key AS (
-    INSERT INTO idempotency_key (scope, fingerprint, message_id)
-    SELECT DISTINCT ON (scope) scope, fingerprint, id FROM input
-    WHERE app_id IS NOT NULL AND scope IS NOT NULL
-      AND (event_id IS NULL OR id IN (SELECT message_id FROM claimed_event))
-    ORDER BY scope, id
-    ON CONFLICT (scope) DO UPDATE
-    SET fingerprint = EXCLUDED.fingerprint, message_id = EXCLUDED.message_id, created_at = now()
-    WHERE idempotency_key.created_at < now() - KEPT
-    RETURNING message_id
-), admitted AS MATERIALIZED (
-    SELECT * FROM input
-    WHERE app_id IS NOT NULL
-      AND (event_id IS NULL OR id IN (SELECT message_id FROM claimed_event))
-      AND (scope IS NULL OR id IN (SELECT message_id FROM claimed_key))
-), stored AS (
-    INSERT INTO message (id, org_id, app_id, event_id, event_type, payload, channels, tags,
-                         deliver_at, expires_at, correlation_id, traceparent, content_type)
-    SELECT id, org_id, app_id, event_id, event_type, payload, string_to_array(channels, ','),
-           string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent, content_type
-    FROM admitted
-), owed AS (
-    INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
-    SELECT e.id, m.id, m.org_id, m.app_id, coalesce(m.deliver_at, now())
-    FROM admitted m
-    JOIN endpoint e ON e.app_id = m.app_id AND e.deleted_at IS NULL AND NOT e.disabled
-     AND (e.event_types IS NULL OR m.event_type = ANY (e.event_types))
-     AND (e.channels IS NULL OR e.channels && string_to_array(m.channels, ','))
-    RETURNING message_id
-)
-SELECT input.id, input.unchecked, input.app_id, input.app_uid, input.id IN (SELECT id FROM admitted) AS admitted,
-       (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
-FROM input
-""".replace("KEPT", _KEPT)
-
-# A key that lost its race may leave an event id that its message never came to own.
-RELEASE_EVENT_IDS = "DELETE FROM event_id WHERE message_id = ANY ($1::text[])"
-FIRST_USES = """
-SELECT scope, fingerprint, message_id FROM idempotency_key
-WHERE scope = ANY ($1::bytea[]) AND created_at >= now() - KEPT
-""".replace("KEPT", _KEPT)
+_statements = beside(__name__)
+ACCEPT, FIRST_USES = _statements["accept"], _statements["first_uses"]
+RELEASE_EVENT_IDS = _statements["release_event_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +83,7 @@ class PostgresIntake:
         if message.idempotency_key is None:
             return None
         with unavailable_when_lost():
-            row = await self._pool.fetchrow(FIRST_USES, [message.idempotency_key.scope])
+            row = await self._pool.fetchrow(*_first_uses([message.idempotency_key.scope]))
         return None if row is None else _used_before(message.idempotency_key, row)
 
     @asynccontextmanager
@@ -167,7 +102,7 @@ class PostgresIntake:
     async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, _transaction(connection, messages):
-                rows = await connection.fetch(ACCEPT, *columns(messages))
+                rows = await connection.fetch(*accepting(messages))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
@@ -190,30 +125,37 @@ def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage])
     return nullcontext()
 
 
-def columns(batch: Sequence[NewMessage]) -> list[list[object]]:
-    """The parameters of ACCEPT for these messages."""
-    rows = [
-        (
-            message.id,
-            message.org_id,
-            message.app,
-            message.event_id,
-            message.event_type,
-            message.payload,
-            ",".join(message.channels) if message.channels else None,
-            ",".join(message.tags) if message.tags else None,
-            message.deliver_at,
-            message.expires_at,
-            message.correlation_id,
-            message.traceparent,
-            message.idempotency_key.scope if message.idempotency_key else None,
-            message.idempotency_key.fingerprint if message.idempotency_key else None,
-            message.checked_against,
-            message.content_type,
-        )
-        for message in batch
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def accepting(messages: Sequence[NewMessage]) -> tuple[object, ...]:
+    """ACCEPT for these messages."""
+    keys = [message.idempotency_key for message in messages]
+    return ACCEPT(
+        ids=[message.id for message in messages],
+        org_ids=[message.org_id for message in messages],
+        apps=[message.app for message in messages],
+        event_ids=[message.event_id for message in messages],
+        event_types=[message.event_type for message in messages],
+        payloads=[message.payload for message in messages],
+        channels=[_joined(message.channels) for message in messages],
+        tags=[_joined(message.tags) for message in messages],
+        deliver_ats=[message.deliver_at for message in messages],
+        expire_ats=[message.expires_at for message in messages],
+        correlation_ids=[message.correlation_id for message in messages],
+        traceparents=[message.traceparent for message in messages],
+        scopes=[key and key.scope for key in keys],
+        fingerprints=[key and key.fingerprint for key in keys],
+        checked_against=[message.checked_against for message in messages],
+        content_types=[message.content_type for message in messages],
+        keys_kept=KEYS_KEPT,
+    )
+
+
+def _joined(names: tuple[str, ...] | None) -> str | None:
+    """An array of arrays of different lengths is what PostgreSQL has not."""
+    return ",".join(names) if names else None
+
+
+def _first_uses(scopes: Sequence[bytes]) -> tuple[object, ...]:
+    return FIRST_USES(scopes=scopes, keys_kept=KEYS_KEPT)
 
 
 def _reception(row: asyncpg.Record) -> Reception | None:
@@ -228,9 +170,9 @@ def _reception(row: asyncpg.Record) -> Reception | None:
 
 async def _explain(connection: asyncpg.Connection, left_out: list[NewMessage]) -> dict[MessageId, Reception | None]:
     """Why these messages were not taken: their key was used before, or else their event id is another message's."""
-    await connection.execute(RELEASE_EVENT_IDS, [message.id for message in left_out])
+    await connection.execute(*RELEASE_EVENT_IDS(ids=[message.id for message in left_out]))
     scopes = [message.idempotency_key.scope for message in left_out if message.idempotency_key]
-    first_uses = {row["scope"]: row for row in await connection.fetch(FIRST_USES, scopes)}
+    first_uses = {row["scope"]: row for row in await connection.fetch(*_first_uses(scopes))}
     return {message.id: _why(message, first_uses) for message in left_out}
 
 

@@ -8,7 +8,8 @@ import asyncpg
 import structlog
 
 from service.adapters.machine.clock import SystemClock, new_id
-from service.adapters.postgres.queue.intake import ACCEPT, columns
+from service.adapters.postgres.queue.intake import accepting
+from service.adapters.postgres.server.statements import beside
 from service.application.operational_webhooks import operational_message
 from service.application.ports.queue import Settlement
 from service.domain import ids
@@ -22,15 +23,7 @@ from service.domain.operational_webhooks import (
     attempt_event,
 )
 
-# Only of those whose organisation has operational endpoints, or once had.
-FACTS = """
-SELECT i.nth - 1 AS nth, a.uid AS app_uid, e.uid AS endpoint_uid, e.first_failure_at, m.event_id
-FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS i(app_id, endpoint_id, message_id, nth)
-JOIN application a ON a.id = i.app_id
-JOIN application o ON o.org_id = $4 AND o.uid = a.org_id AND o.deleted_at IS NULL
-JOIN endpoint e ON e.app_id = a.id AND e.id = i.endpoint_id
-LEFT JOIN message m ON m.app_id = a.id AND m.id = i.message_id
-"""
+FACTS = beside(__name__)["facts"]
 
 _log = structlog.stdlib.get_logger("relevo.operational_webhooks")
 
@@ -82,11 +75,12 @@ def _news(settled: Sequence[Settlement], switched_off: Collection[EndpointId]) -
 async def _owe(connection: asyncpg.Connection, news: Sequence[_News]) -> bool:
     claims = [item.settlement.claim for item in news]
     facts = await connection.fetch(
-        FACTS,
-        [claim.app_id for claim in claims],
-        [claim.endpoint_id for claim in claims],
-        [claim.message_id for claim in claims],
-        OPERATIONS,
+        *FACTS(
+            app_ids=[claim.app_id for claim in claims],
+            endpoint_ids=[claim.endpoint_id for claim in claims],
+            message_ids=[claim.message_id for claim in claims],
+            operations=OPERATIONS,
+        )
     )
     now = SystemClock().now()
     messages = [
@@ -99,7 +93,7 @@ async def _owe(connection: asyncpg.Connection, news: Sequence[_News]) -> bool:
         for row in facts
     ]
     if messages:
-        await connection.fetch(ACCEPT, *columns(messages))
+        await connection.fetch(*accepting(messages))
     return bool(messages)
 
 

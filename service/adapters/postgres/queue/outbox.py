@@ -1,6 +1,6 @@
 """Messages of Relevo's own, accepted in somebody else's transaction by the statement that accepts all others."""
 
-from service.adapters.postgres.queue.intake import ACCEPT, columns
+from service.adapters.postgres.queue.intake import accepting
 from service.adapters.postgres.server.transaction import Transaction
 from service.domain.messages import NewMessage
 
@@ -16,6 +16,6 @@ class PostgresOutbox:
 
         The engines are woken after the commit: a NOTIFY inside it would have all such commits wait for each other.
         """
-        result = await self._transaction.execute_driver(ACCEPT, tuple(columns([message])))
+        result = await self._transaction.execute_driver(*accepting([message]))
         if any(row.deliveries for row in result):
             self._transaction.delivery_due()

@@ -13,10 +13,11 @@ from sqlalchemy.dialects.postgresql import insert
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import POLL, Bell
 from service.application.ports.pages import Page, PageRequest, TaskFilter
-from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskStatus
+from service.domain.background_tasks import LONGEST_PAUSE, BackgroundTask, TaskClaim, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
 LEASE = timedelta(seconds=30)
@@ -24,29 +25,9 @@ SHORTEST_SLEEP = 0.01
 
 _table = tables.background_task
 
-# A lease that ended is simply a task that is due again.
-CLAIM = """
-UPDATE background_task t SET lease = $1, due_at = now() + $2::interval
-FROM (SELECT id FROM background_task
-      WHERE status = 'running' AND due_at <= now() AND kind = ANY ($3::text[])
-      ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) due
-WHERE t.id = due.id
-RETURNING t.*
-"""
-POSTPONE = """
-UPDATE background_task
-SET lease = NULL, failures = least(failures + 1, 100), due_at = now() + make_interval(secs => least(2 ^ failures, 300))
-WHERE id = $1 AND lease = $2
-RETURNING extract(epoch FROM due_at - now())::float8
-"""
-# Of a task that somebody works at, the end of the lease.
-NEXT_DUE = """
-SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
-WHERE status = 'running' AND due_at > now() AND kind = ANY ($1::text[])
-"""
-GIVE_UP = (
-    "UPDATE background_task SET lease = NULL, status = $3, data = $4, updated_at = $5 WHERE id = $1 AND lease = $2"
-)
+_statements = beside(__name__)
+CLAIM, NEXT_DUE = _statements["claim"], _statements["next_due"]
+POSTPONE, GIVE_UP = _statements["postpone"], _statements["give_up"]
 
 
 class PostgresBackgroundTasks:
@@ -113,23 +94,25 @@ class PostgresTaskQueue:
         lease = os.urandom(8).hex()
         self._bell.forget()
         with unavailable_when_lost():
-            row = await self._pool.fetchrow(CLAIM, lease, self._lease, list(kinds))
+            row = await self._pool.fetchrow(*CLAIM(lease=lease, lease_lasts=self._lease, kinds=list(kinds)))
             if row is None:
-                self._next_due = await self._pool.fetchval(NEXT_DUE, list(kinds))
+                self._next_due = await self._pool.fetchval(*NEXT_DUE(kinds=list(kinds)))
         return TaskClaim(task=_claimed(row), lease=lease, failures=row["failures"]) if row else None
 
     async def postpone(self, claim: TaskClaim) -> None:
         """Give the lease back after a batch that went wrong: the more of them, the longer the wait, up to 5 minutes."""
         with unavailable_when_lost():
-            seconds = await self._pool.fetchval(POSTPONE, claim.task.id, claim.lease)
+            seconds = await self._pool.fetchval(
+                *POSTPONE(id=claim.task.id, lease=claim.lease, longest_wait=LONGEST_PAUSE.total_seconds())
+            )
         if seconds is not None:
             self._bell.announce(seconds)
 
     async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
         """Keep that the task has failed, if its lease is still ours."""
-        values = (str(failed.status), json.dumps(failed.data), failed.updated_at)
+        what = {"status": str(failed.status), "data": json.dumps(failed.data), "at": failed.updated_at}
         with unavailable_when_lost():
-            await self._pool.execute(GIVE_UP, claim.task.id, claim.lease, *values)
+            await self._pool.execute(*GIVE_UP(id=claim.task.id, lease=claim.lease, **what))
 
     async def wait(self) -> None:
         """Return when a batch may be due: announced, or by the clock of what is in the queue."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import null, select, text, update
+from sqlalchemy import null, select, update
 
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.domain import ids
 from service.domain.deliveries import Attempt
@@ -17,17 +18,7 @@ _message = tables.message
 _attempt = tables.attempt
 _event_id = tables.event_id
 
-EXPUNGE_ALL = """
-WITH stretch AS MATERIALIZED (
-    SELECT id FROM message WHERE app_id = :app AND id > :after AND id <= :until ORDER BY id LIMIT :size
-), emptied AS (
-    UPDATE message m SET payload = NULL FROM stretch s
-    WHERE m.id = s.id AND m.app_id = :app AND m.payload IS NOT NULL
-    RETURNING m.id
-)
-SELECT (SELECT count(*) FROM emptied) AS found,
-       CASE WHEN (SELECT count(*) FROM stretch) = :size THEN (SELECT max(id) FROM stretch) ELSE :until END AS reached
-"""
+EXPUNGE_ALL = beside(__name__)["expunge_all"]
 
 
 class PostgresContents:
@@ -61,8 +52,6 @@ class PostgresContents:
 
     async def expunge_all(self, app_id: ApplicationId, stretch: Stretch) -> Covered:
         """Of the next messages, all. Counts those that had a payload."""
-        statement = text(EXPUNGE_ALL).bindparams(
-            app=app_id, after=stretch.after, until=stretch.until, size=stretch.size
-        )
-        row = (await self._transaction.execute(statement)).one()
+        expunging = EXPUNGE_ALL(app=app_id, after=stretch.after, until=stretch.until, size=stretch.size)
+        row = (await self._transaction.execute_driver(*expunging)).one()
         return Covered(count=row.found, reached=row.reached)

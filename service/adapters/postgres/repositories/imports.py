@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import Page, PageRequest
 from service.domain.ids import ApplicationId
@@ -17,10 +18,7 @@ from service.domain.imports import ImportStatus, LineFault, MessageImport
 _table = tables.message_import
 _fault = tables.message_import_fault
 
-_FAULTS = """
-INSERT INTO message_import_fault (import_id, line, code, detail)
-SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
-"""
+KEEP_FAULTS = beside(__name__)["keep_faults"]
 
 
 class PostgresImports:
@@ -57,8 +55,14 @@ class PostgresImports:
         statement = statement.where(_table.c.sending == progress.sending).values(asdict(progress))
         kept = (await self._transaction.execute(statement.returning(_table.c.id))).first() is not None
         if kept and faults:
-            columns = zip(*((fault.line, fault.code, fault.detail) for fault in faults), strict=True)
-            await self._transaction.execute_driver(_FAULTS, (progress.id, *map(list, columns)))
+            await self._transaction.execute_driver(
+                *KEEP_FAULTS(
+                    id=progress.id,
+                    lines=[fault.line for fault in faults],
+                    codes=[fault.code for fault in faults],
+                    details=[fault.detail for fault in faults],
+                )
+            )
         return kept
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:

@@ -4,7 +4,7 @@ Verifying asks no database. A process reads what is new every second, and all of
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.revocations import Revocation
@@ -22,12 +23,9 @@ EVERYTHING_AGAIN = timedelta(minutes=5)
 LATE_COMMITS = timedelta(seconds=30)
 A_BATCH = 5_000
 
-_COLUMNS = "id, org_id, app_id, token_id, session_id, issued_before, effective_at, forgettable_at"
-SINCE = f"SELECT {_COLUMNS}, written_at FROM revocation WHERE written_at > $1 ORDER BY written_at"
-FORGET = """
-DELETE FROM revocation WHERE id = ANY (ARRAY(
-    SELECT id FROM revocation WHERE forgettable_at < $1 ORDER BY forgettable_at LIMIT $2))
-"""
+_COLUMNS = tuple(column.name for column in fields(Revocation))
+_statements = beside(__name__)
+SINCE, FORGET = _statements["since"], _statements["forget"]
 
 _table = tables.revocation
 _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00Z")
@@ -41,7 +39,7 @@ class PostgresRevocations:
 
     async def add(self, revocation: Revocation) -> bool:
         """Keep it, if this transaction commits; False when there is one with its id."""
-        values = {name: getattr(revocation, name) for name in _COLUMNS.split(", ")}
+        values = {name: getattr(revocation, name) for name in _COLUMNS}
         statement = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
         return (await self._transaction.execute(statement)).first() is not None
 
@@ -105,13 +103,13 @@ class RememberedRevocations:
             await self._read_everything(now)
             return
         with unavailable_when_lost():
-            rows = await self._pool.fetch(SINCE, self._seen_until - LATE_COMMITS)
+            rows = await self._pool.fetch(*SINCE(since=self._seen_until - LATE_COMMITS))
         self._remember(rows, self._by_owner)
 
     async def _read_everything(self, now: datetime) -> None:
         with unavailable_when_lost():
-            await self._pool.execute(FORGET, now, A_BATCH)
-            rows = await self._pool.fetch(SINCE, _BEGINNING)
+            await self._pool.execute(*FORGET(now=now, batch=A_BATCH))
+            rows = await self._pool.fetch(*SINCE(since=_BEGINNING))
         everything: dict[str, _Ended] = {}
         self._remember(rows, everything)
         self._by_owner = everything
@@ -124,4 +122,4 @@ class RememberedRevocations:
 
 
 def _revocation(row: asyncpg.Record) -> Revocation:
-    return Revocation(**{name: row[name] for name in _COLUMNS.split(", ")})
+    return Revocation(**{name: row[name] for name in _COLUMNS})

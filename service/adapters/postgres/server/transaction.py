@@ -46,11 +46,11 @@ class Transaction:
             raise TypeError("repositories speak Core, not ORM")
         return result
 
-    async def execute_driver(self, statement: str, parameters: tuple[object, ...] = ()) -> CursorResult[Any]:
-        """Run one statement as asyncpg writes it, for those that the hot path shares."""
+    async def execute_driver(self, statement: object, *parameters: object) -> CursorResult[Any]:
+        """Run one statement as asyncpg takes it: one that is kept as SQL, called with its parameters."""
         with _translated():
             connection = await self._session.connection()
-            return await connection.exec_driver_sql(statement, parameters)
+            return await connection.exec_driver_sql(str(statement), parameters)
 
     async def configure(self, setting: str) -> None:
         """Run one `SET LOCAL`; it holds until the transaction ends."""

@@ -1,0 +1,25 @@
+-- name: claim
+-- A lease that ended is simply a task that is due again.
+UPDATE background_task t SET lease = :lease, due_at = now() + :lease_lasts::interval
+FROM (SELECT id FROM background_task
+      WHERE status = 'running' AND due_at <= now() AND kind = ANY (:kinds::text[])
+      ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) due
+WHERE t.id = due.id
+RETURNING t.*;
+
+-- name: postpone
+-- After a batch that went wrong: the more of them in a row, the longer.
+UPDATE background_task
+SET lease = NULL, failures = least(failures + 1, 100),
+    due_at = now() + make_interval(secs => least(2 ^ failures, :longest_wait::float8))
+WHERE id = :id AND lease = :lease
+RETURNING extract(epoch FROM due_at - now())::float8;
+
+-- name: next_due
+-- Of a task that somebody works at, the end of the lease.
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
+WHERE status = 'running' AND due_at > now() AND kind = ANY (:kinds::text[]);
+
+-- name: give_up
+UPDATE background_task SET lease = NULL, status = :status, data = :data, updated_at = :at
+WHERE id = :id AND lease = :lease;
