@@ -1,1 +1,1 @@
-"""What a person runs besides the server: the demo and the tail. A worker loads none of it."""
+"""What a person runs: a module for each noun, which imports what a command needs when that command is carried out."""

@@ -11,10 +11,8 @@ from httpx import AsyncClient
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.machine.clock import SystemClock
-from service.adapters.machine.embedded import open_embedded
 from service.adapters.machine.vault import Vault
 from service.adapters.postgres.queue.attempt_news import AttemptNews
-from service.adapters.postgres.server import schema
 from service.adapters.postgres.server.database import Database, open_database
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
@@ -22,6 +20,7 @@ from service.delivery.upkeep import every
 from service.observability.health import Health
 from service.observability.instrumentation import instrument_engine
 from service.observability.telemetry import Telemetry
+from service.runtime.database import DatabaseUrls
 from service.settings import Settings
 
 CHECK_EVERY = timedelta(seconds=2)
@@ -41,19 +40,20 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, urls: DatabaseUrls, telemetry: Telemetry, health: Health
+) -> AsyncIterator[Core]:
     """Both roles begin with it and end with it."""
     async with AsyncExitStack() as stack:
-        url, direct = await stack.enter_async_context(_database_urls(settings))
         database = await stack.enter_async_context(
-            open_database(url, waited=telemetry.metrics.pool_waited, pooled=url != direct)
+            open_database(urls.url, waited=telemetry.metrics.pool_waited, pooled=urls.url != urls.direct)
         )
         stack.enter_context(instrument_engine(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
-        wakeups = Wakeups(direct)
+        wakeups = Wakeups(urls.direct)
         await stack.enter_async_context(wakeups.running())
-        attempt_news = AttemptNews(direct)
+        attempt_news = AttemptNews(urls.direct)
         await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
         client = await stack.enter_async_context(
@@ -71,19 +71,3 @@ async def open_core(settings: Settings, telemetry: Telemetry, health: Health) ->
             egress=egress,
             upkeep=upkeep,
         )
-
-
-@asynccontextmanager
-async def _database_urls(settings: Settings) -> AsyncIterator[tuple[str, str]]:
-    """Where the database is, and where it is without a pooler in between: the embedded server's, migrated, or the
-    configured one's, if its schema fits."""
-    storage = settings.storage
-    if storage.database_url is None:
-        async with open_embedded(storage.data_dir) as url:
-            await schema.migrate(url)
-            yield url, url
-    else:
-        url = storage.database_url.get_secret_value()
-        direct = (storage.database_direct_url or storage.database_url).get_secret_value()
-        await schema.check(direct)
-        yield url, direct

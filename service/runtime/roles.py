@@ -23,6 +23,7 @@ from service.observability.middleware import CorrelationMiddleware
 from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
 from service.runtime.core import open_core
+from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.runtime.listening import Listeners, PortUnusable, listening
 from service.runtime.services import open_services
@@ -32,18 +33,24 @@ from service.settings import Settings
 _log = structlog.stdlib.get_logger("relevo.runtime")
 
 
-async def serve(settings: Settings, listeners: Listeners) -> None:
+async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:
     """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
     async with open_observed(settings, listeners, role="serve") as (telemetry, health, operators):
-        app = assemble(settings, telemetry, health, operators)
+        app = assemble(settings, database, telemetry, health, operators)
         config = listening(app, grace=ceil(settings.delivery.drain), refused=RefusedRequests(telemetry.metrics))
         await _run(config, listeners.api, health)
 
 
-def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators: Sequence[Route] = ()) -> FastAPI:
+def assemble(
+    settings: Settings,
+    database: DatabaseUrls,
+    telemetry: Telemetry,
+    health: Health,
+    operators: Sequence[Route] = (),
+) -> FastAPI:
     """The application, instrumented; it delivers as well, while its lifespan lasts."""
     app = create_app(
-        partial(open_services, settings, telemetry, health),
+        partial(open_services, settings, database, telemetry, health),
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
         cors_origins=settings.server.cors_origins,
         public_url=settings.server.public_url,
@@ -54,11 +61,11 @@ def assemble(settings: Settings, telemetry: Telemetry, health: Health, operators
     return app
 
 
-async def worker(settings: Settings, listeners: Listeners) -> None:
+async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
     observed = open_observed(settings, listeners, role="worker")
     async with observed as (telemetry, health, _), AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings, telemetry, health))
+        core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
         told = _told_to_stop(health)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         health.started()

@@ -22,6 +22,7 @@ from service.offloading.processes import Processes
 from service.offloading.threads import Threads
 from service.runtime.access import keeping_the_door
 from service.runtime.core import open_core
+from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering, signing
 from service.settings import Settings
 
@@ -31,10 +32,12 @@ LONGEST_COMPUTATION = 5.0
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, telemetry: Telemetry, health: Health) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, database: DatabaseUrls, telemetry: Telemetry, health: Health
+) -> AsyncIterator[Services]:
     """The application's lifespan: what the API needs, and the engine beside it."""
     async with AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings, telemetry, health))
+        core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
         told = DeliveryTelemetry(telemetry)
         intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))

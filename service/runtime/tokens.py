@@ -1,28 +1,46 @@
-"""Tokens that are made on the command line and kept in the list: what `relevo token --name` does."""
+"""Tokens that are made on the command line: what `relevo token` does.
 
+What keeps one in the list is imported when one is to be listed, so that `relevo token` alone answers at once.
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from service.adapters.access.tokens import Tokens
-from service.adapters.machine.clock import SystemClock, new_id
-from service.adapters.machine.vault import Vault
-from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
-from service.adapters.postgres.server.database import open_database
-from service.application.access import Caller
-from service.application.audit import AuditTrail
-from service.application.revocations import Revocations
-from service.application.tokens import NewToken, OrganisationTokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.domain.ids import OrgId
+from service.domain.tokens import Role
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.application.tokens import NewToken
+    from service.runtime.database import DatabaseUrls
+
+__all__ = ["DEFAULT_ORGANISATION", "make_listed_token", "mint"]
 
 ACTION = "organisation_token.created"
 
 
-async def make_listed_token(settings: Settings, url: str, org_id: OrgId, new: NewToken) -> str:
+def mint(settings: Settings, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta) -> str:
+    """The text of a token that is in no list."""
+    return Tokens(settings.jwt_secret()).mint(org_id, now=now, role=role, lifetime=lifetime)
+
+
+async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id: OrgId, new: "NewToken") -> str:
     """The text of a token that is in the list and in the audit trail by then. LimitReached."""
+    from service.adapters.machine.clock import SystemClock, new_id
+    from service.adapters.machine.vault import Vault
+    from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+    from service.adapters.postgres.server.database import open_database
+    from service.application.access import Caller
+    from service.application.audit import AuditTrail
+    from service.application.revocations import Revocations
+    from service.application.tokens import OrganisationTokens
+
     clock = SystemClock()
     async with (
-        open_database(url) as database,
-        open_unit_of_work(database.sessions, Vault(settings.secret_keys())) as work,
+        open_database(database.direct) as opened,
+        open_unit_of_work(opened.sessions, Vault(settings.secret_keys())) as work,
     ):
         tokens = OrganisationTokens(
             org_id,

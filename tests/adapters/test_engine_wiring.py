@@ -16,6 +16,7 @@ from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry
 from service.runtime.core import open_core
+from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.settings import Settings
 from tests.support.factories import SECRET as KEY
@@ -52,7 +53,9 @@ async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(role="test", version="0", environ={}))
         health = Health(registry=telemetry.registry)
-        core = await stack.enter_async_context(open_core(settings, telemetry, health))
+        core = await stack.enter_async_context(
+            open_core(settings, DatabaseUrls.without_pooler(database), telemetry, health)
+        )
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         yield health
 

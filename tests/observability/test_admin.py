@@ -8,12 +8,13 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
-from service import runtime
 from service.observability.admin import Admin
 from service.observability.health import Health
 from service.observability.logging import Logging, configure_logging
 from service.observability.profiling import Profiling
 from service.observability.telemetry import Telemetry
+from service.runtime.database import DatabaseUrls
+from service.runtime.roles import assemble
 from service.settings import Settings
 from tests.observability.conftest import Lines
 from tests.support.patience import patient
@@ -165,7 +166,8 @@ async def test_where_operators_have_a_port_of_their_own_the_api_serves_them_noth
 ) -> None:
     configured = Settings.from_environment(settings(**own_port))
     admin = Admin(token=TOKEN, logging=logging, profiling=Profiling(asyncio.to_thread))
-    app = runtime.assemble(configured, telemetry, Health(registry=telemetry.registry), admin.routes())
+    health = Health(registry=telemetry.registry)
+    app = assemble(configured, DatabaseUrls.without_pooler(""), telemetry, health, admin.routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relevo.test") as anybody:
         answers = [(await anybody.get(path)).status_code for path in (LEVEL, "/metrics", "/livez")]
 

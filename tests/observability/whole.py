@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from service import runtime
 from service.adapters.access.tokens import Tokens
 from service.observability.health import Health
 from service.observability.telemetry import Telemetry
+from service.runtime.database import DatabaseUrls
+from service.runtime.roles import assemble
 from service.settings import Settings
 from tests.support.factories import ORG
 from tests.support.processes import SECRET, settings
@@ -47,7 +48,7 @@ class Whole:
 async def running_whole(telemetry: Telemetry, *, database: str, **others: str) -> AsyncIterator[Whole]:
     """Ready, with settings as a server's in a process of its own would be; `others` go before them."""
     configured = Settings.from_environment(settings(RELEVO_DATABASE_URL=database, **others))
-    app = runtime.assemble(configured, telemetry, Health(registry=telemetry.registry))
+    app = assemble(configured, DatabaseUrls.without_pooler(database), telemetry, Health(registry=telemetry.registry))
     token = Tokens(SECRET).mint(ORG, now=datetime.now(UTC))
     async with (
         app.router.lifespan_context(app),

@@ -12,6 +12,7 @@ from service.adapters.postgres.server.database import dsn
 from service.domain.messages import Reception
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry
+from service.runtime.database import DatabaseUrls
 from service.runtime.services import open_services
 from service.settings import Settings
 from tests.support.factories import new_message
@@ -25,7 +26,7 @@ async def test_a_server_whose_intake_is_full_is_not_ready(database: str) -> None
     configured = Settings.from_environment(settings(RELEVO_DATABASE_URL=database))
     async with open_telemetry(role="test", version="0", environ={}) as telemetry:
         health = Health(registry=telemetry.registry)
-        async with open_services(configured, telemetry, health) as services:
+        async with open_services(configured, DatabaseUrls.without_pooler(database), telemetry, health) as services:
             before = health.ready()["intake"]
             async with nobody_gets_on(database):
                 sent: list[asyncio.Task[Reception]] = []

@@ -1,6 +1,30 @@
-"""The `relevo demo` command: a whole Relevo, three receivers and ten events, in a temporary directory."""
+"""`relevo demo`: a whole Relevo, three receivers and ten events, in a temporary directory."""
 
-from service.commands.demo.stack import StackUnknown, read
-from service.commands.demo.story import run
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-__all__ = ["StackUnknown", "read", "run"]
+
+def take_arguments(parser: ArgumentParser) -> None:
+    """What the command may be told."""
+    parser.add_argument(
+        "--stack",
+        nargs="?",
+        const="build/stack.json",
+        metavar="FILE",
+        help="tell the collector that `make stack` runs, and look for it all in Jaeger, Prometheus and its log file",
+    )
+
+
+def demo(chosen: Namespace) -> int:
+    """Play the story, and tell whether it went as it should."""
+    import asyncio
+
+    from service.commands.demo.stack import StackUnknown, read
+    from service.commands.demo.story import run
+    from service.commands.running import Failed
+
+    try:
+        stack = read(Path(chosen.stack)) if chosen.stack else None
+    except StackUnknown as error:
+        raise Failed(str(error)) from None
+    return asyncio.run(run(stack))

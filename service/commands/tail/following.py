@@ -19,7 +19,7 @@ SILENCE = 45.0  # three of the server's signs of life
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class Refused(Exception):
+class StreamRefused(Exception):
     """Asking again would change nothing; the text says why."""
 
 
@@ -42,7 +42,7 @@ class Stream:
 
 
 def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> NoReturn:
-    """Print a line for each attempt until the process is interrupted. Refused.
+    """Print a line for each attempt until the process is interrupted. StreamRefused.
 
     Of what happened while there was no connection the server cannot tell, so the first line after it says that.
     """
@@ -63,7 +63,7 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
 
 
 def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Iterator[Event]:
-    """The events of one connection. Refused; _Lost when it ends, as it never does by itself."""
+    """The events of one connection. StreamRefused; _Lost when it ends, as it never does by itself."""
     headers = {"authorization": f"Bearer {stream.token}", "accept": "text/event-stream"}
     if last_id is not None:
         headers["last-event-id"] = last_id
@@ -72,7 +72,8 @@ def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Ite
             _check(answer)
             yield from events(answer.iter_bytes())
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise Refused(f"{stream.url!r} is no address of a server: it has to begin with http:// or https://.") from error
+        fault = f"{stream.url!r} is no address of a server: it has to begin with http:// or https://."
+        raise StreamRefused(fault) from error
     except httpx.RequestError as error:
         raise _Lost(f"There is no connection to {stream.url} ({type(error).__name__}).") from error
     except ValueError as error:
@@ -86,7 +87,7 @@ def _check(answer: httpx.Response) -> None:
     answer.read()
     if answer.status_code in _MAY_PASS or answer.is_server_error:
         raise _Lost(f"The server answered {answer.status_code}.")
-    raise Refused(f"The server refused with {answer.status_code}: {_detail(answer)}")
+    raise StreamRefused(f"The server refused with {answer.status_code}: {_detail(answer)}")
 
 
 def _detail(answer: httpx.Response) -> str:

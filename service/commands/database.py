@@ -1,0 +1,38 @@
+"""`relevo migrate` and `relevo reencrypt`: what is done to the database now and then."""
+
+import os
+import sys
+from argparse import Namespace
+
+
+def migrate(_: Namespace) -> int:
+    """Bring the database to this release's schema."""
+    from service.commands.running import run, waits
+    from service.runtime.configuration import configured
+    from service.runtime.database import migrate as migrated
+
+    settings = configured(os.environ)
+
+    async def work() -> None:
+        revision = await migrated(settings, tell=waits)
+        sys.stdout.write(f"The database has schema {revision}.\n")
+
+    return run(work)
+
+
+def reencrypt(_: Namespace) -> int:
+    """Encrypt what is kept anew with the first of the keys."""
+    from service.commands.running import run, waits
+    from service.runtime.configuration import configured
+    from service.runtime.database import Unreadable
+    from service.runtime.database import reencrypt as reencrypted
+
+    settings = configured(os.environ)
+
+    async def work() -> None:
+        outcome = await reencrypted(settings, tell=waits)
+        sys.stdout.write(f"{outcome.resealed} values were encrypted anew with the first key.\n")
+        if outcome.unreadable:
+            raise Unreadable(outcome.unreadable)
+
+    return run(work)

@@ -1,0 +1,84 @@
+"""`relevo token`: a token for the API, on standard output."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, USUAL_LIFETIME, is_token_name
+
+if TYPE_CHECKING:
+    from service.domain.ids import OrgId
+
+_TOO_LONG = 9  # digits of a time
+
+
+def take_arguments(parser: ArgumentParser) -> None:
+    """What the command may be told."""
+    parser.add_argument("org_id", nargs="?", help="the organisation it speaks for (default: the one that is built in)")
+    parser.add_argument("--role", choices=ROLES, default="admin", help="what it may do (default: %(default)s)")
+    parser.add_argument("--expires", type=_lifetime, metavar="90d", help="when it ends, in days, hours or minutes")
+    parser.add_argument(
+        "--name", type=_token_name, help="keep it in the list at /api/v1/auth/token, where it can be revoked"
+    )
+    parser.epilog = (
+        "Without a name the token is in no list, and holds for ten years unless --expires says otherwise; "
+        "with one, for 90 days."
+    )
+
+
+def token(chosen: Namespace) -> int:
+    """Print a token: by itself, or one that is in the list."""
+    from service.commands.running import OK, Unusable
+    from service.domain import ids
+    from service.runtime.configuration import configured_for_tokens
+    from service.runtime.tokens import DEFAULT_ORGANISATION, mint
+
+    org_id = chosen.org_id or DEFAULT_ORGANISATION
+    if not ids.is_organisation(org_id):
+        raise Unusable(
+            f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
+        )
+    settings = configured_for_tokens(os.environ)
+    if chosen.name is not None:
+        return _listed(chosen, ids.OrgId(org_id))
+    lifetime = chosen.expires or LONGEST_LIFETIME
+    made = mint(settings, ids.OrgId(org_id), now=datetime.now(UTC), role=chosen.role, lifetime=lifetime)
+    sys.stdout.write(f"{made}\n")
+    return OK
+
+
+def _listed(chosen: Namespace, org_id: "OrgId") -> int:
+    from service.application.tokens import NewToken
+    from service.commands.running import run, waits
+    from service.runtime.configuration import configured
+    from service.runtime.database import fitting_database
+    from service.runtime.tokens import make_listed_token
+
+    settings = configured(os.environ)
+    new = NewToken(name=chosen.name, role=chosen.role, lifetime=chosen.expires or USUAL_LIFETIME)
+
+    async def work() -> None:
+        async with fitting_database(settings, tell=waits) as urls:
+            made = await make_listed_token(settings, urls, org_id, new)
+        sys.stdout.write(f"{made}\n")
+
+    return run(work)
+
+
+def _lifetime(text: str) -> timedelta:
+    """From what people write: `90d`, `12h`, `90m`."""
+    amount, unit = text[:-1], {"d": "days", "h": "hours", "m": "minutes"}.get(text[-1:])
+    if unit is None or not (amount.isascii() and amount.isdigit() and len(amount) < _TOO_LONG):
+        raise ArgumentTypeError(f"{text!r} is no time: write 90d, 12h or 90m")
+    lifetime = timedelta(**{unit: int(amount)})
+    if not SHORTEST_LIFETIME <= lifetime <= LONGEST_LIFETIME:
+        raise ArgumentTypeError(f"a token holds for 1h at least and for {LONGEST_LIFETIME.days}d at most")
+    return lifetime
+
+
+def _token_name(text: str) -> str:
+    if not is_token_name(text):
+        raise ArgumentTypeError("a name has 1 to 256 characters, and none that controls a terminal")
+    return text

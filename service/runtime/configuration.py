@@ -1,0 +1,63 @@
+"""The settings of a process, with what the machine adds to them: secrets that it keeps, and the rest of an address.
+
+Light to import, since every command begins with it.
+"""
+
+from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+
+from service.adapters.machine.data_directory import (
+    DataDirectoryError,
+    generated_secrets,
+    refuse_without_secrets,
+    sole_server,
+)
+from service.environment import unknown
+from service.observability import variables
+from service.settings import Settings, SettingsError
+
+# What has to be changed before the process can begin; each says what to do.
+UNUSABLE = (SettingsError, DataDirectoryError, variables.VariableRefused)
+
+
+def warnings(environ: MutableMapping[str, str], *, others: set[str]) -> list[str]:
+    """A sentence for each variable that changes nothing, but for the `others`. Those that are empty are taken out."""
+    variables.forget_the_empty(environ)
+    ours = {name: value for name, value in environ.items() if name not in others}
+    return [*unknown(ours, Settings), *variables.unheeded(environ)]
+
+
+def configured(environ: MutableMapping[str, str]) -> Settings:
+    """The settings, with generated secrets where embedded mode allows that. UNUSABLE."""
+    settings = _read(environ)
+    if settings.embedded and settings.lacks_secrets:
+        made = generated_secrets(settings.storage.data_dir)
+        return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
+    settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request
+    return settings
+
+
+def configured_for_tokens(environ: MutableMapping[str, str]) -> Settings:
+    """The settings, with the secret behind tokens at the least; none is made here, where no server would know it."""
+    settings = _read(environ)
+    if settings.embedded and settings.access.jwt_secret is None:
+        refuse_without_secrets(settings.storage.data_dir)
+        return configured(environ)
+    settings.jwt_secret()
+    return settings
+
+
+def alone(settings: Settings) -> AbstractContextManager[None]:
+    """Be the one server of the data directory, where there is one. UNUSABLE when another is."""
+    return sole_server(settings.storage.data_dir) if settings.embedded else nullcontext()
+
+
+def _read(environ: MutableMapping[str, str]) -> Settings:
+    variables.checked(environ)
+
+    def complete(url: str) -> str:
+        from service.adapters.postgres.server.address import completed
+
+        return completed(url, environ)
+
+    return Settings.from_environment(environ).with_addresses(complete)

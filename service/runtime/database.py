@@ -1,0 +1,87 @@
+"""The database of a process: opened once, by whoever carries out a command, and passed to what needs it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from service.adapters.machine.embedded import EmbeddedUnavailable, open_embedded
+from service.adapters.machine.vault import Vault
+from service.adapters.postgres.server import schema
+from service.adapters.postgres.server.address import read
+from service.adapters.postgres.server.connections import connect
+from service.adapters.postgres.server.resealing import Resealing, reseal
+from service.settings import Settings
+
+Tell = Callable[[str], None]
+
+
+class Unreadable(Exception):
+    """Some of what is kept is under a key that was not given."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} values are encrypted with a key that is not among RELEVO_SECRET_KEYS, and stay as they are. "
+            "Add that key behind the others and run this again."
+        )
+
+
+# What has to be changed, and what may be otherwise the next time; each says what to do.
+UNFIT = (schema.SchemaMismatch, Unreadable)
+AWAY = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseUrls:
+    """Where the database is; `direct` leads past a pooler, for what takes long, listens or holds a lock."""
+
+    url: str
+    direct: str
+
+    @classmethod
+    def without_pooler(cls, url: str) -> Self:
+        """A database with nothing in between."""
+        return cls(url=url, direct=url)
+
+
+@asynccontextmanager
+async def fitting_database(settings: Settings, *, tell: Tell) -> AsyncIterator[DatabaseUrls]:
+    """The database while the block lasts, with a schema that this release can run on: the embedded one's is brought up
+    to it. `tell` is given a sentence on what is waited for. UNFIT, AWAY."""
+    async with _reachable(settings, tell) as urls:
+        if settings.embedded:
+            await schema.migrate(urls.direct)
+        else:
+            await schema.check(urls.direct)
+        yield urls
+
+
+async def migrate(settings: Settings, *, tell: Tell) -> str:
+    """Bring the database to this release's schema, and return the revision that it has then. UNFIT, AWAY."""
+    async with _reachable(settings, tell) as urls:
+        tell("bringing the database to this release's schema ...")
+        return await schema.migrate(urls.direct)
+
+
+async def reencrypt(settings: Settings, *, tell: Tell) -> Resealing:
+    """Encrypt what is kept anew with the first key, while others serve. UNFIT, AWAY."""
+    async with fitting_database(settings, tell=tell) as urls:
+        connection = await connect(urls.direct)
+        try:
+            return await reseal(connection, Vault(settings.secret_keys()))
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def _reachable(settings: Settings, tell: Tell) -> AsyncIterator[DatabaseUrls]:
+    storage = settings.storage
+    if storage.database_url is None:
+        tell(f"starting PostgreSQL in {storage.data_dir} ...")
+        async with open_embedded(storage.data_dir) as url:
+            yield DatabaseUrls.without_pooler(url)
+        return
+    url = storage.database_url.get_secret_value()
+    direct = (storage.database_direct_url or storage.database_url).get_secret_value()
+    tell(f"connecting to PostgreSQL at {', '.join(map(str, read(direct).hosts))} ...")
+    yield DatabaseUrls(url=url, direct=direct)
