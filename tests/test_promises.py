@@ -66,7 +66,7 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_SECRET_KEY": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
     "RELEVO_SECRET_KEYS": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
     "RELEVO_RETRY_SCHEDULE": Promise(
-        "service/runtime/engine.py", "retry_schedule", f"{_WIRED}test_the_retry_schedule_says_how_often_and_when"
+        "service/runtime/destinations.py", "retry_schedule", f"{_WIRED}test_the_retry_schedule_says_how_often_and_when"
     ),
     "RELEVO_ATTEMPT_TIMEOUT": Promise(
         "service/runtime/engine.py",
@@ -85,7 +85,7 @@ SETTINGS: dict[str, Promise] = {
         "service/runtime/engine.py", "disable_after", f"{_WIRED}test_an_endpoint_is_disabled_after_that_long"
     ),
     "RELEVO_SIGNATURE_HEADERS": Promise(
-        "service/runtime/engine.py",
+        "service/runtime/destinations.py",
         "signature_headers",
         f"{_WIRED}test_signature_headers_are_of_the_families_that_were_named",
     ),

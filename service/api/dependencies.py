@@ -28,7 +28,7 @@ from service.application.event_types import EventTypes
 from service.application.examples import Examples
 from service.application.messages import Messages
 from service.application.operational_webhooks import Announcer, operational_application
-from service.application.ports.destinations import Sender
+from service.application.ports.destinations import AttemptMaker
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import Replays
 from service.application.revocations import Revocations
@@ -282,16 +282,16 @@ async def examples(application: ApplicationDep, work: UnitOfWorkDep, services: S
     )
 
 
-async def sender(client: HttpClientDep, services: ServicesDep) -> Sender:
+async def attempts(client: HttpClientDep, services: ServicesDep) -> AttemptMaker:
     """What calls a receiver while the caller of the API waits."""
-    return services.sender(client)
+    return services.attempts(client)
 
 
 ReplaysDep = Annotated[Replays, Depends(replays)]
 ContentsDep = Annotated[Contents, Depends(contents)]
 StatisticsDep = Annotated[Statistics, Depends(statistics)]
 ExamplesDep = Annotated[Examples, Depends(examples)]
-SenderDep = Annotated[Sender, Depends(sender)]
+AttemptsDep = Annotated[AttemptMaker, Depends(attempts)]
 ApplicationsDep = Annotated[Applications, Depends(applications)]
 EventTypesDep = Annotated[EventTypes, Depends(event_types)]
 EndpointsDep = Annotated[Endpoints, Depends(endpoints)]

@@ -9,10 +9,9 @@ from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.application.access import TokenIssuer, TokenVerifier
-from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
 from service.application.ports.attempt_news import AttemptNews
-from service.application.ports.destinations import Sender
+from service.application.ports.destinations import AttemptMaker
 from service.application.ports.intake import Intake
 from service.application.ports.machine import Clock, KeyPairs, NewId
 from service.application.ports.unit_of_work import UnitOfWork
@@ -29,7 +28,8 @@ def _new_key() -> bytes:
 class Services:
     """Open for as long as the API serves.
 
-    `sessions` opens a session, `unit_of_work` makes one of it, `new_id` takes a prefix.
+    `sessions` opens a session, `unit_of_work` makes one of it, `new_id` takes a prefix,
+    `attempts` are made over a client.
     """
 
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -41,8 +41,7 @@ class Services:
     clock: Clock
     new_id: NewId
     key_pairs: KeyPairs
-    sender: Callable[[AsyncClient], Sender]
-    example_call: ExampleCall
+    attempts: Callable[[AsyncClient], AttemptMaker]
     payload_checks: PayloadChecks
     processes: Processes
     attempt_news: AttemptNews

@@ -12,6 +12,7 @@ from service.application.upserts import upserted
 from service.domain import headers as rules
 from service.domain import ids
 from service.domain.applications import Application
+from service.domain.destinations import Destination
 from service.domain.endpoints import Endpoint, NewEndpoint, explained
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
@@ -64,7 +65,7 @@ class Endpoints:
 
     async def create(self, new: NewEndpoint, *, secret: Secret | None = None, headers: dict[str, str]) -> Endpoint:
         """Conflict when the uid is taken; without a secret it gets one of its own."""
-        await self._check(url=new.url, event_types=new.event_types)
+        await self._check(new.destination, event_types=new.event_types)
         if secret is not None:
             self._check_pair(secret, loc=("body", "secret"))
         endpoint = explained(self._made(new), before=None)
@@ -151,7 +152,8 @@ class Endpoints:
         changed = explained(changed, before=known)
         fresh_types = changed.event_types if changed.event_types != known.event_types else None
         # What was taken under other settings is not held against other changes.
-        await self._check(url=changed.url if changed.url != known.url else None, event_types=fresh_types)
+        fresh_place = changed.destination if changed.destination != known.destination else None
+        await self._check(fresh_place, event_types=fresh_types)
         await self._endpoints.replace(changed)
         if known.disabled and not changed.disabled:
             await self._endpoints.forget_failures(changed)
@@ -165,9 +167,9 @@ class Endpoints:
         if secret.kind is Kind.ED25519 and not self._key_pairs.holds(secret.key):
             raise Invalid("The public half of this ed25519 secret is not its seed's own.", loc=loc)
 
-    async def _check(self, *, url: str | None, event_types: Sequence[str] | None) -> None:
-        if url is not None:
-            self._check_url(url)
+    async def _check(self, destination: Destination | None, *, event_types: Sequence[str] | None) -> None:
+        if destination is not None:
+            self._check_url(destination.url)
         missing = await self._event_types.unknown(self._application.org_id, event_types) if event_types else []
         if missing:
             raise Invalid(f"The following event types don't exist: {', '.join(missing)}", loc=("body", "eventTypes"))
@@ -184,7 +186,7 @@ class Endpoints:
             id=EndpointId(self._new_id(ids.ENDPOINT)),
             app_id=self._application.id,
             org_id=self._application.org_id,
-            url=new.url,
+            destination=new.destination,
             description=new.description,
             uid=new.uid,
             version=new.version,

@@ -1,28 +1,22 @@
 """Sending an example to an endpoint while the caller waits, and telling beforehand who would be sent a message."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from service.application import exact_json, json_schemas
 from service.application.made_examples import made
-from service.application.ports.destinations import Sender
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository, ExampleRepository
-from service.application.signing import Signing
 from service.domain import ids
-from service.domain.addresses import address
 from service.domain.applications import Application
-from service.domain.deliveries import Attempt, Claim, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Claim, Trigger
 from service.domain.endpoints import Endpoint
 from service.domain.errors import EndpointDisabled, Invalid, NoExample, NotFound
 from service.domain.event_types import EventType
-from service.domain.ids import AttemptId, MessageId
+from service.domain.ids import MessageId
 from service.domain.messages import NewMessage
-from service.domain.retries import Delivered, Exhausted
-from service.domain.signatures import Secret
-from service.observability.deliveries import DeliveryTelemetry
 
 PING = "svix.ping"
 KEPT = timedelta(days=90)
@@ -30,12 +24,11 @@ KEPT = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """All that is needed to send one, so that nothing has to be held while the receiver takes its time."""
+    """One that is ready to be sent. Its `claim` has all that an attempt needs: nothing is held while that is made."""
 
     message: NewMessage
     endpoint: Endpoint
-    secrets: tuple[Secret, ...]
-    headers: dict[str, str]
+    claim: Claim
 
 
 class Examples:
@@ -88,12 +81,7 @@ class Examples:
             correlation_id=correlation_id,
             traceparent=traceparent,
         )
-        return Example(
-            message=message,
-            endpoint=endpoint,
-            secrets=await self._endpoints.secrets(endpoint.id),
-            headers=await self._endpoints.headers(endpoint.id),
-        )
+        return Example(message=message, endpoint=endpoint, claim=await self._claim(message, endpoint))
 
     async def keep(self, example: Example, attempt: Attempt) -> None:
         """Keep the example and what came of it, so that it is found where every message is."""
@@ -102,6 +90,31 @@ class Examples:
     async def wanted(self, event_type: str, channels: Collection[str] | None) -> bool:
         """Whether any endpoint would be sent such a message."""
         return await self._examples.wanted(self._application.id, event_type, channels)
+
+    async def _claim(self, message: NewMessage, endpoint: Endpoint) -> Claim:
+        headers = await self._endpoints.headers(endpoint.id)
+        return Claim(
+            message_id=message.id,
+            endpoint_id=endpoint.id,
+            app_id=endpoint.app_id,
+            app_uid=self._application.uid,
+            org_id=endpoint.org_id,
+            lease="",
+            resend=self._new_id(ids.TASK),
+            attempt=1,
+            trigger=Trigger.MANUAL,
+            due_at=message.accepted_at,
+            accepted_at=message.accepted_at,
+            event_type=message.event_type,
+            channels=None,
+            payload=message.payload,
+            destination=replace(endpoint.destination, headers=headers),
+            secrets=await self._endpoints.secrets(endpoint.id),
+            endpoint_active=True,
+            correlation_id=message.correlation_id,
+            traceparent=message.traceparent,
+            wants_trace=endpoint.wants_trace,
+        )
 
     async def _payload(self, name: str, index: int | None) -> dict[str, Any]:
         if name == PING:
@@ -118,56 +131,6 @@ class Examples:
         if not isinstance(payload, dict):
             raise NoExample
         return payload
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleCall:
-    """Makes the one attempt of an example, signed and told like any other. `new_id` takes a prefix and a time."""
-
-    signing: Signing
-    telemetry: DeliveryTelemetry
-    clock: Clock
-    new_id: NewId
-
-    async def send(self, example: Example, sender: Sender) -> Attempt:
-        """What the receiver said to it. No transaction may be open meanwhile."""
-        claim, now = self._claim(example), self.clock.now()
-        signed = self.signing.headers(
-            example.secrets, message_id=claim.message_id, at=now, body=example.message.payload
-        )
-        with self.telemetry.attempting(claim, at=now) as told:
-            with told.calling("POST", **address(claim.url)):
-                outcome = await sender.send(
-                    url=claim.url, headers={**claim.headers, **signed}, body=example.message.payload
-                )
-            verdict = Delivered() if outcome.succeeded else Exhausted(reason="manual")
-            told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self.clock.now())
-        attempt_id = AttemptId(self.new_id(ids.ATTEMPT, at=now))
-        return attempt_of(claim, outcome, id=attempt_id, started_at=ids.time_of(attempt_id), trace_id=told.trace_id)
-
-    def _claim(self, example: Example) -> Claim:
-        message, endpoint = example.message, example.endpoint
-        return Claim(
-            message_id=message.id,
-            endpoint_id=endpoint.id,
-            app_id=endpoint.app_id,
-            org_id=endpoint.org_id,
-            lease="",
-            resend=self.new_id(ids.TASK),
-            attempt=1,
-            trigger=Trigger.MANUAL,
-            due_at=message.accepted_at,
-            accepted_at=message.accepted_at,
-            event_type=message.event_type,
-            channels=None,
-            payload=message.payload,
-            url=endpoint.url,
-            headers=example.headers,
-            secrets=example.secrets,
-            endpoint_active=True,
-            correlation_id=message.correlation_id,
-            traceparent=message.traceparent,
-        )
 
 
 def _examples(event_type: EventType) -> list[Any]:

@@ -11,8 +11,8 @@ silent together are learned of after a whole timeout, and there must be places f
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
-from service.domain.deliveries import Answered, Outcome
 from service.domain.ids import EndpointId
+from service.domain.outcomes import Outcome, shows_strain
 
 BASE = 8
 REMEMBERED = 10_000
@@ -58,7 +58,7 @@ class Allowances:
         self._taken -= 1
         self._busy[endpoint] -= 1
         if outcome is not None:
-            self._learn(endpoint, strained=_shows_strain(outcome), was_full=was_full)
+            self._learn(endpoint, strained=shows_strain(outcome), was_full=was_full)
         if not self._busy[endpoint]:
             del self._busy[endpoint]
             if self._learned.get(endpoint, 0) > self._base:
@@ -88,8 +88,3 @@ class Allowances:
             self._learned[endpoint] = allowed
         if len(self._learned) > REMEMBERED:
             self._learned.popitem(last=False)
-
-
-def _shows_strain(outcome: Outcome) -> bool:
-    """No answer, or one that says too much: a plain refusal such as 400 or 404 costs its endpoint nothing."""
-    return not isinstance(outcome, Answered) or outcome.status == 429 or outcome.status >= 500

@@ -1,4 +1,4 @@
-"""One attempt: sign, send, judge, settle. No transaction is held while the receiver takes its time.
+"""One attempt: sign, send, judge, tell; and of a delivery that is owed, settle. No transaction is held meanwhile.
 
 What breaks on our side is an attempt too: counted, told to the tenant as internal, and tried again by the schedule.
 """
@@ -12,33 +12,100 @@ from datetime import datetime, timedelta
 import structlog
 from opentelemetry.trace import SpanContext
 
-from service.application.ports.destinations import Sender
+from service.application.ports.destinations import Senders
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.queue import DeliveryQueue, Settled, Settlement
 from service.application.signing import Signing
 from service.domain import ids, retries
-from service.domain.addresses import address
-from service.domain.deliveries import Attempt, Claim, ErrorType, Failed, Outcome, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Claim, Trigger, attempt_of
+from service.domain.destinations import Parcel
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
+from service.domain.outcomes import Outcome, is_our_fault, our_fault
 from service.domain.retries import Canceled, Delivered, Exhausted, Schedule, TryAgain, Verdict
 from service.observability.attempts import TracedAttempt
 from service.observability.deliveries import DeliveryTelemetry
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-OUR_FAULT = "The attempt failed on our side."
 
 _log = structlog.stdlib.get_logger("relevo.delivery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """What came of a claim. `outcome` is None when it says nothing of the receiver, `span` when nothing was tried."""
+class Made:
+    """An attempt that was made, what came of it, and the span that tells of it."""
 
-    settlement: Settlement
-    outcome: Outcome | None = None
-    span: SpanContext | None = None
+    attempt: Attempt
+    outcome: Outcome
+    verdict: Verdict
+    span: SpanContext
+
+
+class Attempts:
+    """Makes attempts at destinations of every kind that `senders` knows, whoever wanted them."""
+
+    def __init__(
+        self,
+        *,
+        senders: Senders,
+        clock: Clock,
+        new_id: NewId,
+        telemetry: DeliveryTelemetry,
+        schedule: Schedule,
+        signing: Signing,
+    ) -> None:
+        self._senders = senders
+        self._clock = clock
+        self._new_id = new_id
+        self._telemetry = telemetry
+        self._schedule = schedule
+        self._signing = signing
+
+    async def once(self, claim: Claim) -> Attempt:
+        """Make one for somebody who waits for it: the attempt as it will be read again, with the time in its id."""
+        made = await self.make(claim)
+        return replace(made.attempt, started_at=ids.time_of(made.attempt.id))
+
+    async def make(self, claim: Claim) -> Made:
+        """Sign, send, judge, and tell of it."""
+        started_at = self._clock.now()
+        with self._telemetry.attempting(claim, at=started_at) as told:
+            with told.calling(claim.destination):
+                outcome = await self._send(claim, started_at, told.context_for_receiver())
+            verdict = self._judge(claim, outcome)
+            attempt = self._record(claim, outcome, started_at, told)
+            told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
+        return Made(attempt=attempt, outcome=outcome, verdict=verdict, span=told.context)
+
+    async def _send(self, claim: Claim, at: datetime, traced: dict[str, str]) -> Outcome:
+        began = time.perf_counter()
+        try:
+            parcel = self._parcel(claim, at, traced)
+            return await self._senders[type(claim.destination)].send(claim.destination, parcel)
+        except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
+            _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)
+            return our_fault(timedelta(seconds=time.perf_counter() - began))
+
+    def _parcel(self, claim: Claim, at: datetime, traced: dict[str, str]) -> Parcel:
+        body = claim.payload or b""
+        signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
+        return Parcel(
+            message_id=claim.message_id, body=body, headers={**traced, **signed}, content_type=claim.content_type
+        )
+
+    def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
+        chance = random.random()  # noqa: S311 - it spreads load and guards nothing
+        verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=chance)
+        if claim.trigger is Trigger.MANUAL and isinstance(verdict, TryAgain):
+            return Exhausted(reason="manual")
+        return verdict
+
+    def _record(self, claim: Claim, outcome: Outcome, started_at: datetime, told: TracedAttempt) -> Attempt:
+        attempt_id = AttemptId(self._new_id(ids.ATTEMPT, at=started_at))
+        return attempt_of(
+            claim, outcome, id=attempt_id, started_at=started_at, trace_id=told.trace_id, span_id=told.span_id
+        )
 
 
 class Courier:
@@ -49,82 +116,43 @@ class Courier:
     """
 
     def __init__(
-        self,
-        *,
-        queue: DeliveryQueue,
-        sender: Sender,
-        clock: Clock,
-        new_id: NewId,
-        telemetry: DeliveryTelemetry,
-        schedule: Schedule,
-        signing: Signing,
-        patience: timedelta,
+        self, *, queue: DeliveryQueue, attempts: Attempts, telemetry: DeliveryTelemetry, patience: timedelta
     ) -> None:
         self._queue = queue
-        self._sender = sender
-        self._clock = clock
-        self._new_id = new_id
+        self._attempts = attempts
         self._telemetry = telemetry
-        self._schedule = schedule
-        self._signing = signing
         self._patience = patience
 
     async def carry(self, claim: Claim) -> Outcome | None:
         """Attempt the delivery once. What came of it, or None when that says nothing of the receiver."""
-        made = await self._made(claim)
-        with self._telemetry.settling(claim, after=made.span):
-            settled = await self._keep(made.settlement)
+        ended = self._ended(claim)
+        if ended is not None:
+            await self._conclude(Settlement(claim=claim, verdict=ended, attempt=None), after=None)
+            return None
+        made = await self._attempts.make(claim)
+        rest = retries.rest(made.outcome)
+        settlement = Settlement(claim=claim, verdict=made.verdict, attempt=made.attempt, rest=rest)
+        await self._conclude(settlement, after=made.span)
+        return None if is_our_fault(made.outcome) else made.outcome
+
+    def _ended(self, claim: Claim) -> Delivered | Canceled | None:
+        """How the delivery ends without an attempt; None when one has to be made."""
+        if claim.delivered:
+            return Delivered()
+        reason = _why_not_send(claim)
+        if reason is None:
+            return None
+        self._telemetry.canceled(claim, reason)
+        return Canceled(reason=reason)
+
+    async def _conclude(self, settlement: Settlement, *, after: SpanContext | None) -> None:
+        claim = settlement.claim
+        with self._telemetry.settling(claim, after=after):
+            settled = await self._keep(settlement)
         if not settled.applied:
             self._telemetry.came_too_late(claim)
         if settled.endpoint_switched_off:
-            self._telemetry.endpoint_switched_off(claim, "gone" if made.settlement.endpoint_gone else "failing")
-        return made.outcome
-
-    async def _made(self, claim: Claim) -> _Made:
-        if claim.delivered:
-            return _Made(settlement=Settlement(claim=claim, verdict=Delivered(), attempt=None))
-        reason = _why_not_send(claim)
-        return await self._attempt(claim) if reason is None else self._cancel(claim, reason)
-
-    async def _attempt(self, claim: Claim) -> _Made:
-        started_at = self._clock.now()
-        with self._telemetry.attempting(claim, at=started_at) as told:
-            with told.calling("POST", **address(claim.url)):
-                outcome = await self._send(claim, started_at, told.context_for_receiver())
-            verdict = self._judge(claim, outcome)
-            attempt = self._attempt_record(claim, outcome, started_at, told)
-            told.attempted(outcome, verdict=verdict, number=claim.attempt, now=self._clock.now())
-        settlement = Settlement(claim=claim, verdict=verdict, attempt=attempt, rest=retries.rest(outcome))
-        return _Made(settlement=settlement, outcome=None if _is_ours(outcome) else outcome, span=told.context)
-
-    def _cancel(self, claim: Claim, reason: str) -> _Made:
-        self._telemetry.canceled(claim, reason)
-        return _Made(settlement=Settlement(claim=claim, verdict=Canceled(reason=reason), attempt=None))
-
-    async def _send(self, claim: Claim, at: datetime, traced: dict[str, str]) -> Outcome:
-        began = time.perf_counter()
-        try:
-            body = claim.payload or b""
-            signed = self._signing.headers(claim.secrets, message_id=claim.message_id, at=at, body=body)
-            headers = {**_content_type(claim), **claim.headers, **traced, **signed}
-            return await self._sender.send(url=claim.url, headers=headers, body=body)
-        except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
-            _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)
-            duration = timedelta(seconds=time.perf_counter() - began)
-            return Failed(error_type=ErrorType.INTERNAL, message=OUR_FAULT, duration=duration)
-
-    def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
-        chance = random.random()  # noqa: S311 - it spreads load and guards nothing
-        verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=chance)
-        if claim.trigger is Trigger.MANUAL and isinstance(verdict, TryAgain):
-            return Exhausted(reason="manual")
-        return verdict
-
-    def _attempt_record(self, claim: Claim, outcome: Outcome, started_at: datetime, told: TracedAttempt) -> Attempt:
-        attempt_id = AttemptId(self._new_id(ids.ATTEMPT, at=started_at))
-        return attempt_of(
-            claim, outcome, id=attempt_id, started_at=started_at, trace_id=told.trace_id, span_id=told.span_id
-        )
+            self._telemetry.endpoint_switched_off(claim, "gone" if settlement.endpoint_gone else "failing")
 
     async def _keep(self, settlement: Settlement) -> Settled:
         """Settle; if something in the receiver's words prevents it, without them."""
@@ -156,14 +184,6 @@ class Courier:
 
 def _without_words(attempt: Attempt) -> Attempt:
     return replace(attempt, response="", response_headers=())
-
-
-def _content_type(claim: Claim) -> dict[str, str]:
-    return {} if claim.content_type is None else {"Content-Type": claim.content_type}
-
-
-def _is_ours(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and outcome.error_type is ErrorType.INTERNAL
 
 
 def _why_not_send(claim: Claim) -> str | None:

@@ -10,8 +10,9 @@ import structlog
 
 from service.application.ports.queue import DeliveryQueue
 from service.delivery.allowances import Allowances
-from service.domain.deliveries import Claim, Outcome
+from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
+from service.domain.outcomes import Outcome
 
 LARGEST_CLAIM = 64  # what is claimed together starts together, and whoever comes meanwhile waits for that
 SMALLEST_CLAIM = 16

@@ -1,10 +1,13 @@
-"""An endpoint: a URL of the application's that wants messages, all or some of them."""
+"""An endpoint: a destination of the application's that wants messages, all or some of them."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from service.domain.destinations import Destination
 from service.domain.ids import ApplicationId, EndpointId, OrgId
+
+TRACE_WISH = "relevo.traceparent"  # the key in an endpoint's metadata
 
 
 class DisabledReason(StrEnum):
@@ -19,7 +22,7 @@ class DisabledReason(StrEnum):
 class NewEndpoint:
     """What a caller says of an endpoint. No event types or channels means every one."""
 
-    url: str
+    destination: Destination
     description: str = ""
     uid: str | None = None
     version: int = 1
@@ -28,6 +31,11 @@ class NewEndpoint:
     event_types: tuple[str, ...] | None = None
     channels: tuple[str, ...] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wants_trace(self) -> bool:
+        """Whether it asks for our trace context."""
+        return self.metadata.get(TRACE_WISH) == "true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

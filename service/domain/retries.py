@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
-from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForGood, RefusedForNow, Taken
 
 Schedule = tuple[timedelta, ...]
 
@@ -15,7 +15,7 @@ LONGEST_WISH = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """The receiver took it: a 2xx."""
+    """The receiver took it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """410: the receiver wants no more, so the endpoint is switched off."""
+    """The receiver wants no more, so the endpoint is switched off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,58 +50,42 @@ Verdict = Delivered | TryAgain | Exhausted | Gone | Canceled
 def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) -> Verdict:
     """What follows from the outcome of attempt number `attempt` (from 1).
 
-    `chance` is uniform in [0, 1) and spreads the delay by 20 % to either side. `Retry-After` on 429 and 503 is
+    `chance` is uniform in [0, 1) and spreads the delay by 20 % to either side. The wait that a receiver asks for is
     honoured up to twice the scheduled delay, and nobody comes back before it; a timeout waits at least a minute (or as
     long as the schedule's own longest delay, when that is shorter).
     """
-    if outcome.succeeded:
-        return Delivered()
-    if isinstance(outcome, Answered) and outcome.status == 410:
-        return Gone()
-    if attempt > len(schedule):
-        return Exhausted(reason="attempts_used_up")
-    delay = _delay(outcome, schedule, attempt)
-    return TryAgain(delay=max(_spread(delay, chance), _asked(outcome, most=delay)))
+    match outcome:
+        case Taken():
+            return Delivered()
+        case RefusedForGood():
+            return Gone()
+        case RefusedForNow() | Failed() if attempt > len(schedule):
+            return Exhausted(reason="attempts_used_up")
+        case RefusedForNow(wait=timedelta() as wish):
+            most = min(max(wish, schedule[attempt - 1]), schedule[attempt - 1] * 2)
+            return TryAgain(delay=max(_spread(most, chance), min(wish, most)))
+        case Failed(error_type=ErrorType.TIMEOUT):
+            floor = min(TIMEOUT_FLOOR, max(schedule))
+            return TryAgain(delay=_spread(max(schedule[attempt - 1], floor), chance))
+        case RefusedForNow() | Failed():
+            return TryAgain(delay=_spread(schedule[attempt - 1], chance))
+        case _:
+            assert_never(outcome)
 
 
 def rest(outcome: Outcome) -> timedelta | None:
     """How long the endpoint gets no delivery at all, at the least; None when the outcome is no reason for a rest.
 
-    A receiver that is overloaded or away is, whoever asks; a 500, a timeout or a reset may be about one message.
-    `Retry-After` counts for a minute at most: longer than that, what waits would not notice that it is well again.
+    A receiver that is overloaded or away is, whoever asks; a fault, a timeout or a reset may be about one message.
+    What a receiver asks for counts for a minute at most: longer than that, what waits would not notice that it is well.
     """
     match outcome:
-        case Answered(status=429 | 503, retry_after=timedelta() as wish):
-            return min(wish, LONGEST_WISH)
-        case Answered(status=429 | 502 | 503 | 504):
-            return timedelta()
+        case RefusedForNow(wait=wish):
+            return timedelta() if wish is None else min(wish, LONGEST_WISH)
         case Failed(error_type=ErrorType.CONNECT | ErrorType.DNS | ErrorType.TLS | ErrorType.EGRESS):
             return timedelta()
         case _:
             return None
-
-
-def _delay(outcome: Outcome, schedule: Schedule, attempt: int) -> timedelta:
-    scheduled = schedule[attempt - 1]
-    match outcome:
-        case Answered(status=429 | 503, retry_after=timedelta() as wish):
-            return min(max(wish, scheduled), scheduled * 2)
-        case Answered():
-            return scheduled
-        case Failed(error_type=ErrorType.TIMEOUT):
-            return max(scheduled, min(TIMEOUT_FLOOR, max(schedule)))
-        case Failed():
-            return scheduled
-        case _:
-            assert_never(outcome)
-
-
-def _asked(outcome: Outcome, *, most: timedelta) -> timedelta:
-    match outcome:
-        case Answered(status=429 | 503, retry_after=timedelta() as wish):
-            return min(wish, most)
-        case _:
-            return timedelta()
 
 
 def _spread(delay: timedelta, chance: float) -> timedelta:

@@ -10,8 +10,10 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from service.domain.deliveries import Answered, Claim, Failed, Outcome, Trigger
+from service.domain.deliveries import Claim, Trigger
+from service.domain.destinations import Destination, HttpDestination, address
 from service.domain.ids import ApplicationId
+from service.domain.outcomes import Outcome, error_label
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
@@ -34,19 +36,10 @@ class TracedAttempt:
         self.trace_id, self.span_id = trace_id(self.context), span_id(self.context)
 
     @contextmanager
-    def calling(self, method: str, *, scheme: str, host: str, port: int) -> Iterator[None]:
-        """The CLIENT span around the call to the receiver. Scheme and host only: a URL is a credential."""
-        self._call = self._tracer.start_span(
-            method,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "http.request.method": method,
-                "url.scheme": scheme,
-                "server.address": host,
-                "server.port": port,
-                **ids(self._claim),
-            },
-        )
+    def calling(self, destination: Destination) -> Iterator[None]:
+        """The span around the call to the receiver."""
+        name, kind, attributes = _call_of(destination)
+        self._call = self._tracer.start_span(name, kind=kind, attributes={**attributes, **ids(self._claim)})
         try:
             with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield
@@ -100,9 +93,9 @@ class TracedAttempt:
             trigger=claim.trigger.name.lower(),
             task_id=claim.resend or None,
             verdict=_word(verdict),
-            status=outcome.status if isinstance(outcome, Answered) else None,
-            error_type=None if outcome.succeeded else outcome.label,
-            duration_ms=round(outcome.duration.total_seconds() * 1000, 2),
+            status=outcome.exchange.status or None,
+            error_type=error_label(outcome),
+            duration_ms=round(outcome.exchange.duration.total_seconds() * 1000, 2),
             late_ms=round((self._at - claim.due_at).total_seconds() * 1000),
             next_in_s=round(verdict.delay.total_seconds()) if isinstance(verdict, TryAgain) else None,
         )
@@ -139,16 +132,29 @@ def named(claim: Claim) -> dict[str, str]:
     }
 
 
-def _describe(span: Span, outcome: Outcome) -> None:
-    match outcome:
-        case Answered(status=status):
-            span.set_attribute("http.response.status_code", status)
-        case Failed():
-            pass
+def _call_of(destination: Destination) -> tuple[str, SpanKind, dict[str, str | int]]:
+    """Name, kind and attributes of a call's span, as the conventions for its kind of destination have them."""
+    match destination:
+        case HttpDestination(url=url):
+            # Scheme and host only: a URL is a credential.
+            place = address(url)
+            named: dict[str, str | int] = {
+                "http.request.method": "POST",
+                "url.scheme": place["scheme"],
+                "server.address": place["host"],
+                "server.port": place["port"],
+            }
+            return "POST", SpanKind.CLIENT, named
         case _:
-            assert_never(outcome)
-    if not outcome.succeeded:
-        span.set_attribute("error.type", outcome.label)
+            assert_never(destination)
+
+
+def _describe(span: Span, outcome: Outcome) -> None:
+    if outcome.exchange.status:
+        span.set_attribute("http.response.status_code", outcome.exchange.status)
+    error = error_label(outcome)
+    if error is not None:
+        span.set_attribute("error.type", error)
         span.set_status(StatusCode.ERROR)
 
 

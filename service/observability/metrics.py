@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-from service.domain.deliveries import Answered, Outcome
+from service.domain.outcomes import Outcome, error_label, status_class
 
 Labels = dict[str, str | int]
 Unsettled = Literal["too_late", "unavailable", "error"]
@@ -121,7 +121,7 @@ class Metrics:
 
     def attempt(self, outcome: Outcome) -> None:
         """An attempt was made: exactly one point, whatever came of it."""
-        self._attempt_duration.record(outcome.duration.total_seconds(), self._attempt_labels(outcome))
+        self._attempt_duration.record(outcome.exchange.duration.total_seconds(), self._attempt_labels(outcome))
 
     def first_attempt_delay(self, seconds: float) -> None:
         """How long a delivery waited, past its due time, for its first attempt."""
@@ -247,14 +247,14 @@ class Metrics:
         return labels
 
     def _attempt_labels(self, outcome: Outcome) -> Labels:
-        answered, label = isinstance(outcome, Answered), outcome.label
-        labels = self._labels.get((answered, label))
+        status, error = status_class(outcome), error_label(outcome)
+        labels = self._labels.get((status, error))
         if labels is None:
-            labels = self._labels[answered, label] = {"outcome": "success" if outcome.succeeded else "failure"}
-            if answered:
-                labels["status_class"] = label
-            if not outcome.succeeded:
-                labels["error.type"] = label
+            labels = self._labels[status, error] = {"outcome": "success" if error is None else "failure"}
+            if status is not None:
+                labels["status_class"] = status
+            if error is not None:
+                labels["error.type"] = error
         return labels
 
     def _read_active(self, _: CallbackOptions) -> Iterable[Observation]:

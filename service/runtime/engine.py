@@ -5,14 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from service.adapters.destinations.http.sender import HttpSender
-from service.adapters.machine.clock import SystemClock, new_id
-from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application import contents, replays, statistics
-from service.application.signing import Signing
 from service.delivery.attempts import Courier
 from service.delivery.engine import Engine
 from service.delivery.tasks import TaskRunner
@@ -22,6 +19,7 @@ from service.observability.health import Health
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry
 from service.runtime.core import Core
+from service.runtime.destinations import attempts
 from service.settings import Settings
 
 
@@ -42,12 +40,8 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
     )
     courier = Courier(
         queue=queue,
-        sender=HttpSender(core.http_client, timeout=settings.delivery.attempt_timeout, egress=core.egress),
-        clock=SystemClock(),
-        new_id=new_id,
+        attempts=attempts(core.http_client, settings=settings, egress=core.egress, telemetry=told),
         telemetry=told,
-        schedule=tuple(timedelta(seconds=seconds) for seconds in settings.delivery.retry_schedule),
-        signing=signing(settings),
         patience=margin,
     )
     engine = Engine(
@@ -76,8 +70,3 @@ def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:
         clock=SystemClock(),
         telemetry=TaskTelemetry(telemetry),
     )
-
-
-def signing(settings: Settings) -> Signing:
-    """How this installation signs."""
-    return Signing(families=settings.delivery.signature_headers, key_pairs=Ed25519())

@@ -5,15 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from service.adapters.access.tokens import Tokens
-from service.adapters.destinations.http.sender import HttpSender
-from service.adapters.destinations.http.vetting import why_refused
+from service.adapters.destinations.http.egress import why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.adapters.postgres.queue.intake import PostgresIntake
 from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
 from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
 from service.api.services import Services
-from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.health import Health
@@ -23,7 +21,8 @@ from service.offloading.threads import Threads
 from service.runtime.access import keeping_the_door
 from service.runtime.core import open_core
 from service.runtime.database import DatabaseUrls
-from service.runtime.engine import delivering, signing
+from service.runtime.destinations import attempts
+from service.runtime.engine import delivering
 from service.settings import Settings
 
 PROCESSES = 2
@@ -61,8 +60,7 @@ async def open_services(
             clock=SystemClock(),
             new_id=new_id,
             key_pairs=Ed25519(),
-            sender=partial(HttpSender, timeout=settings.delivery.attempt_timeout, egress=core.egress),
-            example_call=ExampleCall(signing=signing(settings), telemetry=told, clock=SystemClock(), new_id=new_id),
+            attempts=partial(attempts, settings=settings, egress=core.egress, telemetry=told),
             payload_checks=PayloadChecks(PostgresPayloadRules(core.database.pool), processes),
             processes=processes,
             threads=threads,

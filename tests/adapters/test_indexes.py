@@ -28,6 +28,7 @@ from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
 from service.domain.health import AGES, RECENT
 from service.domain.ids import ApplicationId, EndpointId, OrgId
@@ -38,7 +39,12 @@ from tests.support.factories import VAULT
 ORG, APP = OrgId("org"), ApplicationId("app_1")
 NOW = datetime.now(UTC)
 ENDPOINT = Endpoint(
-    id=EndpointId("ep_1"), app_id=APP, org_id=ORG, url="https://example.com", created_at=NOW, updated_at=NOW
+    id=EndpointId("ep_1"),
+    app_id=APP,
+    org_id=ORG,
+    destination=HttpDestination(url="https://example.com"),
+    created_at=NOW,
+    updated_at=NOW,
 )
 FIRST, FOLLOWING = PageRequest(), PageRequest(after="k")
 LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {

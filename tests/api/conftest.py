@@ -14,9 +14,7 @@ from httpx import ASGITransport, AsyncClient
 from service.adapters.access.doorkeeper import Doorkeeper
 from service.adapters.access.tokens import Tokens
 from service.adapters.destinations.http.client import open_http_client
-from service.adapters.destinations.http.egress import Egress
-from service.adapters.destinations.http.sender import HttpSender
-from service.adapters.destinations.http.vetting import why_refused
+from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.adapters.postgres.queue.attempt_news import AttemptNews
@@ -27,14 +25,16 @@ from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWo
 from service.adapters.postgres.server.database import Database, dsn, open_database
 from service.api.app import create_app
 from service.api.services import Services
-from service.application.examples import ExampleCall
 from service.application.payload_checks import PayloadChecks
+from service.application.ports.destinations import Senders
 from service.application.ports.machine import NewId
 from service.application.signing import Signing
+from service.delivery.attempts import Attempts
 from service.observability.deliveries import DeliveryTelemetry
-from service.observability.telemetry import open_telemetry
+from service.observability.telemetry import Telemetry, open_telemetry
 from service.offloading.processes import Processes
 from service.offloading.threads import Threads
+from service.runtime.destinations import senders
 from tests.api.tenancy import listening, unbound
 from tests.api.walking import Things, one_of_each
 from tests.support.factories import ORG, VAULT
@@ -80,18 +80,26 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 new_id=_ids_in_order(),
                 key_pairs=Ed25519(),
                 refuses_url=partial(why_refused, egress=EGRESS),
-                sender=partial(HttpSender, timeout=patient(5), egress=EGRESS),
-                example_call=ExampleCall(
-                    signing=Signing(families=("webhook",), key_pairs=Ed25519()),
-                    telemetry=DeliveryTelemetry(telemetry),
-                    clock=SystemClock(),
-                    new_id=new_id,
+                attempts=lambda client: attempts_by(
+                    senders(client, timeout=patient(5), egress=EGRESS), telemetry=telemetry
                 ),
                 payload_checks=PayloadChecks(PostgresPayloadRules(postgres.pool), processes),
                 processes=processes,
                 threads=threads,
                 attempt_news=news,
             )
+
+
+def attempts_by(senders: Senders, *, telemetry: Telemetry) -> Attempts:
+    """What makes the attempts of examples."""
+    return Attempts(
+        senders=senders,
+        clock=SystemClock(),
+        new_id=new_id,
+        telemetry=DeliveryTelemetry(telemetry),
+        schedule=(),
+        signing=Signing(families=("webhook",), key_pairs=Ed25519()),
+    )
 
 
 class Handed:

@@ -13,8 +13,12 @@ from httpx import AsyncClient
 from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
 from service.api.services import Services
-from tests.api.conftest import handed, serving
+from service.observability.telemetry import open_telemetry
+from service.runtime.destinations import senders
+from tests.api.conftest import EGRESS, attempts_by, handed, serving
 from tests.support.operations import a_message, an_endpoint
+from tests.support.otlp import running_collector
+from tests.support.patience import patient
 from tests.support.receiver import Receiver, running_receiver
 
 pytestmark = pytest.mark.usefixtures("application")
@@ -117,6 +121,46 @@ async def test_why_an_attempt_failed_is_told_also_without_its_content(
     assert (full.get("errorType"), full["reason"]) == (bare.get("errorType"), bare["reason"]) == (error_type, reason)
     assert full["requestHeaders"]
     assert (bare["response"], bare["requestHeaders"], bare["responseHeaders"]) == ("{}", None, None)
+
+
+async def test_an_example_is_told_like_any_attempt(services: Services, postgres: Database, receiver: Receiver) -> None:
+    with running_collector() as collector:
+        async with open_telemetry(role="test", version="1", environ=collector.environ()) as telemetry:
+            told = replace(
+                services,
+                attempts=lambda client: attempts_by(
+                    senders(client, timeout=patient(5), egress=EGRESS), telemetry=telemetry
+                ),
+            )
+            async with serving(create_app(partial(handed, told))) as api:
+                endpoint = await an_endpoint(api, url=f"{receiver.url}/ok", metadata={"relevo.traceparent": "true"})
+                answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})
+
+    sent = answer.json()
+    spans = [span for span in collector.spans if span.attributes.get("relevo.message.id") == sent["id"]]
+    call, processing = sorted(spans, key=lambda span: span.kind)
+    kept = await postgres.pool.fetchrow("SELECT trace_id, span_id FROM attempt WHERE id = $1", sent["attempt"]["id"])
+    assert kept is not None
+    assert (call.kind, processing.kind) == ("CLIENT", "CONSUMER")
+    assert (kept["trace_id"], kept["span_id"]) == (processing.trace_id, processing.span_id)
+    assert processing.attributes["relevo.app.uid"] == "u"
+    given = receiver.calls[0].header("traceparent")
+    assert given
+    assert given.startswith(f"00-{call.trace_id}-{call.span_id}-")
+
+
+async def test_a_fault_of_ours_is_an_attempt_that_is_told_and_kept(services: Services) -> None:
+    async with open_telemetry(role="test", version="1", environ={}) as telemetry:
+        broken = replace(services, attempts=lambda _client: attempts_by({}, telemetry=telemetry))
+        async with serving(create_app(partial(handed, broken))) as api:
+            endpoint = await an_endpoint(api)
+            answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "svix.ping"})
+            kept = (await api.get(f"/app/u/attempt/endpoint/{endpoint}")).json()["data"]
+
+    assert answer.status_code == 200
+    attempt = answer.json()["attempt"]
+    assert (attempt["errorType"], attempt["reason"]) == ("internal", "The attempt failed on our side.")
+    assert kept == [attempt]
 
 
 async def test_no_connection_is_held_while_the_receiver_takes_its_time(

@@ -80,7 +80,7 @@ async def settle(queue: PostgresQueue, claim: Claim, verdict: Verdict, *, number
         id=AttemptId(new_id(ids.ATTEMPT, at=at)),
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
-        url=claim.url,
+        destination=claim.destination,
         status=Status.SUCCESS if isinstance(verdict, Delivered) else Status.FAIL,
         response="",
         response_status_code=code,

@@ -10,6 +10,7 @@ from service.adapters.machine.clock import new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.application.endpoints import MOST_OLD_SECRETS, Endpoints
 from service.domain.applications import Application
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint, NewEndpoint
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.operational_webhooks import EndpointEvent
@@ -19,7 +20,7 @@ from tests.support.kept import NOW, an_application, an_event_type
 from tests.support.memory import MemoryStore, MemoryUnitOfWork
 
 A_DAY = timedelta(days=1)
-NEW = NewEndpoint(url="http://example.com/", uid="e")
+NEW = NewEndpoint(destination=HttpDestination(url="http://example.com/"), uid="e")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +128,9 @@ async def test_event_types_that_are_unknown_are_named(site: Site) -> None:
     await site.work.event_types.add(an_event_type(name="known", org_id=site.application.org_id))
 
     with pytest.raises(Invalid, match="don't exist: a, b"):
-        await site.endpoints().create(NewEndpoint(url=NEW.url, event_types=("a", "known", "b")), headers={})
+        await site.endpoints().create(
+            NewEndpoint(destination=NEW.destination, event_types=("a", "known", "b")), headers={}
+        )
 
     assert site.told == []
 
@@ -138,7 +141,8 @@ async def test_where_only_https_will_do_nothing_else_is_taken(site: Site) -> Non
     with pytest.raises(Invalid, match="https"):
         await endpoints.create(NEW, headers={})
 
-    assert (await endpoints.create(NewEndpoint(url="https://example.com/"), headers={})).url == "https://example.com/"
+    safe = HttpDestination(url="https://example.com/")
+    assert (await endpoints.create(NewEndpoint(destination=safe), headers={})).destination == safe
 
 
 CHANGES: dict[str, Callable[[Endpoints], Awaitable[object]]] = {

@@ -88,7 +88,7 @@ def _settlement(nth: int, claim: Claim) -> Settlement:
         id=AttemptId(new_id(ids.ATTEMPT)),
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
-        url=claim.url,
+        destination=claim.destination,
         status=Status.FAIL if again else Status.SUCCESS,
         response="{}",
         response_status_code=500 if again else 200,

@@ -6,6 +6,7 @@ import pytest
 
 from service.application.ports.pages import PageRequest
 from service.domain.applications import Application
+from service.domain.destinations import HttpDestination
 from service.domain.errors import Conflict, NotFound
 from service.domain.signatures import Secret
 from tests.contracts.conftest import Begin
@@ -81,7 +82,12 @@ async def test_a_uid_is_taken_once_in_an_application(begin: Begin) -> None:
 async def test_replacing_keeps_every_change_and_leaves_the_secret_alone(begin: Begin) -> None:
     kept = an_endpoint(await _an_application(begin), event_types=("a.b",))
     changed = replace(
-        kept, url="http://127.0.0.1:10/", disabled=True, event_types=None, channels=("c",), description="d"
+        kept,
+        destination=HttpDestination(url="http://127.0.0.1:10/"),
+        disabled=True,
+        event_types=None,
+        channels=("c",),
+        description="d",
     )
 
     async with begin() as work:

@@ -1,19 +1,17 @@
 """How an endpoint's share of the engine follows from how it does."""
 
-from dataclasses import replace
-from datetime import timedelta
-
 import pytest
 
 from service.delivery.allowances import BASE, Allowances
-from service.domain.deliveries import Answered, ErrorType, Failed
 from service.domain.ids import EndpointId
+from service.domain.outcomes import ErrorType
+from tests.support.outcomes import answered, failed
 
 ENDPOINT = EndpointId("ep_1")
-WELL = Answered(status=200, body="", retry_after=None, duration=timedelta(0))
-REFUSED = Answered(status=400, body="", retry_after=None, duration=timedelta(0))
-BUSY = Answered(status=503, body="", retry_after=None, duration=timedelta(0))
-SILENT = Failed(error_type=ErrorType.TIMEOUT, message="", duration=timedelta(0))
+WELL = answered(200)
+REFUSED = answered(400)
+BUSY = answered(503)
+SILENT = failed(ErrorType.TIMEOUT)
 
 
 def fill(allowances: Allowances) -> int:
@@ -66,7 +64,7 @@ def test_an_answer_that_says_too_much_halves_the_endpoints_share(status: int) ->
     allowances = Allowances(most=64, capacity=1000)
 
     allowances.take(ENDPOINT)
-    allowances.give_back(ENDPOINT, replace(WELL, status=status))
+    allowances.give_back(ENDPOINT, answered(status))
 
     assert dict(allowances.rooms()) == {ENDPOINT: BASE // 2}
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -12,19 +13,22 @@ from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.destinations import Sender
 from service.application.ports.queue import Settled, Settlement
 from service.application.signing import Signing
-from service.delivery.attempts import Courier
-from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Status, Trigger
+from service.delivery.attempts import Attempts, Courier
+from service.domain.deliveries import Claim, Status, Trigger
+from service.domain.destinations import HttpDestination, Parcel
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
+from service.domain.outcomes import ErrorType, Outcome
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry
 from tests.support.factories import SECRET, a_claim
+from tests.support.outcomes import answered, failed
 
-OK = Answered(status=200, body="thanks", retry_after=None, duration=timedelta(milliseconds=12))
-BROKEN = Answered(status=500, body="oops", retry_after=None, duration=timedelta(milliseconds=12))
-GONE = Answered(status=410, body="", retry_after=None, duration=timedelta(milliseconds=12))
-SILENT = Failed(error_type=ErrorType.TIMEOUT, message="no answer within 15 s", duration=timedelta(seconds=15))
+OK = answered(200, text="thanks")
+BROKEN = answered(500, text="oops")
+GONE = answered(410)
+SILENT = failed(ErrorType.TIMEOUT, text="no answer within 15 s", duration=timedelta(seconds=15))
 
 
 @dataclass
@@ -57,17 +61,17 @@ class Receiver:
     """Answers as told and remembers what came."""
 
     outcome: Outcome
-    calls: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    calls: list[tuple[HttpDestination, Parcel]] = field(default_factory=list)
 
-    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        self.calls.append((url, headers, body))
+    async def send(self, destination: HttpDestination, parcel: Parcel) -> Outcome:
+        self.calls.append((destination, parcel))
         return self.outcome
 
 
 class Broken:
     """A sender with a fault of its own."""
 
-    async def send(self, *, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+    async def send(self, destination: HttpDestination, parcel: Parcel) -> Outcome:
         raise RuntimeError("marker: what an exception says is for nobody")
 
 
@@ -84,17 +88,16 @@ async def told() -> AsyncIterator[DeliveryTelemetry]:
         yield DeliveryTelemetry(telemetry)
 
 
-def a_courier(queue: Queue, receiver: Sender, told: DeliveryTelemetry) -> Courier:
-    return Courier(
-        queue=queue,
-        sender=receiver,
+def a_courier(queue: Queue, receiver: Sender[HttpDestination], told: DeliveryTelemetry) -> Courier:
+    attempts = Attempts(
+        senders={HttpDestination: receiver},
         clock=Now(),
         new_id=new_id,
         telemetry=told,
         schedule=(timedelta(seconds=5), timedelta(minutes=5)),
         signing=Signing(families=("webhook", "svix"), key_pairs=Ed25519()),
-        patience=timedelta(seconds=30),
     )
+    return Courier(queue=queue, attempts=attempts, telemetry=told, patience=timedelta(seconds=30))
 
 
 async def test_what_is_sent_is_the_payload_signed_in_both_families(told: DeliveryTelemetry) -> None:
@@ -103,10 +106,10 @@ async def test_what_is_sent_is_the_payload_signed_in_both_families(told: Deliver
 
     await a_courier(queue, receiver, told).carry(claim)
 
-    ((url, headers, body),) = receiver.calls
-    assert (url, body, headers["X-Custom"]) == (claim.url, claim.payload, "yes")
-    assert headers["webhook-id"] == headers["svix-id"] == claim.message_id
-    assert Webhook(SECRET.text).verify(body, headers) == {"n": 1.0}
+    ((destination, parcel),) = receiver.calls
+    assert (destination, parcel.body) == (claim.destination, claim.payload)
+    assert parcel.headers["webhook-id"] == parcel.headers["svix-id"] == parcel.message_id == claim.message_id
+    assert Webhook(SECRET.text).verify(parcel.body, dict(parcel.headers)) == {"n": 1.0}
 
 
 async def test_what_is_not_plain_json_is_sent_as_what_it_is(told: DeliveryTelemetry) -> None:
@@ -114,8 +117,8 @@ async def test_what_is_not_plain_json_is_sent_as_what_it_is(told: DeliveryTeleme
 
     await a_courier(Queue(), receiver, told).carry(a_claim(payload=b"<xml/>", content_type="application/xml"))
 
-    ((_, headers, body),) = receiver.calls
-    assert (headers["Content-Type"], body) == ("application/xml", b"<xml/>")
+    ((_, parcel),) = receiver.calls
+    assert (parcel.content_type, parcel.body) == ("application/xml", b"<xml/>")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,8 @@ async def test_what_came_of_it_is_kept(
 
 async def test_headers_both_ways_and_what_cut_a_success_short_are_kept(told: DeliveryTelemetry) -> None:
     queue = Queue()
-    outcome = replace(OK, broken=ErrorType.TIMEOUT, headers=(("server", "x"),), sent=(("X-A", "a"),))
+    exchange = replace(OK.exchange, broken=ErrorType.TIMEOUT, received=(("server", "x"),), sent=(("X-A", "a"),))
+    outcome = replace(OK, exchange=exchange)
 
     await a_courier(queue, Receiver(outcome), told).carry(a_claim())
 
@@ -175,7 +179,7 @@ async def test_a_manual_attempt_that_fails_is_not_tried_again(told: DeliveryTele
     ("changed", "reason"), [({"endpoint_active": False}, "endpoint_disabled"), ({"payload": None}, "payload_removed")]
 )
 async def test_what_cannot_be_sent_is_canceled_without_a_call(
-    told: DeliveryTelemetry, changed: dict[str, object], reason: str
+    told: DeliveryTelemetry, changed: dict[str, Any], reason: str
 ) -> None:
     queue, receiver = Queue(), Receiver(OK)
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from service.application.ports.queue import Settled, Settlement
 from service.delivery.engine import Engine
-from service.domain.deliveries import Claim, Outcome
+from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
+from service.domain.outcomes import Outcome
 from tests.support.factories import a_claim
 from tests.support.patience import patient
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.outcomes import (
+    ErrorType,
+    Exchange,
+    Failed,
+    Outcome,
+    RefusedForGood,
+    RefusedForNow,
+    Taken,
+    error_label,
+    kept_error,
+    shows_strain,
+)
 from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict, judge, rest
 
 
@@ -15,15 +26,20 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
-def answered(status: int, *, retry_after: float | None = None) -> Answered:
-    wish = None if retry_after is None else seconds(retry_after)
-    return Answered(status=status, body="", retry_after=wish, duration=seconds(0.1))
+EXCHANGE = Exchange(duration=seconds(0.1))
+TAKEN = Taken(exchange=EXCHANGE)
+REFUSED_FOR_GOOD = RefusedForGood(exchange=EXCHANGE)
+
+
+def refused_for_now(wait: float | None = None) -> RefusedForNow:
+    return RefusedForNow(exchange=EXCHANGE, wait=None if wait is None else seconds(wait))
 
 
 def failed(error_type: ErrorType) -> Failed:
-    return Failed(error_type=error_type, message="It failed.", duration=seconds(0.1))
+    return Failed(exchange=EXCHANGE, error_type=error_type)
 
 
+FAULT = failed(ErrorType.FAULT)
 SCHEDULE = tuple(seconds(count) for count in (5, 300, 1800))
 NO_SPREAD = 0.5
 
@@ -31,28 +47,26 @@ NO_SPREAD = 0.5
 @pytest.mark.parametrize(
     ("outcome", "attempt", "verdict"),
     [
-        pytest.param(answered(200), 1, Delivered(), id="200 is delivered"),
-        pytest.param(answered(299), 1, Delivered(), id="any 2xx is delivered"),
-        pytest.param(answered(204), 4, Delivered(), id="the last attempt counts like the first"),
-        pytest.param(answered(199), 1, TryAgain(delay=seconds(5)), id="1xx is no success"),
-        pytest.param(answered(302), 1, TryAgain(delay=seconds(5)), id="a redirect is a failure"),
-        pytest.param(answered(400), 1, TryAgain(delay=seconds(5)), id="4xx is tried again"),
-        pytest.param(answered(500), 2, TryAgain(delay=seconds(300)), id="the second delay follows the second attempt"),
-        pytest.param(answered(500), 3, TryAgain(delay=seconds(1800)), id="the last delay"),
-        pytest.param(answered(500), 4, Exhausted(reason="attempts_used_up"), id="then the attempts are used up"),
-        pytest.param(answered(410), 1, Gone(), id="410 ends it"),
-        pytest.param(answered(410), 4, Gone(), id="410 ends it on the last attempt too"),
+        pytest.param(TAKEN, 1, Delivered(), id="what is taken is delivered"),
+        pytest.param(TAKEN, 4, Delivered(), id="the last attempt counts like the first"),
+        pytest.param(failed(ErrorType.REFUSED), 1, TryAgain(delay=seconds(5)), id="a refusal is tried again"),
+        pytest.param(FAULT, 2, TryAgain(delay=seconds(300)), id="the second delay follows the second attempt"),
+        pytest.param(FAULT, 3, TryAgain(delay=seconds(1800)), id="the last delay"),
+        pytest.param(FAULT, 4, Exhausted(reason="attempts_used_up"), id="then the attempts are used up"),
+        pytest.param(REFUSED_FOR_GOOD, 1, Gone(), id="a refusal for good ends it"),
+        pytest.param(REFUSED_FOR_GOOD, 4, Gone(), id="on the last attempt too"),
         pytest.param(failed(ErrorType.CONNECT), 1, TryAgain(delay=seconds(5)), id="no connection"),
         pytest.param(failed(ErrorType.EGRESS), 1, TryAgain(delay=seconds(5)), id="a refused address may change"),
+        pytest.param(failed(ErrorType.INTERNAL), 1, TryAgain(delay=seconds(5)), id="a fault of ours"),
         pytest.param(failed(ErrorType.TIMEOUT), 1, TryAgain(delay=seconds(60)), id="a timeout waits a minute"),
         pytest.param(failed(ErrorType.TIMEOUT), 2, TryAgain(delay=seconds(300)), id="or longer"),
         pytest.param(failed(ErrorType.TIMEOUT), 4, Exhausted(reason="attempts_used_up"), id="and ends like the rest"),
-        pytest.param(answered(429, retry_after=7), 1, TryAgain(delay=seconds(7)), id="429 is honoured"),
-        pytest.param(answered(503, retry_after=7), 1, TryAgain(delay=seconds(7)), id="503 is honoured"),
-        pytest.param(answered(503, retry_after=1), 1, TryAgain(delay=seconds(5)), id="but not below the schedule"),
-        pytest.param(answered(503, retry_after=99), 1, TryAgain(delay=seconds(10)), id="nor above twice the schedule"),
-        pytest.param(answered(503), 1, TryAgain(delay=seconds(5)), id="503 without a wish"),
-        pytest.param(answered(500, retry_after=7), 1, TryAgain(delay=seconds(5)), id="others may not wish"),
+        pytest.param(refused_for_now(7), 1, TryAgain(delay=seconds(7)), id="a wish is honoured"),
+        pytest.param(refused_for_now(0), 1, TryAgain(delay=seconds(5)), id="but not below the schedule"),
+        pytest.param(refused_for_now(1), 1, TryAgain(delay=seconds(5)), id="nor a little below it"),
+        pytest.param(refused_for_now(99), 1, TryAgain(delay=seconds(10)), id="nor above twice the schedule"),
+        pytest.param(refused_for_now(), 1, TryAgain(delay=seconds(5)), id="without a wish the schedule counts"),
+        pytest.param(refused_for_now(7), 4, Exhausted(reason="attempts_used_up"), id="a wish adds no attempt"),
     ],
 )
 def test_the_verdict(outcome: Outcome, attempt: int, verdict: Verdict) -> None:
@@ -66,12 +80,12 @@ def test_a_short_schedule_is_not_stretched_by_timeouts_beyond_its_longest_delay(
 
 
 def test_without_a_schedule_there_is_one_attempt() -> None:
-    assert judge(answered(500), attempt=1, schedule=(), chance=NO_SPREAD) == Exhausted(reason="attempts_used_up")
+    assert judge(FAULT, attempt=1, schedule=(), chance=NO_SPREAD) == Exhausted(reason="attempts_used_up")
 
 
 @given(chance=st.floats(0, 1, exclude_max=True))
 def test_chance_spreads_a_delay_by_a_fifth_to_either_side(chance: float) -> None:
-    verdict = judge(answered(500), attempt=1, schedule=SCHEDULE, chance=chance)
+    verdict = judge(FAULT, attempt=1, schedule=SCHEDULE, chance=chance)
 
     assert isinstance(verdict, TryAgain)
     assert seconds(4) <= verdict.delay <= seconds(6)
@@ -79,14 +93,14 @@ def test_chance_spreads_a_delay_by_a_fifth_to_either_side(chance: float) -> None
 
 @given(chance=st.floats(0, 1, exclude_max=True), wish=st.floats(0, 20))
 def test_nobody_comes_back_before_the_time_that_the_receiver_asked_for(chance: float, wish: float) -> None:
-    verdict = judge(answered(429, retry_after=wish), attempt=1, schedule=SCHEDULE, chance=chance)
+    verdict = judge(refused_for_now(wish), attempt=1, schedule=SCHEDULE, chance=chance)
 
     assert isinstance(verdict, TryAgain)
     assert verdict.delay >= min(seconds(wish), 2 * SCHEDULE[0])
 
 
 def test_a_failing_delivery_is_tried_once_more_than_the_schedule_is_long() -> None:
-    verdicts = [judge(answered(500), attempt=n, schedule=SCHEDULE, chance=NO_SPREAD) for n in range(1, 5)]
+    verdicts = [judge(FAULT, attempt=n, schedule=SCHEDULE, chance=NO_SPREAD) for n in range(1, 5)]
 
     assert [type(verdict) for verdict in verdicts] == [TryAgain, TryAgain, TryAgain, Exhausted]
     delays = [verdict.delay for verdict in verdicts if isinstance(verdict, TryAgain)]
@@ -96,16 +110,56 @@ def test_a_failing_delivery_is_tried_once_more_than_the_schedule_is_long() -> No
 @pytest.mark.parametrize(
     ("outcome", "length"),
     [
-        (answered(429, retry_after=7), seconds(7)),
-        (answered(503, retry_after=7), seconds(7)),
-        (answered(503, retry_after=86_400), seconds(60)),
-        *((answered(status), seconds(0)) for status in (429, 502, 503, 504)),
-        (answered(502, retry_after=7), seconds(0)),
-        *((answered(status), None) for status in (200, 400, 410, 500)),
-        (failed(ErrorType.CONNECT), seconds(0)),
+        (refused_for_now(), seconds(0)),
+        (refused_for_now(7), seconds(7)),
+        (refused_for_now(86_400), seconds(60)),
+        (TAKEN, None),
+        (REFUSED_FOR_GOOD, None),
+        *(
+            (failed(error_type), seconds(0))
+            for error_type in (ErrorType.CONNECT, ErrorType.DNS, ErrorType.TLS, ErrorType.EGRESS)
+        ),
         (failed(ErrorType.TIMEOUT), None),
+        (failed(ErrorType.RESET), None),
+        (failed(ErrorType.MALFORMED), None),
         (failed(ErrorType.INTERNAL), None),
+        (failed(ErrorType.REFUSED), None),
+        (FAULT, None),
     ],
 )
 def test_who_is_overloaded_or_away_rests(outcome: Outcome, length: timedelta | None) -> None:
     assert rest(outcome) == length
+
+
+STRAIN = {error_type: error_type is not ErrorType.REFUSED for error_type in ErrorType}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "strained"),
+    [
+        (TAKEN, False),
+        (REFUSED_FOR_GOOD, False),
+        (refused_for_now(), True),
+        *((failed(error_type), strained) for error_type, strained in STRAIN.items()),
+    ],
+)
+def test_all_but_a_yes_and_a_plain_refusal_is_strain(outcome: Outcome, *, strained: bool) -> None:
+    assert shows_strain(outcome) is strained
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label", "kept"),
+    [
+        (TAKEN, None, None),
+        (REFUSED_FOR_GOOD, "refused_for_good", None),
+        (refused_for_now(), "refused_for_now", None),
+        *((failed(error_type), error_type.value, error_type) for error_type in ErrorType),
+        (Failed(exchange=Exchange(duration=seconds(1), status=404), error_type=ErrorType.REFUSED), "4xx", None),
+        (RefusedForNow(exchange=Exchange(duration=seconds(1), status=503)), "5xx", None),
+        (Taken(exchange=Exchange(duration=seconds(1), status=200, broken=ErrorType.RESET)), None, ErrorType.RESET),
+    ],
+)
+def test_an_error_is_told_by_its_status_if_it_has_one_and_kept_if_it_has_none(
+    outcome: Outcome, label: str | None, kept: ErrorType | None
+) -> None:
+    assert (error_label(outcome), kept_error(outcome)) == (label, kept)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from svix.api import ApplicationIn, EndpointIn
 
-from service.domain.deliveries import ErrorType
+from service.domain.outcomes import ErrorType
 from tests.faults import account
 from tests.faults.named import by_name, shown
 from tests.faults.receivers import MESSAGES, NUMBERS, call

@@ -17,11 +17,12 @@ from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.destinations import Sender
 from service.application.signing import Signing
-from service.delivery.attempts import Courier
+from service.delivery.attempts import Attempts
 from service.domain.deliveries import Claim, Trigger
+from service.domain.destinations import HttpDestination
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry
-from tests.delivery.test_attempts import Broken, Queue
+from tests.delivery.test_attempts import Broken
 from tests.support.certificates import self_signed
 from tests.support.factories import a_claim
 from tests.support.otlp import Collector
@@ -59,18 +60,16 @@ def sending(client: httpx.AsyncClient) -> HttpSender:
     return HttpSender(client, timeout=patient(20), egress=LOCAL)
 
 
-async def attempt(telemetry: Telemetry, sender: Sender, claim: Claim) -> None:
-    courier = Courier(
-        queue=Queue(),
-        sender=sender,
+async def attempt(telemetry: Telemetry, sender: Sender[HttpDestination], claim: Claim) -> None:
+    attempts = Attempts(
+        senders={HttpDestination: sender},
         clock=SystemClock(),
         new_id=new_id,
         telemetry=DeliveryTelemetry(telemetry),
         schedule=(timedelta(seconds=5),),
         signing=Signing(families=("webhook",), key_pairs=Ed25519()),
-        patience=timedelta(0),
     )
-    await courier.carry(claim)
+    await attempts.make(claim)
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
-from service.domain.deliveries import Answered, Claim, ErrorType, Failed, Outcome, Trigger
+from service.domain.deliveries import Claim, Trigger
+from service.domain.destinations import HttpDestination
 from service.domain.errors import Busy, Unavailable
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import Accepted
+from service.domain.outcomes import ErrorType, Outcome
 from service.domain.retries import Delivered, Exhausted, TryAgain, Verdict
 from service.observability.correlation import traceparent
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from tests.observability.conftest import Lines
+from tests.support import outcomes
 from tests.support.factories import a_claim, new_message
 from tests.support.otlp import Collector
 
@@ -42,21 +45,21 @@ def claim(**changed: Any) -> Claim:
     return a_claim(**(values | changed))
 
 
-def answered(status: int) -> Answered:
-    return Answered(status=status, body="marker", retry_after=None, duration=timedelta(milliseconds=120))
+def answered(status: int) -> Outcome:
+    return outcomes.answered(status, text="marker", duration=timedelta(milliseconds=120))
 
 
-def failed(error_type: ErrorType) -> Failed:
-    return Failed(error_type=error_type, message="marker", duration=timedelta(milliseconds=120))
+def failed(error_type: ErrorType) -> Outcome:
+    return outcomes.failed(error_type, text="marker", duration=timedelta(milliseconds=120))
 
 
 def attempt(
     telemetry: Telemetry, claimed: Claim, outcome: Outcome, verdict: Verdict, *, late: timedelta = timedelta(seconds=1)
 ) -> str | None:
     with DeliveryTelemetry(telemetry).attempting(claimed, at=NOW + late) as told:
-        with told.calling("POST", scheme="https", host="hooks.example.com", port=8443):
+        with told.calling(HttpDestination(url="https://hooks.example.com:8443/marker")):
             pass
-        told.attempted(outcome, verdict=verdict, number=claimed.attempt, now=NOW + late + outcome.duration)
+        told.attempted(outcome, verdict=verdict, number=claimed.attempt, now=NOW + late + outcome.exchange.duration)
     return told.trace_id
 
 
@@ -264,7 +267,7 @@ async def test_an_attempt_that_breaks_off_is_an_error_without_text(collector: Co
     with (
         pytest.raises(RuntimeError),
         DeliveryTelemetry(telemetry).attempting(claim(), at=NOW) as told,
-        told.calling("POST", scheme="https", host="hooks.example.com", port=443),
+        told.calling(HttpDestination(url="https://hooks.example.com")),
     ):
         raise RuntimeError("marker")
 
@@ -313,7 +316,7 @@ async def test_a_receiver_is_not_told_of_spans_that_nobody_keeps(collector: Coll
     async with open_telemetry(role="test", version="1", environ=environ) as telemetry:
         with (
             DeliveryTelemetry(telemetry).attempting(asks, at=NOW) as told,
-            told.calling("POST", scheme="https", host="example.com", port=443),
+            told.calling(HttpDestination(url="https://example.com")),
         ):
             sent = told.context_for_receiver()
 

@@ -5,7 +5,7 @@ What three clients make of each was tried: curl 8, Go's net/http and Python's re
 
 from dataclasses import dataclass
 
-from service.domain.deliveries import ErrorType
+from service.domain.outcomes import ErrorType
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: 2\r\n"

@@ -12,6 +12,7 @@ from service.adapters.machine.vault import Vault
 from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
+from service.domain.destinations import HttpDestination, Parcel
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 from service.domain.messages import IdempotencyKey, NewMessage
 from service.domain.signatures import Secret
@@ -89,7 +90,12 @@ async def add_endpoint(
     return endpoint_id
 
 
-def a_claim(**changed: Any) -> Claim:
+def a_parcel(body: bytes = b"{}", **headers: str) -> Parcel:
+    """A message that is ready to go."""
+    return Parcel(message_id=MessageId("msg_1"), body=body, headers=headers)
+
+
+def a_claim(*, url: str = "http://127.0.0.1:9/", headers: dict[str, str] | None = None, **changed: Any) -> Claim:
     """A delivery that somebody holds, due a second ago."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {
@@ -106,8 +112,7 @@ def a_claim(**changed: Any) -> Claim:
         "event_type": "invoice.paid",
         "channels": None,
         "payload": b'{"n": 1}',
-        "url": "http://127.0.0.1:9/",
-        "headers": {},
+        "destination": HttpDestination(url=url, headers=headers or {}),
         "secrets": (SECRET,),
         "endpoint_active": True,
         "correlation_id": "a-request",

@@ -6,6 +6,7 @@ from typing import Any
 from service.adapters.machine.clock import new_id
 from service.domain import ids
 from service.domain.applications import Application
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
 from service.domain.ids import ApplicationId, EndpointId
@@ -32,7 +33,7 @@ def an_endpoint(application: Application, **changed: Any) -> Endpoint:
         "id": EndpointId(new_id(ids.ENDPOINT)),
         "app_id": application.id,
         "org_id": application.org_id,
-        "url": "http://127.0.0.1:9/",
+        "destination": HttpDestination(url="http://127.0.0.1:9/"),
         "created_at": NOW,
         "updated_at": NOW,
     }

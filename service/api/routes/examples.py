@@ -7,7 +7,7 @@ import structlog
 from fastapi import APIRouter, Depends, Response
 from opentelemetry import trace
 
-from service.api.dependencies import ExamplesDep, SenderDep, ServicesDep, UnitOfWorkDep, organisation
+from service.api.dependencies import AttemptsDep, ExamplesDep, ServicesDep, UnitOfWorkDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import PayloadRoute
 from service.api.parameters import EndpointRef
@@ -32,7 +32,7 @@ async def send_example(
     endpoint_id: EndpointRef,
     body: EventExampleIn,
     examples: ExamplesDep,
-    sender: SenderDep,
+    attempts: AttemptsDep,
     services: ServicesDep,
     work: UnitOfWorkDep,
     once: OnceDep,
@@ -50,7 +50,7 @@ async def send_example(
         traceparent=traceparent(trace.get_current_span().get_span_context()),
     )
     await work.rollback()  # nothing is held, neither a connection nor a key, while the receiver takes its time
-    attempt = await services.example_call.send(example, sender)
+    attempt = await attempts.once(example.claim)
     return await once.answer(partial(_keep, examples, example, attempt, trace_url=services.trace_url))
 
 

@@ -30,6 +30,7 @@ from service.api.schemas.rules import (
     WebUrl,
 )
 from service.domain import signatures
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
 from service.domain.limits import MOST_NAMED
 from service.domain.signatures import Secret
@@ -72,7 +73,7 @@ class EndpointUpsertIn(Received):
     def new(self) -> NewEndpoint:
         """In the words of the domain."""
         return NewEndpoint(
-            url=str(self.url),
+            destination=HttpDestination(url=str(self.url)),
             description=self.description,
             uid=self.uid,
             version=self.version,
@@ -115,7 +116,7 @@ class EndpointPatch(Received):
         for name in {"event_types", "channels"} & said.keys():
             said[name] = _tuple(said[name])
         if "url" in said:
-            said["url"] = str(said["url"])
+            said["destination"] = HttpDestination(url=str(said.pop("url")))
         return said
 
 
@@ -182,7 +183,7 @@ def common(endpoint: Endpoint) -> dict[str, Any]:
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     return {
         "id": endpoint.id,
-        "url": endpoint.url,
+        "url": endpoint.destination.url,
         "description": endpoint.description,
         "uid": endpoint.uid,
         "version": endpoint.version,

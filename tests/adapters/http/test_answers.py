@@ -17,8 +17,10 @@ from service.adapters.destinations.http.answers import AnswerReader, Malformed
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.destinations.http.sender import HttpSender
-from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.destinations import HttpDestination
+from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForNow, Taken
 from tests.support.answers import BROKEN, NO_ANSWER, OK, STOPS, TAKEN, lines, spoken
+from tests.support.factories import a_parcel
 from tests.support.misbehaviour import Connection
 from tests.support.patience import unhurried
 
@@ -88,7 +90,7 @@ async def sending(connections: int = 8) -> AsyncIterator[Send]:
 
         async def send(url: str, seconds: float = PATIENT, *, headers: dict[str, str] | None = None) -> Outcome:
             return await HttpSender(client, timeout=seconds, egress=LOCAL).send(
-                url=url, headers=headers or {}, body=b"{}"
+                HttpDestination(url=url, headers=headers or {}), a_parcel()
             )
 
         yield send
@@ -114,8 +116,11 @@ async def test_what_most_clients_take_is_taken_and_oddities_cost_the_connection_
         outcomes = [await send(speaker.url) for _ in range(2)]
 
     for outcome in outcomes:
-        assert isinstance(outcome, Answered)
-        assert (outcome.status, outcome.body, outcome.broken) == (expected.status, expected.body, None)
+        assert (outcome.exchange.status, outcome.exchange.text, outcome.exchange.broken) == (
+            expected.status,
+            expected.body,
+            None,
+        )
     assert speaker.connections == (1 if expected.kept else 2)
 
 
@@ -126,8 +131,11 @@ async def test_whatever_is_wrong_behind_the_status_line_the_status_stands_and_th
         outcomes = [await send(speaker.url) for _ in range(2)]
 
     for outcome in outcomes:
-        assert isinstance(outcome, Answered)
-        assert (outcome.status, outcome.body, outcome.broken) == (expected.status, expected.body, expected.broken)
+        assert (outcome.exchange.status, outcome.exchange.text, outcome.exchange.broken) == (
+            expected.status,
+            expected.body,
+            expected.broken,
+        )
     assert speaker.connections == 2
 
 
@@ -153,8 +161,7 @@ async def test_an_answer_that_stops_anywhere_behind_its_status_line_counts_by_it
         status_read.set()
         outcome = await call
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.status, outcome.body, outcome.broken) == (200, body, expected)
+    assert (outcome.exchange.status, outcome.exchange.text, outcome.exchange.broken) == (200, body, expected)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +177,8 @@ async def test_no_oddity_hides_what_the_receiver_wishes(head: bytes) -> None:
     async with speaking(always(head)) as speaker, sending() as send:
         outcome = await send(speaker.url)
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.status, outcome.retry_after) == (503, timedelta(seconds=7))
+    assert isinstance(outcome, RefusedForNow)
+    assert (outcome.exchange.status, outcome.wait) == (503, timedelta(seconds=7))
 
 
 RETRY_AFTERS = st.binary(max_size=60).map(lambda raw: raw.replace(b"\n", b""))
@@ -192,15 +199,14 @@ def test_no_header_of_a_receiver_makes_an_answer_fail_on_our_side(values: list[b
 
     outcomes = asyncio.run(call_them_all())
 
-    assert [isinstance(outcome, Answered) and outcome.status for outcome in outcomes] == [200] * len(values)
+    assert [outcome.exchange.status for outcome in outcomes] == [200] * len(values)
 
 
 async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     async with speaking(hanging_up(OK + b"\r\nall of it")) as speaker, sending() as send:
         outcome = await send(speaker.url)
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.status, outcome.body, outcome.broken) == (200, "all of it", None)
+    assert (outcome.exchange.status, outcome.exchange.text, outcome.exchange.broken) == (200, "all of it", None)
 
 
 @pytest.mark.parametrize("name", NO_ANSWER)
@@ -248,8 +254,7 @@ async def test_what_never_ends_is_not_read_to_its_end(name: str) -> None:
     async with speaking(say) as speaker, sending() as send:
         outcome = await send(speaker.url)
 
-    assert isinstance(outcome, Answered)
-    assert outcome.status == 200
+    assert outcome.exchange.status == 200
     assert sent < 20_000_000  # what the kernel's buffers take on loopback, at the most
 
 
@@ -276,8 +281,7 @@ async def test_what_comes_behind_an_answer_never_fails_the_next_message_however_
             read.set()
             await asyncio.sleep(0)
 
-    assert [type(outcome) for outcome in outcomes] == [Answered] * 3
-    assert all(outcome.succeeded for outcome in outcomes)
+    assert [type(outcome) for outcome in outcomes] == [Taken] * 3
 
 
 async def test_what_a_kept_connection_spoils_is_asked_again_over_a_new_one() -> None:
@@ -292,7 +296,7 @@ async def test_what_a_kept_connection_spoils_is_asked_again_over_a_new_one() -> 
         await asyncio.gather(send(speaker.url), send(speaker.url))
         outcome = await send(speaker.url)
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
     assert speaker.connections == 3
 
 
@@ -305,9 +309,9 @@ async def test_an_answer_that_comes_before_the_whole_request_counts_and_costs_th
     context = SSLContext(PROTOCOL_TLS_CLIENT)
     async with serving(serve) as speaker, open_http_client(LOCAL, concurrency=2, ssl_context=context) as client:
         sender = HttpSender(client, timeout=PATIENT, egress=LOCAL)
-        outcomes = [await sender.send(url=speaker.url, headers={}, body=bytes(20_000_000)) for _ in range(2)]
+        outcomes = [await sender.send(HttpDestination(url=speaker.url), a_parcel(bytes(20_000_000))) for _ in range(2)]
 
-    assert [isinstance(outcome, Answered) and outcome.status for outcome in outcomes] == [413, 413]
+    assert [outcome.exchange.status for outcome in outcomes] == [413, 413]
     assert speaker.connections == 2
 
 
@@ -331,7 +335,7 @@ async def test_a_pool_of_two_survives_a_thousand_answers_of_every_misbehaviour()
         good = True
         outcomes = await asyncio.gather(*(send(speaker.url) for _ in range(10)))
 
-    assert [isinstance(outcome, Answered) and outcome.status for outcome in outcomes] == [200] * 10
+    assert [outcome.exchange.status for outcome in outcomes] == [200] * 10
 
 
 async def test_a_pool_of_two_survives_answers_that_hang() -> None:
@@ -347,7 +351,7 @@ async def test_a_pool_of_two_survives_answers_that_hang() -> None:
         good = True
         outcome = await send(speaker.url)
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 async def test_a_pool_of_two_survives_calls_that_are_canceled_at_any_moment() -> None:
@@ -360,7 +364,7 @@ async def test_a_pool_of_two_survives_calls_that_are_canceled_at_any_moment() ->
             await asyncio.gather(call, return_exceptions=True)
         outcome = await send(speaker.url)
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 async def _by_fours(call: Callable[[], Coroutine[None, None, Outcome]], times: int) -> None:
@@ -376,8 +380,7 @@ async def test_a_receiver_that_speaks_first_is_heard() -> None:
     async with serving(serve) as speaker, sending() as send:
         outcome = await send(speaker.url)
 
-    assert isinstance(outcome, Answered)
-    assert outcome.status == 503
+    assert outcome.exchange.status == 503
 
 
 SMALL = {name: answer for name, answer in (TAKEN | BROKEN).items() if len(answer.raw) < 2_000}

@@ -11,7 +11,9 @@ import pytest
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.destinations.http.sender import HttpSender
-from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.destinations import HttpDestination
+from service.domain.outcomes import ErrorType, Failed, Outcome, Taken
+from tests.support.factories import a_parcel
 from tests.support.receiver import running_receiver
 
 V4, V6 = "127.0.0.1", "::1"
@@ -27,7 +29,7 @@ async def call(url: str, *, allow: list[str], addresses: list[str] | None = None
         ssl_context=SSLContext(PROTOCOL_TLS_CLIENT),
         look_up=lambda _host, _port, _family: addresses or [],
     ) as client:
-        return await HttpSender(client, timeout=PATIENT, egress=egress).send(url=url, headers={}, body=b"{}")
+        return await HttpSender(client, timeout=PATIENT, egress=egress).send(HttpDestination(url=url), a_parcel())
 
 
 @asynccontextmanager
@@ -60,7 +62,7 @@ async def test_what_is_allowed_of_ipv6_is_called(allow: str) -> None:
     async with listening(V6) as port:
         outcome = await call(f"http://[::1]:{port}/ok", allow=[allow])
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 @pytest.mark.parametrize("allow", [["127.0.0.0/8"], ["::2/128"], []])
@@ -102,7 +104,7 @@ async def test_a_name_with_both_families_is_reached_over_the_one_that_answers(
     async with listening(listens) as port:
         outcome = await call(f"http://both.test:{port}/ok", allow=["127.0.0.0/8", "::1/128"], addresses=addresses)
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 @pytest.mark.parametrize(("deaf_one", "listens"), [(V6, V4), (V4, V6)])
@@ -113,8 +115,7 @@ async def test_a_family_that_says_nothing_costs_a_moment_and_not_the_attempt(dea
                 f"http://both.test:{port}/ok", allow=["127.0.0.0/8", "::1/128"], addresses=[deaf_one, listens]
             )
 
-    assert isinstance(outcome, Answered)
-    assert outcome.duration.total_seconds() >= 0.2  # the deaf one was asked first
+    assert outcome.exchange.duration.total_seconds() >= 0.2  # the deaf one was asked first
 
 
 @pytest.mark.parametrize(("allow", "listens"), [("127.0.0.0/8", V6), ("::1/128", V4)])

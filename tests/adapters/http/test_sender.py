@@ -16,8 +16,10 @@ import pytest
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.destinations.http.sender import HttpSender
-from service.domain.deliveries import Answered, ErrorType, Failed, Outcome
+from service.domain.destinations import HttpDestination
+from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForNow, Taken
 from tests.support.certificates import self_signed
+from tests.support.factories import a_parcel
 from tests.support.misbehaviour import Connection
 from tests.support.receiver import Receiver, running_receiver
 
@@ -38,7 +40,7 @@ class Setting:
         """What comes of one call to the path, or to the URL."""
         url = path if "://" in path else self.receiver.url + path
         return await HttpSender(self.client, timeout=seconds, egress=LOCAL).send(
-            url=url, headers=headers or {}, body=body
+            HttpDestination(url=url, headers=headers or {}), a_parcel(body)
         )
 
 
@@ -116,23 +118,20 @@ async def test_an_authorization_header_wins_over_the_user_in_the_url(setting: Se
 async def test_any_status_is_an_answer(setting: Setting, status: int) -> None:
     outcome = await setting.send(f"/status/{status}")
 
-    assert isinstance(outcome, Answered)
-    assert outcome.status == status
+    assert outcome.exchange.status == status
 
 
 async def test_a_redirect_is_not_followed(setting: Setting) -> None:
     outcome = await setting.send("/redirect")
 
-    assert isinstance(outcome, Answered)
-    assert outcome.status == 302
+    assert outcome.exchange.status == 302
     assert [call.path for call in setting.receiver.calls] == ["/redirect"]
 
 
 async def test_a_redirect_to_nonsense_is_an_answer_like_any_other(setting: Setting) -> None:
     outcome = await setting.send("/bad-redirect")
 
-    assert isinstance(outcome, Answered)
-    assert outcome.status == 302
+    assert outcome.exchange.status == 302
 
 
 async def test_no_cookie_comes_back(setting: Setting) -> None:
@@ -157,7 +156,7 @@ async def test_a_kept_connection_that_the_receiver_closes_as_we_write_costs_no_a
         first = await setting.send(f"{url}/first")
         second = await setting.send(f"{url}/second")
 
-    assert [type(first), type(second)] == [Answered, Answered]
+    assert [type(first), type(second)] == [Taken, Taken]
 
 
 async def test_a_new_connection_that_is_closed_without_an_answer_is_a_failed_attempt(setting: Setting) -> None:
@@ -211,10 +210,10 @@ async def test_no_proxy_of_the_environment_is_used(setting: Setting, monkeypatch
 
     async with open_http_client(LOCAL, concurrency=1) as client:
         outcome = await HttpSender(client, timeout=PATIENT, egress=LOCAL).send(
-            url=f"{setting.receiver.url}/ok", headers={}, body=b"{}"
+            HttpDestination(url=f"{setting.receiver.url}/ok"), a_parcel()
         )
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 @pytest.mark.parametrize(
@@ -255,16 +254,14 @@ async def test_once_there_is_a_status_it_decides(
 ) -> None:
     outcome = await setting.send(path)
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.status, outcome.broken) == (status, broken)
+    assert (outcome.exchange.status, outcome.exchange.broken) == (status, broken)
 
 
 async def test_the_deadline_also_ends_a_body_that_drips_whose_status_counts(setting: Setting) -> None:
     outcome = await setting.send("/drip", seconds=IMPATIENT)
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.succeeded, outcome.broken) == (True, ErrorType.TIMEOUT)
-    assert outcome.duration < timedelta(seconds=2)
+    assert (isinstance(outcome, Taken), outcome.exchange.broken) == (True, ErrorType.TIMEOUT)
+    assert outcome.exchange.duration < timedelta(seconds=2)
 
 
 @pytest.mark.parametrize("path", ["/silence", "/endless-continue", "/slow/20"])
@@ -273,7 +270,7 @@ async def test_one_deadline_covers_everything_from_connecting_to_the_last_byte(s
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.TIMEOUT
-    assert outcome.duration < timedelta(seconds=2)
+    assert outcome.exchange.duration < timedelta(seconds=2)
 
 
 async def test_a_closed_port_is_a_connection_failure(setting: Setting) -> None:
@@ -282,14 +279,14 @@ async def test_a_closed_port_is_a_connection_failure(setting: Setting) -> None:
         outcome = await setting.send(f"http://127.0.0.1:{bound.getsockname()[1]}/")
 
     assert isinstance(outcome, Failed)
-    assert (outcome.error_type, outcome.message) == (ErrorType.CONNECT, "The receiver refused the connection.")
+    assert (outcome.error_type, outcome.exchange.text) == (ErrorType.CONNECT, "The receiver refused the connection.")
 
 
 async def test_a_name_that_leads_to_a_refused_address_is_refused(setting: Setting) -> None:
     strict = Egress()
     async with open_http_client(strict, concurrency=1) as client:
         outcome = await HttpSender(client, timeout=PATIENT, egress=strict).send(
-            url=setting.receiver.url.replace("127.0.0.1", "localhost") + "/ok", headers={}, body=b"{}"
+            HttpDestination(url=setting.receiver.url.replace("127.0.0.1", "localhost") + "/ok"), a_parcel()
         )
 
     assert isinstance(outcome, Failed)
@@ -317,7 +314,7 @@ async def test_however_a_url_spells_this_machine_nobody_here_is_called(setting: 
     strict = Egress()
     async with open_http_client(strict, concurrency=1) as client:
         outcome = await HttpSender(client, timeout=PATIENT, egress=strict).send(
-            url=setting.receiver.url.replace("127.0.0.1", host) + "/ok", headers={}, body=b"{}"
+            HttpDestination(url=setting.receiver.url.replace("127.0.0.1", host) + "/ok"), a_parcel()
         )
 
     assert isinstance(outcome, Failed)
@@ -327,7 +324,7 @@ async def test_however_a_url_spells_this_machine_nobody_here_is_called(setting: 
 async def test_an_address_is_refused_at_the_socket_even_when_the_sender_did_not_look(setting: Setting) -> None:
     async with open_http_client(Egress(), concurrency=1) as client:
         outcome = await HttpSender(client, timeout=PATIENT, egress=LOCAL).send(
-            url=f"{setting.receiver.url}/ok", headers={}, body=b"{}"
+            HttpDestination(url=f"{setting.receiver.url}/ok"), a_parcel()
         )
 
     assert isinstance(outcome, Failed)
@@ -342,7 +339,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_tls_failure(tmp_path: 
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.TLS
-    assert outcome.message == "The receiver's certificate is not valid: self-signed certificate."
+    assert outcome.exchange.text == "The receiver's certificate is not valid: self-signed certificate."
     assert setting.receiver.calls == []
 
 
@@ -353,7 +350,7 @@ async def test_an_expired_certificate_is_a_tls_failure(tmp_path: Path) -> None:
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.TLS
-    assert outcome.message == "The receiver's certificate is not valid: certificate has expired."
+    assert outcome.exchange.text == "The receiver's certificate is not valid: certificate has expired."
 
 
 async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
@@ -361,7 +358,7 @@ async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
     async with open_setting(server, client) as setting:
         outcome = await setting.send("/ok")
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
 
 
 @pytest.mark.parametrize(
@@ -373,15 +370,13 @@ async def test_of_a_large_answer_20_000_bytes_are_kept_and_the_status_decides(
 ) -> None:
     outcome = await setting.send(path)
 
-    assert isinstance(outcome, Answered)
-    assert (outcome.status, len(outcome.body)) == (200, length)
+    assert (outcome.exchange.status, len(outcome.exchange.text)) == (200, length)
 
 
 async def test_a_compressed_answer_is_not_unpacked(setting: Setting) -> None:
     outcome = await setting.send("/bomb")
 
-    assert isinstance(outcome, Answered)
-    assert len(outcome.body.encode()) <= 20_000
+    assert len(outcome.exchange.text.encode()) <= 20_000
 
 
 @pytest.mark.parametrize(
@@ -396,24 +391,22 @@ async def test_a_compressed_answer_is_not_unpacked(setting: Setting) -> None:
 async def test_what_cannot_be_kept_as_text_is_replaced(setting: Setting, raw: bytes, text: str) -> None:
     outcome = await setting.send(f"/body/{raw.hex()}")
 
-    assert isinstance(outcome, Answered)
-    assert outcome.body == text
+    assert outcome.exchange.text == text
 
 
 @pytest.mark.parametrize("raw", [b"x" + "é".encode() * 10_500, b"\xff" * 20_500], ids=["split", "undecodable"])
 async def test_a_cut_leaves_whole_characters_and_at_most_20_000_bytes(setting: Setting, raw: bytes) -> None:
     outcome = await setting.send("/echo", body=raw)
 
-    assert isinstance(outcome, Answered)
-    assert 19_990 <= len(outcome.body.encode()) <= 20_000
-    assert not outcome.body.startswith("x") or "\N{REPLACEMENT CHARACTER}" not in outcome.body
+    assert 19_990 <= len(outcome.exchange.text.encode()) <= 20_000
+    assert not outcome.exchange.text.startswith("x") or "\N{REPLACEMENT CHARACTER}" not in outcome.exchange.text
 
 
 async def test_retry_after_is_told(setting: Setting) -> None:
     outcome = await setting.send("/status/503/1.2")
 
-    assert isinstance(outcome, Answered)
-    assert outcome.retry_after == timedelta(seconds=2)
+    assert isinstance(outcome, RefusedForNow)
+    assert outcome.wait == timedelta(seconds=2)
 
 
 async def test_a_canceled_send_is_canceled_and_hangs_up(setting: Setting) -> None:
@@ -433,7 +426,7 @@ async def test_many_receivers_that_never_answer_do_not_hold_up_one_that_does(set
 
     outcome = await setting.send("/ok", seconds=5)
 
-    assert outcome.succeeded
+    assert isinstance(outcome, Taken)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

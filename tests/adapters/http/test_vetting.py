@@ -8,12 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 from structlog.testing import capture_logs
 
 from service.adapters.destinations.http.client import open_http_client
-from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.destinations.http.sender import HttpSender
 from service.adapters.destinations.http.transport import _target_of
-from service.adapters.destinations.http.vetting import why_refused
 from service.api.schemas.rules import WebUrl
-from service.domain.deliveries import ErrorType, Failed
+from service.domain.destinations import HttpDestination
+from service.domain.outcomes import ErrorType, Failed
+from tests.support.factories import a_parcel
 
 PRIVATE = [
     *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1.", "10.0.0.1", "172.16.0.1"),
@@ -63,7 +64,7 @@ async def test_operators_are_told_of_the_setting_and_customers_are_not() -> None
         ) as client:
             sender = HttpSender(client, timeout=60, egress=egress)
             outcomes = [
-                await sender.send(url=url, headers={}, body=b"{}")
+                await sender.send(HttpDestination(url=url), a_parcel())
                 for url in ("http://10.0.0.3/secret", "http://inner.example/secret")
             ]
 
@@ -74,7 +75,7 @@ async def test_operators_are_told_of_the_setting_and_customers_are_not() -> None
     for outcome in outcomes:
         assert isinstance(outcome, Failed)
         assert outcome.error_type is ErrorType.EGRESS
-        assert "RELEVO" not in outcome.message
+        assert "RELEVO" not in outcome.exchange.text
 
 
 @pytest.mark.parametrize(

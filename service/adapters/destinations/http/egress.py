@@ -1,12 +1,19 @@
-"""Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it."""
+"""Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it.
+
+A URL that can never be called is refused when it is said.
+"""
 
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+import httpx
+import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from service.domain.destinations import why_nowhere
+from service.domain.outcomes import NO_ANSWER, ErrorType
 from service.observability.metrics import Metrics
 from service.offloading.threads import Threads
 
@@ -53,6 +60,10 @@ REFUSED_V6 = (
 NAT64 = IPv6Network("64:ff9b::/96")
 V4_COMPATIBLE = IPv6Network("::/96")
 
+SETTING = "RELEVO_EGRESS_ALLOW"
+
+_log = structlog.stdlib.get_logger("relevo.egress")
+
 
 class EgressRefused(OSError):
     """Every address of the host is one that Relevo must not call. An OSError, as aiohttp hands only those on."""
@@ -90,6 +101,29 @@ class Egress:
         if any(address in network for network in self._allow):
             return True
         return not any(address in network for network in self._refused)
+
+
+def why_refused(url: str, *, egress: Egress) -> str | None:
+    """What is wrong with the URL, for whoever said it; None when it may work.
+
+    A name is not looked up: where it leads is judged at each attempt.
+    """
+    try:
+        target = httpx.URL(url)
+        host = target.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError):
+        return "The URL cannot be requested."
+    if literal(host) is None:
+        return why_nowhere(host, target.port)
+    if not egress.permits_host(host):
+        tell_operator(host)
+        return f"{host} is not an address that may be called: it is private or reserved."
+    return why_nowhere("address", target.port)
+
+
+def tell_operator(host: str) -> None:
+    """Customers are not told of settings, who could change nothing; operators find the one that opens the way."""
+    _log.warning("egress.refused", host=host, reason=NO_ANSWER[ErrorType.EGRESS], setting=SETTING)
 
 
 def literal(host: str) -> Address | None:

@@ -17,7 +17,7 @@ from aiohttp.connector import Connection
 from service.adapters.destinations.http.answers import Head, Malformed
 from service.adapters.destinations.http.call_events import CallTrace
 from service.adapters.destinations.http.lines import Line
-from service.domain.addresses import LONGEST_REMEMBERED
+from service.domain.destinations import LONGEST_REMEMBERED
 
 DEADLINE = "relevo.deadline"
 REMEMBERED_TARGETS = 4_096

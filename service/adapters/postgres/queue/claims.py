@@ -13,6 +13,7 @@ from service.adapters.postgres.server.statements import beside
 from service.application.ports.machine import Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
+from service.domain.destinations import HttpDestination
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 
 _log = structlog.stdlib.get_logger("relevo.queue")
@@ -62,8 +63,7 @@ class ClaimReader:
             channels=tuple(row["channels"]) if row["channels"] else None,
             payload=row["payload"],
             content_type=row["content_type"],
-            url=row["url"],
-            headers=self._headers(row["headers"]),
+            destination=HttpDestination(url=row["url"], headers=self._headers(row["headers"])),
             secrets=self._secrets(row["secrets"]),
             endpoint_active=row["active"],
             correlation_id=row["correlation_id"] or "",

@@ -140,7 +140,7 @@ def _settle_row(settlement: Settlement) -> dict[str, object]:
         "attempt_ids": attempt.id,
         "event_types": claim.event_type,
         "channels": ",".join(claim.channels) if claim.channels else None,
-        "urls": attempt.url,
+        "urls": attempt.destination.url,
         "statuses": attempt.status,
         "responses": attempt.response,
         "response_status_codes": attempt.response_status_code,

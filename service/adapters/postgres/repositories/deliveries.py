@@ -24,6 +24,7 @@ from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import AttemptFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId
 from service.domain.messages import Message
@@ -165,7 +166,7 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         id=row.id,
         message_id=row.message_id,
         endpoint_id=row.endpoint_id,
-        url=row.url,
+        destination=HttpDestination(url=row.url),
         status=Status(row.status),
         response=row.response,
         response_status_code=row.response_status_code,

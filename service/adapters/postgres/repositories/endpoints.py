@@ -14,6 +14,7 @@ from service.adapters.postgres.server.transaction import Transaction, conflict_w
 from service.application.ports.machine import Vault
 from service.application.ports.pages import Page, PageRequest
 from service.domain import ids
+from service.domain.destinations import HttpDestination
 from service.domain.endpoints import DisabledReason, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.ids import ApplicationId, EndpointId
@@ -107,7 +108,7 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
         app_id=row.app_id,
         org_id=row.org_id,
         uid=row.uid,
-        url=row.url,
+        destination=HttpDestination(url=row.url),
         description=row.description,
         version=row.version,
         disabled=row.disabled,
@@ -133,7 +134,7 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
         "org_id": endpoint.org_id,
         "app_id": endpoint.app_id,
         "uid": endpoint.uid,
-        "url": endpoint.url,
+        "url": endpoint.destination.url,
         "description": endpoint.description,
         "version": endpoint.version,
         "disabled": endpoint.disabled,

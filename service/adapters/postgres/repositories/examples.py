@@ -44,7 +44,7 @@ class PostgresExamples:
                 **delivery,
                 event_type=message.event_type,
                 channels=null(),
-                url=attempt.url,
+                url=attempt.destination.url,
                 status=attempt.status,
                 response=attempt.response,
                 response_status_code=attempt.response_status_code,
@@ -53,6 +53,7 @@ class PostgresExamples:
                 number=attempt.number,
                 error_type=attempt.error_type,
                 trace_id=attempt.trace_id,
+                span_id=attempt.span_id,
                 request_headers=attempt_headers.written(attempt.request_headers),
                 response_headers=attempt_headers.written(attempt.response_headers),
             )

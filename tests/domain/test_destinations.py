@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.addresses import why_nowhere
+from service.domain.destinations import why_nowhere
 
 
 @pytest.mark.parametrize(

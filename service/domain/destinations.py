@@ -1,15 +1,48 @@
-"""Where a URL leads, as far as a span may know: a webhook's URL is a credential."""
+"""What a destination is: where messages go, by kind. How each kind is called is known to its sender alone."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypedDict
 from urllib.parse import urlsplit
+
+from service.domain.ids import MessageId
 
 LONGEST_REMEMBERED = 2_048  # of a URL that is longer, nothing is kept between attempts
 LONGEST_NAME = 253
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE).fullmatch
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpDestination:
+    """A receiver of webhooks. The URL is a credential: its tenant may see it, no signal does.
+
+    `headers` are the endpoint's own. They are sealed wherever they are kept, and opened for an attempt only: what is
+    read for anything else has none.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+# One kind so far. The next one joins by `|`, and the type checker leads to each place that has to know it.
+Destination = HttpDestination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A message ready to go: `body` byte for byte, and the `headers` that vouch for it.
+
+    Without a `content_type` it is JSON.
+    """
+
+    message_id: MessageId
+    body: bytes
+    headers: Mapping[str, str]
+    content_type: str | None = None
 
 
 class Address(TypedDict):

@@ -1,0 +1,176 @@
+"""What an HTTP call comes to: a status, or the error that prevented one, as the outcome that the domain knows."""
+
+import codecs
+import errno
+import math
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import httpx
+
+from service.adapters.destinations.http.answers import Malformed
+from service.adapters.destinations.http.egress import EgressRefused
+from service.domain.headers import Pairs, kept
+from service.domain.outcomes import (
+    NO_ANSWER,
+    ErrorType,
+    Exchange,
+    Failed,
+    Outcome,
+    RefusedForGood,
+    RefusedForNow,
+    Taken,
+)
+
+LONGEST_BODY = 20_000
+LONGEST_WAIT = timedelta(days=365)
+LONGEST_RETRY_AFTER = 128
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+
+_SECONDS = re.compile(r"[ \t]*([0-9]{1,12}(?:\.[0-9]{1,12})?)[ \t]*")
+_MAY_HAVE_GONE_OUT = frozenset({ErrorType.TIMEOUT, ErrorType.RESET, ErrorType.MALFORMED})
+
+Failure = tuple[ErrorType, str]
+
+EGRESS: Failure = (ErrorType.EGRESS, NO_ANSWER[ErrorType.EGRESS])
+TIMEOUT: Failure = (ErrorType.TIMEOUT, NO_ANSWER[ErrorType.TIMEOUT])
+MALFORMED: Failure = (ErrorType.MALFORMED, NO_ANSWER[ErrorType.MALFORMED])
+DNS: Failure = (ErrorType.DNS, NO_ANSWER[ErrorType.DNS])
+BAD_HOST: Failure = (ErrorType.DNS, "The URL's host is not a valid name.")
+TLS: Failure = (ErrorType.TLS, NO_ANSWER[ErrorType.TLS])
+CONNECT: Failure = (ErrorType.CONNECT, NO_ANSWER[ErrorType.CONNECT])
+CONNECT_BY_ERRNO = {
+    errno.ECONNREFUSED: "The receiver refused the connection.",
+    errno.ENETUNREACH: "The receiver's network cannot be reached.",
+    errno.EHOSTUNREACH: "The receiver's host cannot be reached.",
+}
+RESET: Failure = (ErrorType.RESET, "The receiver closed the connection before its answer was complete.")
+
+# What a call may raise on account of the receiver, its name or its URL.
+POSSIBLE = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
+
+# This machine ran out of something, for which no receiver is to be blamed.
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+
+
+def answered(
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
+    *,
+    sent: Pairs,
+    duration: timedelta,
+    broken: ErrorType | None = None,
+) -> Outcome:
+    """What an answer means. Only a 2xx is a yes, redirects are not followed; what broke behind the status is noted."""
+    exchange = Exchange(
+        duration=duration,
+        status=status,
+        text=_text(body),
+        broken=broken,
+        sent=sent,
+        received=kept((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+    )
+    if 200 <= status < 300:
+        return Taken(exchange=exchange)
+    match status:
+        case 410:
+            return RefusedForGood(exchange=exchange)
+        case 429 | 503:
+            return RefusedForNow(exchange=exchange, wait=_wait(headers))
+        case 502 | 504:  # said by a proxy of one who is away; others may not ask for a wait
+            return RefusedForNow(exchange=exchange)
+        case _:
+            return Failed(exchange=exchange, error_type=ErrorType.FAULT if status >= 500 else ErrorType.REFUSED)
+
+
+def unanswered(failure: Failure, *, sent: Pairs, duration: timedelta) -> Failed:
+    """What it means that there is no status. `sent` is told only if the request may have gone out."""
+    error_type, message = failure
+    told = sent if error_type in _MAY_HAVE_GONE_OUT else ()
+    return Failed(exchange=Exchange(duration=duration, text=message, sent=told), error_type=error_type)
+
+
+def _wait(headers: Sequence[tuple[bytes, bytes]]) -> timedelta | None:
+    said = next((value for name, value in headers if name == b"retry-after"), None)
+    return None if said is None else read_retry_after(said.decode("latin-1"), at=datetime.now(UTC))
+
+
+def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
+    """How long after `at` to come back (RFC 9110, 10.2.3); fractions of a second are rounded up.
+
+    None when it does not say.
+    """
+    if value is None or len(value) > LONGEST_RETRY_AFTER:
+        return None
+    if seconds := _SECONDS.fullmatch(value):
+        return min(timedelta(seconds=math.ceil(float(seconds[1]))), LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(value)
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - at
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+        # Whatever the parser makes of what is no date: it promises nothing, and a receiver may write anything.
+        return None
+    return min(max(wait, timedelta()), LONGEST_WAIT)
+
+
+def _text(body: bytes) -> str:
+    """The first 20,000 bytes as text; NUL, which PostgreSQL cannot keep, and what is not UTF-8 are replaced."""
+    start = codecs.getincrementaldecoder("utf-8")("replace").decode(body[:LONGEST_BODY], len(body) <= LONGEST_BODY)
+    text = start.replace("\0", UNREADABLE)
+    # A replacement is longer than the byte it stands for, so the text may have to be cut a second time.
+    return text.encode()[:LONGEST_BODY].decode(errors="ignore")
+
+
+def explain(error: BaseException) -> Failure:
+    """The kind of failure and a sentence for the tenant, from the most telling of the error's causes.
+
+    httpx's own mapping loses the difference between failures, so causes are looked through.
+
+    Raises the error itself when the fault is this machine's.
+    """
+    causes = list(_causes(error))
+    if any(getattr(cause, "errno", None) in _OURS for cause in causes):
+        raise error
+    for kind, failure in _BY_CAUSE:
+        for cause in causes:
+            if isinstance(cause, kind):
+                return failure(cause) if callable(failure) else failure
+    return MALFORMED
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _tls(error: BaseException) -> Failure:
+    certificate = getattr(error, "certificate_error", error)
+    reason = getattr(certificate, "verify_message", "")
+    return (ErrorType.TLS, f"The receiver's certificate is not valid: {reason}.") if reason else TLS
+
+
+def _connect(error: BaseException) -> Failure:
+    message = CONNECT_BY_ERRNO.get(getattr(error, "errno", None) or 0)
+    return (ErrorType.CONNECT, message) if message else CONNECT
+
+
+# The first row that fits any of the causes wins, so the narrow come before the wide.
+_BY_CAUSE = (
+    (EgressRefused, EGRESS),
+    (aiohttp.ClientConnectorCertificateError, _tls),
+    (ssl.SSLError, _tls),
+    (aiohttp.ClientSSLError, TLS),
+    ((aiohttp.ClientConnectorDNSError, socket.gaierror), DNS),
+    (TimeoutError, TIMEOUT),
+    (aiohttp.ClientConnectorError, _connect),
+    (Malformed, MALFORMED),
+    ((aiohttp.InvalidURL, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError), BAD_HOST),
+    ((aiohttp.ClientConnectionError, OSError), RESET),
+)

@@ -1,0 +1,36 @@
+"""Where deliveries may go: the table from each kind of destination to what reaches it, and who makes attempts by it."""
+
+from datetime import timedelta
+
+from httpx import AsyncClient
+
+from service.adapters.destinations.http.egress import Egress
+from service.adapters.destinations.http.sender import HttpSender
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
+from service.application.ports.destinations import Senders
+from service.application.signing import Signing
+from service.delivery.attempts import Attempts
+from service.domain.destinations import HttpDestination
+from service.observability.deliveries import DeliveryTelemetry
+from service.settings import Settings
+
+
+def senders(client: AsyncClient, *, timeout: float, egress: Egress) -> Senders:
+    """What reaches a destination, by its kind. `timeout` is in seconds and bounds a whole attempt."""
+    return {
+        HttpDestination: HttpSender(client, timeout=timeout, egress=egress),
+    }
+
+
+def attempts(client: AsyncClient, *, settings: Settings, egress: Egress, telemetry: DeliveryTelemetry) -> Attempts:
+    """What makes attempts, for the engine and for whoever waits for one, as this installation signs and retries."""
+    delivery = settings.delivery
+    return Attempts(
+        senders=senders(client, timeout=delivery.attempt_timeout, egress=egress),
+        clock=SystemClock(),
+        new_id=new_id,
+        telemetry=telemetry,
+        schedule=tuple(timedelta(seconds=seconds) for seconds in delivery.retry_schedule),
+        signing=Signing(families=delivery.signature_headers, key_pairs=Ed25519()),
+    )
