@@ -14,15 +14,15 @@ from opentelemetry.trace import SpanContext
 
 from service.application.ports.destinations import Senders
 from service.application.ports.machine import Clock, NewId
-from service.application.ports.queue import DeliveryQueue, Settled, Settlement
-from service.application.signing import Signing
+from service.application.ports.queue import DeliveryQueue
 from service.domain import ids, retries
-from service.domain.deliveries import Attempt, Claim, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Claim, Settled, Settlement, Trigger, attempt_of
 from service.domain.destinations import Parcel
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
 from service.domain.outcomes import Outcome, is_our_fault, our_fault
 from service.domain.retries import Canceled, Delivered, Exhausted, Schedule, TryAgain, Verdict
+from service.domain.signatures import Signing
 from service.observability.attempts import TracedAttempt
 from service.observability.deliveries import DeliveryTelemetry
 

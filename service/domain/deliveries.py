@@ -1,13 +1,14 @@
 """A delivery, one message owed to one endpoint, and what came of trying it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from service.domain.destinations import Destination
 from service.domain.headers import Pairs
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.outcomes import BROKEN, NO_ANSWER, Outcome, Taken, kept_error
+from service.domain.retries import Gone, Verdict
 from service.domain.signatures import Secret
 
 
@@ -132,6 +133,32 @@ def attempt_of(
         request_headers=exchange.sent,
         response_headers=exchange.received,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there.
+
+    `rest` is how long the endpoint should get nothing, at the least; None when there is no reason for a rest.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    attempt: Attempt | None
+    rest: timedelta | None = None
+
+    @property
+    def endpoint_gone(self) -> bool:
+        """Whether the receiver said that it wants no more."""
+        return isinstance(self.verdict, Gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """`applied` is False when the lease has passed to somebody else. The endpoint may have been switched off by it."""
+
+    applied: bool
+    endpoint_switched_off: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,19 @@ class Secret:
         return PREFIX + base64.b64encode(self.key).decode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """Signs with every key of an endpoint that has not expired, under each family of header names."""
+
+    families: tuple[str, ...]
+    ed25519: Sign
+
+    def headers(self, secrets: tuple[Secret, ...], *, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+        """The signature headers of one attempt."""
+        signature = sign(secrets, message_id=message_id, at=at, body=body, ed25519=self.ed25519)
+        return headers(self.families, message_id=message_id, at=at, signature=signature)
+
+
 def parse(text: str) -> Secret:
     """The secret that was written, with its prefix or as bare base64. ValueError, saying what to do, for anything else.
 

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import Destination, HttpDestination, address
 from service.domain.ids import ApplicationId
-from service.domain.outcomes import Outcome, error_label
+from service.domain.outcomes import Outcome, error_label, status_class
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
@@ -71,7 +71,8 @@ class TracedAttempt:
 
     def _record(self, outcome: Outcome, verdict: Verdict, now: datetime) -> None:
         claim = self._claim
-        self._metrics.attempt(outcome)
+        seconds = outcome.exchange.duration.total_seconds()
+        self._metrics.attempt(seconds, status_class=status_class(outcome), error=error_label(outcome))
         if claim.trigger is not Trigger.SCHEDULED:
             return
         if is_first(claim):

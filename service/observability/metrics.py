@@ -6,8 +6,6 @@ from typing import Literal, get_args
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-from service.domain.outcomes import Outcome, error_label, status_class
-
 Labels = dict[str, str | int]
 Unsettled = Literal["too_late", "unavailable", "error"]
 
@@ -119,9 +117,9 @@ class Metrics:
         """What became of messages that came in; once per batch."""
         self._accepted.add(count, self._labelled("outcome", outcome))
 
-    def attempt(self, outcome: Outcome) -> None:
-        """An attempt was made: exactly one point, whatever came of it."""
-        self._attempt_duration.record(outcome.exchange.duration.total_seconds(), self._attempt_labels(outcome))
+    def attempt(self, seconds: float, *, status_class: str | None, error: str | None) -> None:
+        """An attempt was made: exactly one point, whatever came of it. Without an `error` it is a success."""
+        self._attempt_duration.record(seconds, self._attempt_labels(status_class, error))
 
     def first_attempt_delay(self, seconds: float) -> None:
         """How long a delivery waited, past its due time, for its first attempt."""
@@ -246,8 +244,7 @@ class Metrics:
         self._labels[method, scheme, route, status, error_type] = labels
         return labels
 
-    def _attempt_labels(self, outcome: Outcome) -> Labels:
-        status, error = status_class(outcome), error_label(outcome)
+    def _attempt_labels(self, status: str | None, error: str | None) -> Labels:
         labels = self._labels.get((status, error))
         if labels is None:
             labels = self._labels[status, error] = {"outcome": "success" if error is None else "failure"}

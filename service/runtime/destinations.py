@@ -9,9 +9,9 @@ from service.adapters.destinations.http.sender import HttpSender
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.destinations import Senders
-from service.application.signing import Signing
 from service.delivery.attempts import Attempts
 from service.domain.destinations import HttpDestination
+from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.settings import Settings
 
@@ -32,5 +32,5 @@ def attempts(client: AsyncClient, *, settings: Settings, egress: Egress, telemet
         new_id=new_id,
         telemetry=telemetry,
         schedule=tuple(timedelta(seconds=seconds) for seconds in delivery.retry_schedule),
-        signing=Signing(families=delivery.signature_headers, key_pairs=Ed25519()),
+        signing=Signing(families=delivery.signature_headers, ed25519=Ed25519().sign),
     )

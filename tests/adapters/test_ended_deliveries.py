@@ -9,8 +9,7 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.application.ports.queue import Settled, Settlement
-from service.domain.deliveries import Claim, Status, Trigger
+from service.domain.deliveries import Claim, Settled, Settlement, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint

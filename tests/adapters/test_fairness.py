@@ -8,9 +8,8 @@ import pytest
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.application.ports.queue import Settled
 from service.domain import ids
-from service.domain.deliveries import Status
+from service.domain.deliveries import Settled, Status
 from service.domain.ids import ApplicationId, EndpointId
 from service.domain.retries import Delivered, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry

@@ -10,9 +10,8 @@ from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
-from service.application.ports.queue import Settlement
 from service.domain import ids
-from service.domain.deliveries import Status
+from service.domain.deliveries import Settlement, Status
 from service.domain.retries import TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import a_claim, add_application, add_endpoint

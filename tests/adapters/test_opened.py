@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.adapters.postgres.queue.opened import Opened
+from service.adapters.postgres.queue.claims import Opened
 
 
 def test_what_was_asked_for_last_is_remembered_up_to_the_bound() -> None:

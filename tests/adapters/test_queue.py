@@ -13,8 +13,7 @@ from service.adapters.postgres.queue import attempt_headers
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
-from service.application.ports.queue import Settled
-from service.domain.deliveries import Claim, Status, Trigger
+from service.domain.deliveries import Claim, Settled, Status, Trigger
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint

@@ -28,8 +28,8 @@ from service.api.services import Services
 from service.application.payload_checks import PayloadChecks
 from service.application.ports.destinations import Senders
 from service.application.ports.machine import NewId
-from service.application.signing import Signing
 from service.delivery.attempts import Attempts
+from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry, open_telemetry
 from service.offloading.processes import Processes
@@ -98,7 +98,7 @@ def attempts_by(senders: Senders, *, telemetry: Telemetry) -> Attempts:
         new_id=new_id,
         telemetry=DeliveryTelemetry(telemetry),
         schedule=(),
-        signing=Signing(families=("webhook",), key_pairs=Ed25519()),
+        signing=Signing(families=("webhook",), ed25519=Ed25519().sign),
     )
 
 

@@ -13,9 +13,8 @@ from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import Database, dsn
 from service.adapters.postgres.server.wakeups import Wakeups
-from service.application.ports.queue import Settlement
 from service.domain import ids
-from service.domain.deliveries import Attempt, Claim, Status
+from service.domain.deliveries import Attempt, Claim, Settlement, Status
 from service.domain.ids import AttemptId, OrgId
 from service.domain.operational_webhooks import OPERATIONS
 from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict

@@ -11,9 +11,8 @@ from service.adapters.machine.vault import Vault
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
-from service.application.ports.queue import Settlement
 from service.domain import ids
-from service.domain.deliveries import Attempt, Claim, Status, Trigger
+from service.domain.deliveries import Attempt, Claim, Settlement, Status, Trigger
 from service.domain.ids import AttemptId
 from service.domain.retries import Delivered, TryAgain, Verdict
 from service.observability.deliveries import DeliveryTelemetry

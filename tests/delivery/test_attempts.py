@@ -11,15 +11,14 @@ from standardwebhooks import Webhook
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.destinations import Sender
-from service.application.ports.queue import Settled, Settlement
-from service.application.signing import Signing
 from service.delivery.attempts import Attempts, Courier
-from service.domain.deliveries import Claim, Status, Trigger
+from service.domain.deliveries import Claim, Settled, Settlement, Status, Trigger
 from service.domain.destinations import HttpDestination, Parcel
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
 from service.domain.outcomes import ErrorType, Outcome
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
+from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry
 from tests.support.factories import SECRET, a_claim
@@ -95,7 +94,7 @@ def a_courier(queue: Queue, receiver: Sender[HttpDestination], told: DeliveryTel
         new_id=new_id,
         telemetry=told,
         schedule=(timedelta(seconds=5), timedelta(minutes=5)),
-        signing=Signing(families=("webhook", "svix"), key_pairs=Ed25519()),
+        signing=Signing(families=("webhook", "svix"), ed25519=Ed25519().sign),
     )
     return Courier(queue=queue, attempts=attempts, telemetry=told, patience=timedelta(seconds=30))
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from service.application.ports.queue import Settled, Settlement
 from service.delivery.engine import Engine
-from service.domain.deliveries import Claim
+from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
 from service.domain.outcomes import Outcome

@@ -16,10 +16,10 @@ from service.adapters.destinations.http.sender import HttpSender
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
 from service.application.ports.destinations import Sender
-from service.application.signing import Signing
 from service.delivery.attempts import Attempts
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import HttpDestination
+from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry
 from tests.delivery.test_attempts import Broken
@@ -67,7 +67,7 @@ async def attempt(telemetry: Telemetry, sender: Sender[HttpDestination], claim: 
         new_id=new_id,
         telemetry=DeliveryTelemetry(telemetry),
         schedule=(timedelta(seconds=5),),
-        signing=Signing(families=("webhook",), key_pairs=Ed25519()),
+        signing=Signing(families=("webhook",), ed25519=Ed25519().sign),
     )
     await attempts.make(claim)
 

@@ -12,9 +12,8 @@ from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import POLL, Wakeups
-from service.application.ports.queue import Settlement
 from service.domain import ids
-from service.domain.deliveries import Attempt, Claim, Status, Trigger
+from service.domain.deliveries import Attempt, Claim, Settlement, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.domain.retries import Canceled, Verdict
 from service.observability.deliveries import DeliveryTelemetry

@@ -2,38 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
-from service.domain.deliveries import Attempt, Claim
+from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import EndpointId
-from service.domain.retries import Gone, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there.
-
-    `rest` is how long the endpoint should get nothing, at the least; None when there is no reason for a rest.
-    """
-
-    claim: Claim
-    verdict: Verdict
-    attempt: Attempt | None
-    rest: timedelta | None = None
-
-    @property
-    def endpoint_gone(self) -> bool:
-        """Whether the receiver said that it wants no more."""
-        return isinstance(self.verdict, Gone)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """`applied` is False when the lease has passed to somebody else. The endpoint may have been switched off by it."""
-
-    applied: bool
-    endpoint_switched_off: bool
 
 
 class DeliveryQueue(Protocol):

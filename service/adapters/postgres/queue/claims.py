@@ -1,13 +1,13 @@
 """Claiming: the statements that take deliveries under a lease, and the claims that are made of their rows."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Generic, TypeVar
 
 import asyncpg
 import structlog
 
-from service.adapters.postgres.queue.opened import Opened
 from service.adapters.postgres.server.sealed import open_headers, open_secrets
 from service.adapters.postgres.server.statements import beside
 from service.application.ports.machine import Vault
@@ -15,6 +15,8 @@ from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import HttpDestination
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
+
+Value = TypeVar("Value")
 
 _log = structlog.stdlib.get_logger("relevo.queue")
 
@@ -72,6 +74,37 @@ class ClaimReader:
             delivered=row["delivered"],
             wants_trace=bool(row["wants_trace"]),
         )
+
+
+class Opened(Generic[Value]):
+    """What was unsealed stays so for a while: endpoints are few and claims are many.
+
+    It calls `unseal` for what is not remembered. Of what was asked for last, at most `most` sealed bytes are."""
+
+    def __init__(self, unseal: Callable[[bytes], Value], *, most: int) -> None:
+        self._unseal = unseal
+        self._most = most
+        self._known: dict[bytes, Value] = {}
+        self.size = 0
+
+    def __call__(self, sealed: bytes) -> Value:
+        """The value. What `unseal` raises is not remembered."""
+        if sealed in self._known:
+            value = self._known[sealed] = self._known.pop(sealed)
+            return value
+        value = self._unseal(sealed)
+        self._remember(sealed, value)
+        return value
+
+    def _remember(self, sealed: bytes, value: Value) -> None:
+        if len(sealed) > self._most:
+            return
+        self._known[sealed] = value
+        self.size += len(sealed)
+        while self.size > self._most:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self.size -= len(oldest)
 
 
 def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> dict[str, object]:

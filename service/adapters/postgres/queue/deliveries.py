@@ -23,8 +23,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import Statement, beside
 from service.adapters.postgres.server.wakeups import POLL, Wakeups
 from service.application.ports.machine import Vault
-from service.application.ports.queue import Settled, Settlement
-from service.domain.deliveries import Claim
+from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.domain.limits import RATE_BURST
 from service.observability.deliveries import DeliveryTelemetry

@@ -11,9 +11,8 @@ from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.postgres.queue.intake import accepting
 from service.adapters.postgres.server.statements import beside
 from service.application.operational_webhooks import operational_message
-from service.application.ports.queue import Settlement
 from service.domain import ids
-from service.domain.deliveries import Status
+from service.domain.deliveries import Settlement, Status
 from service.domain.ids import EndpointId, MessageId
 from service.domain.operational_webhooks import (
     OPERATIONS,

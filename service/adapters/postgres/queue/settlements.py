@@ -13,8 +13,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import Bell
-from service.application.ports.queue import Settled, Settlement
-from service.domain.deliveries import Claim, Status
+from service.domain.deliveries import Claim, Settled, Settlement, Status
 from service.domain.health import FIRST_REST, LONGEST_REST, REST_SPREAD
 from service.domain.ids import ApplicationId, AttemptId
 from service.domain.retries import Delivered, TryAgain
