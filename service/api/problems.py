@@ -185,6 +185,8 @@ def _is_unread(error: Any) -> bool:
 
 
 def _message(error: Any) -> str:
+    if error["type"] == "json_invalid" and "ctx" in error:
+        return str(error["ctx"]["error"])  # where FastAPI's own text says nothing
     if expected := _EXPECTED.get(error["type"]):
         return f"Input should be {expected}"
     return str(error["msg"]).removeprefix("Value error, ").encode(errors="replace").decode()

@@ -1,6 +1,6 @@
 """What can be asked of event types."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId
 
-A_PAGE = 250
+A_PAGE = 1000
 
 
 class EventTypes:
@@ -37,17 +37,6 @@ class EventTypes:
         return await self._event_types.page(
             self._org_id, page, include_archived=include_archived, flags=self._flags, with_content=with_content
         )
-
-    async def every(self, *, include_archived: bool) -> AsyncIterator[EventType]:
-        """All of them, by name."""
-        page, done = PageRequest(limit=A_PAGE, ascending=True), False
-        while not done:
-            found = await self.page(page, include_archived=include_archived)
-            for event_type in found.items:
-                yield event_type
-            done = found.done
-            if not done:
-                page = replace(page, after=found.items[-1].name)
 
     async def get(self, name: str) -> EventType:
         """NotFound when there is none of that name."""
@@ -96,24 +85,44 @@ class EventTypes:
 
         `unsaid` are the fields that the descriptions do not speak of: what is known of them stays.
         """
+        by_name = {new.name: new for new in described}
         modified: list[NewEventType | EventType] = []
-        # In one order, so that two that are taken over at once wait for each other one way.
-        for new in sorted(described, key=lambda new: new.name):
-            known = await self._event_types.get(self._org_id, new.name, lock=not dry_run)
-            wanted = new if known is None else replace(new, **{field: getattr(known, field) for field in unsaid})
-            if known is None or not _says(known, wanted):
-                modified.append(wanted)
-                if not dry_run:
-                    await self.upsert(wanted)
+        async for names, known in self._known(sorted(by_name), lock=not dry_run):
+            changed = list(_changed((by_name[name] for name in names), known, unsaid=unsaid))
+            if changed and not dry_run:
+                await self._event_types.put(self._org_id, [self._made(new) for new in changed])
+            modified += changed
         if archive_others:
-            modified += await self._archive_all_but({new.name for new in described}, dry_run=dry_run)
+            modified += await self._archive_all_but(by_name.keys(), dry_run=dry_run)
         return modified
 
+    async def _known(
+        self, names: Sequence[str], *, lock: bool
+    ) -> AsyncIterator[tuple[Sequence[str], Mapping[str, EventType]]]:
+        """The sorted names, some at a time, and what is known of these. In one order, so that two that take over the
+        same at once wait for each other one way."""
+        while names:
+            found = await self._event_types.named(self._org_id, names[:A_PAGE], lock=lock)
+            covered = A_PAGE if found.done else names.index(found.items[-1].name) + 1
+            yield names[:covered], {known.name: known for known in found.items}
+            names = names[covered:]
+
     async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[EventType]:
-        others = [found async for found in self.every(include_archived=False) if found.name not in names]
-        for other in () if dry_run else others:
-            await self.delete(other.name, expunge=False)
+        """Those that are archived, or would be; without their schemas, of which there may be very many."""
+        others = [found async for found in self._every_live_one() if found.name not in names]
+        if others and not dry_run:
+            await self._event_types.archive(self._org_id, [other.name for other in others], at=self._clock.now())
         return [replace(other, archived=True) for other in others]
+
+    async def _every_live_one(self) -> AsyncIterator[EventType]:
+        page, done = PageRequest(limit=A_PAGE, ascending=True), False
+        while not done:
+            found = await self.page(page, include_archived=False, with_content=False)
+            for event_type in found.items:
+                yield event_type
+            done = found.done
+            if not done:
+                page = replace(page, after=found.items[-1].name)
 
     async def _change(self, changed: EventType) -> EventType:
         await self._event_types.replace(changed)
@@ -141,6 +150,16 @@ def _found(event_type: EventType | None) -> EventType:
     if event_type is None:
         raise NotFound
     return event_type
+
+
+def _changed(
+    described: Iterable[NewEventType], known: Mapping[str, EventType], *, unsaid: Collection[str]
+) -> Iterable[NewEventType]:
+    for new in described:
+        before = known.get(new.name)
+        wanted = new if before is None else replace(new, **{field: getattr(before, field) for field in unsaid})
+        if before is None or not _says(before, wanted):
+            yield wanted
 
 
 def _says(known: EventType, new: NewEventType) -> bool:

@@ -32,7 +32,8 @@ class Replays:
         self._tasks = tasks
 
     async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
-        """Send again what was sent to the endpoint and has not been delivered. EndpointDisabled, Invalid."""
+        """Send again what was sent to the endpoint and has not been delivered: once, however many ask for it before it
+        is. EndpointDisabled, Invalid."""
         if until - since > LONGEST_RECOVERY + SLACK:
             raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", loc=("body", "since"))
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
@@ -101,12 +102,14 @@ async def _endpoint_of(task: BackgroundTask, work: UnitOfWork) -> Endpoint:
 
 def _filter(task: BackgroundTask) -> ReplayFilter:
     kept: dict[str, Any] = task.params["wanted"]
+    recovers = task.kind == TaskKind.RECOVER
     return ReplayFilter(
         statuses=None if kept["statuses"] is None else tuple(map(Status, kept["statuses"])),
         event_types=None if kept["event_types"] is None else tuple(kept["event_types"]),
         channel=kept["channel"],
         tag=kept["tag"],
         status_code_class=kept["status_code_class"],
+        untried_since=ids.lowest(ids.ATTEMPT, task.created_at) if recovers else None,
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from service.application.ports.pages import MOST_BYTES, MessageFilter, PageRequest
 from service.application.ports.unit_of_work import UnitOfWork
-from service.domain.ids import ApplicationId
+from service.domain.event_types import EventType
+from service.domain.ids import ApplicationId, OrgId
 from service.domain.messages import Message
 
 SMALLEST_PAGE, LARGEST_PAGE = 4, 500
@@ -23,6 +24,19 @@ async def every_message(
         if found.items:
             yield found.items
             page = replace(page, after=found.items[-1].id, limit=_next_limit(found.items, page.limit))
+
+
+async def every_event_type(org_id: OrgId, work: UnitOfWork) -> AsyncGenerator[Sequence[EventType], None]:
+    """The organisation's event types by name, archived ones included, in pages of a bounded size: one at least, be it
+    empty. Between pages no transaction is open."""
+    page, done = PageRequest(limit=LARGEST_PAGE, ascending=True), False
+    while not done:
+        found = await work.event_types.page(org_id, page, include_archived=True)
+        await work.rollback()
+        yield found.items
+        done = found.done
+        if not done:
+            page = replace(page, after=found.items[-1].name)
 
 
 def _next_limit(items: Sequence[Message], limit: int) -> int:

@@ -11,7 +11,8 @@ from service.domain.ids import MessageId
 class ReplayFilter:
     """Of the messages that an endpoint was sent, those that are meant. `statuses` is how their deliveries stand.
 
-    `status_code_class` is that of the latest attempt: 0, 100, ... 500.
+    `status_code_class` is that of the latest attempt: 0, 100, ... 500. With `untried_since`, the least identifier of an
+    attempt, what was tried since is left out, and what is owed a manual attempt already.
     """
 
     statuses: tuple[Status, ...] | None = None
@@ -19,6 +20,7 @@ class ReplayFilter:
     channel: str | None = None
     tag: str | None = None
     status_code_class: int | None = None
+    untried_since: str | None = None
 
 
 UNDELIVERED = ReplayFilter(statuses=(Status.FAIL, Status.SENDING, Status.CANCELED))

@@ -18,7 +18,9 @@ BY_ITS_OWN_ID = (
 )
 _TOUCHED = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)")
 _BOUND = re.compile(r"\b(?:org_id|app_id) (?:= |IN )|\bUSING \([^)]*\b(?:org_id|app_id)\b")
-_INSERTS = re.compile(r"\s*INSERT INTO \w+ \([^)]*\b(?:org_id|app_id)\b[^)]*\) VALUES")
+_INSERTS = re.compile(
+    r"\s*INSERT INTO \w+ \((?:[^)]*\b(?:org_id|app_id)\b[^)]*\) VALUES|org_id\b[^)]*\)\s+SELECT \$1::text,)"
+)
 
 
 def touches(statement: str) -> set[str]:

@@ -88,6 +88,30 @@ async def test_every_list_of_the_document_has_a_bound(app: FastAPI) -> None:
     assert MOST_EVENT_TYPES < MOST_OF_THE_PROTOCOL
 
 
+def _body(*, values: int = 0, lists: int = 0) -> bytes:
+    return b'{"name": "n", "more": [' + b",".join([b"1"] * values + [b"[]"] * lists) + b"]}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/app", _body(values=100_001), "There are more than 100,000 values in the body"),
+        ("/app", _body(lists=20_001), "There are more than 20,000 lists and objects in the body"),
+        ("/environment/import", _body(values=200_001), "There are more than 200,000 values in the body"),
+        ("/event-type", _body(lists=200_001), "There are more than 200,000 lists and objects in the body"),
+        ("/app", b'{"name": nothing}', "This is not valid JSON: "),
+        ("/app", b'{"name": "n"', "This is not valid JSON: "),
+    ],
+)
+async def test_a_body_that_cannot_be_read_or_holds_too_much_is_refused_in_a_sentence(
+    api: AsyncClient, path: str, body: bytes, sentence: str
+) -> None:
+    answer = await api.post(path, content=body, headers={"content-type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["msg"].startswith(sentence)
+
+
 async def test_of_many_faults_a_hundred_are_told(api: AsyncClient) -> None:
     answer = await api.post("/app", json={"name": "n", "metadata": {str(number): number for number in range(1000)}})
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.factories import ORG
-from tests.support.patience import patient
+from tests.support.patience import unhurried
 
 EXAMPLES = 3
 SEED = 20_260_301
@@ -39,7 +39,7 @@ async def test_no_answer_is_a_failure_or_breaks_the_document(
             *("--header", f"Authorization: Bearer {TOKENS.mint(ORG, now=datetime.now(UTC))}"),
             *("--checks", CHECKS, "--phases", phases, "--max-examples", str(EXAMPLES)),
             *("--seed", str(SEED), "--exclude-operation-id-regex", LEFT_OUT, "--generation-database", "none"),
-            *("--request-timeout", str(int(patient(10))), "--no-color", "--continue-on-failure"),
+            *("--request-timeout", str(int(unhurried(10))), "--no-color", "--continue-on-failure"),
         ]
         program = "import schemathesis.cli; schemathesis.cli.schemathesis()"
         process = await asyncio.create_subprocess_exec(

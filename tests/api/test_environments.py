@@ -1,11 +1,17 @@
 """Setting up by document: environments come out as they went in, OpenAPI webhooks become event types."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from json import dumps
 from typing import Any
 
 import orjson
 import pytest
 from httpx import AsyncClient
+from sqlalchemy import event
+
+from service.adapters.postgres.server.database import Database
+from tests.support.factories import ORG, add_event_types
 
 SPEC: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -71,6 +77,13 @@ async def test_what_was_exported_sets_up_the_same_again(api: AsyncClient) -> Non
         assert before | times == after | times
 
 
+async def test_where_there_is_nothing_nothing_is_exported(api: AsyncClient) -> None:
+    exported = await api.post("/environment/export")
+
+    assert (exported.status_code, exported.json()["eventTypes"]) == (200, [])
+    assert (await api.post("/environment/import", json=exported.json())).status_code == 204
+
+
 async def test_webhooks_of_a_document_become_event_types_with_their_own_schemas(api: AsyncClient) -> None:
     answer = await api.post("/event-type/import/openapi", json={"spec": SPEC})
     paid = (await api.get("/event-type/invoice.paid")).json()
@@ -120,6 +133,63 @@ async def test_a_document_may_replace_everything_and_changes_only_what_differs(a
     assert answer.json()["data"]["modified"] == ["old"]
     assert await names(api) == ["invoice.lost", "invoice.paid"]
     assert (paid["featureFlags"], paid["validatePayloads"]) == (["beta"], True)
+
+
+@pytest.mark.parametrize("path", ["/environment/import", "/event-type/import/openapi"])
+async def test_many_event_types_take_a_few_statements(api: AsyncClient, postgres: Database, path: str) -> None:
+    many = [f"t{number}" for number in range(1500)]
+
+    def described(names: Sequence[str]) -> dict[str, Any]:
+        if path == "/environment/import":
+            return {"eventTypes": [{"name": name, "description": name} for name in names]}
+        webhooks = {name: {"post": {"description": name}} for name in names}
+        return {"spec": {"webhooks": webhooks}, "replaceAll": True}
+
+    with counting(postgres) as statements:
+        first = await api.post(path, json=described(many))
+        again = await api.post(path, json=described([*many[:700], "new"]))
+
+    assert (first.is_success, again.is_success) == (True, True)
+    kept = await postgres.pool.fetch("SELECT name, description, archived FROM event_type WHERE org_id = $1", ORG)
+    archived = set() if path == "/environment/import" else set(many[700:])
+    assert {row["name"] for row in kept} == {*many, "new"}
+    assert {row["name"] for row in kept if row["archived"]} == archived
+    assert all(row["name"] == row["description"] for row in kept)
+    assert len(statements) < 40
+
+
+@contextmanager
+def counting(postgres: Database) -> Iterator[list[str]]:
+    """The statements of sessions while the block lasts, each as often as it was made."""
+    heard: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        heard.append(statement)
+
+    event.listen(postgres.engine.sync_engine, "before_cursor_execute", hear)
+    yield heard
+    event.remove(postgres.engine.sync_engine, "before_cursor_execute", hear)
+
+
+async def test_an_event_type_that_is_described_twice_is_what_is_said_last(api: AsyncClient) -> None:
+    twice = [{"name": "a", "description": "first"}, {"name": "a", "description": "last"}]
+
+    (await api.post("/environment/import", json={"eventTypes": twice})).raise_for_status()
+
+    assert (await api.get("/event-type/a")).json()["description"] == "last"
+
+
+async def test_large_event_types_are_compared_a_few_at_a_time_and_none_is_passed_over(
+    api: AsyncClient, postgres: Database
+) -> None:
+    names = [f"t{number}" for number in range(100, 150)]
+    await add_event_types(postgres.pool, names, characters=120_000)
+    webhooks = {name: {"post": {"description": "new"}} for name in [*names, "t000"]}
+
+    answer = await api.post("/event-type/import/openapi", json={"spec": {"webhooks": webhooks}})
+
+    assert answer.json()["data"]["modified"] == ["t000", *names]
+    assert await postgres.pool.fetchval("SELECT count(*) FROM event_type WHERE description = 'new'") == 51
 
 
 def raw(description: str, *, schema: str = "{}") -> str:

@@ -1,6 +1,7 @@
 """Exports whose clients do not stay to the end."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.adapters.postgres.server.database import SESSIONS, Database
 from service.api.services import Services
 from tests.api.served import served
+from tests.support.factories import add_event_types
 from tests.support.patience import patient
 
 WITHIN = patient(20)  # seconds
@@ -61,21 +63,50 @@ async def api(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-@pytest.mark.usefixtures("application")
-async def test_a_client_that_hangs_up_midway_ends_its_export(
-    api: AsyncClient, sessions: Sessions, postgres: Database
-) -> None:
+@pytest.fixture
+async def much(api: AsyncClient, application: str, postgres: Database) -> None:
+    """Of messages and of event types, many times what is read at once."""
+    large = "x" * 1_000_000
     for _ in range(20):
-        await api.post("/app/u/msg", json={"eventType": "t", "payload": {"text": "x" * 1_000_000}})
+        await api.post(f"/app/{application}/msg", json={"eventType": "t", "payload": {"text": large}})
+    await add_event_types(postgres.pool, [f"t{number}" for number in range(100, 130)], characters=len(large))
 
-    async with api.stream("GET", "/app/u/msg/export") as answer:
+
+@pytest.mark.usefixtures("much")
+@pytest.mark.parametrize(
+    ("method", "path", "table"),
+    [("GET", "/app/u/msg/export", "message"), ("POST", "/environment/export", "event_type")],
+)
+async def test_a_client_that_hangs_up_midway_ends_its_export(
+    *, api: AsyncClient, sessions: Sessions, postgres: Database, method: str, path: str, table: str
+) -> None:
+    async with api.stream(method, path) as answer:
         await anext(answer.aiter_raw())
         during = sessions.open
         async with postgres.pool.acquire() as connection, connection.transaction():
             # Whoever went on would wait here for the next page.
-            await connection.execute("LOCK TABLE message IN ACCESS EXCLUSIVE MODE")
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
             await answer.aclose()
             await sessions.until_none_is_open()
             in_use = postgres.pools()[SESSIONS].checked_out()
 
     assert (during, in_use) == (1, 0)
+
+
+@pytest.mark.usefixtures("much")
+async def test_of_event_types_no_more_is_read_than_the_caller_takes_and_no_connection_is_kept(
+    api: AsyncClient, postgres: Database
+) -> None:
+    async with api.stream("POST", "/environment/export") as answer:
+        pieces = answer.aiter_raw()
+        begun = await anext(pieces)
+        async with asyncio.timeout(WITHIN):
+            while postgres.pools()[SESSIONS].checked_out():  # noqa: ASYNC110  # a pool sets no event of ours
+                await asyncio.sleep(0.01)
+        await postgres.pool.execute("DELETE FROM event_type WHERE name > 't110'")
+        document = json.loads(begun + b"".join([piece async for piece in pieces]))
+
+    names = [event_type["name"] for event_type in document["eventTypes"]]
+    assert names[:2] == ["t100", "t101"]
+    assert "t129" not in names, "it was not read before it was deleted"
+    assert document.keys() == {"version", "createdAt", "eventTypes", "settings", "connectors"}

@@ -1,6 +1,5 @@
 """Lists of what is large: of a bounded size, and whole all the same when they are read page by page."""
 
-import json
 from itertools import chain
 from typing import Any
 
@@ -11,17 +10,13 @@ from service.adapters.machine.clock import new_id
 from service.adapters.postgres.server.database import Database
 from service.application.ports.pages import MOST_BYTES
 from service.domain import ids
-from tests.support.factories import ORG
+from tests.support.factories import ORG, add_event_types
 
 LARGE = 1_900_000
 ATTEMPT = (
     "INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, url, status, response,"
     " response_status_code, duration_ms, trigger, number)"
     " VALUES ($1, $2, $3, $4, $5, 't', '', 0, repeat('x', 20000), 200, 1, 0, 1)"
-)
-EVENT_TYPE = (
-    "INSERT INTO event_type (org_id, name, description, archived, deprecated, schemas, validate_payloads, created_at,"
-    " updated_at) VALUES ($1, $2, '', false, false, $3, false, now(), now())"
 )
 
 
@@ -100,8 +95,7 @@ async def test_a_page_of_event_types_ends_before_it_is_too_large_and_none_is_pas
     api: AsyncClient, postgres: Database
 ) -> None:
     names = [f"t{number}" for number in range(100, 150)]
-    schemas = json.dumps({"1": {"description": "x" * 120_000}})
-    await postgres.pool.executemany(EVENT_TYPE, [(ORG, name, schemas) for name in names])
+    await add_event_types(postgres.pool, names, characters=120_000)
 
     upwards: dict[str, Any] = {"order": "ascending", "limit": 250}
     pages = await ids_of_pages(api, "/event-type", with_content="true", **upwards)

@@ -1,12 +1,16 @@
 """Resending many: what recover, replay-missing and bulk-replay owe, and to whom."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from httpx import AsyncClient
 
+from service.adapters.machine.clock import new_id
 from service.adapters.postgres.server.database import Database
+from service.domain import ids
 from service.domain.deliveries import Status
 from tests.support.operations import SINCE, a_message, an_endpoint, finished, owed, running_tasks, settled
 
@@ -80,6 +84,53 @@ async def test_recover_sends_at_once_what_waits_for_its_retry_and_leaves_the_ret
     task = await replayed(api, postgres, endpoint, "recover")
 
     assert await owed(postgres) == [(waiting, ""), (waiting, task["id"]), (fresh, "")]
+
+
+@pytest.mark.parametrize("what", ["recover", "replay-missing"])
+async def test_whoever_asks_for_it_together_has_each_message_owed_once(
+    api: AsyncClient, postgres: Database, what: str
+) -> None:
+    messages = [await a_message(api) for _ in range(20)]
+    endpoint = await an_endpoint(api)
+    if what == "recover":
+        messages = [await a_message(api) for _ in range(20)]
+        await settled(postgres, status=Status.FAIL)
+    path = f"/app/u/endpoint/{endpoint}/{what}"
+
+    answers = await asyncio.gather(*(api.post(path, json={"since": days_ago(1)}) for _ in range(4)))
+    async with AsyncExitStack() as runners:
+        for _ in answers:
+            await runners.enter_async_context(running_tasks(postgres, size=3))
+        tasks = [await finished(api, answer.json()["id"]) for answer in answers]
+
+    assert [message for message, _ in await owed(postgres)] == messages
+    assert sum(task["data"]["messagesSent"] for task in tasks) == len(messages)
+
+
+async def test_what_was_tried_since_it_was_asked_for_is_not_recovered_once_more(
+    api: AsyncClient, postgres: Database
+) -> None:
+    endpoint, message = await an_endpoint(api), await a_message(api)
+    await settled(postgres, status=Status.FAIL)
+    path = f"/app/u/endpoint/{endpoint}/recover"
+    asked = [(await api.post(path, json={"since": days_ago(1)})).json()["id"] for _ in range(2)]
+    await postgres.pool.execute("UPDATE background_task SET due_at = 'infinity' WHERE id = $1", asked[1])
+    async with running_tasks(postgres):
+        await finished(api, asked[0])
+    # The first one's attempt has failed as well by the time that the second is done.
+    await postgres.pool.execute("DELETE FROM pending_delivery")
+    await postgres.pool.execute(
+        "INSERT INTO attempt SELECT (jsonb_populate_record(a, jsonb_build_object('id', $1::text))).* FROM attempt a",
+        new_id(ids.ATTEMPT),
+    )
+    await postgres.pool.execute("UPDATE background_task SET due_at = now()")
+
+    async with running_tasks(postgres):
+        again = await finished(api, asked[1])
+    later = await replayed(api, postgres, endpoint, "recover")
+
+    assert again["data"] == {"messagesSent": 0}
+    assert await owed(postgres) == [(message, later["id"])]
 
 
 async def test_replay_missing_owes_what_the_endpoint_wants_and_was_never_sent(

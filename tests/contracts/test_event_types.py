@@ -1,6 +1,7 @@
 """What every EventTypeRepository does."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from service.domain.errors import EventTypeExists, NotFound
 from service.domain.ids import OrgId
 from tests.contracts.conftest import Begin
 from tests.support.factories import ORG
-from tests.support.kept import an_event_type
+from tests.support.kept import NOW, an_event_type
 
 STRANGER = OrgId("org_000000000000000000000000002")
 
@@ -81,6 +82,34 @@ async def test_replacing_keeps_every_change_and_deleting_leaves_nothing(begin: B
         assert await work.event_types.get(ORG, kept.name) is None
         with pytest.raises(NotFound):
             await work.event_types.replace(changed)
+
+
+async def test_several_are_found_put_and_archived_together(begin: Begin) -> None:
+    later = NOW + timedelta(hours=1)
+    old = an_event_type("old", schemas='{"1": {}}', archived=True)
+    foreign = an_event_type("old", org_id=STRANGER)
+    wanted = [
+        an_event_type("new", schemas='{"1":  1.0}', feature_flags=("b", "a"), created_at=later, updated_at=later),
+        an_event_type("old", description="changed", deprecated=True, feature_flags=(), created_at=later),
+        an_event_type("Old", group_name="g", validate_payloads=True, schemas='{"1": {}}', archived=True),
+    ]
+    async with begin() as work:
+        await work.event_types.add(old)
+        await work.event_types.add(foreign)
+
+    async with begin() as work:
+        await work.event_types.put(ORG, wanted)
+        found = await work.event_types.named(ORG, ["old", "Old", "none", "new"], lock=True)
+        some = await work.event_types.named(ORG, ["Old"])
+        await work.event_types.archive(ORG, ["new", "none"], at=later)
+        archived = await work.event_types.get(ORG, "new")
+
+    async with begin() as work:
+        new, changed, other = wanted
+        assert list(found.items) == [other, new, replace(changed, created_at=old.created_at)]
+        assert [kept.name for kept in some.items] == ["Old"]
+        assert archived == replace(new, archived=True, updated_at=later)
+        assert await work.event_types.get(STRANGER, "old") == foreign
 
 
 async def test_flags_open_the_event_types_that_ask_for_one_of_them(begin: Begin) -> None:

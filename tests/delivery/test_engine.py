@@ -126,6 +126,21 @@ async def test_endpoints_that_fall_silent_together_leave_places_for_the_others()
     assert len(carrying) > 20
 
 
+async def test_an_engine_that_leaves_claims_nothing_more_and_ends_by_itself() -> None:
+    queue, courier = Queue([]), Courier()
+
+    def offer() -> None:
+        queue.due.append(a_claim())
+        queue.more.set()
+
+    async with an_engine(queue, courier).running() as loop:
+        await until_idle()
+        # Comes when the engine has been told to leave and has not turned since.
+        asyncio.get_running_loop().call_soon(offer)
+
+    assert (len(queue.due), queue.released, loop.cancelled()) == (1, [], False)
+
+
 async def test_leaving_finishes_what_is_in_flight() -> None:
     queue, courier = Queue([a_claim()]), Courier()
 

@@ -11,7 +11,16 @@ from opentelemetry.sdk import environment_variables as of_the_sdk
 from service.observability import variables
 from service.observability.exporting import destination
 from service.observability.telemetry import open_telemetry
-from service.observability.variables import SIGNALS, VariableRefused, checked, forget_the_empty, given, unheeded
+from service.observability.variables import (
+    GRPC,
+    HTTP,
+    SIGNALS,
+    VariableRefused,
+    checked,
+    forget_the_empty,
+    given,
+    unheeded,
+)
 from tests.support.networked_postgres import make_certificates
 from tests.support.otlp import Collector, running_collector
 
@@ -173,6 +182,36 @@ def test_a_query_in_the_endpoint_stays_one(written: str, sent_to: str) -> None:
     assert to.endpoint == sent_to
     assert own is not None
     assert own.endpoint == written, "what is written for one signal is the whole of it"
+
+
+@pytest.mark.parametrize(
+    ("at", "said", "spoken"),
+    [
+        ("http://c:4318", None, HTTP),
+        ("http://c", None, HTTP),
+        ("https://c:443/otlp", None, HTTP),
+        ("http://c:14317", None, HTTP),
+        ("http://c:4317", None, GRPC),
+        ("https://c:4317", None, GRPC),
+        ("http://[::1]:4317", None, GRPC),
+        ("http://c:4317", "http/protobuf", HTTP),
+        ("http://c:4318", "grpc", GRPC),
+        ("http://c:4318", "GRPC", GRPC),
+    ],
+)
+def test_the_protocol_is_what_was_said_and_otherwise_http_but_on_the_port_of_grpc(
+    at: str, said: str | None, spoken: str
+) -> None:
+    for part in ("", "LOGS_"):
+        environ = {f"OTEL_EXPORTER_OTLP_{part}ENDPOINT": at}
+        environ |= {} if said is None else {f"OTEL_EXPORTER_OTLP_{part}PROTOCOL": said}
+
+        logs, traces = destination("logs", checked(environ)), destination("traces", checked(environ))
+
+        assert logs is not None
+        assert logs.protocol == spoken
+        assert logs.endpoint == (f"{at}/v1/logs" if spoken == HTTP and not part else at)
+        assert (traces is None) == bool(part)
 
 
 @pytest.mark.parametrize(

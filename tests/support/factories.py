@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,6 +58,16 @@ async def add_application(
         throttle_rate,
     )
     return app_id
+
+
+async def add_event_types(pool: asyncpg.Pool, names: Sequence[str], *, characters: int) -> None:
+    """Event types in the database, each with a schema of about so many characters."""
+    schemas = json.dumps({"1": {"description": "x" * characters}})
+    await pool.executemany(
+        "INSERT INTO event_type (org_id, name, description, archived, deprecated, schemas, validate_payloads,"
+        " created_at, updated_at) VALUES ($1, $2, '', false, false, $3, false, now(), now())",
+        [(ORG, name, schemas) for name in names],
+    )
 
 
 async def add_endpoint(

@@ -172,6 +172,10 @@ class MemoryEventTypes:
         found = shown if with_content else [replace(kept, schemas=None) for kept in shown]
         return _page(found, page, lambda event_type: event_type.name)
 
+    async def named(self, org_id: OrgId, names: Sequence[str], *, lock: bool = False) -> Page[EventType]:
+        found = [kept for kept in self._rows.event_types.values() if kept.org_id == org_id and kept.name in names]
+        return Page(items=sorted(found, key=lambda kept: kept.name), done=True)
+
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
         return [name for name in names if not self._lives(org_id, name)]
 
@@ -187,6 +191,15 @@ class MemoryEventTypes:
 
     async def delete(self, event_type: EventType) -> None:
         self._rows.event_types.pop((event_type.org_id, event_type.name), None)
+
+    async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
+        for new in event_types:
+            known = self._rows.event_types.get((org_id, new.name), new)
+            self._rows.event_types[org_id, new.name] = replace(new, created_at=known.created_at)
+
+    async def archive(self, org_id: OrgId, names: Sequence[str], *, at: datetime) -> None:
+        for known in [kept for kept in self._rows.event_types.values() if kept.org_id == org_id and kept.name in names]:
+            self._rows.event_types[org_id, known.name] = replace(known, archived=True, updated_at=at)
 
     def _lives(self, org_id: OrgId, name: str) -> bool:
         kept = self._rows.event_types.get((org_id, name))

@@ -10,6 +10,12 @@ import httpx
 import pytest
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
+from service.domain.ids import ApplicationId
+from service.observability.health import Health
+from service.observability.telemetry import open_telemetry
+from service.runtime.database import DatabaseUrls
+from service.runtime.services import open_services
+from service.settings import Settings
 from tests.api.raw_callers import Caller, calling
 from tests.support.patience import patient
 from tests.support.processes import SECRET, RelevoProcess, running, settings
@@ -68,6 +74,21 @@ async def test_a_request_in_flight_is_answered_before_the_server_leaves(database
 
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert status == 0
+
+
+async def test_a_server_that_is_told_to_leave_ends_the_tails_that_would_hold_it_up(database: str) -> None:
+    configured = Settings.from_environment(settings(RELEVO_DATABASE_URL=database))
+    async with open_telemetry(role="test", version="0", environ={}) as telemetry:
+        health = Health(registry=telemetry.registry)
+        async with (
+            open_services(configured, DatabaseUrls.without_pooler(database), telemetry, health) as services,
+            services.attempt_news.follow(ApplicationId("app_1")) as follower,
+        ):
+            health.draining()
+            async with asyncio.timeout(patient(10)):
+                heard = await follower.next()
+
+    assert heard is None
 
 
 def bearer() -> dict[str, str]:

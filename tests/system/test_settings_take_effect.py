@@ -206,17 +206,16 @@ async def test_attempts_at_once_are_bounded(start: Start, receiver: Receiver, se
     assert min(later - earlier for earlier, later in pairwise(began)) > timedelta(seconds=0.9)
 
 
+@pytest.mark.parametrize(("drain", "owed"), [("0", [{"attempts": 0, "lease": None}]), ("120", [])])
 async def test_the_drain_is_how_long_attempts_may_take_to_finish(
-    start: Start, receiver: Receiver, rows: asyncpg.Connection
+    start: Start, receiver: Receiver, rows: asyncpg.Connection, drain: str, owed: list[dict[str, Any]]
 ) -> None:
-    async with start(RELEVO_DRAIN="0", RELEVO_ATTEMPT_TIMEOUT="60") as whole:
-        await whole.message(await whole.application("a", f"{receiver.url}/slow/3"))
+    async with start(RELEVO_DRAIN=drain, RELEVO_ATTEMPT_TIMEOUT="60") as whole:
+        # The default would have let it finish, and none at all would not.
+        await whole.message(await whole.application("a", f"{receiver.url}/slow/{1 if owed == [] else 3}"))
         await receiver.wait_for(1)
 
-    # The default would have let it finish.
-    assert [dict(row) for row in await rows.fetch("SELECT attempts, lease FROM pending_delivery")] == [
-        {"attempts": 0, "lease": None}
-    ]
+    assert [dict(row) for row in await rows.fetch("SELECT attempts, lease FROM pending_delivery")] == owed
 
 
 async def test_a_lease_outlasts_the_attempt_by_its_margin(

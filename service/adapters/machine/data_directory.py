@@ -1,5 +1,6 @@
 """The data directory's own files: the secrets that embedded mode generates, and the mark of the one server it has."""
 
+import errno
 import fcntl
 import json
 import os
@@ -21,8 +22,10 @@ class DataDirectoryUnusable(DataDirectoryError):
     """The system does not let us use it."""
 
     def __init__(self, data_dir: Path, error: OSError) -> None:
+        in_its_place = error.errno in {errno.EEXIST, errno.ENOTDIR}
+        why = "A file is in its place" if in_its_place else os.strerror(error.errno or 0)
         super().__init__(
-            f"{data_dir} cannot be the data directory: {os.strerror(error.errno or 0)}. Set RELEVO_DATA_DIR to a "
+            f"{data_dir} cannot be the data directory: {why}. Set RELEVO_DATA_DIR to a "
             "directory that this user may write to, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
         )
 

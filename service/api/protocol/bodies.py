@@ -23,6 +23,7 @@ from service.domain.ids import OrgId
 LARGEST_BODY = 2 * 1024 * 1024
 BODY_WITHIN_S = 30.0  # what takes longer with so little is no slow line but somebody who means it
 MOST_HELD_BYTES = 128 * 1024 * 1024
+_NOT_JSON = "This is not valid JSON: {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,17 @@ class JsonRequest(Request):
     async def json(self) -> Any:
         """The body, parsed without loss. Objects are made of it, so that it may not have too many values."""
         body = await self.body()
-        # FastAPI knows what to do with a JSONDecodeError, and takes anything else for a fault of its own.
+        # FastAPI knows what to do with a JSONDecodeError, whose text callers are told, and takes anything else for a
+        # fault of its own.
         lists = body.count(b"[") + body.count(b"{")
         if lists > self._most.lists:
-            raise JSONDecodeError(f"There are more than {self._most.lists:,} lists and objects in it", "", 0)
+            raise _too_much(f"{self._most.lists:,} lists and objects")
         if lists + body.count(b",") > self._most.values:
-            raise JSONDecodeError(f"There are more than {self._most.values:,} values in it", "", 0)
+            raise _too_much(f"{self._most.values:,} values")
         try:
             document = exact_json.read(body)
         except ValueError as error:
-            raise JSONDecodeError(str(error), "", 0) from None
+            raise JSONDecodeError(_NOT_JSON.format(error), "", 0) from None
         if self.known is not None:
             ignored.note(self.scope, self.known.unknown(document))
         return document
@@ -148,9 +150,7 @@ def parse(body: bytes) -> Any:
 def not_json(error: ValueError) -> RequestValidationError:
     """The fault of a body that cannot be read, by what the reader said of it."""
     reason = error.msg if isinstance(error, orjson.JSONDecodeError) else str(error)
-    return RequestValidationError(
-        [{"type": "json_invalid", "loc": ("body",), "msg": f"This is not valid JSON: {reason}"}]
-    )
+    return RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": _NOT_JSON.format(reason)}])
 
 
 def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identity")) -> None:
@@ -159,6 +159,11 @@ def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identit
     if coding not in unpacked:
         detail = "The body of this request has a Content-Encoding that is not read here; send it as it is."
         raise HTTPException(415, detail, headers={"accept-encoding": "identity"})
+
+
+def _too_much(most: str) -> JSONDecodeError:
+    sentence = f"There are more than {most} in the body, the limit of this request: send less at once."
+    return JSONDecodeError(sentence, "", 0)
 
 
 def _too_large(limit: int) -> HTTPException:

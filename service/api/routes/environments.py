@@ -1,12 +1,16 @@
 """Setting up an organisation by document: its export, its import, and event types out of an OpenAPI document."""
 
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
 from fastapi import APIRouter, Depends, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
-from service.api.json_routes import DocumentRoute
+from service.api.json_routes import DocumentRoute, as_json
 from service.api.problems import documented
 from service.api.schemas.environments import (
     EnvironmentIn,
@@ -14,14 +18,19 @@ from service.api.schemas.environments import (
     EventTypeImportOpenApiIn,
     EventTypeImportOpenApiOut,
 )
-from service.api.schemas.event_types import EventTypeIn
+from service.api.schemas.event_types import EventTypeIn, EventTypeOut
 from service.api.services import Services
+from service.api.streams import ReadingDep
 from service.application import exact_json, openapi_webhooks
 from service.application.access import Caller
+from service.application.streams import every_event_type
 from service.domain.errors import UnusableSpecification
-from service.domain.event_types import NewEventType
+from service.domain.event_types import EventType, NewEventType
 
 UNSAID = ("feature_flags", "validate_payloads")
+
+_EVENT_TYPES = b'"eventTypes":['
+_NO_EVENT_TYPES = _EVENT_TYPES + b"]"
 
 router = APIRouter(route_class=DocumentRoute, dependencies=[Depends(organisation)])
 
@@ -31,16 +40,32 @@ router = APIRouter(route_class=DocumentRoute, dependencies=[Depends(organisation
     response_model=EnvironmentOut,
     tags=["Environment"],
     operation_id="v1.environment.export",
-    responses=documented(409),
+    responses=documented(),
 )
-async def export_environment(event_types: EventTypesDep, services: ServicesDep, once: OnceDep) -> Response:
-    """Export the organisation's event types, archived ones included."""
+async def export_environment(caller: OrganisationDep, services: ServicesDep, reading: ReadingDep) -> Response:
+    """Export the organisation's event types, archived ones included. An answer that breaks off is not complete."""
+    pages = every_event_type(caller.org_id, reading)
+    # The first is read before the answer begins, so that what cannot be read at all is an error and no broken answer.
+    first = await anext(pages)
+    empty = as_json(EnvironmentOut.without_event_types(at=services.clock.now()))
+    return StreamingResponse(_exported(empty, first, pages), media_type="application/json")
 
-    async def export() -> Answer:
-        found = [event_type async for event_type in event_types.every(include_archived=True)]
-        return Answer(body=EnvironmentOut.of(found, at=services.clock.now()), status=200)
 
-    return await once.answer(export)
+async def _exported(
+    empty: bytes, first: Sequence[EventType], pages: AsyncGenerator[Sequence[EventType], None]
+) -> AsyncIterator[bytes]:
+    """The document, with the event types where it has none."""
+    before, after = empty.split(_NO_EVENT_TYPES)
+    async with aclosing(pages):
+        yield before + _EVENT_TYPES + _listed(first)
+        async for page in pages:
+            if page:
+                yield b"," + _listed(page)
+    yield b"]" + after
+
+
+def _listed(event_types: Sequence[EventType]) -> bytes:
+    return b",".join(as_json(EventTypeOut.of(event_type)) for event_type in event_types)
 
 
 @router.post(

@@ -41,14 +41,9 @@ class EnvironmentOut(Shown):
     connectors: list[dict[str, Any]] = Field(max_length=0, description="Relevo has none.", examples=[[]])
 
     @classmethod
-    def of(cls, event_types: list[EventType], *, at: datetime) -> "EnvironmentOut":
-        """The document of these event types."""
-        return cls(
-            created_at=at,
-            event_types=[EventTypeOut.of(event_type) for event_type in event_types],
-            settings=None,
-            connectors=[],
-        )
+    def without_event_types(cls, *, at: datetime) -> "EnvironmentOut":
+        """The document of an organisation that has none."""
+        return cls(created_at=at, event_types=[], settings=None, connectors=[])
 
 
 class EventTypeImportOpenApiIn(Received):

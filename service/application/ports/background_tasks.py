@@ -50,7 +50,10 @@ class TaskQueue(Protocol):
 
 
 class ReplayRepository(Protocol):
-    """Owing messages to an endpoint once more, a stretch at a time. Each is owed once for a task, by its id."""
+    """Owing messages to an endpoint once more, a stretch at a time. Each is owed once for a task, by its id.
+
+    Stretches of one endpoint are done one after the other; the lock is let go at the transaction's end.
+    """
 
     async def sent(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch, wanted: ReplayFilter) -> Covered:
         """Of the messages that the endpoint was sent, those that are meant and still have their payload."""

@@ -84,6 +84,10 @@ class EventTypeRepository(Protocol):
         """With `flags` only those that need no flag or one of these; without content, no schemas."""
         ...
 
+    async def named(self, org_id: OrgId, names: Sequence[str], *, lock: bool = False) -> Page[EventType]:
+        """Those of the names, archived or not, by name: the first ones, up to a bounded size."""
+        ...
+
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
         """Those of the names that are not live event types, in order."""
         ...
@@ -93,6 +97,11 @@ class EventTypeRepository(Protocol):
 
     async def replace(self, event_type: EventType) -> None: ...
     async def delete(self, event_type: EventType) -> None: ...
+    async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
+        """Create them, or say this of those that are there, which stay as old as they are. No name may come twice."""
+
+    async def archive(self, org_id: OrgId, names: Sequence[str], *, at: datetime) -> None:
+        """Archive those of the names that are there."""
 
 
 class MessageRepository(Protocol):

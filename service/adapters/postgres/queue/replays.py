@@ -14,7 +14,7 @@ from service.domain.ids import TaskId
 from service.domain.replays import Covered, ReplayFilter, Stretch
 
 _statements = beside(__name__)
-SENT, MISSING = _statements["sent"], _statements["missing"]
+ALONE, SENT, MISSING = _statements["alone"], _statements["sent"], _statements["missing"]
 
 
 class PostgresReplays:
@@ -31,6 +31,7 @@ class PostgresReplays:
             "channel": wanted.channel,
             "tag": wanted.tag,
             "code_class": wanted.status_code_class,
+            "untried_since": wanted.untried_since,
         }
         return await self._replayed(SENT, parameters)
 
@@ -43,6 +44,7 @@ class PostgresReplays:
         return await self._replayed(MISSING, parameters)
 
     async def _replayed(self, statement: Statement, parameters: dict[str, Any]) -> Covered:
+        await self._transaction.execute_driver(*ALONE(endpoint=parameters["endpoint"]))
         row = (await self._transaction.execute_driver(*statement(**parameters))).one()
         if row.found:
             self._transaction.delivery_due()

@@ -3,6 +3,11 @@
 -- nothing twice. What it owes knows the attempt before, to link its trace to. What stands undelivered is owed until any
 -- attempt delivers it, what was delivered is owed `again`.
 
+-- name: alone
+-- Stretches of one endpoint are done one after the other, whoever does them, so that each sees what the others owe. A
+-- statement of its own: what the next one sees is what is committed when that begins.
+SELECT pg_advisory_xact_lock(hashtextextended(:endpoint, 0));
+
 -- name: sent
 -- How a delivery stands: a success stays one, what is still scheduled is being sent, the rest is as it was settled.
 WITH settled AS MATERIALIZED (
@@ -38,6 +43,13 @@ WITH settled AS MATERIALIZED (
           SELECT a.response_status_code / 100 * 100 FROM attempt a
           WHERE a.message_id = m.id AND a.endpoint_id = :endpoint AND a.app_id = :app ORDER BY a.id DESC LIMIT 1
       ) = :code_class)
+      AND (:untried_since::text IS NULL OR NOT EXISTS (
+          SELECT FROM pending_delivery p
+          WHERE p.endpoint_id = :endpoint AND p.message_id = m.id AND p.resend <> '' AND p.app_id = :app
+      ) AND NOT EXISTS (
+          SELECT FROM attempt a
+          WHERE a.message_id = m.id AND a.endpoint_id = :endpoint AND a.app_id = :app AND a.id >= :untried_since
+      ))
 ), owed AS (
     INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous, again)
     SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous, again FROM chosen

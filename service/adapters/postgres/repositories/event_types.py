@@ -1,6 +1,8 @@
 """Event types in PostgreSQL."""
 
+import json
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -10,6 +12,7 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
+    any_,
     cast,
     delete,
     func,
@@ -22,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import Page, PageRequest
 from service.domain.errors import EventTypeExists, NotFound
@@ -29,6 +33,9 @@ from service.domain.event_types import EventType
 from service.domain.ids import OrgId
 
 _table = tables.event_type
+
+_statements = beside(__name__)
+PUT, ARCHIVE = _statements["put"], _statements["archive"]
 
 
 class PostgresEventTypes:
@@ -66,6 +73,14 @@ class PostgresEventTypes:
         result = await self._transaction.execute(found)
         return page_of(result.all(), page, _event_type)
 
+    async def named(self, org_id: OrgId, names: Sequence[str], *, lock: bool = False) -> Page[EventType]:
+        """Those of the names, archived or not, by name: the first ones, up to a bounded size."""
+        page = PageRequest(limit=len(names), ascending=True)
+        wanted = _table.c.name == any_(cast(list(names), ARRAY(Text)))
+        statement = keyset(select(_table).where(_table.c.org_id == org_id, wanted), _table.c.name, page)
+        found = within_bytes(statement.with_for_update() if lock else statement, _weight, "name", page)
+        return page_of((await self._transaction.execute(found)).all(), page, _event_type)
+
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
         """Those of the names that are not live event types, in order."""
         statement = select(_table.c.name).where(
@@ -94,6 +109,26 @@ class PostgresEventTypes:
     async def delete(self, event_type: EventType) -> None:
         """Remove it for good."""
         await self._transaction.execute(delete(_table).where(*_this(event_type)))
+
+    async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
+        """Create them, or say this of those that are there, which stay as old as they are. No name may come twice."""
+        values = {
+            "names": [each.name for each in event_types],
+            "descriptions": [each.description for each in event_types],
+            "archived": [each.archived for each in event_types],
+            "deprecated": [each.deprecated for each in event_types],
+            "schemas": [each.schemas for each in event_types],
+            "flags": [None if each.feature_flags is None else json.dumps(each.feature_flags) for each in event_types],
+            "groups": [each.group_name for each in event_types],
+            "validated": [each.validate_payloads for each in event_types],
+            "created": [each.created_at for each in event_types],
+            "updated": [each.updated_at for each in event_types],
+        }
+        await self._transaction.execute_driver(*PUT(org=org_id, **values))
+
+    async def archive(self, org_id: OrgId, names: Sequence[str], *, at: datetime) -> None:
+        """Archive those of the names that are there."""
+        await self._transaction.execute_driver(*ARCHIVE(org=org_id, names=list(names), at=at))
 
 
 def _select(*, with_content: bool) -> Select[Any]:

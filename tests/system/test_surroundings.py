@@ -1,0 +1,118 @@
+"""The command and what is around it: who looks on while it waits, and whose directory it is given."""
+
+import asyncio
+import os
+import pty
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import command, environment, free_port, run, settings
+
+NOBODY = 65_534
+# What lets root read and write what its mode does not: without it root is a user like any other.
+AS_ANY_USER = (
+    "import ctypes, os, sys\n"
+    "for power in (1, 2): assert os.geteuid() or ctypes.CDLL(None).prctl(24, power, 0, 0, 0) == 0\n"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_whoever_looks_on_is_told_what_is_waited_for_and_a_pipe_is_not(directory: Path) -> None:
+    own = {"RELEVO_DATA_DIR": str(directory / "data")}
+    away = settings(RELEVO_DATABASE_URL="postgresql://relevo:hush@127.0.0.1:1/relevo")
+    migrating = "relevo: bringing the database to this release's schema ..."
+
+    shown = [await at_a_terminal("migrate", environ=environ) for environ in (own, away)]
+    piped = [(await run("migrate", environ=environ))[2] for environ in (own, away)]
+
+    assert shown[0] == [f"relevo: starting PostgreSQL in {directory / 'data'} ...", migrating]
+    assert shown[1][:2] == ["relevo: connecting to PostgreSQL at 127.0.0.1:1 ...", migrating]
+    assert shown[1][2].startswith("relevo: The database cannot be reached: ")
+    assert "hush" not in str(shown)
+    assert piped[0] == ""
+    assert piped[1].startswith("relevo: The database cannot be reached: ")
+
+
+async def at_a_terminal(*arguments: str, environ: Mapping[str, str]) -> list[str]:
+    """The lines that the command complains in, to the end, where they are read from a terminal."""
+    ours, its = pty.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command(*arguments), env=environment(environ), stdout=PIPE, stderr=its
+        )
+        os.close(its)
+        said, _ = await asyncio.gather(asyncio.to_thread(everything, ours), process.communicate())
+    finally:
+        os.close(ours)
+    return said.decode().splitlines()
+
+
+def everything(terminal: int) -> bytes:
+    said = b""
+    with suppress(OSError):  # which is how a terminal ends
+        while piece := os.read(terminal, 4096):
+            said += piece
+    return said
+
+
+def read_only(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o555)
+
+
+def somebody_elses(place: Path) -> None:
+    place.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(place, NOBODY, NOBODY)
+    else:
+        place.chmod(0)
+
+
+def a_file(place: Path) -> None:
+    place.touch()
+
+
+def within_what_is_read_only(place: Path) -> None:
+    place.parent.mkdir()
+    place.parent.chmod(0o555)
+
+
+def with_secrets_of_somebody_else(place: Path) -> None:
+    place.mkdir()
+    (place / "secrets.json").write_text("{}")
+    (place / "secrets.json").chmod(0)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (read_only, "Permission denied"),
+        (somebody_elses, "Permission denied"),
+        (a_file, "A file is in its place"),
+        (within_what_is_read_only, "Permission denied"),
+        (with_secrets_of_somebody_else, "Permission denied"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["serve", "migrate"])
+async def test_a_data_directory_that_cannot_be_used_is_told_in_a_sentence(
+    tmp_path: Path, made: Callable[[Path], None], why: str, asked: str
+) -> None:
+    place = tmp_path / "a" / "data" if made is within_what_is_read_only else tmp_path / "data"
+    made(place)
+    environ = {"RELEVO_DATA_DIR": str(place), "RELEVO_PORT": str(free_port())}
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", AS_ANY_USER, *command(asked)), env=environment(environ), stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (2, b"")
+    assert err.decode().startswith(f"relevo: {place} cannot be the data directory: {why}. Set RELEVO_DATA_DIR to a ")
+    assert err.count(b"\n") == 1
