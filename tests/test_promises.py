@@ -47,16 +47,16 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_OIDC_ORG_CLAIM": Promise("service/runtime/access.py", "oidc.org_claim", _ISSUER),
     "RELEVO_OIDC_ROLE_CLAIM": Promise("service/runtime/access.py", "oidc.role_claim", _ISSUER),
     "RELEVO_DATA_DIR": Promise(
-        "service/runtime/core.py",
+        "service/runtime/database.py",
         "data_dir",
         "tests/system/test_command.py::test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
     ),
     "RELEVO_AUDIT_DAYS": Promise(
         "service/runtime/core.py", "audit_days", f"{_WIRED}test_audit_days_is_how_long_the_trail_is_kept"
     ),
-    "RELEVO_DATABASE_URL": Promise("service/runtime/core.py", "database_url", _OF_ITS_OWN),
+    "RELEVO_DATABASE_URL": Promise("service/runtime/database.py", "database_url", _OF_ITS_OWN),
     "RELEVO_DATABASE_DIRECT_URL": Promise(
-        "service/runtime/core.py",
+        "service/runtime/database.py",
         "database_direct_url",
         f"{_WIRED}test_what_a_pooler_cannot_carry_goes_to_the_direct_address",
     ),
