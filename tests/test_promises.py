@@ -129,7 +129,7 @@ OPENS_NOTHING = {"ManageTransformations"}
 
 LIMITS: dict[str, Promise] = {
     "a request's body": Promise(
-        "service/api/protocol/bodies.py",
+        "service/api/app.py",
         "LARGEST_BODY",
         "tests/api/test_problems.py::test_a_large_body_is_refused_in_json",
     ),

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.audit import AUDITED, is_audited
 from service.api.document import ABOUT, PATH, SERVERS, TAGS, add_documentation, webhooks
 from service.api.problems import answer_problems, documented_body
-from service.api.protocol.bodies import BODY_WITHIN_S, LARGEST_BODY, MOST_HELD_BYTES, HeldBodies
+from service.api.protocol.bodies import BODY_WITHIN_S, MOST_HELD_BYTES, HeldBodies
 from service.api.protocol.browsers import SecurityHeaders, cors
 from service.api.routes import (
     access,
@@ -43,6 +43,7 @@ from service.api.schemas.messages import MessageIn
 from service.api.services import Services
 from service.api.streams import short_work
 from service.application.tails import AttemptReader
+from service.domain.limits import LARGEST_BODY
 
 BASE_PATH = "/api/v1"
 HOT = "v1.message.create"

@@ -1,8 +1,8 @@
 """Idempotency keys: one request, however often it is sent."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
@@ -13,7 +13,8 @@ from service.api.dependencies import CallerDep, UnitOfWorkDep
 from service.api.json_routes import as_json
 from service.application.access import Caller
 from service.application.ports.repositories import IdempotencyRepository, StoredResponse
-from service.domain.messages import IdempotencyKey
+from service.domain.idempotency import IdempotencyKey, fingerprint_of, key_of
+from service.domain.retention import KEYS_KEPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +60,23 @@ class Once:
         return _stored(answer)
 
 
-def key_of(request: Request, caller: Caller, *, body: bytes, key: str | None) -> IdempotencyKey | None:
-    """The caller's key within its scope: caller, method and path. None when the caller sent none."""
+def key_of_request(request: Request, caller: Caller, *, body: bytes, key: str | None) -> IdempotencyKey | None:
+    """The caller's key for what the request asks for: its method and path. None when the caller sent none."""
     if not key:
         return None
-    parts = (caller.org_id, caller.app_id or "", request.method, request.scope["path"], key)
-    # Each part by its own digest, so that no two lists of parts run together into one text.
-    digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
-    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=hashlib.sha256(body).digest())
+    asked = (request.method, request.scope["path"])
+    return key_of(caller.org_id, caller.app_id, *asked, key=key, fingerprint=fingerprint_of(body))
 
 
-KeyHeader = Annotated[str | None, Header(alias="idempotency-key", description="Makes sending it again safe for 12 h.")]
+KEY_HOURS = KEYS_KEPT // timedelta(hours=1)
+KeyHeader = Annotated[
+    str | None, Header(alias="idempotency-key", description=f"Makes sending it again safe for {KEY_HOURS} h.")
+]
 
 
 async def once(request: Request, caller: CallerDep, work: UnitOfWorkDep, idempotency_key: KeyHeader = None) -> Once:
     """Idempotency for the request at hand."""
-    key = key_of(request, caller, body=await request.body(), key=idempotency_key)
+    key = key_of_request(request, caller, body=await request.body(), key=idempotency_key)
     return Once(key=key, answers=work.idempotency, state=request.state)
 
 

@@ -11,7 +11,7 @@ from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, 
 from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.errors import Invalid, NotFound
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import MOST_NAMED, is_name
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 250
@@ -40,7 +40,6 @@ Order = Annotated[Literal["ascending", "descending"], Query(description="By when
 Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
-_event_type_name = re.compile(r"[a-zA-Z0-9\-_.]{1,256}").fullmatch
 _line_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _event_types_parameter = re.compile(r"event_types(\[\d*\])?").fullmatch
 
@@ -78,7 +77,7 @@ def newest_first(prefix: str) -> Callable[..., PageRequest]:
 
 def by_name(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
     """The page of a list by the names of event types."""
-    return _page(limit, iterator, lambda key: _event_type_name(key) is not None, ascending=True)
+    return _page(limit, iterator, is_name, ascending=True)
 
 
 def oldest_first_by_endpoint(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
@@ -102,7 +101,7 @@ def event_types(
     if len(names) > MOST_NAMED:
         raise Invalid(f"At most {MOST_NAMED} event types may be named.", loc=("query", "event_types"))
     for name in names:
-        if not _event_type_name(name):
+        if not is_name(name):
             raise Invalid(f"{name[:64]!r} is not the name of an event type.", loc=("query", "event_types"))
     return tuple(names) or None
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 
 from service.domain.errors import NotAllowed
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.tokens import ROLES, Role, TokenId
+from service.domain.tokens import APPLICATION_LIFETIME, ROLES, Role, TokenId
 
 Capability = Literal[
     "ViewBase",
@@ -18,10 +18,6 @@ Capability = Literal[
 ]
 
 EVERY_CAPABILITY: frozenset[Capability] = frozenset(get_args(Capability))
-# No token of an application holds longer, however often it is refreshed, so a revocation may be forgotten after it.
-APPLICATION_LIFETIME = timedelta(days=28)
-# Of feature flags in one token, in all: a token is sent as a header, and what is too long for one would be refused.
-LARGEST_FLAGS = 1_500
 
 _IMPLIED: dict[Capability, frozenset[Capability]] = {
     "ViewEndpointSecret": frozenset({"ManageEndpointSecret", "ManageEndpoint"}),

@@ -9,9 +9,10 @@ from service.domain import ids
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, DeliveryState
 from service.domain.endpoints import Endpoint
-from service.domain.errors import EndpointDisabled, MissingPayload, NotFound
+from service.domain.errors import MissingPayload, NotFound
 from service.domain.ids import AttemptId, MessageId
 from service.domain.messages import Message
+from service.domain.subscriptions import refuse_disabled
 from service.observability.naming import name
 
 
@@ -72,8 +73,7 @@ class Deliveries:
         """Owe one manual attempt. `message` is with its content. MissingPayload, EndpointDisabled."""
         if message.payload is None:
             raise MissingPayload
-        if endpoint.disabled:
-            raise EndpointDisabled
+        refuse_disabled(endpoint)
         resend = self._new_id(ids.TASK)
         await self._deliveries.resend(message, endpoint, resend=resend, at=self._clock.now())
         name(message_id=message.id, endpoint_id=endpoint.id, task_id=resend)

@@ -17,9 +17,7 @@ from service.domain.endpoints import Endpoint, NewEndpoint, explained
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
-from service.domain.signatures import Kind, Secret
-
-MOST_OLD_SECRETS = 10
+from service.domain.signatures import MOST_OLD_SECRETS, Kind, Secret
 
 Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from service.application import exact_json, json_schemas
@@ -13,13 +12,14 @@ from service.domain import ids
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, Claim, Trigger
 from service.domain.endpoints import Endpoint
-from service.domain.errors import EndpointDisabled, Invalid, NoExample, NotFound
+from service.domain.errors import Invalid, NoExample, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import MessageId
 from service.domain.messages import NewMessage
+from service.domain.retention import payload_expiry
+from service.domain.subscriptions import refuse_disabled
 
 PING = "svix.ping"
-KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,7 @@ class Examples:
         endpoint = await self._endpoints.get(self._application.id, ref)
         if endpoint is None:
             raise NotFound
-        if endpoint.disabled:
-            raise EndpointDisabled
+        refuse_disabled(endpoint)
         if payload is None:
             payload = await self._payload(event_type, index)
         now = self._clock.now()
@@ -77,7 +76,7 @@ class Examples:
             event_type=event_type,
             payload=exact_json.written(payload),
             accepted_at=now,
-            expires_at=now + KEPT,
+            expires_at=payload_expiry(now),
             correlation_id=correlation_id,
             traceparent=traceparent,
         )

@@ -1,7 +1,6 @@
 """Taking in a file of messages: line by line, a group at a time, each line once however often the file is sent."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import errors, ids
 from service.domain.applications import Application
 from service.domain.errors import Busy, Invalid, NotFound, RelevoError, Unavailable
+from service.domain.idempotency import IdempotencyKey, key_of
 from service.domain.imports import (
     ImportStatus,
     Line,
@@ -27,7 +27,7 @@ from service.domain.imports import (
     MessageImport,
     Taken,
 )
-from service.domain.messages import Accepted, EventIdTaken, IdempotencyKey, KeyReused, Reception, Repeated, Unchecked
+from service.domain.messages import Accepted, EventIdTaken, KeyReused, Reception, Repeated, Unchecked
 from service.domain.messages import UnknownApplication as Unknown
 
 A_GROUP = 256
@@ -194,9 +194,8 @@ def _groups(lines: Sequence[Line]) -> Iterator[_Group]:
 
 def _key(application: Application, file_id: str, line: LineMessage) -> IdempotencyKey:
     """A line's own key: the same file and line of the same application is the same message."""
-    parts = (application.org_id, application.id, "msg/import", file_id, str(line.line))
-    digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
-    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=line.fingerprint)
+    asked = ("msg/import", file_id)
+    return key_of(application.org_id, application.id, *asked, key=str(line.line), fingerprint=line.fingerprint)
 
 
 def _taken(line: int, reception: Reception) -> Taken:

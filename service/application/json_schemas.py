@@ -17,6 +17,7 @@ import jsonschema_rs as rs
 from service.application import exact_json
 from service.application.patterns import in_words_of_the_engine
 from service.domain.errors import Invalid
+from service.domain.limits import LARGEST_SCHEMAS
 
 MOST_FAULTS_TOLD = 3
 # Bytes of a payload times bytes of a schema: above it the first fault alone is told, since all are found at once.
@@ -24,7 +25,6 @@ FEW_FAULTS = 200_000
 LONGEST_MESSAGE = 300
 LONGEST_VALUE = 60
 # All schemas of an event type together, written as JSON.
-LARGEST_SCHEMAS = 128 * 1024
 QUICK_SCHEMAS = 8 * 1024
 # A process keeps so many validators of schemas up to that size: a hundred patterns may take 10 MB.
 KEPT, SMALL_SCHEMA = 16, 4096

@@ -1,6 +1,6 @@
 """Operational webhooks: where an organisation wants to be told of what happens, and the telling."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from service.application.applications import Applications
 from service.application.ports.machine import Clock, NewId
@@ -12,8 +12,7 @@ from service.domain.endpoints import Endpoint
 from service.domain.ids import MessageId, OrgId
 from service.domain.messages import NewMessage
 from service.domain.operational_webhooks import OPERATIONS, EndpointEvent, OperationalEvent
-
-KEPT = timedelta(days=90)
+from service.domain.retention import payload_expiry
 
 
 async def operational_application(
@@ -67,6 +66,6 @@ def operational_message(
         event_type=event.event_type,
         payload=event.payload,
         accepted_at=now,
-        expires_at=now + KEPT,
+        expires_at=payload_expiry(now),
         correlation_id=correlation_id,
     )

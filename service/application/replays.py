@@ -1,7 +1,7 @@
 """Sending messages to an endpoint again: asked for in one request, owed stretch by stretch as a background task."""
 
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from service.application.background_tasks import BackgroundTasks, Steps
@@ -12,13 +12,13 @@ from service.domain.applications import Application
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.deliveries import Status
 from service.domain.endpoints import Endpoint
-from service.domain.errors import EndpointDisabled, Invalid, NotFound
+from service.domain.errors import Invalid, NotFound
 from service.domain.ids import ApplicationId, MessageId
-from service.domain.replays import UNDELIVERED, Covered, ReplayFilter, Stretch
+from service.domain.limits import CLOCKS_DIFFER
+from service.domain.replays import LONGEST_RECOVERY, UNDELIVERED, Covered, ReplayFilter, Stretch
+from service.domain.subscriptions import refuse_disabled
 
 A_BATCH = 1000
-LONGEST_RECOVERY = timedelta(days=14)
-SLACK = timedelta(minutes=5)
 
 _SENT = "messagesSent"
 
@@ -34,7 +34,7 @@ class Replays:
     async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
         """Send again what was sent to the endpoint and has not been delivered: once, however many ask for it before it
         is. EndpointDisabled, Invalid."""
-        if until - since > LONGEST_RECOVERY + SLACK:
+        if until - since > LONGEST_RECOVERY + CLOCKS_DIFFER:
             raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", loc=("body", "since"))
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
 
@@ -116,6 +116,5 @@ def _filter(task: BackgroundTask) -> ReplayFilter:
 def _usable(endpoint: Endpoint | None) -> Endpoint:
     if endpoint is None:
         raise NotFound
-    if endpoint.disabled:
-        raise EndpointDisabled
+    refuse_disabled(endpoint)
     return endpoint

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from service.application.access import APPLICATION_LIFETIME, Caller, Credential
+from service.application.access import Caller, Credential
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import RevocationRepository
 from service.domain import ids
 from service.domain.errors import LimitReached, NotAllowed, NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
+from service.domain.limits import CLOCKS_DIFFER
 from service.domain.revocations import MOST_REVOCATIONS, Revocation
-from service.domain.tokens import OrganisationToken
+from service.domain.tokens import APPLICATION_LIFETIME, OrganisationToken
 
-CLOCKS_DIFFER = timedelta(minutes=5)
 _TOO_MANY = "So many tokens of this application were ended one by one that no more can be. End them all, by expire-all."
 
 

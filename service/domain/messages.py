@@ -4,21 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.domain.errors import Invalid
+from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId, OrgId
 
 SOONEST = timedelta(minutes=1)
 LATEST = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdempotencyKey:
-    """A caller's promise that two requests with one key are one request.
-
-    `scope` is a digest of caller, method, path and key; `fingerprint` is a digest of the body.
-    """
-
-    scope: bytes
-    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Sending again what an endpoint was sent, or never was: which messages are meant."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.domain.deliveries import Status
 from service.domain.ids import MessageId
@@ -23,6 +23,7 @@ class ReplayFilter:
     untried_since: str | None = None
 
 
+LONGEST_RECOVERY = timedelta(days=14)
 UNDELIVERED = ReplayFilter(statuses=(Status.FAIL, Status.SENDING, Status.CANCELED))
 
 

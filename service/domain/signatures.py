@@ -8,7 +8,7 @@ import binascii
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 PREFIX = "whsec_"
@@ -18,6 +18,10 @@ SHORTEST, LONGEST = 24, 75
 GENERATED_BYTES = 24
 SEED_BYTES = 32
 PAIR_BYTES = 64
+
+# Of secrets that were rotated out, and how long each signs on beside the new one.
+MOST_OLD_SECRETS = 10
+USUAL_GRACE, LONGEST_GRACE = timedelta(days=1), timedelta(weeks=1)
 
 Sign = Callable[[bytes, bytes], bytes]
 

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from service.domain.errors import InvalidRange
 from service.domain.ids import ApplicationId
+from service.domain.limits import CLOCKS_DIFFER
 from service.domain.replays import Window
 
 LONGEST_WINDOW = timedelta(days=28)
-SLACK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,9 @@ def window(since: datetime | None, until: datetime | None, *, now: datetime) -> 
     """
     end = until or now
     begin = since or end - LONGEST_WINDOW
-    if max(begin, end) > now + SLACK:
+    if max(begin, end) > now + CLOCKS_DIFFER:
         raise InvalidRange("`since` or `until` is in the future.")
     begin, end = min(begin, now), min(end, now)
-    if not timedelta() <= end - begin <= LONGEST_WINDOW + SLACK:
+    if not timedelta() <= end - begin <= LONGEST_WINDOW + CLOCKS_DIFFER:
         raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")
     return Window(since=begin, until=end)

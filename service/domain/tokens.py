@@ -5,13 +5,17 @@ from datetime import datetime, timedelta
 from typing import Literal, NewType, get_args
 
 from service.domain.ids import OrgId
+from service.domain.limits import LONGEST_NAME
 
 TokenId = NewType("TokenId", str)
 Role = Literal["reader", "writer", "admin"]
 
 ROLES: tuple[Role, ...] = get_args(Role)  # the weakest first
 SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = timedelta(hours=1), timedelta(days=90), timedelta(days=3650)
-LONGEST_NAME = 256
+# Of an application's, in the customer's browser; it can be refreshed.
+SHORTEST_PORTAL_LIFETIME, LONGEST_PORTAL_LIFETIME = timedelta(hours=1), timedelta(days=7)
+# However often it is refreshed, so a revocation may be forgotten after it.
+APPLICATION_LIFETIME = timedelta(days=28)
 # Until they expire, revoked ones count as well: each of them is remembered by every process.
 MOST_TOKENS = 1_000
 

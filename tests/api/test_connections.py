@@ -16,9 +16,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from service.api.protocol.bodies import LARGEST_BODY, HeldBodies, JsonRequest
+from service.api.protocol.bodies import HeldBodies, JsonRequest
 from service.api.protocol.connections import CallerProtocol
 from service.api.protocol.patience import Patience
+from service.domain.limits import LARGEST_BODY
 from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
 

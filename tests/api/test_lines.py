@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from service.api.incoming.files import A_PIECE, LARGEST_LINE, LineReader, NumberedLine
+from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
 from service.domain.errors import UnreadableFile
+from service.domain.limits import LARGEST_BODY
 
 LONG = 100 * 2**20  # bytes
-BOUND = 4 * LARGEST_LINE  # what has come of a line, its copies while it is split, and a piece
+BOUND = 4 * LARGEST_BODY  # what has come of a line, its copies while it is split, and a piece
 
 
 def read(file: Iterable[bytes]) -> Iterator[NumberedLine]:

@@ -19,7 +19,7 @@ from svix.exceptions import HttpError, HTTPValidationError
 
 from service.adapters.machine.ed25519 import Ed25519
 from service.api.services import Services
-from service.application.endpoints import MOST_OLD_SECRETS
+from service.domain.signatures import MOST_OLD_SECRETS
 from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.clock import HandClock

@@ -14,8 +14,8 @@ import orjson
 import pytest
 from httpx import AsyncClient
 
-from service.api.protocol.bodies import LARGEST_BODY
 from service.commands.running import COLLECT_SELDOM
+from service.domain.limits import LARGEST_BODY
 from tests.support.patience import patient, unhurried
 
 AWAY = 0.1  # seconds of the processor in one go

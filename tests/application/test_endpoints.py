@@ -8,13 +8,13 @@ import pytest
 
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.ed25519 import Ed25519
-from service.application.endpoints import MOST_OLD_SECRETS, Endpoints
+from service.application.endpoints import Endpoints
 from service.domain.applications import Application
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint, NewEndpoint
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.operational_webhooks import EndpointEvent
-from service.domain.signatures import Kind, Secret
+from service.domain.signatures import MOST_OLD_SECRETS, Kind, Secret
 from tests.support.clock import HandClock
 from tests.support.kept import NOW, an_application, an_event_type
 from tests.support.memory import MemoryStore, MemoryUnitOfWork

@@ -14,8 +14,9 @@ from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import HttpDestination, Parcel
+from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
-from service.domain.messages import IdempotencyKey, NewMessage
+from service.domain.messages import NewMessage
 from service.domain.signatures import Secret
 
 ORG = OrgId("org_000000000000000000000000001")

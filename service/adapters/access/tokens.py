@@ -11,12 +11,12 @@ from jwt.types import Options
 
 from service.adapters.machine.clock import SystemClock
 from service.adapters.machine.remembered import RememberedTokens, Verified
-from service.application.access import APPLICATION_LIFETIME, Caller, Capability, Credential, Grant
+from service.application.access import Caller, Capability, Credential, Grant
 from service.application.ports.machine import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.tokens import LONGEST_LIFETIME, Role, TokenId
+from service.domain.tokens import APPLICATION_LIFETIME, LONGEST_LIFETIME, Role, TokenId
 
 DEFAULT_ORGANISATION = OrgId("org_37dGalny40XHSArfSv8SQtVmvyf")  # who `relevo token` without an argument speaks for
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from service.domain.errors import UnreadableFile
 from service.domain.imports import MOST_BLANK
+from service.domain.limits import LARGEST_BODY
 
-LARGEST_LINE = 2 * 1024 * 1024
 A_PIECE = 256 * 1024
 # JSON unpacks to ten or twenty times its size as gzip; what was made to keep a thread busy, to a thousand times.
 MOST_UNPACKED, TIMES_PACKED = 128 * 1024 * 1024, 100
@@ -115,7 +115,7 @@ class LineReader:
             else:
                 self._number += 1
                 self._blank()
-        if len(self._decoded) > LARGEST_LINE:
+        if len(self._decoded) > LARGEST_BODY:
             self._too_long = True
             self._decoded.clear()
 
@@ -123,7 +123,7 @@ class LineReader:
         self._number += 1
         if self._number == 1:
             line = line.removeprefix(_BOM)
-        if self._too_long or len(line) > LARGEST_LINE:
+        if self._too_long or len(line) > LARGEST_BODY:
             self._too_long = False
             yield self._number, None
         elif line.strip():

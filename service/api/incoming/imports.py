@@ -1,6 +1,5 @@
 """From an upload to groups of parsed lines: the bytes are unpacked, split and parsed in a thread of our pool."""
 
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
@@ -16,6 +15,7 @@ from service.api.protocol.bodies import refuse_packed
 from service.api.services import Services
 from service.application.access import Caller
 from service.domain.errors import Invalid, UnreadableFile
+from service.domain.idempotency import fingerprint_of
 from service.domain.imports import MOST_REFUSED, Line, LineFault, LineMessage
 from service.offloading.threads import Threads
 
@@ -83,7 +83,7 @@ def _parsed(line: NumberedLine, services: Services, caller: Caller, scope: Scope
         told = "; ".join(_told(tuple(fault.loc), fault.msg) for fault in faults)
         return LineFault(line=number, code=faults[0].type, detail=told[:LONGEST_DETAIL])
     # Blanks around it, such as the carriage return of another system, make no other line of it.
-    return LineMessage(line=number, message=message, fingerprint=hashlib.sha256(text.strip()).digest())
+    return LineMessage(line=number, message=message, fingerprint=fingerprint_of(text.strip()))
 
 
 def _told(loc: tuple[str, ...], detail: str) -> str:

@@ -21,8 +21,10 @@ from service.application.applications import Applications
 from service.domain import ids
 from service.domain.applications import NewApplication
 from service.domain.errors import Invalid
+from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import MessageId
-from service.domain.messages import LATEST, IdempotencyKey, NewMessage
+from service.domain.messages import NewMessage
+from service.domain.retention import payload_expiry
 from service.observability.correlation import traceparent
 
 _KNOWN = Known.of(MessageHead)
@@ -61,7 +63,7 @@ def new_message(
         channels=_tuple(head.channels),
         tags=_tuple(head.tags),
         deliver_at=head.deliver_at,
-        expires_at=min(max(now, head.deliver_at or now), now + LATEST) + head.retention,
+        expires_at=payload_expiry(now, head.deliver_at, kept=head.retention),
         correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
         traceparent=traceparent(trace.get_current_span().get_span_context()),
         idempotency_key=key,

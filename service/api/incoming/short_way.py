@@ -4,7 +4,6 @@ FastAPI's way of finding them costs as much as everything that Relevo does with 
 every request that is in any respect unusual, so that nothing is decided twice.
 """
 
-import re
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -14,11 +13,9 @@ from service.api.dependencies import caller, organisation
 from service.api.json_routes import Handler, JsonRoute
 from service.api.protocol import ignored
 from service.api.protocol.bodies import JsonRequest
-from service.api.schemas.rules import NAME
 from service.api.services import Services
+from service.domain.limits import is_name
 
-_NAME = re.compile(NAME)
-_LONGEST_NAME = 256
 _WITH_CONTENT = {b"": True, b"with_content=true": True, b"with_content=false": False}
 
 
@@ -68,6 +65,6 @@ def _usual(request: Request) -> _Usual | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if with_content is None or scheme != "Bearer" or not token or request.app.dependency_overrides:
         return None
-    if len(app_id) > _LONGEST_NAME or not _NAME.fullmatch(app_id):
+    if not is_name(app_id):
         return None
     return _Usual(app_id, HTTPAuthorizationCredentials(scheme=scheme, credentials=token), with_content)

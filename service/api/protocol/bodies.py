@@ -20,7 +20,6 @@ from service.application.access import Caller
 from service.domain.errors import Busy
 from service.domain.ids import OrgId
 
-LARGEST_BODY = 2 * 1024 * 1024
 BODY_WITHIN_S = 30.0  # what takes longer with so little is no slow line but somebody who means it
 MOST_HELD_BYTES = 128 * 1024 * 1024
 _NOT_JSON = "This is not valid JSON: {}"

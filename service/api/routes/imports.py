@@ -7,12 +7,14 @@ from uuid import uuid4
 from fastapi import APIRouter, Query, Request
 
 from service.api.dependencies import OrganisationDep, ServicesDep
+from service.api.idempotency import KEY_HOURS
 from service.api.incoming.imports import parsed_lines
 from service.api.json_routes import ToldRoute
 from service.api.parameters import ImportPage, ImportRef, LinePage
 from service.api.problems import documented
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
+from service.api.schemas.rules import GivenName
 from service.api.streams import ImportsDep
 
 router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
@@ -32,13 +34,8 @@ _BODY: dict[str, Any] = {
 }
 
 FileId = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=256,
-        pattern=r"^[a-zA-Z0-9\-_.]+$",
-        description="Your name for the file. Sent again under it within 12 h, no line is accepted twice.",
-    ),
+    GivenName | None,
+    Query(description=f"Your name for the file. Sent again under it within {KEY_HOURS} h, no line is accepted twice."),
 ]
 
 

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
-from service.api.idempotency import KeyHeader, key_of
+from service.api.idempotency import KeyHeader, key_of_request
 from service.api.incoming.messages import create_application, new_message, read_message
 from service.api.incoming.short_way import MessageRoute
 from service.api.json_routes import JsonResponse
@@ -16,7 +16,7 @@ from service.api.parameters import MessagePage, MessageRef, WantedMessages, With
 from service.api.problems import documented
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of, shown_payload
 from service.api.schemas.pages import ListOut, listed_raw
-from service.api.schemas.rules import NAME
+from service.api.schemas.rules import GivenName
 from service.api.services import Services
 from service.application.access import Caller
 from service.application.messages import accept
@@ -33,7 +33,7 @@ _BODY: dict[str, Any] = {
     }
 }
 
-AppRef = Annotated[str, Path(min_length=1, max_length=256, pattern=NAME, description="The application's id or uid.")]
+AppRef = Annotated[GivenName, Path(description="The application's id or uid.")]
 
 
 @router.post(
@@ -56,7 +56,7 @@ async def create_message(
     """Send a message to an application: 202 once it and every delivery it owes are kept."""
     body = await request.body()
     head, payload = read_message(body, tell_in=request.scope)
-    key = key_of(request, caller, body=body, key=idempotency_key)
+    key = key_of_request(request, caller, body=body, key=idempotency_key)
     message = new_message(services, caller, app=app_id, head=head, payload=payload, key=key)
     kept_as = await accept(
         services.intake,

@@ -7,24 +7,28 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.rules import FeatureFlag, Received, Shown, Text
-from service.application.access import EVERY_CAPABILITY, LARGEST_FLAGS, Capability, Grant
+from service.application.access import EVERY_CAPABILITY, Capability, Grant
+from service.domain.limits import LARGEST_FLAGS, LONGEST_SESSION, MOST_GRANTED
+from service.domain.tokens import LONGEST_PORTAL_LIFETIME, SHORTEST_PORTAL_LIFETIME
 
-SHORTEST, LONGEST = 3_600, 604_800
+_SHORTEST, _LONGEST = (
+    int(lifetime.total_seconds()) for lifetime in (SHORTEST_PORTAL_LIFETIME, LONGEST_PORTAL_LIFETIME)
+)
 
 Lifetime = Annotated[
-    int, Field(ge=SHORTEST, le=LONGEST), BeforeValidator(lambda value: LONGEST if value is None else value)
+    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: _LONGEST if value is None else value)
 ]
-SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=256), Field(examples=["user-7"])]
+SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_SESSION), Field(examples=["user-7"])]
 
 
 class AppPortalAccessIn(Received):
     """What the token shall allow, by default all that an application may do, and for how many seconds."""
 
     capabilities: list[Capability] | None = Field(
-        default=None, max_length=100, examples=[["ViewBase", "CreateAttempts"]]
+        default=None, max_length=MOST_GRANTED, examples=[["ViewBase", "CreateAttempts"]]
     )
-    expiry: Lifetime = LONGEST
-    feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=100)
+    expiry: Lifetime = _LONGEST
+    feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=MOST_GRANTED)
     read_only: bool | None = Field(default=None, strict=True, description="Whether to grant no more than `ViewBase`.")
     session_id: SessionId | None = None
     application: ApplicationIn | None = None
@@ -63,6 +67,6 @@ class ApplicationTokenExpireIn(Received):
     """Whose tokens shall end: those of some sessions or all; and in how many seconds."""
 
     expiry: Annotated[
-        int, Field(ge=0, le=LONGEST, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
+        int, Field(ge=0, le=_LONGEST, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
     ] = 0
-    session_ids: list[SessionId] | None = Field(default=None, max_length=100)
+    session_ids: list[SessionId] | None = Field(default=None, max_length=MOST_GRANTED)

@@ -33,10 +33,9 @@ from service.domain import signatures
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
 from service.domain.limits import MOST_NAMED
-from service.domain.signatures import Secret
+from service.domain.signatures import LONGEST_GRACE, USUAL_GRACE, Secret
 
-LONGEST_GRACE = 604_800
-DEFAULT_GRACE = 86_400
+_LONGEST_GRACE, _USUAL_GRACE = (int(grace.total_seconds()) for grace in (LONGEST_GRACE, USUAL_GRACE))
 
 REASON = (
     "Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for five days, or as long as the"
@@ -163,9 +162,9 @@ class EndpointSecretRotateIn(Received):
     key: SecretText | None = None
     grace_period_seconds: Annotated[
         int,
-        Field(ge=0, le=LONGEST_GRACE, strict=True),
-        BeforeValidator(lambda value: DEFAULT_GRACE if value is None else value),
-    ] = DEFAULT_GRACE
+        Field(ge=0, le=_LONGEST_GRACE, strict=True),
+        BeforeValidator(lambda value: _USUAL_GRACE if value is None else value),
+    ] = _USUAL_GRACE
 
     @property
     def own_secret(self) -> Secret | None:

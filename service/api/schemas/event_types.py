@@ -21,8 +21,7 @@ from service.api.schemas.rules import (
 )
 from service.application import json_schemas
 from service.domain.event_types import EventType, NewEventType
-
-MOST_FLAGS = 50
+from service.domain.limits import MOST_FLAGS
 
 
 def _kept(schemas: dict[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from service.api.schemas.rules import (
 )
 from service.domain import ids
 from service.domain.messages import Message
+from service.domain.retention import PAYLOADS_KEPT
 
-DEFAULT_RETENTION = timedelta(days=90)
+_MOST_DAYS, _MOST_HOURS = PAYLOADS_KEPT.days, PAYLOADS_KEPT // timedelta(hours=1)
 
 EXPIRED = orjson.Fragment(b'{"expired":true}')
 LEFT_OUT = orjson.Fragment(b"{}")
@@ -61,10 +62,10 @@ class MessageHead(Received):
     application: ApplicationIn | None = None
     transformations_params: TransformationsParams | None = None
     deliver_at: Moment | None = Field(default=None, description="From a minute to a day ahead.")
-    payload_retention_period: Annotated[int, Field(ge=1, le=90, strict=True, examples=[30])] | None = Field(
+    payload_retention_period: Annotated[int, Field(ge=1, le=_MOST_DAYS, strict=True, examples=[30])] | None = Field(
         default=None, description="In days."
     )
-    payload_retention_hours: Annotated[int, Field(ge=1, le=2160, strict=True, examples=[720])] | None = None
+    payload_retention_hours: Annotated[int, Field(ge=1, le=_MOST_HOURS, strict=True, examples=[720])] | None = None
 
     @model_validator(mode="after")
     def _one_retention(self) -> Self:
@@ -79,7 +80,7 @@ class MessageHead(Received):
             return timedelta(hours=self.payload_retention_hours)
         if self.payload_retention_period is not None:
             return timedelta(days=self.payload_retention_period)
-        return DEFAULT_RETENTION
+        return PAYLOADS_KEPT
 
     @property
     def content_type(self) -> str | None:

@@ -24,11 +24,22 @@ from pydantic_core import PydanticCustomError
 from service.api.schemas.words import Described
 from service.domain import ids
 from service.domain.deliveries import Status
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import (
+    CHANNEL,
+    HIGHEST_RATE,
+    HIGHEST_VERSION,
+    LARGEST_METADATA,
+    LONGEST_LABEL,
+    LONGEST_NAME,
+    LONGEST_URL,
+    MOST_CHANNELS,
+    MOST_NAMED,
+    MOST_TAGS,
+    NAME,
+    TAG,
+)
 
-LARGEST_METADATA = 4096
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-NAME = r"^[a-zA-Z0-9\-_.]+$"
 _CONTROL = re.compile("[\x00-\x08]")
 
 
@@ -133,33 +144,30 @@ def _object(example: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [example]})
 
 
-_Uid = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME)]
+# How a caller may call something of its own.
+GivenName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=NAME)]
 
 # What is read.
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
 OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
 Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
-Rate = Annotated[int, Field(ge=1, le=65_535, strict=True), _like(100)]
-Version = Annotated[int, Field(ge=1, le=65_535, strict=True), _or(1)]
+Rate = Annotated[int, Field(ge=1, le=HIGHEST_RATE, strict=True), _like(100)]
+Version = Annotated[int, Field(ge=1, le=HIGHEST_VERSION, strict=True), _or(1)]
 Metadata = Annotated[dict[Text, Text], AfterValidator(_small), FEW, _or({}), _like({"plan": "gold"})]
-ApplicationUid = Annotated[_Uid, _uid(ids.APPLICATION), _like("customer-42")]
-EndpointUid = Annotated[_Uid, _uid(ids.ENDPOINT), _like("production")]
-EventId = Annotated[_Uid, _uid(ids.MESSAGE), _like("invoice-42-paid")]
-EventTypeName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=NAME), _like("invoice.paid")]
+ApplicationUid = Annotated[GivenName, _uid(ids.APPLICATION), _like("customer-42")]
+EndpointUid = Annotated[GivenName, _uid(ids.ENDPOINT), _like("production")]
+EventId = Annotated[GivenName, _uid(ids.MESSAGE), _like("invoice-42-paid")]
+EventTypeName = Annotated[GivenName, _like("invoice.paid")]
 GroupName = Annotated[EventTypeName, _like("invoices")]
 FeatureFlag = Annotated[EventTypeName, _like("beta")]
-Channel = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_.:+]+$"), _like("project:7")
-]
-Channels = Annotated[list[Channel], Field(min_length=1, max_length=10)]
-Tag = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9\-_./\\#]+$"), _like("billing")
-]
-Tags = Annotated[list[Tag], Field(min_length=1, max_length=5)]
+Channel = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=CHANNEL), _like("project:7")]
+Channels = Annotated[list[Channel], Field(min_length=1, max_length=MOST_CHANNELS)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=TAG), _like("billing")]
+Tags = Annotated[list[Tag], Field(min_length=1, max_length=MOST_TAGS)]
 WebUrl = Annotated[
     AnyUrl,
-    UrlConstraints(max_length=65_536, allowed_schemes=["http", "https"], host_required=True),
+    UrlConstraints(max_length=LONGEST_URL, allowed_schemes=["http", "https"], host_required=True),
     _like("https://example.com/webhooks"),
 ]
 Moment = Annotated[datetime, AfterValidator(utc), _like("2026-03-01T00:00:00Z")]

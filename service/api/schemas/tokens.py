@@ -7,9 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from service.api.schemas.rules import Received, Shown, Time
 from service.application.tokens import IssuedToken, NewToken
+from service.domain.limits import LONGEST_NAME
 from service.domain.tokens import (
     LONGEST_LIFETIME,
-    LONGEST_NAME,
     SHORTEST_LIFETIME,
     USUAL_LIFETIME,
     OrganisationToken,

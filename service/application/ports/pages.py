@@ -9,12 +9,12 @@ from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 from service.domain.deliveries import Status
 from service.domain.ids import EndpointId
+from service.domain.retention import PAYLOADS_KEPT
 
 T = TypeVar("T")
 
 MOST_BYTES = 4 * 1024 * 1024  # of payloads on a page, which has one item at least
 BACK = "-"  # before the key in an iterator that leads back
-REACH = timedelta(days=90)  # of a list by time, from now or from where it is read on
 AHEAD = timedelta(hours=1)  # the clocks of others may be
 ONWARDS = "~"  # before a key in one that leads on, when the key itself begins with BACK
 
@@ -63,7 +63,7 @@ class MessageFilter:
             # An `after` alone is where a list opens, which a `before` would hide.
             return self if self.before is None else replace(self, before=min(self.before, latest))
         place = now if page.after is None else ids.time_of(page.after)
-        return replace(self, after=place - REACH, before=min(place + REACH, latest))
+        return replace(self, after=place - PAYLOADS_KEPT, before=min(place + PAYLOADS_KEPT, latest))
 
     def opening(self, page: PageRequest, prefix: str) -> PageRequest:
         """The page, which for `after` alone begins there: who follows the news reads on from it and misses none."""

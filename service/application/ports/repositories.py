@@ -12,9 +12,10 @@ from service.domain.deliveries import Attempt, DeliveryState
 from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
 from service.domain.health import FailingEndpoint
+from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.imports import LineFault, MessageImport
-from service.domain.messages import IdempotencyKey, Message, NewMessage
+from service.domain.messages import Message, NewMessage
 from service.domain.replays import Window
 from service.domain.revocations import Revocation
 from service.domain.signatures import Secret

@@ -13,11 +13,11 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL
+from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
-    IdempotencyKey,
     KeyReused,
     NewMessage,
     Reception,
@@ -183,7 +183,7 @@ def _why(message: NewMessage, first_uses: dict[bytes, asyncpg.Record]) -> Recept
 
 
 def _used_before(key: IdempotencyKey, first: asyncpg.Record) -> Repeated | KeyReused:
-    if first["fingerprint"] != key.fingerprint:
+    if not key.repeats(first["fingerprint"]):
         return KeyReused()
     return Repeated(id=MessageId(first["message_id"]))
 

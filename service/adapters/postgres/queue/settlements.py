@@ -14,7 +14,7 @@ from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import Bell
 from service.domain.deliveries import Claim, Settled, Settlement, Status
-from service.domain.health import FIRST_REST, LONGEST_REST, REST_SPREAD
+from service.domain.health import FIRST_REST, LONGEST_REST, MOST_RESTS, REST_SPREAD
 from service.domain.ids import ApplicationId, AttemptId
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
@@ -40,12 +40,7 @@ class Settlements:
     ) -> None:
         self._pool = pool
         self._bell = bell
-        self._rules = {
-            "disable_after": disable_after,
-            "first_rest": FIRST_REST.total_seconds(),
-            "longest_rest": LONGEST_REST.total_seconds(),
-            "rest_spread": REST_SPREAD,
-        }
+        self._disable_after = disable_after
         self._telemetry = telemetry
         self._attempted = attempted
         self._group = GroupCommit[Settlement, Settled](
@@ -85,12 +80,12 @@ class Settlements:
             self._bell.announce(min(delays) - (time.monotonic() - began))
 
     async def _settle(self, batch: Sequence[Settlement]) -> list[asyncpg.Record]:
-        settling = SETTLE(**_columns([_settle_row(settlement) for settlement in batch]) | self._rules)
+        statement = settling(batch, disable_after=self._disable_after)
         if not may_be_news(batch):
-            settled: list[asyncpg.Record] = await self._pool.fetch(*settling)
+            settled: list[asyncpg.Record] = await self._pool.fetch(*statement)
             return settled
         async with self._pool.acquire() as connection, connection.transaction():
-            settled = await connection.fetch(*settling)
+            settled = await connection.fetch(*statement)
             over = {(row["endpoint_id"], row["message_id"], row["resend"]): row["over"] for row in settled}
             applied = [settlement for settlement in batch if _is_told(settlement, over)]
             switched_off = {row["endpoint_id"] for row in settled if row["switched_off"]}
@@ -113,6 +108,20 @@ def _is_told(settlement: Settlement, over: Mapping[tuple[str, str, str], bool]) 
 def key(claim: Claim) -> tuple[str, str, str, str]:
     """What tells a claim's row from all others, and its lease from all others of the row."""
     return (claim.endpoint_id, claim.message_id, claim.resend, claim.lease)
+
+
+def settling(batch: Sequence[Settlement], *, disable_after: timedelta) -> tuple[object, ...]:
+    """SETTLE for these settlements."""
+    return SETTLE(
+        **_columns([_settle_row(settlement) for settlement in batch])
+        | {
+            "disable_after": disable_after,
+            "first_rest": FIRST_REST.total_seconds(),
+            "longest_rest": LONGEST_REST.total_seconds(),
+            "rest_spread": REST_SPREAD,
+            "most_rests": MOST_RESTS,
+        }
+    )
 
 
 def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:

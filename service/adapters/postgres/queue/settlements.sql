@@ -114,9 +114,10 @@ WITH input AS MATERIALIZED (
     SELECT endpoint_id, max(rest) AS asked FROM held WHERE rest IS NOT NULL GROUP BY endpoint_id
 ), rested AS (
     INSERT INTO endpoint_rest AS r (endpoint_id, rests, until)
-    SELECT endpoint_id, 1, now() + make_interval(secs => greatest(asked, :first_rest::float8)) FROM weary ORDER BY endpoint_id
+    SELECT endpoint_id, 1, now() + make_interval(secs => greatest(asked, :first_rest::float8))
+    FROM weary ORDER BY endpoint_id
     ON CONFLICT (endpoint_id) DO UPDATE
-    SET rests = CASE WHEN r.until > now() THEN r.rests ELSE least(r.rests + 1, 100) END,
+    SET rests = CASE WHEN r.until > now() THEN r.rests ELSE least(r.rests + 1, :most_rests::int) END,
         until = greatest(r.until, excluded.until, CASE WHEN r.until <= now() THEN
             now() + make_interval(secs => least(:first_rest::float8 * 2.0 ^ r.rests, :longest_rest::float8)
                                           * (1 + :rest_spread::float8 * (2 * random() - 1))) END)

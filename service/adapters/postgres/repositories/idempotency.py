@@ -12,7 +12,7 @@ from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.machine import Vault
 from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused, StillRunning
-from service.domain.messages import IdempotencyKey
+from service.domain.idempotency import IdempotencyKey
 from service.domain.retention import KEYS_KEPT
 
 PATIENCE = "2s"
@@ -53,7 +53,7 @@ class PostgresIdempotency:
         return taken
 
     def _answer(self, first: Row[Any], key: IdempotencyKey) -> StoredResponse:
-        if first.fingerprint != key.fingerprint:
+        if not key.repeats(first.fingerprint):
             raise KeyReused
         if first.status is None:
             raise StillRunning
