@@ -1,14 +1,18 @@
 """What every test can ask for. Coroutine tests and fixtures run on asyncio, through anyio (`anyio_mode`)."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
 from service.adapters.machine.embedded import EmbeddedServer
+from service.commands.running import COLLECT_SELDOM
 from tests.support import postgres
 from tests.support.patience import patient
 
 USUALLY_WITHIN = 120.0  # seconds
+
+gc.set_threshold(*COLLECT_SELDOM)  # as Relevo does
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -16,6 +20,11 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         own = item.get_closest_marker("timeout")
         item.add_marker(pytest.mark.timeout(patient(own.args[0] if own else USUALLY_WITHIN)), append=False)
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded and collected stays to the end, and need not be looked through for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,17 +4,15 @@ What is watched is the processor's time of the loop's own thread, since the cloc
 """
 
 import asyncio
-import gc
 import gzip
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 from httpx import AsyncClient
 
-from service.commands.running import COLLECT_SELDOM
 from service.domain.limits import LARGEST_BODY
 from tests.support.patience import patient, unhurried
 
@@ -189,15 +187,6 @@ async def watching() -> AsyncIterator[list[float]]:
         await asyncio.sleep(0.01)  # and for the last
     finally:
         watcher.cancel()
-
-
-@pytest.fixture(autouse=True)
-def collecting_seldom() -> Iterator[None]:
-    """As the command does it."""
-    usual = gc.get_threshold()
-    gc.set_threshold(*COLLECT_SELDOM)
-    yield
-    gc.set_threshold(*usual)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """PostgreSQL for the tests: one real server for the run, a migrated template, and a fresh database per test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,14 +16,17 @@ from service.adapters.postgres.server import schema
 
 TEMPLATE = "relevo_template"
 
-# A test database may be lost with the machine: not waiting for the disk is worth a third of the run.
-_IN_A_HURRY = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+# A test database may be lost with the machine. Its six hundred files are made and removed for nearly every test: in
+# memory that takes a fifth of the time that a disk's file system takes, which was a third of the run.
+_IN_A_HURRY = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_wal_size = 128MB")
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108  # a directory of its own is made there
+_ROOM = 2 * 1024**3  # bytes free; a run takes half of that
 
 
 @contextmanager
 def running_server() -> Iterator[EmbeddedServer]:
     """A server in a directory of its own, both gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="relevo-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="relevo-tests-", dir=_place()))
     server = EmbeddedServer(directory, options=_IN_A_HURRY)
     server.acquire()
     try:
@@ -30,6 +34,13 @@ def running_server() -> Iterator[EmbeddedServer]:
     finally:
         server.release()
         shutil.rmtree(directory)
+
+
+def _place() -> Path | None:
+    """Where databases are quickest; None for where temporary files are."""
+    if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _ROOM:
+        return _IN_MEMORY
+    return None
 
 
 async def create_template(server: EmbeddedServer) -> None:
