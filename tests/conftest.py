@@ -1,6 +1,7 @@
 """What every test can ask for. Coroutine tests and fixtures run on asyncio, through anyio (`anyio_mode`)."""
 
 import gc
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
@@ -13,6 +14,9 @@ from tests.support.patience import patient
 USUALLY_WITHIN = 120.0  # seconds
 
 gc.set_threshold(*COLLECT_SELDOM)  # as Relevo does
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has what it runs in the background ignore Ctrl-C, and so would every process that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

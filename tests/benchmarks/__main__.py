@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--short",
         action="store_true",
-        help="fewer and shorter turns, smaller tables, without the longest sections: three minutes",
+        help="one short turn, small tables, without the longest sections: two minutes, to see that it works",
     )
     parser.add_argument("--section", action="append", choices=NAMES, help="only this one; may be repeated")
     parser.add_argument("--profile", action="store_true", help="profiles of the hot paths, in build/")

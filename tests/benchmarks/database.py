@@ -26,6 +26,7 @@ JWT_SECRET = "a secret that signs tokens in benchmarks only"
 SECRET_KEY = "a secret that seals keys in benchmarks only"
 SIGNING_KEY = b"0123456789abcdef01234567"
 READY_WITHIN = 60.0
+TEMPLATE = "bench_template"  # migrated once; every other is a copy
 
 T = TypeVar("T")
 
@@ -51,15 +52,15 @@ class Server:
         durable = [self._fetch(f"SHOW {setting}") for setting in ("fsync", "synchronous_commit", "full_page_writes")]
         if durable != ["on", "on", "on"]:
             raise RuntimeError("benchmarks need a PostgreSQL that waits for the disk")
+        self._execute(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(_prepare(server.url(TEMPLATE)))
 
     @contextmanager
     def database(self, name: str) -> "Iterator[Database]":
         """A migrated database, dropped afterwards."""
-        self._execute(f"CREATE DATABASE {name}")
-        url = self._server.url(name)
-        asyncio.run(_prepare(url))
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         try:
-            yield Database(url=url)
+            yield Database(url=self._server.url(name))
         finally:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -45,7 +45,7 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _batch(bench: Bench) -> Result:
-    lines = bench.plan.size(20_000, 4_000)
+    lines = bench.plan.size(20_000, 1_000)
     with ExitStack() as stack:
         used, bare = (stack.enter_context(bench.database(name)) for name in ("import", "insert"))
         process = stack.enter_context(relevo.serving(used, relevo.SILENT))

@@ -19,7 +19,7 @@ LATER = timedelta(hours=12)
 
 def measure(bench: Bench) -> list[Row]:
     """Two databases, one with the backlog, in turns: claims of what is due, then accepts with no engine at work."""
-    backlog = bench.plan.size(1_000_000, 20_000)
+    backlog = bench.plan.size(1_000_000, 5_000)
     with ExitStack() as stack:
         databases = {name: stack.enter_context(bench.database(name)) for name in ("none", "backlog")}
         for name, used in databases.items():

@@ -22,7 +22,7 @@ PATIENCE = 120.0
 
 def measure(bench: Bench) -> list[Row]:
     """A worker that finds its deliveries waiting, and the bare loop, in turns."""
-    calls = bench.plan.size(20_000, 2_000)
+    calls = bench.plan.size(20_000, 1_000)
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         used = stack.enter_context(bench.database("deliver"))

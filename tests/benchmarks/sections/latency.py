@@ -17,7 +17,7 @@ P99 = Target(must=100, aim=25, better="lower")
 
 def measure(bench: Bench) -> list[Row]:
     """One `relevo serve` that accepts and delivers, with everything it tells going to a live sink."""
-    seconds = bench.plan.size(60, 6)
+    seconds = bench.plan.size(60, 3)
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         sink = stack.enter_context(processes.listening("sink"))

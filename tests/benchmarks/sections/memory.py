@@ -14,7 +14,7 @@ PATIENCE = 600.0
 
 def measure(bench: Bench) -> list[Row]:
     """One `relevo serve` that accepts and delivers."""
-    many = bench.plan.size(100_000, 4_000)
+    many = bench.plan.size(100_000, 2_000)
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         used = stack.enter_context(bench.database("memory"))

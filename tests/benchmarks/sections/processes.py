@@ -15,7 +15,7 @@ CONCURRENCY = 16  # what one worker can have under way bounds it, not the machin
 
 def measure(bench: Bench) -> list[Row]:
     """One worker and two, in turns. Each has a database of its own."""
-    calls = bench.plan.size(10_000, 1_000)
+    calls = bench.plan.size(10_000, 400)
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         turns = {}
