@@ -17,7 +17,7 @@ from service.runtime.configuration import warnings
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 # A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself took a
-# quarter of an accept's time, and most of the time of reading JSON that holds many lists.
+# quarter of an accept's time, most of the time of reading JSON that holds many lists, and a sixth of a start.
 COLLECT_SELDOM = (50_000, 20, 100)
 LONGEST_LINE = 600
 BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
@@ -33,6 +33,7 @@ class Unusable(Exception):
 
 def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
     """The exit status of the command, what is wrong being said in a sentence."""
+    gc.set_threshold(*COLLECT_SELDOM)
     # Until the runtime sets logging up, only what matters is told, and standard output belongs to the command.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
@@ -60,7 +61,6 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
 
     from service.runtime.database import AWAY, UNFIT
 
-    gc.set_threshold(*COLLECT_SELDOM)
     # While the loop is made, there is nothing yet to be closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:

@@ -16,7 +16,6 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from service.api.app import create_app
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
 from service.observability.middleware import CorrelationMiddleware
@@ -26,7 +25,6 @@ from service.runtime.core import open_core
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.runtime.listening import Listeners, PortUnusable, listening
-from service.runtime.services import open_services
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
 
@@ -49,6 +47,10 @@ def assemble(
     operators: Sequence[Route] = (),
 ) -> FastAPI:
     """The application, instrumented; it delivers as well, while its lifespan lasts."""
+    # Here, since a worker has no API and is ready sooner without loading one.
+    from service.api.app import create_app
+    from service.runtime.services import open_services
+
     app = create_app(
         partial(open_services, settings, database, telemetry, health),
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep, RevocationsDep, ServicesDep, revoked
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import ApplicationRef
 from service.api.problems import documented
 from service.api.schemas.access import ApplicationTokenExpireIn, AppPortalAccessIn, AppPortalAccessOut
@@ -16,7 +17,7 @@ from service.application.applications import Applications
 from service.domain.applications import Application
 from service.domain.errors import Invalid, NotFound
 
-router = APIRouter(prefix="/auth", tags=["Authentication"], route_class=JsonRoute)
+router = Operations(prefix="/auth", tags=["Authentication"], route_class=JsonRoute)
 
 _REVOKED = [Depends(revoked, scope="function")]
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, RevocationsDep, revoked
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import ApplicationPage, ApplicationRef
 from service.api.problems import documented
 from service.api.schemas.applications import ApplicationIn, ApplicationOut, ApplicationPatch
@@ -18,7 +19,7 @@ GetIfExists = Annotated[bool, Query(description="Answer the application that has
 WithoutEndpoints = Annotated[bool, Query(description="Leave out applications that have no endpoints.")]
 OnlyDisabled = Annotated[bool, Query(description="Leave out applications that have none but disabled endpoints.")]
 
-router = APIRouter(prefix="/app", tags=["Application"], route_class=JsonRoute)
+router = Operations(prefix="/app", tags=["Application"], route_class=JsonRoute)
 
 
 @router.get("", operation_id="v1.application.list", responses=documented())

@@ -1,15 +1,16 @@
 """The audit trail, for reading."""
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from service.api.dependencies import AuditTrailDep, organisation
 from service.api.json_routes import ToldRoute
+from service.api.operations import Operations
 from service.api.parameters import AuditPage
 from service.api.problems import documented
 from service.api.schemas.audit import AuditEventOut
 from service.api.schemas.pages import ListOut, listed
 
-router = APIRouter(prefix="/audit", tags=["Audit"], route_class=ToldRoute)
+router = Operations(prefix="/audit", tags=["Audit"], route_class=ToldRoute)
 
 
 @router.get("", dependencies=[Depends(organisation)], operation_id="v1.audit.list", responses=documented())

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from service.api.dependencies import BackgroundTasksDep
 from service.api.json_routes import ToldRoute
+from service.api.operations import Operations
 from service.api.parameters import TaskRef, ordered
 from service.api.problems import documented
 from service.api.schemas.background_tasks import BackgroundTaskOut
@@ -15,7 +16,7 @@ from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 
-router = APIRouter(prefix="/background-task", tags=["Background Task"], route_class=ToldRoute)
+router = Operations(prefix="/background-task", tags=["Background Task"], route_class=ToldRoute)
 
 OfStatus = Annotated[TaskStatus | None, Query(description="Only those that stand so.")]
 OfKind = Annotated[Text | None, Query(description="Only this kind, as in `endpoint.recover`.")]

@@ -1,16 +1,17 @@
 """Contents: removing what messages and answers said."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from service.api.dependencies import ContentsDep, DeliveriesDep, MessagesDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import AttemptRef, MessageRef
 from service.api.problems import documented
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.contents import BulkExpungeContentsIn, BulkExpungeContentsOut
 
-router = APIRouter(
+router = Operations(
     prefix="/app/{app_id}/msg", tags=["Message"], route_class=JsonRoute, dependencies=[Depends(organisation)]
 )
 

@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from service.api.dependencies import DeliveriesDep, EndpointsDep, MessagesDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonResponse, JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import (
     AttemptPage,
     AttemptRef,
@@ -34,7 +35,7 @@ from service.domain.messages import Message
 WithMessage = Annotated[bool, Query(description="Whether each attempt comes with its message, without the payload.")]
 ExpandedStatuses = Annotated[bool, Query(description="When false, what was canceled is told as Success (0).")]
 
-router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"], route_class=JsonRoute)
+router = Operations(prefix="/app/{app_id}", tags=["Message Attempt"], route_class=JsonRoute)
 
 
 @router.get(

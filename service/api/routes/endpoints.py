@@ -2,11 +2,12 @@
 
 import re
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from service.api.dependencies import EndpointsDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import EndpointPage, EndpointRef
 from service.api.problems import documented
 from service.api.schemas.endpoints import (
@@ -20,7 +21,7 @@ from service.api.schemas.endpoints import (
 from service.api.schemas.headers import EndpointHeadersIn, EndpointHeadersOut, EndpointHeadersPatchIn
 from service.api.schemas.pages import ListOut, listed
 
-router = APIRouter(prefix="/app/{app_id}/endpoint", tags=["Endpoint"], route_class=JsonRoute)
+router = Operations(prefix="/app/{app_id}/endpoint", tags=["Endpoint"], route_class=JsonRoute)
 
 _FIRST_LINE_OF_SDKS = re.compile(r"\bsvix-libs/[01]\.").search
 

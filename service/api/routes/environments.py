@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import DocumentRoute, as_json
+from service.api.operations import Operations
 from service.api.problems import documented
 from service.api.schemas.environments import (
     EnvironmentIn,
@@ -32,7 +33,7 @@ UNSAID = ("feature_flags", "validate_payloads")
 _EVENT_TYPES = b'"eventTypes":['
 _NO_EVENT_TYPES = _EVENT_TYPES + b"]"
 
-router = APIRouter(route_class=DocumentRoute, dependencies=[Depends(organisation)])
+router = Operations(route_class=DocumentRoute, dependencies=[Depends(organisation)])
 
 
 @router.post(

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import DocumentRoute, JsonResponse
+from service.api.operations import Operations
 from service.api.parameters import EventTypePage, EventTypeRef
 from service.api.problems import documented
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpsertIn
@@ -15,7 +16,7 @@ from service.api.schemas.rules import EventTypeName
 from service.api.services import Services
 from service.application.access import Caller
 
-router = APIRouter(prefix="/event-type", tags=["Event Type"], route_class=DocumentRoute)
+router = Operations(prefix="/event-type", tags=["Event Type"], route_class=DocumentRoute)
 
 IncludeArchived = Annotated[bool, Query(description="Whether archived ones are listed too.")]
 WithSchemas = Annotated[bool, Query(description="Whether to show the schemas.")]

@@ -4,12 +4,13 @@ from functools import partial
 from uuid import uuid4
 
 import structlog
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from opentelemetry import trace
 
 from service.api.dependencies import AttemptsDep, ExamplesDep, ServicesDep, UnitOfWorkDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import PayloadRoute
+from service.api.operations import Operations
 from service.api.parameters import EndpointRef
 from service.api.problems import documented
 from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
@@ -17,7 +18,7 @@ from service.application.examples import Example, Examples
 from service.domain.deliveries import Attempt
 from service.observability.correlation import traceparent
 
-router = APIRouter(prefix="/app/{app_id}", route_class=PayloadRoute)
+router = Operations(prefix="/app/{app_id}", route_class=PayloadRoute)
 
 
 @router.post(

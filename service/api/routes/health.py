@@ -1,10 +1,9 @@
 """The interface's own health routes. Probes with a say in traffic have theirs outside of it."""
 
-from fastapi import APIRouter
-
 from service.api.json_routes import ToldRoute
+from service.api.operations import Operations
 
-router = APIRouter(tags=["Health"], route_class=ToldRoute)
+router = Operations(tags=["Health"], route_class=ToldRoute)
 
 
 @router.get("/health", status_code=204, operation_id="v1.health.get")

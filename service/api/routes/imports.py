@@ -4,12 +4,13 @@ from contextlib import aclosing
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from service.api.dependencies import OrganisationDep, ServicesDep
 from service.api.idempotency import KEY_HOURS
 from service.api.incoming.imports import parsed_lines
 from service.api.json_routes import ToldRoute
+from service.api.operations import Operations
 from service.api.parameters import ImportPage, ImportRef, LinePage
 from service.api.problems import documented
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
@@ -17,7 +18,7 @@ from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import GivenName
 from service.api.streams import ImportsDep
 
-router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
+router = Operations(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {

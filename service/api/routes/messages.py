@@ -5,13 +5,14 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of_request
 from service.api.incoming.messages import create_application, new_message, read_message
 from service.api.incoming.short_way import MessageRoute
 from service.api.json_routes import JsonResponse
+from service.api.operations import Operations
 from service.api.parameters import MessagePage, MessageRef, WantedMessages, WithContent
 from service.api.problems import documented
 from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of, shown_payload
@@ -24,7 +25,7 @@ from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import Message, NewMessage
 from service.observability.naming import name
 
-router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"], route_class=MessageRoute)
+router = Operations(prefix="/app/{app_id}/msg", tags=["Message"], route_class=MessageRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {

@@ -1,10 +1,11 @@
 """Operational endpoints: where an organisation is told of what happens to its endpoints and deliveries."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.api.dependencies import OperationalEndpointsDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import EndpointPage, EndpointRef
 from service.api.problems import documented
 from service.api.schemas.endpoints import EndpointSecretOut, EndpointSecretRotateIn
@@ -16,7 +17,9 @@ from service.api.schemas.operational_webhooks import (
 )
 from service.api.schemas.pages import ListOut, listed
 
-router = APIRouter(prefix="/operational-webhook/endpoint", tags=["Operational Webhook Endpoint"], route_class=JsonRoute)
+router = Operations(
+    prefix="/operational-webhook/endpoint", tags=["Operational Webhook Endpoint"], route_class=JsonRoute
+)
 
 
 @router.get("", operation_id="v1.operational-webhook.endpoint.list", responses=documented())

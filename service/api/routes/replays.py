@@ -1,16 +1,17 @@
 """Replays: sending messages to an endpoint again, as a background task."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from service.api.dependencies import ReplaysDep, ServicesDep
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import EndpointRef
 from service.api.problems import documented
 from service.api.schemas.background_tasks import TaskStarted
 from service.api.schemas.replays import BulkReplayIn, RecoverIn, ReplayIn
 
-router = APIRouter(prefix="/app/{app_id}/endpoint/{endpoint_id}", tags=["Endpoint"], route_class=JsonRoute)
+router = Operations(prefix="/app/{app_id}/endpoint/{endpoint_id}", tags=["Endpoint"], route_class=JsonRoute)
 
 
 @router.post(

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from service.api.dependencies import EndpointsDep, StatisticsDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import EndpointRef
 from service.api.problems import documented
 from service.api.schemas.background_tasks import TaskStarted
@@ -19,7 +20,7 @@ from service.api.schemas.statistics import (
     FailingEndpointsOut,
 )
 
-router = APIRouter(route_class=JsonRoute)
+router = Operations(route_class=JsonRoute)
 
 _ORGANISATION = [Depends(organisation)]
 

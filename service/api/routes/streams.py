@@ -6,13 +6,14 @@ from contextlib import aclosing, suppress
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Scope
 
 from service.api.dependencies import ServicesDep
 from service.api.json_routes import ToldRoute
+from service.api.operations import Operations
 from service.api.parameters import WantedMessages
 from service.api.problems import documented
 from service.api.schemas.deliveries import MessageAttemptOut
@@ -39,7 +40,7 @@ class ExportRoute(ToldRoute):
         return super().matches(scope)
 
 
-router = APIRouter(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
+router = Operations(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 
 _NDJSON: dict[int | str, dict[str, Any]] = {
     200: {

@@ -1,16 +1,17 @@
 """Tokens of the organisation itself: made with a name and a role, listed, and revoked. An admin's business."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from service.api.dependencies import OrganisationTokensDep, revoked
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
+from service.api.operations import Operations
 from service.api.parameters import TokenPage, TokenRef
 from service.api.problems import documented
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.tokens import OrganisationTokenCreatedOut, OrganisationTokenIn, OrganisationTokenOut
 
-router = APIRouter(prefix="/auth/token", tags=["Authentication"], route_class=JsonRoute)
+router = Operations(prefix="/auth/token", tags=["Authentication"], route_class=JsonRoute)
 
 
 @router.get("", operation_id="v1.authentication.token.list", responses=documented())
