@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from service.application.ports.machine import Clock, KeyPairs
 from service.application.ports.pages import Page, PageRequest
@@ -12,7 +12,7 @@ from service.application.upserts import upserted
 from service.domain import headers as rules
 from service.domain import ids
 from service.domain.applications import Application
-from service.domain.destinations import Destination
+from service.domain.destinations import Destination, HttpDestination
 from service.domain.endpoints import Endpoint, NewEndpoint, explained
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
@@ -167,10 +167,17 @@ class Endpoints:
 
     async def _check(self, destination: Destination | None, *, event_types: Sequence[str] | None) -> None:
         if destination is not None:
-            self._check_url(destination.url)
+            self._check_destination(destination)
         missing = await self._event_types.unknown(self._application.org_id, event_types) if event_types else []
         if missing:
             raise Invalid(f"The following event types don't exist: {', '.join(missing)}", loc=("body", "eventTypes"))
+
+    def _check_destination(self, destination: Destination) -> None:
+        match destination:
+            case HttpDestination(url=url):
+                self._check_url(url)
+            case _:
+                assert_never(destination)
 
     def _check_url(self, url: str) -> None:
         if self._https_only and not url.startswith("https://"):

@@ -1,7 +1,7 @@
 """Sending an example to an endpoint while the caller waits, and telling beforehand who would be sent a message."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from service.application import exact_json, json_schemas
@@ -11,6 +11,7 @@ from service.application.ports.repositories import EndpointRepository, EventType
 from service.domain import ids
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, Claim, Trigger
+from service.domain.destinations import opened
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid, NoExample, NotFound
 from service.domain.event_types import EventType
@@ -107,7 +108,7 @@ class Examples:
             event_type=message.event_type,
             channels=None,
             payload=message.payload,
-            destination=replace(endpoint.destination, headers=headers),
+            destination=opened(endpoint.destination, headers),
             secrets=await self._endpoints.secrets(endpoint.id),
             endpoint_active=True,
             correlation_id=message.correlation_id,

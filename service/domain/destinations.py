@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypedDict
+from typing import TypedDict, assert_never
 from urllib.parse import urlsplit
 
 from service.domain.ids import MessageId
@@ -27,9 +27,28 @@ class HttpDestination:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def shown(self) -> str:
+        """Where it leads, as its tenant is told and rows hold it."""
+        return self.url
+
 
 # One kind so far. The next one joins by `|`, and the type checker leads to each place that has to know it.
 Destination = HttpDestination
+
+
+def destination_of(shown: str, headers: Mapping[str, str] | None = None) -> Destination:
+    """The destination of which that is shown, with its headers if they were unsealed. All are of one kind so far."""
+    return HttpDestination(url=shown, headers=headers or {})
+
+
+def opened(destination: Destination, headers: Mapping[str, str]) -> Destination:
+    """The destination with its unsealed headers, for an attempt."""
+    match destination:
+        case HttpDestination():
+            return replace(destination, headers=headers)
+        case _:
+            assert_never(destination)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service.adapters.machine.vault import Vault
-from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
+from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry

@@ -9,8 +9,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue import attempt_headers
 from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.columns import read_pairs
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain.deliveries import Claim, Settled, Status, Trigger
@@ -379,7 +379,7 @@ async def test_headers_both_ways_are_kept_with_the_attempt(pool: asyncpg.Pool, q
     )
 
     rows = await pool.fetch("SELECT message_id, request_headers, response_headers FROM attempt")
-    assert {row[0]: (attempt_headers.read(row[1]), attempt_headers.read(row[2])) for row in rows} == {
+    assert {row[0]: (read_pairs(row[1]), read_pairs(row[2])) for row in rows} == {
         with_headers.message_id: (there, back),
         without.message_id: ((), ()),
     }

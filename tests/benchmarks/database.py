@@ -17,8 +17,8 @@ from service.adapters.machine.clock import new_id
 from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.machine.vault import Vault
 from service.adapters.postgres.server import partitions, schema
+from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.adapters.postgres.server.database import dsn
-from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.signatures import Secret
 

@@ -10,7 +10,7 @@ import asyncpg
 
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.vault import Vault
-from service.adapters.postgres.server.sealed import seal_headers, seal_secrets
+from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import HttpDestination, Parcel

@@ -69,7 +69,7 @@ class MessageAttemptOut(Shown):
             id=attempt.id,
             msg_id=attempt.message_id,
             endpoint_id=attempt.endpoint_id,
-            url=attempt.destination.url,
+            url=attempt.destination.shown,
             status=attempt.status,
             status_text=attempt.status.text,
             response_status_code=attempt.response_status_code,

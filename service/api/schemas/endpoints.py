@@ -182,7 +182,7 @@ def common(endpoint: Endpoint) -> dict[str, Any]:
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     return {
         "id": endpoint.id,
-        "url": endpoint.destination.url,
+        "url": endpoint.destination.shown,
         "description": endpoint.description,
         "uid": endpoint.uid,
         "version": endpoint.version,

@@ -59,7 +59,7 @@ class OperationalWebhookEndpointOut(Shown):
         types = None if endpoint.event_types is None else list(endpoint.event_types)
         return cls(
             id=endpoint.id,
-            url=endpoint.destination.url,
+            url=endpoint.destination.shown,
             description=endpoint.description,
             uid=endpoint.uid,
             disabled=endpoint.disabled,

@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 import asyncpg
 import structlog
 
-from service.adapters.postgres.server.sealed import open_headers, open_secrets
+from service.adapters.postgres.server.columns import open_headers, open_secrets
 from service.adapters.postgres.server.statements import beside
 from service.application.ports.machine import Vault
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
-from service.domain.destinations import HttpDestination
+from service.domain.destinations import destination_of
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
 
 Value = TypeVar("Value")
@@ -65,7 +65,7 @@ class ClaimReader:
             channels=tuple(row["channels"]) if row["channels"] else None,
             payload=row["payload"],
             content_type=row["content_type"],
-            destination=HttpDestination(url=row["url"], headers=self._headers(row["headers"])),
+            destination=destination_of(row["url"], self._headers(row["headers"])),
             secrets=self._secrets(row["secrets"]),
             endpoint_active=row["active"],
             correlation_id=row["correlation_id"] or "",

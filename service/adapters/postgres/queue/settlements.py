@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from service.adapters.postgres.queue import attempt_headers
 from service.adapters.postgres.queue.operational_webhooks import may_be_news, tell
+from service.adapters.postgres.server.columns import write_pairs
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
@@ -148,7 +148,7 @@ def _settle_row(settlement: Settlement) -> dict[str, object]:
         "attempt_ids": attempt.id,
         "event_types": claim.event_type,
         "channels": ",".join(claim.channels) if claim.channels else None,
-        "urls": attempt.destination.url,
+        "urls": attempt.destination.shown,
         "statuses": attempt.status,
         "responses": attempt.response,
         "response_status_codes": attempt.response_status_code,
@@ -159,8 +159,8 @@ def _settle_row(settlement: Settlement) -> dict[str, object]:
         "trace_ids": attempt.trace_id,
         "span_ids": attempt.span_id,
         "rests": None if settlement.rest is None else settlement.rest.total_seconds(),
-        "request_headers": attempt_headers.written(attempt.request_headers),
-        "response_headers": attempt_headers.written(attempt.response_headers),
+        "request_headers": write_pairs(attempt.request_headers),
+        "response_headers": write_pairs(attempt.response_headers),
     }
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.adapters.postgres.queue import attempt_headers
 from service.adapters.postgres.repositories.delivery_states import (
     is_tried,
     messages_tried,
@@ -20,11 +19,12 @@ from service.adapters.postgres.repositories.filters import attempts_wanted, labe
 from service.adapters.postgres.repositories.messages import message_of, page_with_payloads, select_messages
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.columns import read_pairs
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import AttemptFilter, Page, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Attempt, DeliveryState, Status, Trigger
-from service.domain.destinations import HttpDestination
+from service.domain.destinations import destination_of
 from service.domain.endpoints import Endpoint
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId
 from service.domain.messages import Message
@@ -166,7 +166,7 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         id=row.id,
         message_id=row.message_id,
         endpoint_id=row.endpoint_id,
-        destination=HttpDestination(url=row.url),
+        destination=destination_of(row.url),
         status=Status(row.status),
         response=row.response,
         response_status_code=row.response_status_code,
@@ -177,6 +177,6 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         error_type=row.error_type,
         trace_id=row.trace_id,
         span_id=row.span_id,
-        request_headers=attempt_headers.read(row.request_headers),
-        response_headers=attempt_headers.read(row.response_headers),
+        request_headers=read_pairs(row.request_headers),
+        response_headers=read_pairs(row.response_headers),
     )

@@ -9,12 +9,17 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
-from service.adapters.postgres.server.sealed import open_headers, open_secrets, seal_headers, seal_secrets
+from service.adapters.postgres.server.columns import (
+    open_headers,
+    open_secrets,
+    seal_headers,
+    seal_secrets,
+)
 from service.adapters.postgres.server.transaction import Transaction, conflict_when_taken
 from service.application.ports.machine import Vault
 from service.application.ports.pages import Page, PageRequest
 from service.domain import ids
-from service.domain.destinations import HttpDestination
+from service.domain.destinations import destination_of
 from service.domain.endpoints import DisabledReason, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.ids import ApplicationId, EndpointId
@@ -108,7 +113,7 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
         app_id=row.app_id,
         org_id=row.org_id,
         uid=row.uid,
-        destination=HttpDestination(url=row.url),
+        destination=destination_of(row.url),
         description=row.description,
         version=row.version,
         disabled=row.disabled,
@@ -134,7 +139,7 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
         "org_id": endpoint.org_id,
         "app_id": endpoint.app_id,
         "uid": endpoint.uid,
-        "url": endpoint.destination.url,
+        "url": endpoint.destination.shown,
         "description": endpoint.description,
         "version": endpoint.version,
         "disabled": endpoint.disabled,

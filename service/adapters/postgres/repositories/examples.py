@@ -5,8 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import ARRAY, Text, any_, cast, null, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from service.adapters.postgres.queue import attempt_headers
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.columns import write_pairs
 from service.adapters.postgres.server.transaction import Transaction
 from service.domain.deliveries import Attempt
 from service.domain.endpoints import Endpoint
@@ -44,7 +44,7 @@ class PostgresExamples:
                 **delivery,
                 event_type=message.event_type,
                 channels=null(),
-                url=attempt.destination.url,
+                url=attempt.destination.shown,
                 status=attempt.status,
                 response=attempt.response,
                 response_status_code=attempt.response_status_code,
@@ -54,8 +54,8 @@ class PostgresExamples:
                 error_type=attempt.error_type,
                 trace_id=attempt.trace_id,
                 span_id=attempt.span_id,
-                request_headers=attempt_headers.written(attempt.request_headers),
-                response_headers=attempt_headers.written(attempt.response_headers),
+                request_headers=write_pairs(attempt.request_headers),
+                response_headers=write_pairs(attempt.response_headers),
             )
         )
         await self._transaction.execute(

@@ -1,11 +1,14 @@
-"""Secrets and headers of an endpoint as the bytes that are kept: JSON, sealed by the vault."""
+"""What rows hold as JSON: secrets and headers of endpoints, sealed by the vault; headers of attempts, in the clear."""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import orjson
+
 from service.application.ports.machine import Vault
+from service.domain.headers import Pairs
 from service.domain.signatures import Kind, Secret
 
 
@@ -38,6 +41,16 @@ def seal_headers(vault: Vault, headers: Mapping[str, str]) -> bytes:
 def open_headers(vault: Vault, blob: bytes) -> dict[str, str]:
     """The headers that were sealed."""
     return {str(name): str(value) for name, value in json.loads(vault.open(blob)).items()}
+
+
+def write_pairs(headers: Pairs) -> str | None:
+    """The headers of an attempt as a column holds them: a JSON list of pairs; NULL when there are none."""
+    return orjson.dumps(headers).decode() if headers else None
+
+
+def read_pairs(column: str | None) -> Pairs:
+    """What was kept of an attempt's headers."""
+    return () if column is None else tuple((name, value) for name, value in orjson.loads(column))
 
 
 def _written(secret: Secret) -> str | None:
