@@ -9,7 +9,7 @@ from service.application.ports.machine import Clock
 from service.application.ports.pages import Page, PageRequest, TaskFilter
 from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
-from service.domain.background_tasks import BackgroundTask, Progress
+from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.errors import NotFound
 from service.domain.ids import ApplicationId, OrgId, TaskId
 from service.observability.naming import name
@@ -26,7 +26,7 @@ class Step(Protocol):
     async def __call__(self, task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress: ...
 
 
-Steps = Mapping[str, Step]
+Steps = Mapping[TaskKind, Step]
 
 
 class BackgroundTasks:
@@ -48,7 +48,7 @@ class BackgroundTasks:
         self._new_id = new_id
 
     async def start(
-        self, kind: str, *, params: dict[str, Any], data: dict[str, Any], due_at: datetime | None = None
+        self, kind: TaskKind, *, params: dict[str, Any], data: dict[str, Any], due_at: datetime | None = None
     ) -> BackgroundTask:
         """A new task, kept with the transaction at hand; its first batch is done from `due_at` on, or at once."""
         now = self._clock.now()

@@ -111,4 +111,4 @@ class TaskRunner:
 
 def _named(claim: TaskClaim) -> dict[str, str | None]:
     task = claim.task
-    return {"task_id": task.id, "kind": task.kind, "org_id": task.org_id, "app_id": task.app_id}
+    return {"task_id": task.id, "kind": task.kind.value, "org_id": task.org_id, "app_id": task.app_id}

@@ -46,7 +46,7 @@ class BackgroundTask:
     id: TaskId
     org_id: OrgId
     app_id: ApplicationId | None
-    kind: str
+    kind: TaskKind
     params: dict[str, Any]
     status: TaskStatus = TaskStatus.RUNNING
     cursor: str = ""

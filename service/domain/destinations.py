@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TypedDict, assert_never
 from urllib.parse import urlsplit
 
@@ -74,19 +73,12 @@ class Address(TypedDict):
 
 def address(url: str) -> Address:
     """The URL without user, path and query. One that cannot be read leads nowhere, which is for the sender to say."""
-    return _remembered(url) if len(url) <= LONGEST_REMEMBERED else _address(url)
-
-
-def _address(url: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
         return Address(scheme="", host="", port=0)
     return Address(scheme=parts.scheme, host=parts.hostname or "", port=port)
-
-
-_remembered = lru_cache(maxsize=4096)(_address)
 
 
 def why_nowhere(host: str, port: int | None) -> str | None:

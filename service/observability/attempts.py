@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import assert_never
 
 import structlog
@@ -11,18 +12,31 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from service.domain.deliveries import Claim, Trigger
-from service.domain.destinations import Destination, HttpDestination, address
+from service.domain.destinations import LONGEST_REMEMBERED, Address, Destination, HttpDestination, address
 from service.domain.ids import ApplicationId
 from service.domain.outcomes import Outcome, error_label, status_class
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
 
+MOST_REMEMBERED = 4096
+
+
+class Places:
+    """Where URLs lead. To take one apart costs as much as a span, so those that came last are remembered."""
+
+    def __init__(self) -> None:
+        self._remembered = lru_cache(maxsize=MOST_REMEMBERED)(address)
+
+    def __call__(self, url: str) -> Address:
+        """The place of that URL."""
+        return self._remembered(url) if len(url) <= LONGEST_REMEMBERED else address(url)
+
 
 class TracedAttempt:
     """An attempt under way. Whatever comes of it, `attempted` is called at most once."""
 
-    def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime) -> None:
+    def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime, *, places: Places) -> None:
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
         self._exports_traces = telemetry.exports_traces
@@ -30,6 +44,7 @@ class TracedAttempt:
         self._claim = claim
         self._span = span
         self._at = at
+        self._places = places
         self._call: Span | None = None
         self._call_ended: int | None = None
         self.context = span.get_span_context()
@@ -38,7 +53,7 @@ class TracedAttempt:
     @contextmanager
     def calling(self, destination: Destination) -> Iterator[None]:
         """The span around the call to the receiver."""
-        name, kind, attributes = _call_of(destination)
+        name, kind, attributes = _call_of(destination, self._places)
         self._call = self._tracer.start_span(name, kind=kind, attributes={**attributes, **ids(self._claim)})
         try:
             with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
@@ -133,12 +148,12 @@ def named(claim: Claim) -> dict[str, str]:
     }
 
 
-def _call_of(destination: Destination) -> tuple[str, SpanKind, dict[str, str | int]]:
+def _call_of(destination: Destination, places: Places) -> tuple[str, SpanKind, dict[str, str | int]]:
     """Name, kind and attributes of a call's span, as the conventions for its kind of destination have them."""
     match destination:
         case HttpDestination(url=url):
             # Scheme and host only: a URL is a credential.
-            place = address(url)
+            place = places(url)
             named: dict[str, str | int] = {
                 "http.request.method": "POST",
                 "url.scheme": place["scheme"],

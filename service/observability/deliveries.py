@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from service.domain.deliveries import Claim
 from service.domain.errors import Busy, Unavailable
 from service.domain.messages import Accepted, NewMessage, Reception, Repeated
-from service.observability.attempts import TracedAttempt, ids, is_first, named, of_application
+from service.observability.attempts import Places, TracedAttempt, ids, is_first, named, of_application
 from service.observability.correlation import context_of, traceparent
 from service.observability.telemetry import Telemetry
 
@@ -32,6 +32,7 @@ class DeliveryTelemetry:
     def __init__(self, telemetry: Telemetry, *, slow: float = SLOW) -> None:
         self._telemetry = telemetry
         self._slow = slow
+        self._places = Places()
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
         self._log = structlog.get_logger("relevo.delivery")
@@ -98,7 +99,7 @@ class DeliveryTelemetry:
         )
         fields = {"correlation_id": claim.correlation_id, "org_id": claim.org_id, "app_id": claim.app_id}
         with bound_contextvars(**fields), _current(span):
-            attempt = TracedAttempt(self._telemetry, claim, span, at)
+            attempt = TracedAttempt(self._telemetry, claim, span, at, places=self._places)
             try:
                 yield attempt
             finally:

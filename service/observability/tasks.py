@@ -24,7 +24,7 @@ class TaskTelemetry:
             "process background task",
             context=Context(),
             kind=SpanKind.CONSUMER,
-            attributes={"relevo.task.id": task.id, "relevo.task.kind": task.kind, "relevo.org.id": task.org_id},
+            attributes={"relevo.task.id": task.id, "relevo.task.kind": task.kind.value, "relevo.org.id": task.org_id},
         )
         try:
             with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):

@@ -15,7 +15,7 @@ from service.adapters.postgres.server.database import Database, open_database
 from service.adapters.postgres.server.wakeups import TASK_CHANNEL, Bell
 from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
-from service.domain.background_tasks import BackgroundTask, Progress, TaskClaim
+from service.domain.background_tasks import BackgroundTask, Progress, TaskClaim, TaskKind
 from service.domain.errors import NotFound
 from service.domain.ids import TaskId
 from service.observability.telemetry import open_telemetry
@@ -24,7 +24,7 @@ from tests.support.kept import an_application
 from tests.support.operations import a_runner
 from tests.support.patience import patient
 
-KIND = "a.kind"
+KIND = TaskKind.RECOVER
 ROW = "SELECT status, cursor, data, lease, failures, due_at FROM background_task"
 LEASE_ENDS = "UPDATE background_task SET due_at = now()"
 PROGRESS = Progress(cursor="further", data={"done": 1})

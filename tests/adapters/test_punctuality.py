@@ -19,7 +19,7 @@ from service.adapters.postgres.server.database import Database, dsn, open_databa
 from service.adapters.postgres.server.wakeups import CHANNEL, POLL, Bell, Wakeups
 from service.application.operational_webhooks import Announcer
 from service.domain import ids
-from service.domain.background_tasks import BackgroundTask, TaskClaim
+from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskKind
 from service.domain.deliveries import Claim
 from service.domain.ids import ApplicationId, EndpointId, MessageId, TaskId
 from service.domain.operational_webhooks import OPERATIONS
@@ -35,7 +35,7 @@ NEVER = 3600.0
 A_LEASE = timedelta(seconds=NEVER)
 SOON = timedelta(seconds=0.3)
 IN_TIME = patient(20)
-KIND = "a.kind"
+KIND = TaskKind.RECOVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

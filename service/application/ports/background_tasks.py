@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.application.ports.pages import Page, PageRequest, TaskFilter
-from service.domain.background_tasks import BackgroundTask, TaskClaim
+from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskKind
 from service.domain.deliveries import Attempt
 from service.domain.endpoints import Endpoint
 from service.domain.ids import ApplicationId, MessageId, OrgId, TaskId
@@ -35,7 +35,7 @@ class BackgroundTaskRepository(Protocol):
 class TaskQueue(Protocol):
     """Background tasks whose next batch is due, taken under a lease."""
 
-    async def claim(self, kinds: Collection[str]) -> TaskClaim | None:
+    async def claim(self, kinds: Collection[TaskKind]) -> TaskClaim | None:
         """The one that has waited longest, among these kinds; None when none is due."""
         ...
 

@@ -17,7 +17,7 @@ from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import POLL, Bell
 from service.application.ports.pages import Page, PageRequest, TaskFilter
-from service.domain.background_tasks import LONGEST_PAUSE, BackgroundTask, TaskClaim, TaskStatus
+from service.domain.background_tasks import LONGEST_PAUSE, BackgroundTask, TaskClaim, TaskKind, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
 LEASE = timedelta(seconds=30)
@@ -89,7 +89,7 @@ class PostgresTaskQueue:
         self._poll = poll
         self._next_due: float | None = 0.0
 
-    async def claim(self, kinds: Collection[str]) -> TaskClaim | None:
+    async def claim(self, kinds: Collection[TaskKind]) -> TaskClaim | None:
         """The one that has waited longest, among these kinds; None when none is due."""
         lease = os.urandom(8).hex()
         self._bell.forget()
@@ -145,7 +145,7 @@ def _task(row: Row[Any]) -> BackgroundTask:
         id=row.id,
         org_id=row.org_id,
         app_id=row.app_id,
-        kind=row.kind,
+        kind=TaskKind(row.kind),
         params=row.params,
         status=TaskStatus(row.status),
         cursor=row.cursor,
@@ -160,7 +160,7 @@ def _claimed(row: asyncpg.Record) -> BackgroundTask:
         id=TaskId(row["id"]),
         org_id=OrgId(row["org_id"]),
         app_id=ApplicationId(row["app_id"]) if row["app_id"] else None,
-        kind=row["kind"],
+        kind=TaskKind(row["kind"]),
         params=json.loads(row["params"]),
         status=TaskStatus(row["status"]),
         cursor=row["cursor"],
