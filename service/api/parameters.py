@@ -32,7 +32,7 @@ MessageRef = Annotated[str, Path(description="The message's id or event id."), _
 AttemptRef = Annotated[str, Path(description="The attempt's identifier, as lists show it."), _Named]
 EventTypeRef = Annotated[str, Path(description="The event type's name, as in `invoice.paid`."), _Named]
 TaskRef = Annotated[str, Path(description="The background task's id."), _Named]
-TokenRef = Annotated[str, Path(description="The token's identifier, as the list shows it."), _Named]
+TokenRef = Annotated[str, Path(description="The token's id or `tokenId`, as the list shows them."), _Named]
 ImportRef = Annotated[str, Path(description="The import's id, or the one of its file."), _Named]
 OfEndpoint = Annotated[str | None, Query(description="Of the endpoint with this id or uid alone."), _Named]
 

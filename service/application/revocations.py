@@ -12,9 +12,12 @@ from service.domain.errors import LimitReached, NotAllowed, NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.limits import CLOCKS_DIFFER
 from service.domain.revocations import MOST_REVOCATIONS, Revocation
-from service.domain.tokens import APPLICATION_LIFETIME, OrganisationToken
+from service.domain.tokens import APPLICATION_LIFETIME, LONGEST_LIFETIME, OrganisationToken
 
 _TOO_MANY = "So many tokens of this application were ended one by one that no more can be. End them all, by expire-all."
+_TOO_MANY_UNLISTED = (
+    "So many tokens of this organisation were ended one by one that no more can be. Another RELEVO_JWT_SECRET ends all."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,26 @@ class Revocations:
 
     async def end_token(self, token: OrganisationToken) -> None:
         """End one token of the organisation itself."""
+        await self._end_one(token.digest, until=token.expires_at)
+
+    async def end_unlisted(self, digest: str) -> None:
+        """End a token of the organisation itself of which nothing but its digest is known. LimitReached."""
+        if await self._revocations.has(self._org_id, at_least=MOST_REVOCATIONS):
+            raise LimitReached(_TOO_MANY_UNLISTED)
+        await self._end_one(digest, until=self._clock.now() + LONGEST_LIFETIME)
+
+    async def _end_one(self, digest: str, *, until: datetime) -> None:
         await self._revocations.add(
             Revocation(
-                id=f"{ids.REVOCATION}{token.digest}",
+                # With the organisation in it, since a stranger may have said the same digest before.
+                id=f"{ids.REVOCATION}{self._org_id}.{digest}",
                 org_id=self._org_id,
                 app_id=None,
-                token_id=token.digest,
+                token_id=digest,
                 session_id=None,
-                issued_before=token.expires_at,
+                issued_before=until,
                 effective_at=self._clock.now(),
-                forgettable_at=token.expires_at + CLOCKS_DIFFER,
+                forgettable_at=until + CLOCKS_DIFFER,
             )
         )
 

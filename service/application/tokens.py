@@ -11,7 +11,7 @@ from service.application.revocations import Revocations
 from service.domain import ids
 from service.domain.errors import LimitReached, NotFound
 from service.domain.ids import OrgId
-from service.domain.tokens import MOST_TOKENS, OrganisationToken, Role, TokenId
+from service.domain.tokens import MOST_TOKENS, OrganisationToken, Role, TokenId, is_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class OrganisationTokens:
         """One page of them, by time."""
         return await self._tokens.page(self._org_id, page)
 
-    async def get(self, token_id: str) -> OrganisationToken:
-        """NotFound when there is none with this id."""
-        token = await self._tokens.get(self._org_id, TokenId(token_id))
+    async def get(self, ref: str) -> OrganisationToken:
+        """NotFound when none with this id, or digest, is listed."""
+        token = await self._tokens.get(self._org_id, ref)
         if token is None:
             raise NotFound
         return token
@@ -82,9 +82,14 @@ class OrganisationTokens:
         await self._tokens.add(token)
         return IssuedToken(token=token, text=text)
 
-    async def revoke(self, token_id: str) -> None:
-        """End it. It stays in the list until it would have expired. NotFound."""
-        token = await self.get(token_id)
-        if token.revoked_at is None:
+    async def revoke(self, ref: str) -> None:
+        """End the token with this id, or whichever has this digest. A listed one stays in the list until it would have
+        expired; of one that is not nothing else is known. NotFound, LimitReached."""
+        token = await self._tokens.get(self._org_id, ref)
+        if token is None:
+            if not is_digest(ref):
+                raise NotFound
+            await self._revocations.end_unlisted(ref)
+        elif token.revoked_at is None:
             await self._tokens.revoke(token, at=self._clock.now())
             await self._revocations.end_token(token)

@@ -24,16 +24,17 @@ def take_arguments(parser: ArgumentParser) -> None:
     )
     parser.epilog = (
         "Without a name the token is in no list, and holds for ten years unless --expires says otherwise; "
-        "with one, for 90 days."
+        "with one, for 90 days. Either is ended by DELETE /api/v1/auth/token/{tokenId}; the audit trail shows the "
+        "`tokenId`, and this command at a terminal."
     )
 
 
 def token(chosen: Namespace) -> int:
     """Print a token: by itself, or one that is in the list."""
-    from service.commands.running import OK, Unusable
+    from service.commands.running import OK, Unusable, waits
     from service.domain import ids
     from service.runtime.configuration import configured_for_tokens
-    from service.runtime.tokens import DEFAULT_ORGANISATION, mint
+    from service.runtime.tokens import DEFAULT_ORGANISATION, digest_of, mint
 
     org_id = chosen.org_id or DEFAULT_ORGANISATION
     if not ids.is_organisation(org_id):
@@ -45,6 +46,7 @@ def token(chosen: Namespace) -> int:
         return _listed(chosen, ids.OrgId(org_id))
     lifetime = chosen.expires or LONGEST_LIFETIME
     made = mint(settings, ids.OrgId(org_id), now=datetime.now(UTC), role=chosen.role, lifetime=lifetime)
+    waits(f"its tokenId, by which it can be revoked, is {digest_of(made)}")
     sys.stdout.write(f"{made}\n")
     return OK
 

@@ -16,8 +16,14 @@ SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME = timedelta(hours=1), timede
 SHORTEST_PORTAL_LIFETIME, LONGEST_PORTAL_LIFETIME = timedelta(hours=1), timedelta(days=7)
 # However often it is refreshed, so a revocation may be forgotten after it.
 APPLICATION_LIFETIME = timedelta(days=28)
+DIGEST_LENGTH = 32
 # Until they expire, revoked ones count as well: each of them is remembered by every process.
 MOST_TOKENS = 1_000
+
+
+def is_digest(text: str) -> bool:
+    """Whether it may be what a token is told apart by, listed or not."""
+    return len(text) == DIGEST_LENGTH and set(text) <= set("0123456789abcdef")
 
 
 def is_token_name(text: str) -> bool:

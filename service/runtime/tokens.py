@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens, digest_of
 from service.domain.ids import OrgId
 from service.domain.tokens import Role
 from service.settings import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from service.application.tokens import NewToken
     from service.runtime.database import DatabaseUrls
 
-__all__ = ["DEFAULT_ORGANISATION", "make_listed_token", "mint"]
+__all__ = ["DEFAULT_ORGANISATION", "digest_of", "make_listed_token", "mint"]
 
 ACTION = "organisation_token.created"
 

@@ -11,6 +11,8 @@ from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.adapters.postgres.server.database import Database
 from service.domain.errors import NotAuthenticated
+from service.domain.ids import OrgId
+from service.domain.revocations import MOST_REVOCATIONS
 from service.domain.tokens import MOST_TOKENS
 from tests.api.conftest import TOKENS
 from tests.support.factories import ORG
@@ -98,6 +100,52 @@ async def test_a_token_of_the_command_line_goes_on_and_is_in_no_list(api: AsyncC
     answer = await api.get("/auth/token", headers={"authorization": f"Bearer {printed}"})
 
     assert [token["revokedAt"] is None for token in answer.json()["data"]] == [False]
+
+
+async def test_a_token_that_is_in_no_list_is_ended_by_the_id_that_the_audit_trail_has_for_it(
+    api: AsyncClient, postgres: Database
+) -> None:
+    later = datetime.now(UTC) - timedelta(seconds=1)
+    printed, kept = TOKENS.mint(ORG, now=datetime.now(UTC)), TOKENS.mint(ORG, now=later)
+    await api.post("/app", json={"name": "a", "uid": "a"}, headers={"authorization": f"Bearer {printed}"})
+    await api.delete("/app/a", headers={"authorization": f"Bearer {printed}"})
+    (told,) = [event for event in (await api.get("/audit")).json()["data"] if event["action"] == "application.deleted"]
+    stranger = TOKENS.mint(OrgId("org_stranger"), now=datetime.now(UTC))
+
+    by_stranger = await api.delete(f"/auth/token/{told['tokenId']}", headers={"authorization": f"Bearer {stranger}"})
+    held = await api.get("/app", headers={"authorization": f"Bearer {printed}"})
+    answers = [await api.delete(f"/auth/token/{told['tokenId']}") for _ in range(2)]
+    ended, others = [
+        (await api.get("/app", headers={"authorization": f"Bearer {token}"})).status_code for token in (printed, kept)
+    ]
+
+    assert (by_stranger.status_code, held.status_code) == (204, 200), "it ends nothing of another organisation"
+    assert [answer.status_code for answer in answers] == [204, 204]
+    assert (ended, others) == (401, 200)
+    assert (await api.delete("/auth/token/none")).status_code == 404
+
+
+async def test_a_listed_token_is_ended_by_that_id_as_well_and_is_listed_as_revoked(api: AsyncClient) -> None:
+    token = await made(api)
+
+    await api.delete(f"/auth/token/{token['tokenId']}")
+
+    assert (await api.get("/app", headers=bearer(token))).status_code == 401
+    assert (await api.get(f"/auth/token/{token['id']}")).json()["revokedAt"] is not None
+
+
+async def test_the_tokens_that_are_ended_without_being_listed_are_bounded(api: AsyncClient, postgres: Database) -> None:
+    await postgres.pool.execute(
+        "INSERT INTO revocation (id, org_id, token_id, issued_before, effective_at, forgettable_at)"
+        " SELECT 'rev_' || n, $1, n::text, now(), now(), now() + interval '1 h' FROM generate_series(1, $2) n",
+        ORG,
+        MOST_REVOCATIONS,
+    )
+
+    refused = await api.delete(f"/auth/token/{'a' * 32}")
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "limit_reached")
+    assert (await api.delete(f"/auth/token/{(await made(api))['id']}")).status_code == 204
 
 
 async def test_what_is_done_with_it_is_told_by_the_name_it_is_listed_under(api: AsyncClient) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import command, environment, free_port, run, settings
+from service.adapters.access.tokens import Tokens
+from service.domain.tokens import is_digest
+from tests.support.processes import SECRET, command, environment, free_port, run, settings
 
 NOBODY = 65_534
 # What lets root read and write what its mode does not: without it root is a user like any other.
@@ -38,6 +41,19 @@ async def test_whoever_looks_on_is_told_what_is_waited_for_and_a_pipe_is_not(dir
     assert "hush" not in str(shown)
     assert piped[0] == ""
     assert piped[1].startswith("relevo: The database cannot be reached: ")
+
+
+async def test_who_makes_a_token_at_a_terminal_is_told_how_it_can_be_ended() -> None:
+    environ = {"RELEVO_JWT_SECRET": SECRET}
+
+    (told,) = await at_a_terminal("token", "org_x", environ=environ)
+    _, out, err = await run("token", "org_x", environ=environ)
+
+    assert re.fullmatch(r"relevo: its tokenId, by which it can be revoked, is [0-9a-f]{32}", told)
+    credential = Tokens(SECRET).verify(out.strip()).credential
+    assert credential is not None
+    assert is_digest(credential.id)
+    assert err == ""
 
 
 async def at_a_terminal(*arguments: str, environ: Mapping[str, str]) -> list[str]:

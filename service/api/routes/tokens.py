@@ -47,8 +47,9 @@ async def get_token(token_id: TokenRef, tokens: OrganisationTokensDep) -> Organi
     status_code=204,
     dependencies=[Depends(revoked, scope="function")],
     operation_id="v1.authentication.token.revoke",
-    responses=documented(404),
+    responses=documented(400, 404),
 )
 async def revoke_token(token_id: TokenRef, tokens: OrganisationTokensDep) -> None:
-    """End a token at once. It stays in the list until it would have expired."""
+    """End a token at once, by its id, or by the `tokenId` that the audit trail shows of each, also of one that is in no
+    list. A listed one stays in the list until it would have expired."""
     await tokens.revoke(token_id)

@@ -20,7 +20,7 @@ from service.domain.replays import Window
 from service.domain.revocations import Revocation
 from service.domain.signatures import Secret
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
-from service.domain.tokens import OrganisationToken, TokenId
+from service.domain.tokens import OrganisationToken
 
 EVERY_APPLICATION = ApplicationFilter()
 
@@ -219,8 +219,8 @@ class RevocationRepository(Protocol):
         """False, and nothing is kept, when there is one with its id."""
         ...
 
-    async def has(self, app_id: ApplicationId, *, at_least: int) -> bool:
-        """Whether so many are kept for the application."""
+    async def has(self, owner: ApplicationId | OrgId, *, at_least: int) -> bool:
+        """Whether so many are kept for the application, or for the organisation itself."""
         ...
 
     async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
@@ -231,7 +231,10 @@ class OrganisationTokenRepository(Protocol):
     """The listed tokens of one organisation, without their texts."""
 
     async def add(self, token: OrganisationToken) -> None: ...
-    async def get(self, org_id: OrgId, token_id: TokenId) -> OrganisationToken | None: ...
+    async def get(self, org_id: OrgId, ref: str) -> OrganisationToken | None:
+        """`ref` is an id or a digest."""
+        ...
+
     async def page(self, org_id: OrgId, page: PageRequest) -> Page[OrganisationToken]: ...
     async def revoke(self, token: OrganisationToken, *, at: datetime) -> None: ...
     async def has(self, org_id: OrgId, *, at_least: int) -> bool:

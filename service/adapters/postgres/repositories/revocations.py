@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 import asyncpg
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.server import tables
@@ -43,9 +43,10 @@ class PostgresRevocations:
         statement = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
         return (await self._transaction.execute(statement)).first() is not None
 
-    async def has(self, app_id: ApplicationId, *, at_least: int) -> bool:
-        """Whether so many are kept for the application."""
-        some = select(_table.c.id).where(_table.c.app_id == app_id).limit(at_least).subquery()
+    async def has(self, owner: ApplicationId | OrgId, *, at_least: int) -> bool:
+        """Whether so many are kept for the application, or for the organisation itself."""
+        of_organisation = and_(_table.c.org_id == owner, _table.c.app_id.is_(None))
+        some = select(_table.c.id).where(or_(_table.c.app_id == owner, of_organisation)).limit(at_least).subquery()
         statement = select(func.count()).select_from(some)
         return int((await self._transaction.execute(statement)).scalar_one()) >= at_least
 

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.pages import Page, PageRequest
 from service.domain.ids import OrgId
-from service.domain.tokens import OrganisationToken, TokenId
+from service.domain.tokens import OrganisationToken
 
 _table = tables.organisation_token
 
@@ -26,9 +26,10 @@ class PostgresOrganisationTokens:
         values = {column.name: getattr(token, column.name) for column in _table.c}
         await self._transaction.execute(insert(_table).values(values))
 
-    async def get(self, org_id: OrgId, token_id: TokenId) -> OrganisationToken | None:
-        """The organisation's token with this id."""
-        statement = select(_table).where(_table.c.org_id == org_id, _table.c.id == token_id)
+    async def get(self, org_id: OrgId, ref: str) -> OrganisationToken | None:
+        """The organisation's token with this id or digest."""
+        is_meant = or_(_table.c.id == ref, _table.c.digest == ref)
+        statement = select(_table).where(_table.c.org_id == org_id, is_meant)
         row = (await self._transaction.execute(statement)).first()
         return _token(row) if row else None
 
