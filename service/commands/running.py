@@ -4,10 +4,12 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Coroutine
+from importlib.metadata import requires
 
 import structlog
 
@@ -21,6 +23,13 @@ OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 COLLECT_SELDOM = (50_000, 20, 100)
 LONGEST_LINE = 600
 BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
+
+
+_MISSING = (
+    "{module} is not installed here: install Relevo with its extra `{extra}`, "
+    "in its own directory by `pip install '.[{extra}]'`"
+)
+_INSTEAD = {"embedded": ", or set RELEVO_DATABASE_URL to a PostgreSQL of your own."}
 
 
 class Failed(Exception):
@@ -49,8 +58,24 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
     except Failed as error:
         tell(str(error))
         return FAILED
+    except ModuleNotFoundError as error:
+        extra = _extra_with(error.name)
+        if extra is None:
+            raise
+        tell(_MISSING.format(module=error.name, extra=extra) + _INSTEAD.get(extra, "."))
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _extra_with(module: str | None) -> str | None:
+    """The extra that brings a module; None for what no extra brings."""
+    for requirement in requires("relevo") or ():
+        name, _, condition = requirement.partition(";")
+        if re.split(r"[^\w-]", name)[0].replace("-", "_") == (module or "").partition(".")[0]:
+            extra = re.search(r"extra == '([\w-]+)'", condition.replace('"', "'"))
+            return extra and extra.group(1)
+    return None
 
 
 def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int = INTERRUPTED) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
-import psutil
 from sqlalchemy import URL
 
 from service.adapters.machine.data_directory import usable
@@ -193,6 +192,8 @@ class EmbeddedServer:
         return [line for path in (self._data / "log", *kept[-1:]) for line in _lines(path)[-3:]]
 
     def _running(self) -> bool:
+        import psutil
+
         try:
             pid = int(_lines(self._data / "postmaster.pid")[0])
             return str(self._data) in psutil.Process(pid).cmdline()

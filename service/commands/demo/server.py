@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -45,8 +46,7 @@ async def running_relevo(directory: Path, telemetry: Mapping[str, str]) -> Async
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        await _wait_until_ready(url, process, log)
-        yield Relevo(url=url, token=await _token(environment))
+        yield Relevo(url=url, token=await _token_for_ready(url, process, log, environment))
     finally:
         await _stop(process)
 
@@ -67,10 +67,23 @@ def _environment(directory: Path, *, port: int) -> dict[str, str]:
         "RELEVO_DATA_DIR": str(directory / "data"),
         "RELEVO_HOST": "127.0.0.1",
         "RELEVO_PORT": str(port),
+        # Known before the server makes them, so that the token need not wait for it.
+        "RELEVO_JWT_SECRET": secrets.token_urlsafe(32),
+        "RELEVO_SECRET_KEY": secrets.token_urlsafe(32),
         "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
         "RELEVO_RETRY_SCHEDULE": "[1, 1, 1, 2]",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
+
+
+async def _token_for_ready(url: str, process: Process, log: Path, environment: dict[str, str]) -> str:
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_wait_until_ready(url, process, log))
+            token = both.create_task(_token(environment))
+    except* ServerFailed as failures:
+        raise failures.exceptions[0] from None
+    return token.result()
 
 
 async def _wait_until_ready(url: str, process: Process, log: Path) -> None:
@@ -97,7 +110,10 @@ def _end_of(log: Path) -> str:
 
 async def _token(environment: dict[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(*_command("token"), env=environment, stdout=PIPE, stderr=PIPE)
-    out, err = await process.communicate()
+    try:
+        out, err = await process.communicate()
+    finally:
+        await _stop(process)
     if process.returncode:
         raise ServerFailed(err.decode(errors="replace"))
     return out.decode().split()[-1]
