@@ -1,4 +1,4 @@
-"""Each contract is asked of the memory and of PostgreSQL."""
+"""Each contract is asked of PostgreSQL, and of the memory where tests of use cases have one."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,13 +6,16 @@ from functools import partial
 
 import pytest
 
-from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
+from service.adapters.machine.embedded import EmbeddedServer
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, open_unit_of_work
 from service.adapters.postgres.server.database import Database, open_database
+from tests.support import postgres
 from tests.support.factories import VAULT
 from tests.support.memory import MemoryStore, MemoryUnitOfWork
 
 Work = MemoryUnitOfWork | PostgresUnitOfWork
 Begin = Callable[[], AbstractAsyncContextManager[Work]]
+BeginKept = Callable[[], AbstractAsyncContextManager[PostgresUnitOfWork]]
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -53,3 +56,16 @@ async def _ending(work: Work) -> AsyncIterator[Work]:
     except BaseException:
         await work.rollback()
         raise
+
+
+@pytest.fixture(scope="module")
+async def shared(migrated_server: EmbeddedServer) -> AsyncIterator[Database]:
+    """One database for the tests of a module: each of them has applications of its own."""
+    async with postgres.fresh_database(migrated_server) as url, open_database(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kept(shared: Database) -> BeginKept:
+    """Opens a unit of work that commits at its end. What it keeps, other tests of the module may meet."""
+    return partial(open_unit_of_work, shared.sessions, VAULT)
