@@ -1,8 +1,10 @@
 """What every test can ask for. Coroutine tests and fixtures run on asyncio, through anyio (`anyio_mode`)."""
 
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import chain, groupby
 
 import pytest
 
@@ -19,11 +21,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No test may hang. How long each may take, by its own mark or as usual, is for a quiet machine."""
+    items[:] = _long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         own = item.get_closest_marker("timeout")
         item.add_marker(pytest.mark.timeout(patient(own.args[0] if own else USUALLY_WITHIN)), append=False)
+
+
+def _long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Each worker is given as many tests in a row: first its share of the modules that take long, so that nobody waits
+    at the end for one that has just begun."""
+    modules = [list(module) for _, module in groupby(items, key=lambda item: item.path)]
+    long = [module for module in modules if _takes_long(module)]
+    short = [item for module in modules if module not in long for item in module]
+    size = len(items) // workers
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        ordered += chain.from_iterable(long[worker::workers])
+        room = max(0, (worker + 1) * size - len(ordered))
+        ordered += short[:room]
+        del short[:room]
+    return ordered + short
+
+
+def _takes_long(module: Sequence[pytest.Item]) -> bool:
+    """It starts processes, or has a mark that says so."""
+    return module[0].path.parent.name == "system" or any(item.get_closest_marker("timeout") for item in module)
 
 
 def pytest_collection_finish() -> None:

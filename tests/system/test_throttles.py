@@ -7,7 +7,7 @@ import pytest
 from svix.api import EndpointPatch
 
 from service.domain import ids
-from tests.support.patience import patient
+from tests.support.patience import patient, unhurried
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import RelevoProcess, running, settings
 from tests.support.receiver import Receiver
@@ -41,7 +41,8 @@ async def test_three_processes_together_deliver_at_the_rate_of_the_endpoint(
     print(f"{measured:.1f} a second of {RATE}")  # noqa: T201  # pytest shows it with a failure
     assert measured < RATE * 1.1
     # Turns that a machine leaves unused while it stands still are lost to the endpoint, and never made up for.
-    assert RATE * 0.5 < MESSAGES / (reserved - first) < RATE * 1.1
+    assert MESSAGES / ((reserved - first) / unhurried(1)) > RATE * 0.5
+    assert MESSAGES / (reserved - first) < RATE * 1.1
     for process in (server, *workers):
         assert process.events("delivery.attempted"), "each takes its share"
 
