@@ -13,9 +13,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from service.api.parameters import DEFAULT_LIMIT, LARGEST_LIMIT
 from service.api.protocol.ignored import MOST_TOLD
 from service.api.schemas.operational_events import AttemptEventOut, EndpointEventOut
+from service.domain.health import DISABLE_AFTER
+from service.domain.limits import LONGEST_PAGE, USUAL_PAGE
 from service.domain.operational_webhooks import FAILING_AT, AttemptEvent, EndpointEvent
 from service.domain.retention import KEYS_KEPT
 
@@ -40,7 +41,7 @@ somebody else is answered as what is not there: 404.
 
 ## Lists
 
-A list answers at most `limit` items, {DEFAULT_LIMIT} by default and {LARGEST_LIMIT} at most, with `iterator`,
+A list answers at most `limit` items, {USUAL_PAGE} by default and {LONGEST_PAGE} at most, with `iterator`,
 `prevIterator` and `done`. Send `iterator` to read on and `prevIterator` to read back; `done` tells that nothing more
 lies in the direction that was read. Take iterators as they are: they are not made to be understood.
 
@@ -82,7 +83,9 @@ _EVENTS: dict[EndpointEvent | AttemptEvent, str] = {
     "endpoint.created": "An endpoint of an application was created.",
     "endpoint.updated": "An endpoint was changed: what it wants, its headers or its secret.",
     "endpoint.deleted": "An endpoint was deleted. What it was still owed is not sent.",
-    "endpoint.disabled": "Relevo disabled an endpoint: it answered 410, or nothing but failures for five days.",
+    "endpoint.disabled": (
+        f"Relevo disabled an endpoint: it answered 410, or nothing but failures for {DISABLE_AFTER.days} days."
+    ),
     "message.attempt.failing": f"A delivery failed {FAILING_AT} times; it is still tried.",
     "message.attempt.exhausted": "A delivery was given up after the last attempt of its schedule.",
     "message.attempt.recovered": f"A delivery succeeded after more than {FAILING_AT - 1} failures.",

@@ -11,10 +11,7 @@ from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, 
 from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.errors import Invalid, NotFound
-from service.domain.limits import MOST_NAMED, is_name
-
-DEFAULT_LIMIT = 50
-LARGEST_LIMIT = 250
+from service.domain.limits import LONGEST_PAGE, MOST_NAMED, USUAL_PAGE, is_name
 
 
 def _storable(reference: str) -> str:
@@ -37,7 +34,7 @@ ImportRef = Annotated[str, Path(description="The import's id, or the one of its 
 OfEndpoint = Annotated[str | None, Query(description="Of the endpoint with this id or uid alone."), _Named]
 
 Order = Annotated[Literal["ascending", "descending"], Query(description="By when they were made.")]
-Limit = Annotated[int, Query(ge=1, description=f"At most {LARGEST_LIMIT}.")]
+Limit = Annotated[int, Query(ge=1, description=f"At most {LONGEST_PAGE}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
 _line_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
@@ -60,7 +57,7 @@ OfStatusCodeClass = Annotated[
 def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
     """The page of a list in the order that is asked for, by identifiers with this prefix."""
 
-    def page(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None, order: Order = default) -> PageRequest:
+    def page(limit: Limit = USUAL_PAGE, iterator: Iterator = None, order: Order = default) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=order == "ascending")
 
     return page
@@ -69,18 +66,18 @@ def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
 def newest_first(prefix: str) -> Callable[..., PageRequest]:
     """The page of a list by time."""
 
-    def page(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+    def page(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=False)
 
     return page
 
 
-def by_name(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+def by_name(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
     """The page of a list by the names of event types."""
     return _page(limit, iterator, is_name, ascending=True)
 
 
-def oldest_first_by_endpoint(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+def oldest_first_by_endpoint(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
     """The page of a list by endpoint."""
     return _page(limit, iterator, lambda key: ids.is_valid(ids.ENDPOINT, key), ascending=True)
 
@@ -139,7 +136,7 @@ def wanted_attempts(
     )
 
 
-def by_line(limit: Limit = DEFAULT_LIMIT, iterator: Iterator = None) -> PageRequest:
+def by_line(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
     """The page of a list by the lines of a file."""
     return _page(limit, iterator, lambda key: _line_number(key) is not None, ascending=True)
 
@@ -159,8 +156,8 @@ WantedAttempts = Annotated[AttemptFilter, Depends(wanted_attempts)]
 
 
 def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, ascending: bool) -> PageRequest:
-    if limit > LARGEST_LIMIT:
-        raise Invalid(f"Given limit must not exceed {LARGEST_LIMIT}", loc=("query", "limit"))
+    if limit > LONGEST_PAGE:
+        raise Invalid(f"Given limit must not exceed {LONGEST_PAGE}", loc=("query", "limit"))
     if not iterator:
         return PageRequest(limit=limit, ascending=ascending)
     backwards = iterator.startswith(BACK)

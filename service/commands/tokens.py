@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from service.domain.limits import LONGEST_NAME
 from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, USUAL_LIFETIME, is_token_name
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def take_arguments(parser: ArgumentParser) -> None:
     )
     parser.epilog = (
         "Without a name the token is in no list, and holds for ten years unless --expires says otherwise; "
-        "with one, for 90 days. Either is ended by DELETE /api/v1/auth/token/{tokenId}; the audit trail shows the "
+        f"with one, for {USUAL_LIFETIME.days} days. "
+        "Either is ended by DELETE /api/v1/auth/token/{tokenId}; the audit trail shows the "
         "`tokenId`, and this command at a terminal."
     )
 
@@ -82,5 +84,5 @@ def _lifetime(text: str) -> timedelta:
 
 def _token_name(text: str) -> str:
     if not is_token_name(text):
-        raise ArgumentTypeError("a name has 1 to 256 characters, and none that controls a terminal")
+        raise ArgumentTypeError(f"a name has 1 to {LONGEST_NAME} characters, and none that controls a terminal")
     return text

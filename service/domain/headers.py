@@ -32,7 +32,7 @@ _CREDENTIALS = frozenset({
 })
 # fmt: on
 _TELLING = re.compile("auth|token|secret|key|pass|pwd|cookie|signature|credential|session|jwt|bearer").search
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}").fullmatch
+_NAME = re.compile(rf"[!#$%&'*+\-.^_`|~0-9A-Za-z]{{1,{LONGEST_NAME}}}").fullmatch
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _UNSHOWN = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from service.domain.endpoints import DisabledReason
 from service.domain.ids import ApplicationId, EndpointId
 
+DISABLE_AFTER = timedelta(days=5)  # of nothing but failures, where no setting says otherwise
 # A rest, and each that follows at once is twice as long.
 FIRST_REST, LONGEST_REST = timedelta(seconds=0.25), timedelta(seconds=30)
 REST_SPREAD = 0.25  # of a rest, to either side: endpoints that fell together should not come back together

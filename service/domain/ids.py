@@ -5,9 +5,10 @@ fifteen random bytes, written as 27 base62 digits. Text order is time order, so 
 and as the key of a range partition.
 """
 
-import re
 from datetime import UTC, datetime
 from typing import NewType
+
+from service.domain.limits import is_name
 
 OrgId = NewType("OrgId", str)
 ApplicationId = NewType("ApplicationId", str)
@@ -36,7 +37,6 @@ _EPOCH = 1_400_000_000
 _TICKS_PER_SECOND = 256
 _MAX_TICKS = 2**40 - 1
 _MAX_VALUE = 2**160 - 1
-_organisation_name = re.compile(r"[a-zA-Z0-9\-_.]{1,252}").fullmatch
 
 
 def make(prefix: str, *, at: datetime, randomness: bytes) -> str:
@@ -72,7 +72,7 @@ def is_valid(prefix: str, text: str) -> bool:
 
 def is_organisation(text: str) -> bool:
     """Whether `text` can name an organisation. There is no list of them: whoever signs tokens makes the names."""
-    return text.startswith(ORGANISATION) and _organisation_name(text[len(ORGANISATION) :]) is not None
+    return text.startswith(ORGANISATION) and text != ORGANISATION and is_name(text)
 
 
 def _ticks(at: datetime) -> int:

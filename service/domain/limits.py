@@ -25,6 +25,7 @@ LARGEST_FLAGS = 1_500  # in one token, in all: it is sent as a header, and what 
 MOST_NAMED = 1000  # values of one list: event types, applications, messages
 MOST_EVENT_TYPES = 5000  # of one document that sets them up
 MOST_FLAGS = 50  # of one event type
+LONGEST_PAGE, USUAL_PAGE = 250, 50  # items of a list that are shown at once
 MOST_GRANTED = 100  # capabilities, flags or sessions that a request about tokens names
 HIGHEST_RATE = HIGHEST_VERSION = 65_535
 

@@ -9,10 +9,10 @@ import pytest
 
 from service.adapters.postgres.queue.settlements import settling
 from service.domain.deliveries import Settlement, Status, Trigger
-from service.domain.health import Tried
+from service.domain.health import DISABLE_AFTER, Tried
 from service.domain.ids import ApplicationId, EndpointId
 from service.domain.retries import Delivered, Gone, TryAgain, Verdict
-from tests.support.endpoint_health import CASES, DISABLE_AFTER, HOUR, RESTS
+from tests.support.endpoint_health import CASES, HOUR, RESTS
 from tests.support.factories import a_claim, add_application, add_endpoint
 from tests.support.queues import came_of, owe
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.domain.health import AGES, RECENT, Health, Rest, judged, rested
-from tests.support.endpoint_health import CASES, DISABLE_AFTER, RESTS
+from service.domain.health import AGES, DISABLE_AFTER, RECENT, Health, Rest, judged, rested
+from tests.support.endpoint_health import CASES, RESTS
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -4,9 +4,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from service.domain.endpoints import DisabledReason
-from service.domain.health import Tried
+from service.domain.health import DISABLE_AFTER, Tried
 
-DISABLE_AFTER = timedelta(days=5)
 NOW = timedelta()
 GONE, FAILING, CUSTOMER = DisabledReason.GONE, DisabledReason.FAILING, DisabledReason.CUSTOMER
 

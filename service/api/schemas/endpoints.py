@@ -32,14 +32,16 @@ from service.api.schemas.rules import (
 from service.domain import signatures
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
+from service.domain.health import DISABLE_AFTER
 from service.domain.limits import MOST_NAMED
 from service.domain.signatures import LONGEST_GRACE, USUAL_GRACE, Secret
 
 _LONGEST_GRACE, _USUAL_GRACE = (int(grace.total_seconds()) for grace in (LONGEST_GRACE, USUAL_GRACE))
 
 REASON = (
-    "Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for five days, or as long as the"
-    " installation says; `customer`, by a request. Null when it is enabled, or was disabled before this was kept."
+    f"Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for {DISABLE_AFTER.days} days, or as"
+    " long as the installation says; `customer`, by a request. Null when it is enabled, or was disabled before this was"
+    " kept."
 )
 DISABLED_AT = "Since when it is disabled."
 

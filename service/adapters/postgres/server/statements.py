@@ -24,9 +24,10 @@ class Statement:
 
     def __call__(self, **values: object) -> tuple[object, ...]:
         """The text, and the values in their order. TypeError when one is missing or unknown."""
-        if len(values) != len(self.parameters) or not values.keys() >= set(self.parameters):
+        given = [values[name] for name in self.parameters if name in values]
+        if not len(given) == len(values) == len(self.parameters):
             raise TypeError(f"the statement takes {self.parameters}, not {tuple(values)}")
-        return self.text, *(values[name] for name in self.parameters)
+        return self.text, *given
 
 
 def beside(module: str) -> Mapping[str, Statement]:
