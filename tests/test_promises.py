@@ -148,6 +148,22 @@ LIMITS: dict[str, Promise] = {
         "MOST_REVOCATIONS",
         "tests/api/test_tokens.py::test_who_refreshes_without_end_is_stopped_and_all_can_be_ended_at_once",
     ),
+    "tokens that are ended without being listed": Promise(
+        "service/application/revocations.py",
+        "MOST_REVOCATIONS",
+        "tests/api/test_organisation_tokens.py::test_the_tokens_that_are_ended_without_being_listed_are_bounded",
+    ),
+    "what of an export is read at once": Promise(
+        "service/application/streams.py",
+        "LARGEST_PAGE",
+        "tests/api/test_exports.py"
+        "::test_of_event_types_no_more_is_read_than_the_caller_takes_and_no_connection_is_kept",
+    ),
+    "values of a body": Promise(
+        "service/api/protocol/bodies.py",
+        "MostOf",
+        "tests/api/test_bounds.py::test_a_body_that_cannot_be_read_or_holds_too_much_is_refused_in_a_sentence",
+    ),
     "tokens of an organisation": Promise(
         "service/application/tokens.py",
         "MOST_TOKENS",
