@@ -60,7 +60,7 @@ async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool
     assert (claim.message_id, claim.endpoint_id, claim.attempt) == (message, endpoint, 1)
     assert (claim.app_id, claim.app_uid) == (app, "customer-42")
     assert claim.content_type == "application/xml"
-    assert (claim.destination.url, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
+    assert (claim.destination.shown, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
     assert len(claim.secrets) == 1
 
 
