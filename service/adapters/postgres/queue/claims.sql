@@ -90,7 +90,7 @@ SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (W
            (SELECT min(due_at) FROM pending_delivery WHERE attempts = 0 AND due_at > now()),
            (SELECT min(due_at) FROM pending_delivery WHERE attempts > 0 AND due_at > now()),
            (SELECT min(until) FROM resting)
-       ) - now())::float8 AS next_due,
+       ) - clock_timestamp())::float8 AS next_due,
        (SELECT EXISTS (SELECT FROM pending_delivery WHERE throttled)) AS throttled_wait,
        (SELECT count(*) FROM put_aside) AS put_aside,
        extract(epoch FROM (SELECT min(due_at) FROM deferred) - now())::float8 AS rests_for,
