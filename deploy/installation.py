@@ -22,6 +22,8 @@ from venv import EnvBuilder
 ROOT = Path(__file__).resolve().parents[1]
 DEVELOPERS_LOCK = ROOT / "requirements-dev.lock"
 
+INTERRUPTED = 130
+
 _BLOCK = re.compile(r"^(\S+)==[^\n]*\\\n(?: +--hash=\S+(?: \\)?\n)+", re.MULTILINE)
 _RELEVO = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 _FIRST_WITH_PYTHON_OPTION = (22, 3)  # the pip that can install into another environment
@@ -204,4 +206,7 @@ def _alone() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
