@@ -61,7 +61,7 @@ SETTINGS: dict[str, Promise] = {
         f"{_WIRED}test_what_a_pooler_cannot_carry_goes_to_the_direct_address",
     ),
     "RELEVO_JWT_SECRET": Promise(
-        "service/runtime/services.py", "jwt_secret()", f"{_WIRED}test_the_jwt_secret_decides_whose_tokens_hold"
+        "service/runtime/resources.py", "jwt_secret()", f"{_WIRED}test_the_jwt_secret_decides_whose_tokens_hold"
     ),
     "RELEVO_SECRET_KEY": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
     "RELEVO_SECRET_KEYS": Promise("service/runtime/core.py", "secret_keys()", _KEYS),
@@ -101,11 +101,11 @@ SETTINGS: dict[str, Promise] = {
         "service/runtime/engine.py", "per_endpoint", f"{_WIRED}test_attempts_at_once_are_bounded"
     ),
     "RELEVO_ENDPOINT_HTTPS_ONLY": Promise(
-        "service/runtime/services.py", "https_only", f"{_WIRED}test_https_only_refuses_other_endpoints"
+        "service/runtime/resources.py", "https_only", f"{_WIRED}test_https_only_refuses_other_endpoints"
     ),
     "RELEVO_LOG_LEVEL": Promise("service/runtime/telemetry.py", "log_level", _OF_ITS_OWN),
     "RELEVO_TRACE_URL": Promise(
-        "service/runtime/services.py", "trace_url", f"{_WIRED}test_the_trace_url_shows_an_attempts_trace"
+        "service/runtime/resources.py", "trace_url", f"{_WIRED}test_the_trace_url_shows_an_attempts_trace"
     ),
     "RELEVO_ADMIN_TOKEN": Promise("service/runtime/telemetry.py", "admin_token", _OF_ITS_OWN),
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -39,7 +38,6 @@ from service.api.routes import (
 )
 from service.api.schemas.messages import MessageIn
 from service.api.services import Services
-from service.api.streams import short_work
 from service.application.tails import AttemptReader
 from service.domain.limits import LARGEST_BODY
 
@@ -65,7 +63,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            app.state.attempt_reader = AttemptReader(partial(short_work, services))
+            app.state.attempt_reader = AttemptReader(services.begin)
             yield
 
     app = _Api(

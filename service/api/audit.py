@@ -87,10 +87,8 @@ def is_audited(operation: str | None) -> bool:
 
 async def write(services: Services, event: AuditEvent) -> None:
     """Add to the trail in a transaction of its own."""
-    async with services.sessions() as session:
-        work = services.unit_of_work(session)
+    async with services.begin() as work:
         await work.audit.add(event)
-        await work.commit()
 
 
 def _object(request: Request) -> dict[str, Any]:

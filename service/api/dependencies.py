@@ -27,15 +27,15 @@ from service.application.endpoints import Endpoints
 from service.application.event_types import EventTypes
 from service.application.examples import Examples
 from service.application.messages import Messages
-from service.application.operational_webhooks import Announcer, operational_application
 from service.application.ports.destinations import AttemptMaker
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import Replays
 from service.application.revocations import Revocations
 from service.application.statistics import Statistics
 from service.application.tokens import OrganisationTokens
+from service.application.use_cases import UseCases
 from service.domain.applications import Application
-from service.domain.errors import NotFound, NoToken, RelevoError, Unavailable
+from service.domain.errors import NoToken, RelevoError, Unavailable
 from service.observability.naming import name
 
 
@@ -115,16 +115,22 @@ async def organisation(caller: CallerDep) -> Caller:
 OrganisationDep = Annotated[Caller, Depends(organisation)]
 
 
-async def application(
-    request: Request,
-    work: UnitOfWorkDep,
-    caller: CallerDep,
-    app_id: ApplicationRef,
-) -> Application:
+def correlation_id() -> str:
+    """The request's own, which the middleware has bound."""
+    return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
+
+
+async def use_cases(services: ServicesDep, caller: CallerDep, work: UnitOfWorkDep) -> UseCases:
+    """What the caller may ask for, within the request's transaction."""
+    return UseCases(services, caller, work, correlation_id=correlation_id())
+
+
+UseCasesDep = Annotated[UseCases, Depends(use_cases)]
+
+
+async def application(request: Request, use_cases: UseCasesDep, app_id: ApplicationRef) -> Application:
     """The application of the path: the caller's own, or else there is none."""
-    found = await work.applications.get(caller.org_id, app_id)
-    if found is None or caller.app_id not in {None, found.id}:
-        raise NotFound("Application not found")
+    found = await use_cases.application(app_id)
     request.state.app_id = found.id
     name(app_id=found.id)
     return found
@@ -133,26 +139,74 @@ async def application(
 ApplicationDep = Annotated[Application, Depends(application)]
 
 
-async def revocations(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> Revocations:
+async def applications(use_cases: UseCasesDep, _: OrganisationDep) -> Applications:
+    """The organisation's applications, which are a whole organisation's business."""
+    return use_cases.applications()
+
+
+async def organisation_tokens(use_cases: UseCasesDep, _: OrganisationDep) -> OrganisationTokens:
+    """The organisation's listed tokens, which are a whole organisation's business."""
+    return use_cases.organisation_tokens()
+
+
+async def operational_endpoints(use_cases: UseCasesDep, _: OrganisationDep) -> Endpoints:
+    """The organisation's own endpoints, which are told of what happens."""
+    return await use_cases.operational_endpoints()
+
+
+async def event_types(use_cases: UseCasesDep) -> EventTypes:
+    """The organisation's event types."""
+    return use_cases.event_types()
+
+
+async def background_tasks(use_cases: UseCasesDep) -> BackgroundTasks:
+    """The caller's background tasks: the organisation's, or those of the one application."""
+    return use_cases.background_tasks()
+
+
+async def statistics(use_cases: UseCasesDep) -> Statistics:
+    """The statistics of the caller's organisation."""
+    return use_cases.statistics()
+
+
+async def revocations(use_cases: UseCasesDep) -> Revocations:
     """The ending of tokens of the organisation's applications."""
-    return Revocations(caller.org_id, work.revocations, clock=services.clock, new_id=services.new_id)
+    return use_cases.revocations()
 
 
-async def organisation_tokens(
-    work: UnitOfWorkDep,
-    caller: OrganisationDep,
-    revocations: Annotated[Revocations, Depends(revocations)],
-    services: ServicesDep,
-) -> OrganisationTokens:
-    """The use cases of the organisation's listed tokens."""
-    return OrganisationTokens(
-        caller.org_id,
-        work.tokens,
-        issuer=services.tokens,
-        revocations=revocations,
-        clock=services.clock,
-        new_id=services.new_id,
-    )
+async def audit_trail(use_cases: UseCasesDep) -> AuditTrail:
+    """The organisation's audit trail, and the caller's name on what is added to it."""
+    return use_cases.audit_trail()
+
+
+async def endpoints(use_cases: UseCasesDep, application: ApplicationDep) -> Endpoints:
+    """The application's endpoints."""
+    return use_cases.endpoints(application)
+
+
+async def messages(use_cases: UseCasesDep, application: ApplicationDep) -> Messages:
+    """The reading of the application's messages."""
+    return use_cases.messages(application)
+
+
+async def deliveries(use_cases: UseCasesDep, application: ApplicationDep) -> Deliveries:
+    """The application's deliveries."""
+    return use_cases.deliveries(application)
+
+
+async def replays(use_cases: UseCasesDep, application: ApplicationDep) -> Replays:
+    """The replays of the application's endpoints."""
+    return use_cases.replays(application)
+
+
+async def contents(use_cases: UseCasesDep, application: ApplicationDep) -> Contents:
+    """The removal of what the application's messages say."""
+    return use_cases.contents(application)
+
+
+async def examples(use_cases: UseCasesDep, application: ApplicationDep) -> Examples:
+    """The examples of the application's endpoints."""
+    return use_cases.examples(application)
 
 
 async def revoked(services: ServicesDep) -> AsyncIterator[None]:
@@ -165,136 +219,23 @@ async def revoked(services: ServicesDep) -> AsyncIterator[None]:
         structlog.stdlib.get_logger(__name__).warning("revocations.not_read", hint="they are read again in a second")
 
 
-async def audit_trail(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> AuditTrail:
-    """The organisation's audit trail, and the caller's name on what is added to it."""
-    return AuditTrail(caller, work.audit, new_id=services.new_id, correlation_id=correlation_id())
-
-
-def correlation_id() -> str:
-    """The request's own, which the middleware has bound."""
-    return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
-
-
-RevocationsDep = Annotated[Revocations, Depends(revocations)]
-OrganisationTokensDep = Annotated[OrganisationTokens, Depends(organisation_tokens)]
-AuditTrailDep = Annotated[AuditTrail, Depends(audit_trail)]
-
-
-async def applications(work: UnitOfWorkDep, caller: OrganisationDep, services: ServicesDep) -> Applications:
-    """The use cases of the organisation's applications."""
-    return Applications(caller.org_id, work.applications, clock=services.clock, new_id=services.new_id)
-
-
-async def event_types(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> EventTypes:
-    """The use cases of the organisation's event types."""
-    return EventTypes(caller.org_id, work.event_types, clock=services.clock, flags=caller.feature_flags)
-
-
-async def endpoints(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Endpoints:
-    """The use cases of the application's endpoints."""
-    return _endpoints(application, work, services)
-
-
-async def operational_endpoints(work: UnitOfWorkDep, caller: OrganisationDep, services: ServicesDep) -> Endpoints:
-    """The use cases of the organisation's own endpoints, which are told of what happens."""
-    application = await operational_application(
-        caller.org_id, work.applications, clock=services.clock, new_id=services.new_id
-    )
-    return _endpoints(application, work, services)
-
-
-def _endpoints(application: Application, work: UnitOfWork, services: Services) -> Endpoints:
-    announcer = Announcer(work.outbox, clock=services.clock, new_id=services.new_id, correlation_id=correlation_id())
-    return Endpoints(
-        application,
-        work.endpoints,
-        work.event_types,
-        clock=services.clock,
-        new_id=services.new_id,
-        new_key=services.new_key,
-        key_pairs=services.key_pairs,
-        https_only=services.https_only,
-        refuses_url=services.refuses_url,
-        announce=announcer.endpoint,
-    )
-
-
-async def messages(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Messages:
-    """The reading of the application's messages."""
-    return Messages(application, work.messages, clock=services.clock)
-
-
-async def deliveries(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Deliveries:
-    """The use cases of the application's deliveries."""
-    return Deliveries(application, work.deliveries, work.messages, clock=services.clock, new_id=services.new_id)
-
-
-async def background_tasks(work: UnitOfWorkDep, caller: CallerDep, services: ServicesDep) -> BackgroundTasks:
-    """The caller's background tasks: the organisation's, or those of the one application."""
-    return BackgroundTasks(
-        caller.org_id, work.background_tasks, app_id=caller.app_id, clock=services.clock, new_id=services.new_id
-    )
-
-
-async def application_tasks(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> BackgroundTasks:
-    """The background tasks of the application of the path."""
-    return BackgroundTasks(
-        application.org_id,
-        work.background_tasks,
-        app_id=application.id,
-        clock=services.clock,
-        new_id=services.new_id,
-    )
-
-
-BackgroundTasksDep = Annotated[BackgroundTasks, Depends(background_tasks)]
-ApplicationTasksDep = Annotated[BackgroundTasks, Depends(application_tasks)]
-
-
-async def replays(application: ApplicationDep, work: UnitOfWorkDep, tasks: ApplicationTasksDep) -> Replays:
-    """The replays of the application's endpoints."""
-    return Replays(application, work.endpoints, tasks)
-
-
-async def contents(
-    application: ApplicationDep, work: UnitOfWorkDep, tasks: ApplicationTasksDep, services: ServicesDep
-) -> Contents:
-    """The removal of what the application's messages say."""
-    return Contents(application, work.contents, tasks, clock=services.clock)
-
-
-async def statistics(
-    work: UnitOfWorkDep, caller: CallerDep, tasks: BackgroundTasksDep, services: ServicesDep
-) -> Statistics:
-    """The statistics of the caller's organisation."""
-    return Statistics(caller.org_id, work.statistics, tasks, clock=services.clock)
-
-
-async def examples(application: ApplicationDep, work: UnitOfWorkDep, services: ServicesDep) -> Examples:
-    """The examples of the application's endpoints."""
-    return Examples(
-        application,
-        endpoints=work.endpoints,
-        event_types=work.event_types,
-        examples=work.examples,
-        clock=services.clock,
-        new_id=services.new_id,
-    )
-
-
 async def attempts(client: HttpClientDep, services: ServicesDep) -> AttemptMaker:
     """What calls a receiver while the caller of the API waits."""
     return services.attempts(client)
 
 
-ReplaysDep = Annotated[Replays, Depends(replays)]
-ContentsDep = Annotated[Contents, Depends(contents)]
-StatisticsDep = Annotated[Statistics, Depends(statistics)]
-ExamplesDep = Annotated[Examples, Depends(examples)]
-AttemptsDep = Annotated[AttemptMaker, Depends(attempts)]
 ApplicationsDep = Annotated[Applications, Depends(applications)]
-EventTypesDep = Annotated[EventTypes, Depends(event_types)]
-EndpointsDep = Annotated[Endpoints, Depends(endpoints)]
-OperationalEndpointsDep = Annotated[Endpoints, Depends(operational_endpoints)]
-MessagesDep = Annotated[Messages, Depends(messages)]
+AttemptsDep = Annotated[AttemptMaker, Depends(attempts)]
+AuditTrailDep = Annotated[AuditTrail, Depends(audit_trail)]
+BackgroundTasksDep = Annotated[BackgroundTasks, Depends(background_tasks)]
+ContentsDep = Annotated[Contents, Depends(contents)]
 DeliveriesDep = Annotated[Deliveries, Depends(deliveries)]
+EndpointsDep = Annotated[Endpoints, Depends(endpoints)]
+EventTypesDep = Annotated[EventTypes, Depends(event_types)]
+ExamplesDep = Annotated[Examples, Depends(examples)]
+MessagesDep = Annotated[Messages, Depends(messages)]
+OperationalEndpointsDep = Annotated[Endpoints, Depends(operational_endpoints)]
+OrganisationTokensDep = Annotated[OrganisationTokens, Depends(organisation_tokens)]
+ReplaysDep = Annotated[Replays, Depends(replays)]
+RevocationsDep = Annotated[Revocations, Depends(revocations)]
+StatisticsDep = Annotated[Statistics, Depends(statistics)]

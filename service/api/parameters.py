@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator
 
+from service.api.protocol.refusals import Misplaced
 from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, Tag
 from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
-from service.domain.errors import Invalid, NotFound
+from service.domain.errors import NotFound
 from service.domain.limits import LONGEST_PAGE, MOST_NAMED, USUAL_PAGE, is_name
 
 
@@ -96,10 +97,10 @@ def event_types(
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
     names = list(dict.fromkeys(name for value in values for name in value.split(",") if name))
     if len(names) > MOST_NAMED:
-        raise Invalid(f"At most {MOST_NAMED} event types may be named.", loc=("query", "event_types"))
+        raise Misplaced(f"At most {MOST_NAMED} event types may be named.", place=("query", "event_types"))
     for name in names:
         if not is_name(name):
-            raise Invalid(f"{name[:64]!r} is not the name of an event type.", loc=("query", "event_types"))
+            raise Misplaced(f"{name[:64]!r} is not the name of an event type.", place=("query", "event_types"))
     return tuple(names) or None
 
 
@@ -157,11 +158,11 @@ WantedAttempts = Annotated[AttemptFilter, Depends(wanted_attempts)]
 
 def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, ascending: bool) -> PageRequest:
     if limit > LONGEST_PAGE:
-        raise Invalid(f"Given limit must not exceed {LONGEST_PAGE}", loc=("query", "limit"))
+        raise Misplaced(f"Given limit must not exceed {LONGEST_PAGE}", place=("query", "limit"))
     if not iterator:
         return PageRequest(limit=limit, ascending=ascending)
     backwards = iterator.startswith(BACK)
     key = iterator[1:] if iterator.startswith((BACK, ONWARDS + BACK)) else iterator
     if not is_key(key):
-        raise Invalid("This iterator was not returned by a list.", loc=("query", "iterator"))
+        raise Misplaced("This iterator was not returned by a list.", place=("query", "iterator"))
     return PageRequest(limit=limit, after=key, backwards=backwards, ascending=ascending)

@@ -8,12 +8,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from service.api.protocol import ignored
-from service.api.protocol.refusals import code_of
+from service.api.protocol.refusals import Misplaced, code_of
 from service.api.schemas.words import Described
 from service.domain import errors
 
@@ -36,6 +37,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.StillRunning: 409,
     errors.Invalid: 422,
     errors.KeyReused: 422,
+    Misplaced: 422,
     errors.Busy: 429,
     errors.NotOffered: 501,
     errors.Unavailable: 503,
@@ -125,7 +127,7 @@ def status_of(error: errors.RelevoError) -> int:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     match error:
         case errors.Invalid():
-            return _faults([Fault(loc=list(error.loc), msg=error.detail, type=error.kind)], request)
+            return _faults([Fault(loc=place_of(error), msg=error.detail, type=error.kind)], request)
         case errors.RelevoError():
             headers = _headers(error) | ignored.headers(request)
             told = {"code": error.code, "detail": error.detail}
@@ -167,6 +169,17 @@ def methods_of(request: Request) -> list[str]:
 async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
     # Nobody is there to read it, but in the account of requests it is the sender's fault and not ours.
     return JSONResponse({"code": errors.RelevoError.code, "detail": "The request's body broke off."}, status_code=400)
+
+
+def place_of(error: errors.Invalid) -> list[str]:
+    """Where HTTP has the value: in the body under its name there, unless the error says otherwise."""
+    match error:
+        case Misplaced():
+            return list(error.place)
+        case errors.KeyReused():
+            return ["header", "idempotency-key"]
+        case _:
+            return ["body", *map(to_camel, error.field)]
 
 
 def _told(status: int, *, said: str = "") -> dict[str, str]:

@@ -1,52 +1,40 @@
-"""What the API is given by whoever opens it. Nothing here is made by the API itself."""
+"""What the API is given by whoever opens it: what every way in needs, and what HTTP's chain of dependencies opens."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from secrets import token_bytes
+from dataclasses import dataclass, fields
+from typing import Self
 
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.application.access import TokenIssuer, TokenVerifier
-from service.application.payload_checks import PayloadChecks
-from service.application.ports.attempt_news import AttemptNews
 from service.application.ports.destinations import AttemptMaker
-from service.application.ports.intake import Intake
-from service.application.ports.machine import Clock, KeyPairs, NewId
 from service.application.ports.unit_of_work import UnitOfWork
-from service.domain.signatures import GENERATED_BYTES
-from service.offloading.processes import Processes
-from service.offloading.threads import Threads
-
-
-def _new_key() -> bytes:
-    return token_bytes(GENERATED_BYTES)
+from service.application.use_cases import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(Resources):
     """Open for as long as the API serves.
 
-    `sessions` opens a session, `unit_of_work` makes one of it, `new_id` takes a prefix,
-    `attempts` are made over a client.
+    `sessions` opens a session, `unit_of_work` makes one of it, `attempts` are made over a client.
     """
 
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     unit_of_work: Callable[[AsyncSession], UnitOfWork]
     http_client: AsyncClient
-    intake: Intake
-    access: TokenVerifier
-    tokens: TokenIssuer
-    clock: Clock
-    new_id: NewId
-    key_pairs: KeyPairs
     attempts: Callable[[AsyncClient], AttemptMaker]
-    payload_checks: PayloadChecks
-    processes: Processes
-    attempt_news: AttemptNews
-    threads: Threads
-    refuses_url: Callable[[str], str | None]
-    new_key: Callable[[], bytes] = _new_key
-    https_only: bool = False
-    trace_url: str | None = None
+
+    @classmethod
+    def over(
+        cls,
+        resources: Resources,
+        *,
+        sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]],
+        unit_of_work: Callable[[AsyncSession], UnitOfWork],
+        http_client: AsyncClient,
+        attempts: Callable[[AsyncClient], AttemptMaker],
+    ) -> Self:
+        """These resources, and what HTTP has besides."""
+        shared = {field.name: getattr(resources, field.name) for field in fields(resources)}
+        return cls(**shared, sessions=sessions, unit_of_work=unit_of_work, http_client=http_client, attempts=attempts)

@@ -65,7 +65,7 @@ class Endpoints:
         """Conflict when the uid is taken; without a secret it gets one of its own."""
         await self._check(new.destination, event_types=new.event_types)
         if secret is not None:
-            self._check_pair(secret, loc=("body", "secret"))
+            self._check_pair(secret, field="secret")
         endpoint = explained(self._made(new), before=None)
         await self._endpoints.add(endpoint, [secret or self._new_secret(Kind.HMAC)], headers)
         await self._announce("endpoint.created", self._application, endpoint)
@@ -107,7 +107,7 @@ class Endpoints:
         A key that is made here is of the old one's kind, which is what the receiver knows how to check.
         """
         if secret is not None:
-            self._check_pair(secret, loc=("body", "key"))
+            self._check_pair(secret, field="key")
         endpoint = await self._found(ref, lock=True)
         secrets = await self._endpoints.secrets(endpoint.id)
         newest = secret or self._new_secret(secrets[0].kind)
@@ -131,7 +131,7 @@ class Endpoints:
         endpoint = await self._found(ref, lock=True)
         changed = change(await self._endpoints.headers(endpoint.id))
         if reason := rules.why_refused(changed):
-            raise Invalid(reason, loc=("body", "headers"))
+            raise Invalid(reason, field=("headers",))
         await self._endpoints.keep_headers(endpoint.id, changed)
         await self._touch(endpoint)
 
@@ -161,16 +161,16 @@ class Endpoints:
     def _new_secret(self, kind: Kind) -> Secret:
         return Secret(key=self._new_key() if kind is Kind.HMAC else self._key_pairs.new(), kind=kind)
 
-    def _check_pair(self, secret: Secret, *, loc: tuple[str, ...]) -> None:
+    def _check_pair(self, secret: Secret, *, field: str) -> None:
         if secret.kind is Kind.ED25519 and not self._key_pairs.holds(secret.key):
-            raise Invalid("The public half of this ed25519 secret is not its seed's own.", loc=loc)
+            raise Invalid("The public half of this ed25519 secret is not its seed's own.", field=(field,))
 
     async def _check(self, destination: Destination | None, *, event_types: Sequence[str] | None) -> None:
         if destination is not None:
             self._check_destination(destination)
         missing = await self._event_types.unknown(self._application.org_id, event_types) if event_types else []
         if missing:
-            raise Invalid(f"The following event types don't exist: {', '.join(missing)}", loc=("body", "eventTypes"))
+            raise Invalid(f"The following event types don't exist: {', '.join(missing)}", field=("event_types",))
 
     def _check_destination(self, destination: Destination) -> None:
         match destination:
@@ -181,9 +181,9 @@ class Endpoints:
 
     def _check_url(self, url: str) -> None:
         if self._https_only and not url.startswith("https://"):
-            raise Invalid("Endpoint URL schemes must be https.", loc=("body", "url"))
+            raise Invalid("Endpoint URL schemes must be https.", field=("url",))
         if reason := self._refuses_url(url):
-            raise Invalid(reason, loc=("body", "url"))
+            raise Invalid(reason, field=("url",))
 
     def _made(self, new: NewEndpoint) -> Endpoint:
         now = self._clock.now()

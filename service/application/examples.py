@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.application import exact_json, json_schemas
+from service.application.intake import message_of
 from service.application.made_examples import made
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import EndpointRepository, EventTypeRepository, ExampleRepository
@@ -16,8 +17,7 @@ from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid, NoExample, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import MessageId
-from service.domain.messages import NewMessage
-from service.domain.retention import payload_expiry
+from service.domain.messages import NewMessage, Submission
 from service.domain.subscriptions import refuse_disabled
 
 PING = "svix.ping"
@@ -70,17 +70,15 @@ class Examples:
         if payload is None:
             payload = await self._payload(event_type, index)
         now = self._clock.now()
-        message = NewMessage(
-            id=MessageId(self._new_id(ids.MESSAGE, at=now)),
+        said = Submission(
             org_id=self._application.org_id,
             app=self._application.id,
             event_type=event_type,
             payload=exact_json.written(payload),
-            accepted_at=now,
-            expires_at=payload_expiry(now),
             correlation_id=correlation_id,
             traceparent=traceparent,
         )
+        message = message_of(said, message_id=MessageId(self._new_id(ids.MESSAGE, at=now)), now=now)
         return Example(message=message, endpoint=endpoint, claim=await self._claim(message, endpoint))
 
     async def keep(self, example: Example, attempt: Attempt) -> None:
@@ -126,7 +124,7 @@ class Examples:
         if not found:
             raise NoExample
         if index is not None and index >= len(found):
-            raise Invalid(f"There are {len(found)} examples, counted from 0.", loc=("body", "exampleIndex"))
+            raise Invalid(f"There are {len(found)} examples, counted from 0.", field=("example_index",))
         payload = found[index or 0]
         if not isinstance(payload, dict):
             raise NoExample

@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 import structlog
 
-from service.application.messages import received
-from service.application.payload_checks import PayloadChecks
-from service.application.ports.intake import Intake
+from service.application.intake import (
+    Begin,
+    Deferred,
+    Kept,
+    Rejected,
+    SameAgain,
+    Submissions,
+)
 from service.application.ports.machine import Clock
 from service.application.ports.pages import Page, PageRequest
-from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import errors, ids
 from service.domain.applications import Application
-from service.domain.errors import Busy, Invalid, NotFound, RelevoError, Unavailable
+from service.domain.errors import Invalid, NotFound, RelevoError, Unavailable
 from service.domain.idempotency import IdempotencyKey, key_of
 from service.domain.imports import (
     ImportStatus,
@@ -27,15 +31,11 @@ from service.domain.imports import (
     MessageImport,
     Taken,
 )
-from service.domain.messages import Accepted, EventIdTaken, KeyReused, Reception, Repeated, Unchecked
-from service.domain.messages import UnknownApplication as Unknown
 
 A_GROUP = 256
 LONGEST_DETAIL = 500
 
 _log = structlog.stdlib.get_logger("relevo.import")
-
-Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 
 
 class Imports:
@@ -44,17 +44,15 @@ class Imports:
     def __init__(
         self,
         application: Application,
+        submissions: Submissions,
         *,
         begin: Begin,
-        intake: Intake,
-        checks: PayloadChecks,
         clock: Clock,
         new_id: Callable[[str], str],
     ) -> None:
         self._application = application
         self._begin = begin
-        self._intake = intake
-        self._checks = checks
+        self._submissions = submissions
         self._clock = clock
         self._new_id = new_id
 
@@ -143,16 +141,23 @@ class Imports:
 
     async def _accept(self, line: LineMessage, file_id: str) -> Taken:
         key = _key(self._application, file_id, line)
-        message = replace(line.message, app=self._application.id, idempotency_key=key)
+        said = replace(line.said, app=self._application.id, key=key)
         while True:
-            try:
-                return _taken(line.line, await received(self._intake, message, checks=self._checks))
-            except Invalid as error:
-                return _fault(line.line, error)
-            except Unavailable:
-                raise
-            except Busy as error:
-                await asyncio.sleep(error.retry_after)
+            match await self._submissions.take_well_formed(said):
+                case Kept():
+                    return LineAccepted(line=line.line, repeated=False)
+                case SameAgain(id=None):
+                    return _fault(line.line, errors.Conflict("A message with that eventId already exists"))
+                case SameAgain():
+                    return LineAccepted(line=line.line, repeated=True)
+                case Rejected(error=error):
+                    return _fault(line.line, error)
+                case Deferred(error=Unavailable() as error):
+                    raise error
+                case Deferred(wait=wait):
+                    await asyncio.sleep(wait)
+                case _ as never:
+                    assert_never(never)
 
     async def _end(self, progress: MessageImport, status: ImportStatus) -> MessageImport:
         ended = progress.ended(status, at=self._clock.now())
@@ -196,24 +201,6 @@ def _key(application: Application, file_id: str, line: LineMessage) -> Idempoten
     """A line's own key: the same file and line of the same application is the same message."""
     asked = ("msg/import", file_id)
     return key_of(application.org_id, application.id, *asked, key=str(line.line), fingerprint=line.fingerprint)
-
-
-def _taken(line: int, reception: Reception) -> Taken:
-    match reception:
-        case Accepted():
-            return LineAccepted(line=line, repeated=False)
-        case Repeated():
-            return LineAccepted(line=line, repeated=True)
-        case KeyReused():
-            return _fault(line, errors.KeyReused())
-        case EventIdTaken():
-            return _fault(line, errors.Conflict("A message with that eventId already exists"))
-        case Unknown():
-            return _fault(line, NotFound("Application not found"))
-        case Unchecked():
-            return _fault(line, Busy("The event type's schema is being changed."))
-        case _ as never:
-            assert_never(never)
 
 
 def _fault(line: int, error: RelevoError) -> LineFault:

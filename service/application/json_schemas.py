@@ -226,7 +226,7 @@ def newest(schemas: str | None) -> bytes | None:
 
 def refused(faults: list[str]) -> Invalid:
     """The error for a payload with these faults."""
-    return Invalid(f"The payload breaks the event type's schema: {'; '.join(faults)}", loc=("body", "payload"))
+    return Invalid(f"The payload breaks the event type's schema: {'; '.join(faults)}", field=("payload",))
 
 
 def _unusable(error: rs.ValidationError) -> str:

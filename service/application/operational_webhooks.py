@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from service.application.applications import Applications
+from service.application.intake import message_of
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.repositories import ApplicationRepository
 from service.application.ports.unit_of_work import Outbox
@@ -10,9 +11,8 @@ from service.domain import ids
 from service.domain.applications import Application, NewApplication
 from service.domain.endpoints import Endpoint
 from service.domain.ids import MessageId, OrgId
-from service.domain.messages import NewMessage
+from service.domain.messages import NewMessage, Submission
 from service.domain.operational_webhooks import OPERATIONS, EndpointEvent, OperationalEvent
-from service.domain.retention import payload_expiry
 
 
 async def operational_application(
@@ -59,13 +59,11 @@ def operational_message(
     event: OperationalEvent, *, message_id: MessageId, correlation_id: str, now: datetime
 ) -> NewMessage:
     """The event as the message that is delivered."""
-    return NewMessage(
-        id=message_id,
+    said = Submission(
         org_id=OPERATIONS,
         app=event.org_id,
         event_type=event.event_type,
         payload=event.payload,
-        accepted_at=now,
-        expires_at=payload_expiry(now),
         correlation_id=correlation_id,
     )
+    return message_of(said, message_id=message_id, now=now)

@@ -45,17 +45,19 @@ class PayloadChecks:
         return replace(message, checked_against=None) if known is None else await self._held_against(known, message)
 
     async def refuse_unusable(self, org_id: OrgId, schemas: Mapping[tuple[str, ...], str | None]) -> None:
-        """Invalid, at the place that is told apart by it, for schemas by version one of which is none. Busy."""
-        written = {loc: versions for loc, versions in schemas.items() if versions is not None}
+        """Invalid for schemas by version one of which is none. Busy."""
+        written = {field: versions for field, versions in schemas.items() if versions is not None}
         if not written:
             return
         try:
             faults = await self._unusable(org_id, list(written.values()))
         except TimeoutError:
-            raise Invalid("Looking at the schemas took too long. Make them simpler.", loc=next(iter(written))) from None
-        for loc, fault in zip(written, faults, strict=True):
+            raise Invalid(
+                "Looking at the schemas took too long. Make them simpler.", field=next(iter(written))
+            ) from None
+        for field, fault in zip(written, faults, strict=True):
             if fault is not None:
-                raise Invalid(fault, loc=loc)
+                raise Invalid(fault, field=field)
 
     async def _unusable(self, org_id: OrgId, schemas: list[str]) -> list[str | None]:
         if len(schemas) == 1 and json_schemas.is_quick(schemas[0]):
@@ -81,7 +83,7 @@ class PayloadChecks:
             return await self._processes.run(json_schemas.faults, schema, message.payload, tenant=message.org_id)
         except TimeoutError:
             raise Invalid(
-                "Checking the payload by the event type's schema took too long.", loc=("body", "payload")
+                "Checking the payload by the event type's schema took too long.", field=("payload",)
             ) from None
 
     def _remembered(self, name: tuple[OrgId, str], rule: PayloadRule | None) -> "_Known | None":

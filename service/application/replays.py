@@ -35,7 +35,7 @@ class Replays:
         """Send again what was sent to the endpoint and has not been delivered: once, however many ask for it before it
         is. EndpointDisabled, Invalid."""
         if until - since > LONGEST_RECOVERY + CLOCKS_DIFFER:
-            raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", loc=("body", "since"))
+            raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", field=("since",))
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
 
     async def replay_missing(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
@@ -50,7 +50,7 @@ class Replays:
         self, kind: TaskKind, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime
     ) -> BackgroundTask:
         if since > until:
-            raise Invalid("`since` must be before `until`.", loc=("body", "since"))
+            raise Invalid("`since` must be before `until`.", field=("since",))
         endpoint = _usable(await self._endpoints.get(self._application.id, ref))
         params = {
             "endpoint_id": endpoint.id,

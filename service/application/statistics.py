@@ -44,10 +44,10 @@ class Statistics:
     ) -> tuple[BackgroundTask, list[str]]:
         """Count the attempts made for these applications, or for all; tells which of them are unknown. Invalid."""
         if since > until:
-            raise Invalid("`since` must be before `until`.", loc=("body", "since"))
+            raise Invalid("`since` must be before `until`.", field=("since",))
         known = None if refs is None else await self._statistics.applications(self._org_id, refs)
         if known is not None and not known:
-            raise Invalid("None of these applications exists.", loc=("body", "appIds"))
+            raise Invalid("None of these applications exists.", field=("app_ids",))
         params = {
             "since": since.isoformat(),
             "until": until.isoformat(),

@@ -37,14 +37,14 @@ def worker(_: Namespace) -> int:
 
 def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
     """Ports first: nothing is begun for a server that nobody could call."""
-    from service.commands.running import OK, Failed, run
+    from service.commands.running import OK, CommandFailed, run
     from service.runtime.listening import PortUnusable, listeners
 
     try:
         with listeners(settings, api=api) as taken:
             return run(partial(_with_database, role, settings, taken), told_to_leave=OK)
     except PortUnusable as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None
 
 
 async def _with_database(role: "Role", settings: "Settings", listeners: "Listeners") -> None:

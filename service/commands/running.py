@@ -32,11 +32,11 @@ _MISSING = (
 _INSTEAD = {"embedded": ", or set RELEVO_DATABASE_URL to a PostgreSQL of your own."}
 
 
-class Failed(Exception):
+class CommandFailed(Exception):
     """The command cannot be done now; the text says what to do."""
 
 
-class Unusable(Exception):
+class CommandUnusable(Exception):
     """What the command was given has to be changed; the text says what to do."""
 
 
@@ -52,10 +52,10 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
         tell(f"warning: {sentence}")
     try:
         return command(chosen)
-    except (*UNUSABLE_SETTINGS, Unusable) as error:
+    except (*UNUSABLE_SETTINGS, CommandUnusable) as error:
         tell(str(error))
         return UNUSABLE
-    except Failed as error:
+    except CommandFailed as error:
         tell(str(error))
         return FAILED
     except ModuleNotFoundError as error:
@@ -80,8 +80,10 @@ def _extra_with(module: str | None) -> str | None:
 
 def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int = INTERRUPTED) -> int:
     """Run `work` on uvloop. `told_to_leave` is the status for a SIGTERM that comes before the work listens for it: a
-    server that has not begun has left in good order then, a migration has not been done. Failed, Unusable for what is
-    wrong with the database."""
+    server that has not begun has left in good order then, a migration has not been done.
+
+    CommandFailed, CommandUnusable for what is wrong with the database.
+    """
     import uvloop
 
     from service.runtime.database import AWAY, UNFIT
@@ -94,9 +96,9 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
     except asyncio.CancelledError:
         return told_to_leave
     except (*UNFIT, LimitReached) as error:
-        raise Unusable(str(error)) from None
+        raise CommandUnusable(str(error)) from None
     except AWAY as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None
     return OK
 
 

@@ -33,14 +33,14 @@ def take_arguments(parser: ArgumentParser) -> None:
 
 def token(chosen: Namespace) -> int:
     """Print a token: by itself, or one that is in the list."""
-    from service.commands.running import OK, Unusable, waits
+    from service.commands.running import OK, CommandUnusable, waits
     from service.domain import ids
     from service.runtime.configuration import configured_for_tokens
     from service.runtime.tokens import DEFAULT_ORGANISATION, digest_of, mint
 
     org_id = chosen.org_id or DEFAULT_ORGANISATION
     if not ids.is_organisation(org_id):
-        raise Unusable(
+        raise CommandUnusable(
             f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
         )
     settings = configured_for_tokens(os.environ)

@@ -14,13 +14,13 @@ class RelevoError(Exception):
 
 
 class Invalid(RelevoError):
-    """A value breaks a rule. `loc` is the path to it, as in `("body", "eventTypes")`."""
+    """A value breaks a rule. `field` is the path to it by the domain's names, as in `("event_types",)`."""
 
     code = "value_error"
 
-    def __init__(self, detail: str, *, loc: tuple[str, ...], kind: str = "value_error") -> None:
+    def __init__(self, detail: str, *, field: tuple[str, ...], kind: str = "value_error") -> None:
         super().__init__(detail)
-        self.loc = loc
+        self.field = field
         self.kind = kind
 
 
@@ -82,7 +82,7 @@ class KeyReused(Invalid):
     def __init__(self) -> None:
         super().__init__(
             "This idempotency key was used before with another body. Use a new key for a new request.",
-            loc=("header", "idempotency-key"),
+            field=("idempotency_key",),
             kind="idempotency_key_reused",
         )
 

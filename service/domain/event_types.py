@@ -29,7 +29,7 @@ class NewEventType:
         if self.validate_payloads and self.schemas in {None, "{}"}:
             raise Invalid(
                 "There is no schema to validate payloads by: give `schemas`, or leave `validatePayloads` out.",
-                loc=("body", "validatePayloads"),
+                field=("validate_payloads",),
             )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.messages import NewMessage
+from service.domain.messages import Submission
 
 SILENCE = timedelta(seconds=60)
 MOST_LISTED = 10_000
@@ -33,10 +33,10 @@ class LineFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMessage:
-    """The message that a line holds. `fingerprint` is a digest of the line as it was written."""
+    """What a line says of a message. `fingerprint` is a digest of the line as it was written."""
 
     line: int
-    message: NewMessage
+    said: Submission
     fingerprint: bytes
 
 

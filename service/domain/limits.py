@@ -29,6 +29,7 @@ LONGEST_PAGE, USUAL_PAGE = 250, 50  # items of a list that are shown at once
 MOST_GRANTED = 100  # capabilities, flags or sessions that a request about tokens names
 HIGHEST_RATE = HIGHEST_VERSION = 65_535
 
+SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=24)  # of a delivery, from when its message arrives
 CLOCKS_DIFFER = timedelta(minutes=5)  # a caller's and ours
 RATE_BURST = timedelta(seconds=0.25)  # what a throttle leaves unused is kept for so long
 

@@ -1,14 +1,60 @@
 """A message: one event of an application, kept byte for byte as the caller wrote its payload."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from service.domain import ids, limits
+from service.domain.applications import NewApplication
 from service.domain.errors import Invalid
 from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId, OrgId
+from service.domain.limits import LATEST, SOONEST
+from service.domain.retention import PAYLOADS_KEPT
 
-SOONEST = timedelta(minutes=1)
-LATEST = timedelta(hours=24)
+_channel = re.compile(limits.CHANNEL).fullmatch
+_tag = re.compile(limits.TAG).fullmatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What was said of a message, by whatever way it came. `app` is the application's id or uid.
+
+    Without a `content_type` the payload is a JSON object. `key` and `event_id` tell that it was said before;
+    `application` is created when there is none; `traceparent` (W3C) is the trace that the message belongs to.
+    """
+
+    org_id: OrgId
+    app: str
+    event_type: str
+    payload: bytes
+    event_id: str | None = None
+    channels: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    deliver_at: datetime | None = None
+    payload_kept: timedelta = PAYLOADS_KEPT
+    content_type: str | None = None
+    application: NewApplication | None = None
+    key: IdempotencyKey | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+    def refuse_malformed(self) -> None:
+        """Invalid for names, labels and sizes that no message can have. A payload's own form is not looked at."""
+        faults = {
+            "application": not limits.is_name(self.app) and "This is not the id or uid of an application.",
+            "event_type": not limits.is_name(self.event_type) and "This is not the name of an event type.",
+            "event_id": not _is_event_id(self.event_id) and f"This is not a name, or begins with {ids.MESSAGE}.",
+            "channels": not _are(self.channels, _channel, limits.MOST_CHANNELS) and "These are not channels.",
+            "tags": not _are(self.tags, _tag, limits.MOST_TAGS) and "These are not tags.",
+            "payload": len(self.payload) > limits.LARGEST_BODY and "The payload is too large.",
+            "payload_kept": not _may_be_kept(self.payload_kept) and "Payloads are kept for 1 h to 90 days.",
+            "deliver_at": self.deliver_at is not None and self.deliver_at.tzinfo is None and "The time has no zone.",
+        }
+        for field, fault in faults.items():
+            if fault:
+                raise Invalid(fault, field=(field,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +86,7 @@ class NewMessage:
         """Invalid for a delivery that is to be too soon, or too far ahead, of when the message arrived."""
         earliest, latest = self.accepted_at + SOONEST, self.accepted_at + LATEST
         if self.deliver_at is not None and not earliest <= self.deliver_at <= latest:
-            raise Invalid(
-                "deliverAt must be at least one minute and at most 24 hours ahead.", loc=("body", "deliverAt")
-            )
+            raise Invalid("deliverAt must be at least one minute and at most 24 hours ahead.", field=("deliver_at",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +106,7 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyReused:
+class KeyTaken:
     """The idempotency key came before with another body."""
 
 
@@ -81,7 +125,7 @@ class Unchecked:
     """The event type vouches for its payloads, and this one was not held against its schema as it is now."""
 
 
-Reception = Accepted | Repeated | KeyReused | EventIdTaken | UnknownApplication | Unchecked
+Reception = Accepted | Repeated | KeyTaken | EventIdTaken | UnknownApplication | Unchecked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +140,17 @@ class Message:
     channels: tuple[str, ...] | None
     tags: tuple[str, ...] | None
     deliver_at: datetime | None
+
+
+def _is_event_id(text: str | None) -> bool:
+    return text is None or (limits.is_name(text) and not text.startswith(ids.MESSAGE))
+
+
+def _may_be_kept(time: timedelta) -> bool:
+    return timedelta(hours=1) <= time <= PAYLOADS_KEPT
+
+
+def _are(labels: tuple[str, ...] | None, pattern: Callable[[str], object], most: int) -> bool:
+    if labels is None:
+        return True
+    return 0 < len(labels) <= most and all(len(one) <= limits.LONGEST_LABEL and pattern(one) for one in labels)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from service.domain.messages import LATEST
+from service.domain.limits import LATEST
 
 KEYS_KEPT = timedelta(hours=12)  # a request under an idempotency key is the same request for so long
 # Payloads, where a message does not say less, which it may by the hour or the day. No list reaches further back.

@@ -25,7 +25,7 @@ LARGEST_REQUEST: Final = 1000
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Refused(Exception):
+class AdminRefusal(Exception):
     """The request cannot be met; carries the status and what to tell."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -58,7 +58,7 @@ class Admin:
             try:
                 self._let_in(request)
                 return await handle(request)
-            except Refused as refused:
+            except AdminRefusal as refused:
                 self._tell("admin.refused", request, code=refused.body["code"])
                 return JSONResponse(refused.body, refused.status)
 
@@ -67,7 +67,7 @@ class Admin:
     def _let_in(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token):
-            raise Refused(401, "authentication_failed", "Send the admin token as a bearer token.")
+            raise AdminRefusal(401, "authentication_failed", "Send the admin token as a bearer token.")
 
     async def _read_level(self, _: Request) -> Response:
         return self._shown_level()
@@ -77,7 +77,7 @@ class Admin:
         try:
             self._logging.set_level(wanted.level)
         except ValueError as error:
-            raise Refused(422, "invalid_level", str(error)) from None
+            raise AdminRefusal(422, "invalid_level", str(error)) from None
         if self._ending is not None:
             self._ending.cancel()
         self._ending = asyncio.get_running_loop().call_later(wanted.seconds, self._back_to_usual)
@@ -100,7 +100,9 @@ class Admin:
         try:
             profile = await self._profiling.profile(seconds, as_text=as_text)
         except ProfilingUnderWay:
-            raise Refused(409, "profile_under_way", "Another profile is being taken; try again in a minute.") from None
+            raise AdminRefusal(
+                409, "profile_under_way", "Another profile is being taken; try again in a minute."
+            ) from None
         return PlainTextResponse(profile) if as_text else HTMLResponse(profile)
 
     def _tell(self, event: str, request: Request, **fields: object) -> None:
@@ -119,12 +121,12 @@ async def _wanted_level(request: Request) -> _Wanted:
     async for piece in request.stream():
         body += piece
         if len(body) > LARGEST_REQUEST:
-            raise Refused(413, "payload_too_large", 'Send {"level": "debug", "seconds": 600}.')
+            raise AdminRefusal(413, "payload_too_large", 'Send {"level": "debug", "seconds": 600}.')
     try:
         asked = orjson.loads(body)
         level, seconds = asked["level"], asked.get("seconds", 600)
     except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-        raise Refused(400, "invalid_body", 'Send {"level": "debug", "seconds": 600}.') from None
+        raise AdminRefusal(400, "invalid_body", 'Send {"level": "debug", "seconds": 600}.') from None
     return _Wanted(level=str(level), seconds=_seconds(seconds, most=LONGEST_LEVEL))
 
 
@@ -134,5 +136,5 @@ def _seconds(asked: object, *, most: float) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= most:
-        raise Refused(422, "invalid_seconds", f"Seconds are more than 0 and at most {most:.0f}.")
+        raise AdminRefusal(422, "invalid_seconds", f"Seconds are more than 0 and at most {most:.0f}.")
     return seconds

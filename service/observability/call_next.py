@@ -68,7 +68,7 @@ Dispatch = Callable[[Request, CallNext], Coroutine[Any, Any, ResponseHead]]
 
 
 class CallNextMiddleware(ABC):
-    """Subclass it and write `dispatch`. An answer of one's own is an `Answer`.
+    """Subclass it and write `dispatch`. An answer of one's own is an `OwnAnswer`.
 
     What `dispatch` has put into context variables the inner application sees to its end.
     """
@@ -78,15 +78,15 @@ class CallNextMiddleware(ABC):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            return Exchange(self.app, receive, send).answered_by(self.dispatch, Request(scope))
+            return InnerExchange(self.app, receive, send).answered_by(self.dispatch, Request(scope))
         return self.app(scope, receive, send)
 
     @abstractmethod
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
-        """Return the head that `call_next` gave, or an `Answer`. Call `call_next` once at most."""
+        """Return the head that `call_next` gave, or an `OwnAnswer`. Call `call_next` once at most."""
 
 
-class Answer(ResponseHead):
+class OwnAnswer(ResponseHead):
     """A complete answer of the middleware's own."""
 
     __slots__ = ("body",)
@@ -97,7 +97,7 @@ class Answer(ResponseHead):
         self.body = body
 
 
-class Exchange:
+class InnerExchange:
     """One request on its way through: where its `dispatch` has stopped, and what the application has sent so far."""
 
     __slots__ = ("_app", "_asked", "_begun", "_context", "_dispatch", "_head", "_receive", "_replaced", "_send")
@@ -173,7 +173,7 @@ class Exchange:
             self._head.finish(asyncio.CancelledError())
 
     async def _answer(self, outcome: "ResponseHead | _Asked") -> None:
-        if not isinstance(outcome, Answer):
+        if not isinstance(outcome, OwnAnswer):
             raise TypeError("dispatch returns the head that call_next gave, or an Answer")
         await self._send(outcome.message)
         await self._send({"type": "http.response.body", "body": outcome.body})

@@ -45,7 +45,7 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
 
 
 @contextmanager
-def instrument_engine(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
+def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
     """One CLIENT span per statement with its correlation id, none for connecting, and no driver's text on any. Without
     spans that are exported, nothing.
     """

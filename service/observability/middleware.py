@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from structlog.contextvars import bound_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from service.observability.call_next import Answer, CallNext, CallNextMiddleware, ResponseHead
+from service.observability.call_next import CallNext, CallNextMiddleware, OwnAnswer, ResponseHead
 from service.observability.correlation import REQUEST_ID, context_of, correlation_id, traceparent
 from service.observability.metrics import Metrics
 from service.observability.telemetry import Telemetry
@@ -63,7 +63,7 @@ class CorrelationMiddleware(CallNextMiddleware):
                 response = await call_next(request)
             except Exception as error:  # noqa: BLE001 - the last resort: told once, answered with a 500
                 account.crashed(error)
-                response = Answer(status=500, body=_INTERNAL_ERROR, media_type="application/json")
+                response = OwnAnswer(status=500, body=_INTERNAL_ERROR, media_type="application/json")
             except asyncio.CancelledError as gone:
                 account.finished(gone)
                 raise

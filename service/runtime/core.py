@@ -11,14 +11,14 @@ from httpx import AsyncClient
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.machine.clock import SystemClock
-from service.adapters.machine.vault import Vault
-from service.adapters.postgres.queue.attempt_news import AttemptNews
+from service.adapters.machine.vault import AesVault
+from service.adapters.postgres.queue.attempt_news import PostgresAttemptNews
 from service.adapters.postgres.server.database import Database, open_database
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.delivery.upkeep import every
 from service.observability.health import Health
-from service.observability.instrumentation import instrument_engine
+from service.observability.instrumentation import instrument_database
 from service.observability.telemetry import Telemetry
 from service.runtime.database import DatabaseUrls
 from service.settings import Settings
@@ -32,8 +32,8 @@ class Core:
 
     database: Database
     wakeups: Wakeups
-    attempt_news: AttemptNews
-    vault: Vault
+    attempt_news: PostgresAttemptNews
+    vault: AesVault
     http_client: AsyncClient
     egress: Egress
     upkeep: PostgresUpkeep
@@ -48,12 +48,12 @@ async def open_core(
         database = await stack.enter_async_context(
             open_database(urls.url, waited=telemetry.metrics.pool_waited, pooled=urls.url != urls.direct)
         )
-        stack.enter_context(instrument_engine(database.engine, telemetry))
+        stack.enter_context(instrument_database(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
         wakeups = Wakeups(urls.direct)
         await stack.enter_async_context(wakeups.running())
-        attempt_news = AttemptNews(urls.direct)
+        attempt_news = PostgresAttemptNews(urls.direct)
         await stack.enter_async_context(attempt_news.running())
         egress = Egress(settings.delivery.egress_allow)
         client = await stack.enter_async_context(
@@ -66,7 +66,7 @@ async def open_core(
             database=database,
             wakeups=wakeups,
             attempt_news=attempt_news,
-            vault=Vault(settings.secret_keys()),
+            vault=AesVault(settings.secret_keys()),
             http_client=client,
             egress=egress,
             upkeep=upkeep,

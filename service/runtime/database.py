@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from service.adapters.machine.embedded import EmbeddedUnavailable, open_embedded
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server import schema
 from service.adapters.postgres.server.address import read
 from service.adapters.postgres.server.connections import connect
@@ -68,7 +68,7 @@ async def reencrypt(settings: Settings, *, tell: Tell) -> Resealing:
     async with fitting_database(settings, tell=tell) as urls:
         connection = await connect(urls.direct)
         try:
-            return await reseal(connection, Vault(settings.secret_keys()))
+            return await reseal(connection, AesVault(settings.secret_keys()))
         finally:
             await connection.close()
 

@@ -29,7 +29,7 @@ def mint(settings: Settings, org_id: OrgId, *, now: datetime, role: Role, lifeti
 async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id: OrgId, new: "NewToken") -> str:
     """The text of a token that is in the list and in the audit trail by then. LimitReached."""
     from service.adapters.machine.clock import SystemClock, new_id
-    from service.adapters.machine.vault import Vault
+    from service.adapters.machine.vault import AesVault
     from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
     from service.adapters.postgres.server.database import open_database
     from service.application.access import Caller
@@ -40,7 +40,7 @@ async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id
     clock = SystemClock()
     async with (
         open_database(database.direct) as opened,
-        open_unit_of_work(opened.sessions, Vault(settings.secret_keys())) as work,
+        open_unit_of_work(opened.sessions, AesVault(settings.secret_keys())) as work,
     ):
         tokens = OrganisationTokens(
             org_id,

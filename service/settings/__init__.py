@@ -7,7 +7,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.environment import Description, FlatEnvironment, describe, explain
-from service.settings.groups import Access, Delivery, Endpoints, Observability, Oidc, Server, Storage
+from service.settings.groups import Access, Delivery, EndpointRules, Observability, Oidc, Server, Storage
 
 
 class SettingsError(Exception):
@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     access: Access = Access()
     oidc: Oidc = Oidc()
     delivery: Delivery = Delivery()
-    endpoints: Endpoints = Endpoints()
+    endpoints: EndpointRules = EndpointRules()
     observability: Observability = Observability()
 
     @classmethod

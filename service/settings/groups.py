@@ -328,7 +328,7 @@ class Delivery(_Group):
     ] = 16
 
 
-class Endpoints(_Group):
+class EndpointRules(_Group):
     """What an endpoint may be."""
 
     https_only: Annotated[

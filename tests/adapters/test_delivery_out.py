@@ -1,15 +1,9 @@
 """The files that one opens to follow a delivery out, as service/README.md lists them, against what runs for one."""
 
 import ast
-import inspect
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_network
-from pathlib import Path
-from types import FrameType
 
 import asyncpg
 import pytest
@@ -28,8 +22,8 @@ from tests.support.factories import add_application, add_endpoint
 from tests.support.patience import patient
 from tests.support.queues import a_worker, owe
 from tests.support.receiver import running_receiver
+from tests.support.watching import SERVICE, watched
 
-SERVICE = Path(__file__).parents[2] / "service"
 LOCAL = Egress([ip_network("127.0.0.0/8")])
 TELLING = "observability/"
 # Whoever imports one of these knows what a delivery is.
@@ -47,24 +41,6 @@ def listed() -> list[str]:
     """The list of the README."""
     _, _, section = (SERVICE / "README.md").read_text().partition("### File by file\n")
     return re.findall(r"^\d+\. \[[^]]+\]\(([^)]+)\)", section.partition("\n#")[0], re.MULTILINE)
-
-
-@contextmanager
-def watched() -> Iterator[set[str]]:
-    """The files of `service` of which functions run meanwhile; what runs when a module is imported does not count."""
-    files = set[str]()
-
-    def watch(frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_flags & inspect.CO_OPTIMIZED and code.co_filename.startswith(f"{SERVICE}/"):
-            files.add(code.co_filename.removeprefix(f"{SERVICE}/"))
-
-    before = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        yield files
-    finally:
-        sys.setprofile(before)
 
 
 def knows_deliveries(file: str) -> bool:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.observability.health import Health
@@ -63,7 +63,7 @@ async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
 async def owe_messages(pool: asyncpg.Pool, url: str) -> None:
     app = await add_application(pool)
     endpoint = await add_endpoint(pool, app, url=url)
-    vault = Vault([SECRET])
+    vault = AesVault([SECRET])
     await pool.execute(
         "UPDATE endpoint SET secrets = $1, headers = $2", seal_secrets(vault, [KEY]), seal_headers(vault, {})
     )

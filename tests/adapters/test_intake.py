@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.intake import PostgresIntake
-from service.domain.messages import Accepted, EventIdTaken, KeyReused, Repeated, UnknownApplication
+from service.domain.messages import Accepted, EventIdTaken, KeyTaken, Repeated, UnknownApplication
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint, idempotency_key, new_message
 
@@ -95,7 +95,7 @@ async def test_a_repeated_key_with_another_body_is_refused(pool: asyncpg.Pool, i
 
     reception = await intake.accept(new_message(app, idempotency_key=idempotency_key("k", body=b"2")))
 
-    assert reception == KeyReused()
+    assert reception == KeyTaken()
     assert await pool.fetchval("SELECT count(*) FROM message") == 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.postgres.server.address import Host, completed, read
-from service.adapters.postgres.server.parameters import VARIABLES, ParameterRefused
+from service.adapters.postgres.server.address_parameters import VARIABLES, ParameterRefused
 
 USUAL = [Host(name, 5432) for name in ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")]  # noqa: S108  # libpq's own
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from service.adapters.machine.vault import Vault, VaultLocked
+from service.adapters.machine.vault import AesVault, VaultLocked
 from service.adapters.postgres.server import resealing
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.resealing import SEALED, Resealing, reseal
 from tests.support.patience import patient
 
-OLD, BOTH, NEW = Vault(["old"]), Vault(["new", "old"]), Vault(["new"])
+OLD, BOTH, NEW = AesVault(["old"]), AesVault(["new", "old"]), AesVault(["new"])
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_a_value_that_somebody_changes_meanwhile_keeps_the_change(
 
 async def test_what_no_key_opens_is_counted_and_stops_nothing(connection: asyncpg.Connection) -> None:
     await _keep(connection, OLD, count=2)
-    lost = Vault(["lost"]).seal(b"hush")
+    lost = AesVault(["lost"]).seal(b"hush")
     await connection.execute("UPDATE endpoint SET secrets = $1 WHERE id = '0000'", lost)
 
     done = await reseal(connection, BOTH)
@@ -103,7 +103,7 @@ def test_an_old_key_that_is_given_up_too_early_is_noticed() -> None:
         NEW.open(OLD.seal(b"hush"))
 
 
-async def _keep(connection: asyncpg.Connection, vault: Vault, *, count: int) -> None:
+async def _keep(connection: asyncpg.Connection, vault: AesVault, *, count: int) -> None:
     await connection.execute("ALTER TABLE endpoint DROP CONSTRAINT endpoint_app_id_fkey")
     await connection.executemany(
         "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, metadata, secrets, headers,"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from service.adapters.machine.embedded import EmbeddedServer
-from service.adapters.postgres.queue.attempt_news import AttemptNews, Follower
+from service.adapters.postgres.queue.attempt_news import PostgresAttemptNews, PostgresFollower
 from service.adapters.postgres.server.database import dsn, unavailable_when_lost
 from service.adapters.postgres.server.wakeups import CHANNEL, Wakeups
 from service.application.ports.attempt_news import Missed
@@ -74,8 +74,8 @@ async def test_wake_ups_outlive_an_error_that_nobody_foresaw(migrated_server: Em
 async def test_a_follower_is_told_that_it_missed_something_and_then_of_the_next_attempt(
     database: str, wire: Wire
 ) -> None:
-    here = AttemptNews(over(wire, database), heartbeat=HEARTBEAT, reconnect=RECONNECT)
-    elsewhere = AttemptNews(dsn(database))
+    here = PostgresAttemptNews(over(wire, database), heartbeat=HEARTBEAT, reconnect=RECONNECT)
+    elsewhere = PostgresAttemptNews(dsn(database))
 
     async with here.running(), elsewhere.running(), here.follow(APPLICATION) as follower:
         wire.swallow()
@@ -90,7 +90,7 @@ async def test_a_follower_is_told_that_it_missed_something_and_then_of_the_next_
 async def test_news_outlive_an_error_that_nobody_foresaw(migrated_server: EmbeddedServer) -> None:
     async with fresh_database(migrated_server) as url:
         name = f"{make_url(url).database}_later"
-        news = AttemptNews(dsn(migrated_server.url(name)), heartbeat=HEARTBEAT, reconnect=RECONNECT)
+        news = PostgresAttemptNews(dsn(migrated_server.url(name)), heartbeat=HEARTBEAT, reconnect=RECONNECT)
         await nobody_foresaw(dsn(migrated_server.url(name)))
 
         async with asyncpg.create_pool(dsn(url), min_size=1, max_size=1) as elsewhere, news.running():
@@ -102,7 +102,7 @@ async def test_news_outlive_an_error_that_nobody_foresaw(migrated_server: Embedd
     assert follows
 
 
-async def told_by(news: AttemptNews, follower: Follower) -> list[AttemptId]:
+async def told_by(news: PostgresAttemptNews, follower: PostgresFollower) -> list[AttemptId]:
     """The first news from `news`, which tells of nothing before it has heard that somebody follows."""
     for _ in range(round(PATIENCE / HEARTBEAT)):
         news.attempted(APPLICATION, ATTEMPT)

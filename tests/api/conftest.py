@@ -17,11 +17,11 @@ from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
-from service.adapters.postgres.queue.attempt_news import AttemptNews
+from service.adapters.postgres.queue.attempt_news import PostgresAttemptNews
 from service.adapters.postgres.queue.intake import PostgresIntake
 from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
-from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork
+from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, open_unit_of_work
 from service.adapters.postgres.server.database import Database, dsn, open_database
 from service.api.app import create_app
 from service.api.services import Services
@@ -66,10 +66,11 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
         processes = Processes(workers=1, seconds=5)
         exits.callback(processes.close)
         threads = exits.enter_context(Threads("imports", workers=2))
-        news = AttemptNews(dsn(database))
+        news = PostgresAttemptNews(dsn(database))
         await exits.enter_async_context(news.running())
         async with intake.running():
             yield Services(
+                begin=partial(open_unit_of_work, postgres.sessions, VAULT),
                 sessions=postgres.sessions,
                 unit_of_work=partial(PostgresUnitOfWork, vault=VAULT),
                 http_client=http_client,

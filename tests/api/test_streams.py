@@ -14,10 +14,16 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Limits, RemoteProtocolError, Response
 
 from service.adapters.machine.clock import new_id
-from service.adapters.postgres.queue.attempt_news import BUFFERED, INTEREST, NEWS, SAID_AGAIN, AttemptNews, Follower
+from service.adapters.postgres.queue.attempt_news import (
+    BUFFERED,
+    INTEREST,
+    NEWS,
+    SAID_AGAIN,
+    PostgresAttemptNews,
+    PostgresFollower,
+)
 from service.adapters.postgres.server.database import Database, dsn
 from service.api.services import Services
-from service.api.streams import short_work
 from service.application.ports.attempt_news import Missed
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.tails import AT_ONCE, AttemptReader
@@ -130,7 +136,7 @@ async def test_a_tail_hears_of_attempts_that_another_process_makes(
     api: AsyncClient, database: str, postgres: Database
 ) -> None:
     app_id = await app_id_of(api)
-    other = AttemptNews(dsn(database))
+    other = PostgresAttemptNews(dsn(database))
 
     async with other.running(), tailing(api) as heard:
         other.attempted(NEIGHBOUR, await an_attempt(postgres, NEIGHBOUR))
@@ -143,7 +149,7 @@ async def test_a_tail_hears_of_attempts_that_another_process_makes(
 @pytest.mark.usefixtures("application")
 async def test_a_process_that_comes_later_asks_who_follows(api: AsyncClient, database: str, postgres: Database) -> None:
     app_id = await app_id_of(api)
-    latecomer = AttemptNews(dsn(database), answered_within=0)
+    latecomer = PostgresAttemptNews(dsn(database), answered_within=0)
 
     async with tailing(api) as heard, listening(database, INTEREST) as said, latecomer.running():
         async with asyncio.timeout(SAID_AGAIN / 2):
@@ -172,7 +178,7 @@ async def test_a_tail_ends_with_the_token_that_it_came_with(
     token = (await api.post("/auth/app-portal-access/u", json={})).json()["token"]
     bearer = {"authorization": f"Bearer {token}"}
     app_id = await app_id_of(api)
-    other = AttemptNews(dsn(database))
+    other = PostgresAttemptNews(dsn(database))
 
     async with other.running(), tailing(api, **bearer) as heard:
         await api.post("/auth/logout", headers=bearer)
@@ -204,7 +210,7 @@ async def test_the_command_that_may_not_follow_says_so_and_ends(api: AsyncClient
 
 
 async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
-    follower = Follower()
+    follower = PostgresFollower()
     told = [AttemptId(str(number)) for number in range(BUFFERED + 50)]
 
     follower.tell(told)
@@ -214,7 +220,7 @@ async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
 
 
 async def test_of_what_nobody_follows_nobody_is_told(database: str) -> None:
-    news = AttemptNews(dsn(database), answered_within=0)
+    news = PostgresAttemptNews(dsn(database), answered_within=0)
 
     async with listening(database, NEWS) as said, news.running(), news.follow(NEIGHBOUR):
         news.attempted(ApplicationId("app_1"), AttemptId("atmpt_1"))
@@ -224,7 +230,7 @@ async def test_of_what_nobody_follows_nobody_is_told(database: str) -> None:
 
 
 async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, postgres: Database) -> None:
-    news = AttemptNews(dsn(database))
+    news = PostgresAttemptNews(dsn(database))
     app_id = ApplicationId("app_1")
 
     async with news.running(), news.follow(app_id) as follower:
@@ -254,7 +260,7 @@ async def test_what_many_follow_is_read_once_and_by_few_at_a_time(
         nonlocal open_now, most, opened
         opened, open_now = opened + 1, open_now + 1
         most = max(most, open_now)
-        async with short_work(services) as work:
+        async with services.begin() as work:
             await asyncio.sleep(0)
             yield work
         open_now -= 1
@@ -277,7 +283,7 @@ async def test_500_tails_that_are_not_read_break_nobody_off_and_hold_no_sessions
     api: AsyncClient, postgres: Database, database: str
 ) -> None:
     app_id = await app_id_of(api)
-    other, neighbour = AttemptNews(dsn(database)), TOKENS.mint(NEIGHBOURS, now=datetime.now(UTC))
+    other, neighbour = PostgresAttemptNews(dsn(database)), TOKENS.mint(NEIGHBOURS, now=datetime.now(UTC))
 
     async with other.running(), AsyncExitStack() as tails:
         many = AsyncClient(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from service.adapters.machine.clock import new_id
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
@@ -47,7 +47,7 @@ async def _churn(url: str, batches: int) -> list[int]:
     ):
         queue = PostgresQueue(
             pool,
-            Vault([SECRET_KEY]),
+            AesVault([SECRET_KEY]),
             Wakeups(dsn(url)),
             lease=timedelta(minutes=5),
             disable_after=timedelta(days=5),

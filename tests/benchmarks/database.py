@@ -15,7 +15,7 @@ import asyncpg
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.embedded import EmbeddedServer
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server import partitions, schema
 from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.adapters.postgres.server.database import dsn
@@ -130,7 +130,7 @@ async def _prepare(url: str) -> None:
 
 
 async def _add_application(url: str, endpoint_urls: tuple[str, ...]) -> str:
-    vault = Vault([SECRET_KEY])
+    vault = AesVault([SECRET_KEY])
     app_id = new_id(ids.APPLICATION)
     connection = await asyncpg.connect(dsn(url))
     try:

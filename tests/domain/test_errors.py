@@ -36,10 +36,10 @@ def test_a_detail_of_its_own_takes_the_place_of_the_usual_one() -> None:
 
 
 def test_a_value_that_breaks_a_rule_says_where() -> None:
-    error = Invalid("No.", loc=("body", "uid"))
+    error = Invalid("No.", field=("uid",))
 
-    assert (error.loc, error.kind, error.detail) == (("body", "uid"), "value_error", "No.")
-    assert (KeyReused().loc, KeyReused().kind) == (("header", "idempotency-key"), "idempotency_key_reused")
+    assert (error.field, error.kind, error.detail) == (("uid",), "value_error", "No.")
+    assert (KeyReused().field, KeyReused().kind) == (("idempotency_key",), "idempotency_key_reused")
 
 
 def test_what_is_not_offered_is_named_with_the_reason() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from service.domain.background_tasks import LONGEST_PAUSE
 from service.domain.health import LONGEST_REST, RECENT
-from service.domain.limits import RATE_BURST
-from service.domain.messages import LATEST
+from service.domain.limits import LATEST, RATE_BURST
 from service.domain.replays import LONGEST_RECOVERY
 from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT, PAYLOADS_KEPT, RESTS_KEPT, THROTTLES_KEPT, payload_expiry
 from service.domain.statistics import LONGEST_WINDOW

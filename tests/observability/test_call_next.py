@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.observability.call_next import Answer, CallNext, CallNextMiddleware, ResponseHead
+from service.observability.call_next import CallNext, CallNextMiddleware, OwnAnswer, ResponseHead
 from tests.support.patience import patient
 
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
@@ -87,7 +87,7 @@ async def test_dispatch_may_wait_before_and_after_the_application(handler: Handl
 
 async def test_an_answer_of_ones_own_needs_no_application() -> None:
     async def dispatch(_: Request, __: CallNext) -> ResponseHead:
-        return Answer(status=403, body=b"{}", media_type="application/json")
+        return OwnAnswer(status=403, body=b"{}", media_type="application/json")
 
     async with client_of(dispatch, crashing) as client:
         answer = await client.get("/")
@@ -99,7 +99,7 @@ async def test_an_answer_of_ones_own_needs_no_application() -> None:
 async def test_an_answer_in_place_of_the_applications_ends_the_application(handler: Handler) -> None:
     async def dispatch(request: Request, call_next: CallNext) -> ResponseHead:
         await call_next(request)
-        return Answer(status=409, body=b"other", media_type="text/plain")
+        return OwnAnswer(status=409, body=b"other", media_type="text/plain")
 
     async with client_of(dispatch, handler) as client:
         answer = await client.get("/")
@@ -112,7 +112,7 @@ async def test_a_failure_before_the_head_is_raised_by_call_next() -> None:
         try:
             return await call_next(request)
         except ValueError as error:
-            return Answer(status=500, body=repr(error).encode(), media_type="text/plain")
+            return OwnAnswer(status=500, body=repr(error).encode(), media_type="text/plain")
 
     async with client_of(dispatch, crashing) as client:
         answer = await client.get("/")
@@ -134,7 +134,7 @@ async def test_a_deadline_of_dispatch_ends_the_application() -> None:
             async with asyncio.timeout(0.01):
                 return await call_next(request)
         except TimeoutError:
-            return Answer(status=504, body=b"", media_type="text/plain")
+            return OwnAnswer(status=504, body=b"", media_type="text/plain")
 
     async with client_of(dispatch, endless) as client:
         answer = await client.get("/")

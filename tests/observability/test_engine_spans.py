@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from structlog.contextvars import bound_contextvars
 
-from service.observability.instrumentation import instrument_engine
+from service.observability.instrumentation import instrument_database
 from service.observability.telemetry import Telemetry
 from tests.support.otlp import Collector
 
@@ -17,7 +17,7 @@ from tests.support.otlp import Collector
 @pytest.fixture
 async def engine(empty_database: str, telemetry: Telemetry) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(empty_database)
-    with instrument_engine(engine, telemetry):
+    with instrument_database(engine, telemetry):
         yield engine
     await engine.dispose()
 

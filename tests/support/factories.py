@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from service.adapters.machine.clock import new_id
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
@@ -20,7 +20,7 @@ from service.domain.messages import NewMessage
 from service.domain.signatures import Secret
 
 ORG = OrgId("org_000000000000000000000000001")
-VAULT = Vault(["a key that only tests know"])
+VAULT = AesVault(["a key that only tests know"])
 SECRET = Secret(key=b"0123456789abcdef01234567")
 
 

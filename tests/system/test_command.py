@@ -9,7 +9,7 @@ import pytest
 
 from service.__main__ import main
 from service.adapters.access.tokens import Tokens
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import SECRET, RelevoProcess, run, running, settings
 
@@ -150,8 +150,8 @@ async def test_a_new_key_takes_over_and_a_missing_one_is_told(database: str) -> 
     connection = await asyncpg.connect(asyncpg_dsn(database))
     await connection.execute(
         "INSERT INTO idempotency_key (scope, fingerprint, body) VALUES ('1', '', $1), ('2', '', $2)",
-        Vault([SECRET]).seal(b"kept"),
-        Vault([lost]).seal(b"lost"),
+        AesVault([SECRET]).seal(b"kept"),
+        AesVault([lost]).seal(b"lost"),
     )
     environ = settings(RELEVO_DATABASE_URL=database, RELEVO_SECRET_KEY="", RELEVO_SECRET_KEYS=f"{new},{SECRET}")
 
@@ -161,7 +161,7 @@ async def test_a_new_key_takes_over_and_a_missing_one_is_told(database: str) -> 
     assert "1 values are encrypted with a key that is not among RELEVO_SECRET_KEYS" in err
     body = await connection.fetchval("SELECT body FROM idempotency_key WHERE scope = '1'")
     await connection.close()
-    assert Vault([new]).open(body) == b"kept"
+    assert AesVault([new]).open(body) == b"kept"
 
 
 async def test_a_release_that_misses_something_in_a_later_ones_database_refuses_to_run(database: str) -> None:

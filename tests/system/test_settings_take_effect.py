@@ -20,7 +20,7 @@ import pytest
 from service.adapters.access.tokens import Tokens
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.embedded import EmbeddedServer
-from service.adapters.machine.vault import Vault
+from service.adapters.machine.vault import AesVault
 from service.domain import ids
 from service.observability.telemetry import open_telemetry
 from tests.observability.whole import Whole, running_whole
@@ -329,8 +329,8 @@ async def test_the_first_of_the_secret_keys_encrypts_and_all_decrypt(start: Star
     latest = await rows.fetchval("SELECT secrets FROM endpoint ORDER BY id DESC LIMIT 1")
 
     assert after == before
-    assert Vault([old]).open(sealed)
-    assert Vault([new]).open(latest)
+    assert AesVault([old]).open(sealed)
+    assert AesVault([new]).open(latest)
 
 
 async def test_what_a_pooler_cannot_carry_goes_to_the_direct_address(

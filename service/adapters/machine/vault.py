@@ -22,7 +22,7 @@ class VaultLocked(Exception):
     """None of the keys opens these bytes, or they were changed."""
 
 
-class Vault:
+class AesVault:
     """Seals with the first of the keys and opens with any of them."""
 
     def __init__(self, keys: Sequence[str]) -> None:

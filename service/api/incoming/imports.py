@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.types import Scope
 
 from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
-from service.api.incoming.messages import new_message, read_message
-from service.api.problems import fault_of
+from service.api.incoming.messages import read_message, said_by
+from service.api.problems import fault_of, place_of
 from service.api.protocol.bodies import refuse_packed
 from service.api.services import Services
 from service.application.access import Caller
@@ -38,7 +38,7 @@ async def parsed_lines(request: Request, services: Services, caller: Caller) -> 
 
 async def _lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
     reader = LineReader()
-    take = partial(_take, reader, services, caller, request.scope)
+    take = partial(_take, reader, caller, request.scope)
     async for piece in request.stream():
         if reader.push(piece) >= A_PIECE:
             async for lines in _until_starved(services.threads, take, caller):
@@ -62,12 +62,12 @@ def _refuse_form(request: Request) -> None:
         raise UnreadableFile("This is a form. Send the file itself as the body, as `curl --data-binary @file` does.")
 
 
-def _take(reader: LineReader, services: Services, caller: Caller, scope: Scope) -> list[Line] | None:
+def _take(reader: LineReader, caller: Caller, scope: Scope) -> list[Line] | None:
     taken = reader.take()
-    return None if taken is None else [_parsed(line, services, caller, scope) for line in taken]
+    return None if taken is None else [_parsed(line, caller, scope) for line in taken]
 
 
-def _parsed(line: NumberedLine, services: Services, caller: Caller, scope: Scope) -> Line:
+def _parsed(line: NumberedLine, caller: Caller, scope: Scope) -> Line:
     number, text = line
     if text is None:
         return LineFault(line=number, code="payload_too_large", detail="The line is longer than a message may be.")
@@ -75,16 +75,16 @@ def _parsed(line: NumberedLine, services: Services, caller: Caller, scope: Scope
         return LineFault(line=number, code="value_error", detail="This is a JSON array. Send one message on each line.")
     try:
         head, payload = read_message(text, tell_in=scope)
-        message = new_message(services, caller, app="", head=head, payload=payload, key=None)
+        said = said_by(caller, app="", head=head, payload=payload, key=None)
     except Invalid as error:
-        return LineFault(line=number, code=error.kind, detail=_told(error.loc, error.detail))
+        return LineFault(line=number, code=error.kind, detail=_told(place_of(error), error.detail))
     except RequestValidationError as error:
         faults = [fault_of(fault) for fault in error.errors()]
-        told = "; ".join(_told(tuple(fault.loc), fault.msg) for fault in faults)
+        told = "; ".join(_told(fault.loc, fault.msg) for fault in faults)
         return LineFault(line=number, code=faults[0].type, detail=told[:LONGEST_DETAIL])
     # Blanks around it, such as the carriage return of another system, make no other line of it.
-    return LineMessage(line=number, message=message, fingerprint=fingerprint_of(text.strip()))
+    return LineMessage(line=number, said=said, fingerprint=fingerprint_of(text.strip()))
 
 
-def _told(loc: tuple[str, ...], detail: str) -> str:
-    return f"{'.'.join(loc[1:])}: {detail}" if loc[1:] else detail
+def _told(place: list[str], detail: str) -> str:
+    return f"{'.'.join(place[1:])}: {detail}" if place[1:] else detail

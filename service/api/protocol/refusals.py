@@ -8,7 +8,7 @@ from http import HTTPStatus
 import orjson
 from starlette.datastructures import Headers
 
-from service.domain.errors import RelevoError
+from service.domain.errors import Invalid, RelevoError
 from service.observability.correlation import REQUEST_ID, correlation_id
 
 MOST_FIELDS = 256
@@ -32,6 +32,14 @@ class Refusal:
 
     status: int
     detail: str
+
+
+class Misplaced(Invalid):
+    """What HTTP alone has breaks a rule: `place` is where, as in `("query", "limit")`."""
+
+    def __init__(self, detail: str, *, place: tuple[str, ...], kind: str = "value_error") -> None:
+        super().__init__(detail, field=place[1:], kind=kind)
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)

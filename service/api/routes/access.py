@@ -131,6 +131,8 @@ async def _found_or_created(applications: Applications, ref: str, body: AppPorta
         return await applications.get(ref)
     except NotFound:
         if body.application.uid != ref:
-            loc = ("body", "application", "uid")
-            raise Invalid("The uid must be the one of the path.", loc=loc, kind="application_uid_mismatch") from None
+            field = ("application", "uid")
+            raise Invalid(
+                "The uid must be the one of the path.", field=field, kind="application_uid_mismatch"
+            ) from None
         return (await applications.create_or_get(body.application.new()))[0]

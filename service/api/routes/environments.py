@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from service.api.dependencies import EventTypesDep, OrganisationDep, ServicesDep, organisation
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import DocumentRoute, as_json
+from service.api.lasting import ReadingDep
 from service.api.operations import Operations
 from service.api.problems import documented
 from service.api.schemas.environments import (
@@ -21,7 +22,6 @@ from service.api.schemas.environments import (
 )
 from service.api.schemas.event_types import EventTypeIn, EventTypeOut
 from service.api.services import Services
-from service.api.streams import ReadingDep
 from service.application import exact_json, openapi_webhooks
 from service.application.access import Caller
 from service.application.streams import every_event_type
@@ -81,7 +81,7 @@ async def import_environment(
 ) -> Response:
     """Set up what was exported. Nothing is deleted, and importing it again changes nothing."""
     described = [event_type.new(event_type.name) for event_type in body.event_types or ()]
-    places = (("body", "eventTypes", str(at), "schemas") for at in range(len(described)))
+    places = (("event_types", str(at), "schemas") for at in range(len(described)))
     schemas: dict[tuple[str, ...], str | None] = dict(zip(places, (new.schemas for new in described), strict=True))
     await services.payload_checks.refuse_unusable(caller.org_id, schemas)
 

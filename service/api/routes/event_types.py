@@ -131,4 +131,4 @@ async def delete_event_type(
 
 async def _refuse_unusable(schemas: str | None, caller: Caller, services: Services) -> None:
     # Before the first statement: no connection is held while a process is at it.
-    await services.payload_checks.refuse_unusable(caller.org_id, {("body", "schemas"): schemas})
+    await services.payload_checks.refuse_unusable(caller.org_id, {("schemas",): schemas})

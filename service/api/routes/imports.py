@@ -10,13 +10,13 @@ from service.api.dependencies import OrganisationDep, ServicesDep
 from service.api.idempotency import KEY_HOURS
 from service.api.incoming.imports import parsed_lines
 from service.api.json_routes import ToldRoute
+from service.api.lasting import ImportsDep
 from service.api.operations import Operations
 from service.api.parameters import ImportPage, ImportRef, LinePage
 from service.api.problems import documented
 from service.api.schemas.imports import LineFaultOut, MessageImportOut
 from service.api.schemas.pages import ListOut, listed
 from service.api.schemas.rules import GivenName
-from service.api.streams import ImportsDep
 
 router = Operations(prefix="/app/{app_id}", tags=["Message"], route_class=ToldRoute)
 

@@ -1,6 +1,5 @@
 """Messages: send them, read them. Sending is the hot path: no session, one parse, one group commit."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -9,20 +8,19 @@ from fastapi import Path, Request, Response
 
 from service.api.dependencies import MessagesDep, OrganisationDep, ServicesDep
 from service.api.idempotency import KeyHeader, key_of_request
-from service.api.incoming.messages import create_application, new_message, read_message
+from service.api.incoming.messages import read_message, said_by
 from service.api.incoming.short_way import MessageRoute
 from service.api.json_routes import JsonResponse
 from service.api.operations import Operations
 from service.api.parameters import MessagePage, MessageRef, WantedMessages, WithContent
 from service.api.problems import documented
-from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_of, shown_payload
+from service.api.schemas.messages import LEFT_OUT, MessageHead, MessageOut, fields_of, head_as_said, shown_payload
 from service.api.schemas.pages import ListOut, listed_raw
 from service.api.schemas.rules import GivenName
-from service.api.services import Services
-from service.application.access import Caller
-from service.application.messages import accept
-from service.domain.ids import ApplicationId, MessageId
-from service.domain.messages import Message, NewMessage
+from service.application.intake import Kept, SameAgain
+from service.application.use_cases import submissions
+from service.domain.errors import Conflict
+from service.domain.ids import MessageId
 from service.observability.naming import name
 
 router = Operations(prefix="/app/{app_id}/msg", tags=["Message"], route_class=MessageRoute)
@@ -58,16 +56,11 @@ async def create_message(
     body = await request.body()
     head, payload = read_message(body, tell_in=request.scope)
     key = key_of_request(request, caller, body=body, key=idempotency_key)
-    message = new_message(services, caller, app=app_id, head=head, payload=payload, key=key)
-    kept_as = await accept(
-        services.intake,
-        message,
-        checks=services.payload_checks,
-        create_application=_application_of(head, services, caller, app_id),
-    )
-    name(message_id=kept_as)
+    said = said_by(caller, app=app_id, head=head, payload=payload, key=key)
+    message_id = _id_of(await submissions(services).submit(said))
+    name(message_id=message_id)
     shown = _echoed(head, payload) if with_content else LEFT_OUT
-    return JsonResponse(head_of(_as_kept(message, kept_as)) | {"payload": shown}, status_code=202)
+    return JsonResponse(head_as_said(said, message_id) | {"payload": shown}, status_code=202)
 
 
 @router.get("", response_model=ListOut[MessageOut], operation_id="v1.message.list", responses=documented(404))
@@ -90,27 +83,13 @@ async def get_message(
     return JsonResponse(fields_of(message, with_content=with_content))
 
 
-def _application_of(
-    head: MessageHead, services: Services, caller: Caller, app: str
-) -> Callable[[], Awaitable[None]] | None:
-    if head.application is None:
-        return None
-    return partial(create_application, services, caller, app=app, new=head.application.new())
-
-
 def _echoed(head: MessageHead, payload: bytes) -> orjson.Fragment:
     # A payload that is not raw has been found to be an object, so it needs no second look.
     return orjson.Fragment(payload) if head.raw_payload is None else shown_payload(head.raw_payload)
 
 
-def _as_kept(message: NewMessage, message_id: MessageId) -> Message:
-    return Message(
-        id=message_id,
-        app_id=ApplicationId(message.app),
-        event_id=message.event_id,
-        event_type=message.event_type,
-        payload=None,
-        channels=message.channels,
-        tags=message.tags,
-        deliver_at=message.deliver_at,
-    )
+def _id_of(receipt: Kept | SameAgain) -> MessageId:
+    """Whoever repeats a key gets the first answer; another message of that event id is not ours to show."""
+    if receipt.id is None:
+        raise Conflict("A message with that eventId already exists")
+    return receipt.id

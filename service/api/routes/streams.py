@@ -13,13 +13,13 @@ from starlette.types import Scope
 
 from service.api.dependencies import ServicesDep
 from service.api.json_routes import ToldRoute
+from service.api.lasting import AttemptReaderDep, LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
 from service.api.operations import Operations
 from service.api.parameters import WantedMessages
 from service.api.problems import documented
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
 from service.api.services import Services
-from service.api.streams import AttemptReaderDep, LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
 from service.application.ports.attempt_news import Missed
 from service.application.streams import every_message
 from service.application.tails import AttemptReader

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 import orjson
 from pydantic import Field, model_validator
 
-from service.api.protocol.raw_json import is_object
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (
@@ -27,8 +26,10 @@ from service.api.schemas.rules import (
     Time,
     written,
 )
+from service.application.raw_json import is_object
 from service.domain import ids
-from service.domain.messages import Message
+from service.domain.ids import MessageId
+from service.domain.messages import Message, Submission
 from service.domain.retention import PAYLOADS_KEPT
 
 _MOST_DAYS, _MOST_HOURS = PAYLOADS_KEPT.days, PAYLOADS_KEPT // timedelta(hours=1)
@@ -125,14 +126,19 @@ def fields_of(message: Message, *, with_content: bool) -> dict[str, Any]:
 
 def head_of(message: Message) -> dict[str, Any]:
     """The fields of `MessageOut`, all but the payload."""
+    return head_as_said(message, message.id)
+
+
+def head_as_said(message: Message | Submission, message_id: MessageId) -> dict[str, Any]:
+    """The same, of what was said and is kept under that id."""
     return {
-        "id": message.id,
+        "id": message_id,
         "eventId": message.event_id,
         "eventType": message.event_type,
         "channels": message.channels,
         "tags": message.tags,
         "deliverAt": time_or_none(message.deliver_at),
-        "timestamp": written(ids.time_of(message.id)),
+        "timestamp": written(ids.time_of(message_id)),
     }
 
 

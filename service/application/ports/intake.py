@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.domain.ids import OrgId
-from service.domain.messages import KeyReused, NewMessage, Reception, Repeated
+from service.domain.messages import KeyTaken, NewMessage, Reception, Repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,6 @@ class Intake(Protocol):
         """Answers once the message and every delivery it owes are committed. Busy when too many wait."""
         ...
 
-    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
+    async def first_use(self, message: NewMessage) -> Repeated | KeyTaken | None:
         """What the message's idempotency key stands for, if it was used before."""
         ...

@@ -21,10 +21,10 @@ def demo(chosen: Namespace) -> int:
 
     from service.commands.demo.stack import StackUnknown, read
     from service.commands.demo.story import run
-    from service.commands.running import Failed
+    from service.commands.running import CommandFailed
 
     try:
         stack = read(Path(chosen.stack)) if chosen.stack else None
     except StackUnknown as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None
     return asyncio.run(run(stack))

@@ -15,15 +15,15 @@ def tail(chosen: Namespace) -> int:
     """Print attempts until Ctrl-C."""
     from rich.console import Console
 
-    from service.commands.running import BEARER, OK, Failed, Unusable, tell
+    from service.commands.running import BEARER, OK, CommandFailed, CommandUnusable, tell
     from service.commands.tail.following import Stream, StreamRefused, follow
 
     token = os.environ.get(BEARER, "").strip()
     if not token or not token.isascii():
-        raise Unusable(f"{BEARER} is not set: it has to hold a token, as `relevo token` prints it.")
+        raise CommandUnusable(f"{BEARER} is not set: it has to hold a token, as `relevo token` prints it.")
     try:
         follow(Stream(url=chosen.url, token=token, app_id=chosen.app_id), Console(), tell=tell)
     except StreamRefused as refused:
-        raise Failed(str(refused)) from None
+        raise CommandFailed(str(refused)) from None
     except KeyboardInterrupt:
         return OK

@@ -16,7 +16,7 @@ from aiohttp.connector import Connection
 
 from service.adapters.destinations.http.answers import Head, Malformed
 from service.adapters.destinations.http.call_events import CallTrace
-from service.adapters.destinations.http.lines import Line
+from service.adapters.destinations.http.exchange import HttpExchange
 from service.domain.destinations import LONGEST_REMEMBERED
 
 DEADLINE = "relevo.deadline"
@@ -36,7 +36,7 @@ class ReceiverConnector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # The connector has no public word for it.
-        self._factory = cast("partial[ResponseHandler]", Line)
+        self._factory = cast("partial[ResponseHandler]", HttpExchange)
 
 
 class WebhookTransport(httpx.AsyncBaseTransport):
@@ -103,7 +103,7 @@ class _Exchange(httpx.AsyncByteStream):
     def __init__(self, connection: Connection, *, apart: bool) -> None:
         self._connection: Connection | None = connection
         self._apart = apart
-        self.line = cast("Line", connection.protocol)
+        self.line = cast("HttpExchange", connection.protocol)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from service.adapters.postgres.server.connections import CONNECT_TIMEOUT
-from service.adapters.postgres.server.line import HEARTBEAT, RECONNECT, Line, Talk
+from service.adapters.postgres.server.notify_line import HEARTBEAT, RECONNECT, NotifyLine, Talk
 from service.application.ports.attempt_news import Missed
 from service.domain.errors import Unavailable
 from service.domain.ids import ApplicationId, AttemptId
@@ -31,7 +31,7 @@ ASKING = ""  # in place of an application: who follows what?
 QUIET = 0.02
 
 
-class Follower:
+class PostgresFollower:
     """One who follows. Keeps the latest news while nobody asks for them, and counts what it had to drop."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Follower:
         self._changed.set()
 
 
-class AttemptNews:
+class PostgresAttemptNews:
     """Fulfils `ports.AttemptNews`. One connection of its own."""
 
     def __init__(
@@ -86,19 +86,19 @@ class AttemptNews:
         heartbeat: float = SAID_AGAIN,
         reconnect: float = RECONNECT,
     ) -> None:
-        self._line = Line(dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=QUIET)
+        self._line = NotifyLine(dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=QUIET)
         self._answered_within = answered_within
         self._sure_from = math.inf
-        self._followers: defaultdict[ApplicationId, set[Follower]] = defaultdict(set)
+        self._followers: defaultdict[ApplicationId, set[PostgresFollower]] = defaultdict(set)
         self._followed_until: dict[ApplicationId, float] = {}
         self._outgoing: list[tuple[ApplicationId, AttemptId]] = []
         self._dropped: Counter[ApplicationId] = Counter()
         self._ended = False
 
     @asynccontextmanager
-    async def follow(self, app_id: ApplicationId) -> AsyncIterator[Follower]:
+    async def follow(self, app_id: ApplicationId) -> AsyncIterator[PostgresFollower]:
         """News of the application from now on. Unavailable when nobody can be told."""
-        follower = Follower()
+        follower = PostgresFollower()
         if self._ended:
             follower.end()
         self._followers[app_id].add(follower)
@@ -189,7 +189,7 @@ class AttemptNews:
             else:
                 follower.tell([AttemptId(attempt_id) for attempt_id in news])
 
-    def _everybody(self) -> list[Follower]:
+    def _everybody(self) -> list[PostgresFollower]:
         return [follower for followers in self._followers.values() for follower in followers]
 
 

@@ -18,7 +18,7 @@ from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
-    KeyReused,
+    KeyTaken,
     NewMessage,
     Reception,
     Repeated,
@@ -78,7 +78,7 @@ class PostgresIntake:
             told.committed(committed.reception, batch=committed.batch, size=committed.size)
         return committed.reception
 
-    async def first_use(self, message: NewMessage) -> Repeated | KeyReused | None:
+    async def first_use(self, message: NewMessage) -> Repeated | KeyTaken | None:
         """What the message's idempotency key stands for, if it was used before. Unavailable."""
         if message.idempotency_key is None:
             return None
@@ -182,9 +182,9 @@ def _why(message: NewMessage, first_uses: dict[bytes, asyncpg.Record]) -> Recept
     return EventIdTaken() if key is None or first is None else _used_before(key, first)
 
 
-def _used_before(key: IdempotencyKey, first: asyncpg.Record) -> Repeated | KeyReused:
+def _used_before(key: IdempotencyKey, first: asyncpg.Record) -> Repeated | KeyTaken:
     if not key.repeats(first["fingerprint"]):
-        return KeyReused()
+        return KeyTaken()
     return Repeated(id=MessageId(first["message_id"]))
 
 

@@ -3,7 +3,7 @@
     postgresql://user:password@host1:5432,host2:5433/database?sslmode=verify-full&connect_timeout=3
 
 Everything in it is honoured or refused with the name of the parameter. Who opens a connection, of whatever kind, opens
-it with an `Address`.
+it with an `ServerAddress`.
 """
 
 import getpass
@@ -18,7 +18,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import quote, unquote, urlencode
 
-from service.adapters.postgres.server.parameters import MODES, VARIABLES, ParameterRefused, refuse_unheeded
+from service.adapters.postgres.server.address_parameters import MODES, VARIABLES, ParameterRefused, refuse_unheeded
 
 PORT = 5432
 SYSTEM = "system"
@@ -69,7 +69,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class ServerAddress:
     """An address as it was read. `server_settings` are those it asks for, by `application_name` and `options`;
     `connect_timeout` is in seconds for each host, None where the address has none."""
 
@@ -87,7 +87,7 @@ class Address:
     kept_alive: Mapping[str, int] = field(default_factory=dict)
 
 
-def read(url: str) -> Address:
+def read(url: str) -> ServerAddress:
     """What the address says. ParameterRefused for what cannot be honoured."""
     return _address(_parameters(url), {})
 
@@ -187,13 +187,13 @@ def _decoded(text: str, what: str) -> str:
     return decoded
 
 
-def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> Address:
+def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> ServerAddress:
     for name, value in said.items():
         refuse_unheeded(name, value, called=variables.get(name, name))
     hosts = _hosts(said.get("host", ""), said.get("port", ""), variables)
     user = said.get("user") or _own_name()
     settings, set_by_options = _server_settings(said)
-    return Address(
+    return ServerAddress(
         hosts=hosts,
         user=user,
         database=said.get("dbname") or user,
@@ -305,7 +305,7 @@ def _tls(said: Mapping[str, str], hosts: tuple[Host, ...]) -> dict[str, str]:
     return tls
 
 
-def _refuse_unusable_files(address: Address) -> None:
+def _refuse_unusable_files(address: ServerAddress) -> None:
     """Whatever would be found out by the first connection, and told without the file's name."""
     tls, context = address.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name in ("sslrootcert", "sslcrl"):

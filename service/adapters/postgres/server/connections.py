@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
-from service.adapters.postgres.server.address import SYSTEM, Address, Host, read
+from service.adapters.postgres.server.address import SYSTEM, Host, ServerAddress, read
 
 CONNECT_TIMEOUT = 5.0  # seconds for each host, unless the address says otherwise
 SILENCE = 10.0  # seconds without an answer after which a connection is not one any more
@@ -76,7 +76,7 @@ async def connect(url: str, *, server_settings: Mapping[str, str] | None = None,
     raise failures[0] if len(failures) == 1 else ConnectionError("; ".join(map(str, failures))) from failures[-1]
 
 
-async def _connect(host: Host, address: Address, asked: Mapping[str, Any]) -> asyncpg.Connection:
+async def _connect(host: Host, address: ServerAddress, asked: Mapping[str, Any]) -> asyncpg.Connection:
     patience = address.connect_timeout or asked.get("timeout") or CONNECT_TIMEOUT
     try:
         connection = await asyncpg.connect(**{**asked, "host": host.name, "port": host.port, "timeout": patience})
@@ -90,7 +90,7 @@ async def _connect(host: Host, address: Address, asked: Mapping[str, Any]) -> as
     return connection
 
 
-def _identity(address: Address) -> dict[str, Any]:
+def _identity(address: ServerAddress) -> dict[str, Any]:
     """All of it explicitly, since asyncpg asks the environment for what it is not told."""
     tls = {"sslnegotiation": "postgres", **address.tls}
     if address.tls.get("sslrootcert") == SYSTEM:
@@ -149,7 +149,7 @@ def _watch(sock: socket.socket) -> None:
         _configure(sock, _KEEPALIVE)
 
 
-def _keep_alive(sock: socket.socket, address: Address) -> None:
+def _keep_alive(sock: socket.socket, address: ServerAddress) -> None:
     """As the address says; 0 is the system's own measure, as for libpq."""
     if not _is_networked(sock):
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from service.adapters.machine.vault import Vault, VaultLocked
+from service.adapters.machine.vault import AesVault, VaultLocked
 
 BATCH = 200
 
@@ -41,7 +41,7 @@ class Resealing:
     unreadable: int
 
 
-async def reseal(connection: asyncpg.Connection, vault: Vault) -> Resealing:
+async def reseal(connection: asyncpg.Connection, vault: AesVault) -> Resealing:
     """Bring every sealed value under the first key. What no key opens is left as it is, logged and counted."""
     resealed = unreadable = 0
     for sealed in SEALED:
@@ -57,7 +57,7 @@ async def reseal(connection: asyncpg.Connection, vault: Vault) -> Resealing:
 
 
 async def _stale(
-    connection: asyncpg.Connection, sealed: Sealed, vault: Vault
+    connection: asyncpg.Connection, sealed: Sealed, vault: AesVault
 ) -> AsyncIterator[tuple[str | bytes, bytes]]:
     first = f"""
         SELECT {sealed.key}, {sealed.column} FROM {sealed.table}

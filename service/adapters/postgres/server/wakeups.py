@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from service.adapters.postgres.server.line import HEARTBEAT, RECONNECT, Line, Talk
+from service.adapters.postgres.server.notify_line import HEARTBEAT, RECONNECT, NotifyLine, Talk
 
 CHANNEL = "relevo_due"
 TASK_CHANNEL = "relevo_task_due"
@@ -84,7 +84,7 @@ class Wakeups:
     """The bells of deliveries and of background tasks. One connection of its own."""
 
     def __init__(self, dsn: str, *, heartbeat: float = HEARTBEAT, reconnect: float = RECONNECT) -> None:
-        self._line = Line(dsn, name="wakeups", heartbeat=heartbeat, reconnect=reconnect)
+        self._line = NotifyLine(dsn, name="wakeups", heartbeat=heartbeat, reconnect=reconnect)
         self.deliveries = Bell(CHANNEL, stir=self._line.stir)
         self.tasks = Bell(TASK_CHANNEL, stir=self._line.stir)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.protocol.raw_json import LARGE_BYTES, Members, is_object, members
+from service.application.raw_json import LARGE_BYTES, Members, is_object, members
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 values = st.recursive(

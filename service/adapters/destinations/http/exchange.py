@@ -10,7 +10,7 @@ from service.adapters.destinations.http.answers import AnswerReader, Head, Malfo
 MOST_UNASKED = 65_536
 
 
-class Line(asyncio.Protocol):
+class HttpExchange(asyncio.Protocol):
     """What the connector expects of a protocol, and `ask`, `more` and `finish` for the exchange.
 
     Whatever goes wrong once the status line is there leaves the status known: `ask` returns it, and `more` raises what

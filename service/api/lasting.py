@@ -5,42 +5,29 @@ reads while it streams comes from a session whose scope is the request, open unt
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security.utils import get_authorization_scheme_param
 
-from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, unit_of_work
+from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, use_cases
 from service.api.parameters import ApplicationRef
-from service.api.services import Services
 from service.application.imports import Imports
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.tails import AttemptReader
+from service.application.use_cases import imports as imports_of
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated
 
 TokenHolds = Callable[[], Awaitable[bool]]
 
 
-def short_work(services: Services) -> AbstractAsyncContextManager[UnitOfWork]:
-    """A unit of work of its own: committed at the end of the block, or undone."""
-    return _short_work(services)
-
-
-@asynccontextmanager
-async def _short_work(services: Services) -> AsyncIterator[UnitOfWork]:
-    async with services.sessions() as session, asynccontextmanager(unit_of_work)(services, session) as work:
-        yield work
-
-
 async def lasting_application(
     request: Request, services: ServicesDep, caller: CallerDep, app_id: ApplicationRef
 ) -> Application:
     """The application of the path, found in a transaction that is over before anything lasts."""
-    async with short_work(services) as work:
-        return await application(request, work, caller, app_id)
+    async with services.begin() as work:
+        return await application(request, await use_cases(services, caller, work), app_id)
 
 
 LastingApplicationDep = Annotated[Application, Depends(lasting_application)]
@@ -49,14 +36,7 @@ LastingApplicationDep = Annotated[Application, Depends(lasting_application)]
 async def imports(application: LastingApplicationDep, services: ServicesDep, caller: OrganisationDep) -> Imports:
     """The use cases of the application's imports, which are an organisation's business."""
     caller.require_organisation()
-    return Imports(
-        application,
-        begin=partial(short_work, services),
-        intake=services.intake,
-        checks=services.payload_checks,
-        clock=services.clock,
-        new_id=services.new_id,
-    )
+    return imports_of(services, application)
 
 
 ImportsDep = Annotated[Imports, Depends(imports)]

@@ -40,7 +40,7 @@ class Talk:
     lost: Callable[[], None] = lambda: None
 
 
-class Line:
+class NotifyLine:
     """Talks while `running` lasts. `stir` says, as often as one likes, that there is something to tell."""
 
     def __init__(

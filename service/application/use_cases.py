@@ -1,0 +1,192 @@
+"""What a caller may ask for, built in one place for every way in: from the caller, a unit of work, and what is open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_bytes
+
+from service.application.access import Caller, TokenIssuer, TokenVerifier
+from service.application.applications import Applications
+from service.application.audit import AuditTrail
+from service.application.background_tasks import BackgroundTasks
+from service.application.contents import Contents
+from service.application.deliveries import Deliveries
+from service.application.endpoints import Endpoints
+from service.application.event_types import EventTypes
+from service.application.examples import Examples
+from service.application.imports import Imports
+from service.application.intake import Begin, Submissions
+from service.application.messages import Messages
+from service.application.operational_webhooks import Announcer, operational_application
+from service.application.payload_checks import PayloadChecks
+from service.application.ports.attempt_news import AttemptNews
+from service.application.ports.intake import Intake
+from service.application.ports.machine import Clock, KeyPairs, NewId
+from service.application.ports.unit_of_work import UnitOfWork
+from service.application.replays import Replays
+from service.application.revocations import Revocations
+from service.application.statistics import Statistics
+from service.application.tokens import OrganisationTokens
+from service.domain.applications import Application
+from service.domain.errors import NotFound
+from service.domain.signatures import GENERATED_BYTES
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
+
+
+def _new_key() -> bytes:
+    return token_bytes(GENERATED_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What use cases need beside a caller and a unit of work, open for as long as the process takes anything in.
+
+    `begin` opens a short unit of work: committed at the end of the block, or undone. `new_id` takes a prefix.
+    """
+
+    begin: Begin
+    intake: Intake
+    payload_checks: PayloadChecks
+    access: TokenVerifier
+    tokens: TokenIssuer
+    clock: Clock
+    new_id: NewId
+    key_pairs: KeyPairs
+    processes: Processes
+    threads: Threads
+    attempt_news: AttemptNews
+    refuses_url: Callable[[str], str | None]
+    new_key: Callable[[], bytes] = _new_key
+    https_only: bool = False
+    trace_url: str | None = None
+
+
+def submissions(open_: Resources) -> Submissions:
+    """The way in for messages."""
+    return Submissions(open_.intake, open_.payload_checks, begin=open_.begin, clock=open_.clock, new_id=open_.new_id)
+
+
+def imports(open_: Resources, application: Application) -> Imports:
+    """The application's imports, which last: none of them holds a unit of work while its file arrives."""
+    return Imports(application, submissions(open_), begin=open_.begin, clock=open_.clock, new_id=open_.new_id)
+
+
+class UseCases:
+    """The use cases of one caller within one unit of work. `correlation_id` is of the request that asks for them."""
+
+    def __init__(self, open_: Resources, caller: Caller, work: UnitOfWork, *, correlation_id: str) -> None:
+        self._open = open_
+        self._caller = caller
+        self._work = work
+        self._correlation_id = correlation_id
+
+    async def application(self, ref: str) -> Application:
+        """The application with this id or uid: the caller's own, or else there is none. NotFound."""
+        found = await self._work.applications.get(self._caller.org_id, ref)
+        if found is None or self._caller.app_id not in {None, found.id}:
+            raise NotFound("Application not found")
+        return found
+
+    def applications(self) -> Applications:
+        """The organisation's applications."""
+        return Applications(
+            self._caller.org_id, self._work.applications, clock=self._open.clock, new_id=self._open.new_id
+        )
+
+    def event_types(self) -> EventTypes:
+        """The organisation's event types, as far as the caller's feature flags show them."""
+        return EventTypes(
+            self._caller.org_id, self._work.event_types, clock=self._open.clock, flags=self._caller.feature_flags
+        )
+
+    def endpoints(self, application: Application) -> Endpoints:
+        """The application's endpoints."""
+        announcer = Announcer(
+            self._work.outbox,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+            correlation_id=self._correlation_id,
+        )
+        return Endpoints(
+            application,
+            self._work.endpoints,
+            self._work.event_types,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+            new_key=self._open.new_key,
+            key_pairs=self._open.key_pairs,
+            https_only=self._open.https_only,
+            refuses_url=self._open.refuses_url,
+            announce=announcer.endpoint,
+        )
+
+    async def operational_endpoints(self) -> Endpoints:
+        """The organisation's own endpoints, which are told of what happens."""
+        application = await operational_application(
+            self._caller.org_id, self._work.applications, clock=self._open.clock, new_id=self._open.new_id
+        )
+        return self.endpoints(application)
+
+    def messages(self, application: Application) -> Messages:
+        """The reading of the application's messages."""
+        return Messages(application, self._work.messages, clock=self._open.clock)
+
+    def deliveries(self, application: Application) -> Deliveries:
+        """The application's deliveries and attempts."""
+        return Deliveries(
+            application, self._work.deliveries, self._work.messages, clock=self._open.clock, new_id=self._open.new_id
+        )
+
+    def background_tasks(self, application: Application | None = None) -> BackgroundTasks:
+        """The application's background tasks, or else the caller's."""
+        return BackgroundTasks(
+            self._caller.org_id,
+            self._work.background_tasks,
+            app_id=self._caller.app_id if application is None else application.id,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+        )
+
+    def replays(self, application: Application) -> Replays:
+        """The replays of the application's endpoints."""
+        return Replays(application, self._work.endpoints, self.background_tasks(application))
+
+    def contents(self, application: Application) -> Contents:
+        """The removal of what the application's messages say."""
+        return Contents(application, self._work.contents, self.background_tasks(application), clock=self._open.clock)
+
+    def statistics(self) -> Statistics:
+        """The statistics of the caller's organisation."""
+        return Statistics(self._caller.org_id, self._work.statistics, self.background_tasks(), clock=self._open.clock)
+
+    def examples(self, application: Application) -> Examples:
+        """The examples of the application's endpoints."""
+        return Examples(
+            application,
+            endpoints=self._work.endpoints,
+            event_types=self._work.event_types,
+            examples=self._work.examples,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+        )
+
+    def revocations(self) -> Revocations:
+        """The ending of tokens of the organisation's applications."""
+        return Revocations(
+            self._caller.org_id, self._work.revocations, clock=self._open.clock, new_id=self._open.new_id
+        )
+
+    def organisation_tokens(self) -> OrganisationTokens:
+        """The organisation's listed tokens."""
+        return OrganisationTokens(
+            self._caller.org_id,
+            self._work.tokens,
+            issuer=self._open.tokens,
+            revocations=self.revocations(),
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+        )
+
+    def audit_trail(self) -> AuditTrail:
+        """The organisation's audit trail, and the caller's name on what is added to it."""
+        return AuditTrail(self._caller, self._work.audit, new_id=self._open.new_id, correlation_id=self._correlation_id)

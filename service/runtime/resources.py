@@ -1,0 +1,60 @@
+"""What use cases need, whichever way somebody comes in: opened once a process, closed when nobody comes in any more."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from service.adapters.access.tokens import Tokens
+from service.adapters.destinations.http.egress import why_refused
+from service.adapters.machine.clock import SystemClock, new_id
+from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
+from service.application.payload_checks import PayloadChecks
+from service.application.use_cases import Resources
+from service.observability.deliveries import DeliveryTelemetry
+from service.observability.health import Health
+from service.observability.telemetry import Telemetry
+from service.offloading.processes import Processes
+from service.offloading.threads import Threads
+from service.runtime.access import keeping_the_door
+from service.runtime.core import Core
+from service.settings import Settings
+
+PROCESSES = 2
+THREADS = 4
+LONGEST_COMPUTATION_S = 5.0
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings, core: Core, telemetry: Telemetry, health: Health
+) -> AsyncIterator[Resources]:
+    """Whoever takes something in has this; `health` tells when messages come faster than they are kept."""
+    async with AsyncExitStack() as stack:
+        told = DeliveryTelemetry(telemetry)
+        intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
+        await stack.enter_async_context(intake.running())
+        tokens = Tokens(settings.jwt_secret())
+        access = await stack.enter_async_context(keeping_the_door(settings, core, tokens))
+        processes = Processes(workers=PROCESSES, seconds=LONGEST_COMPUTATION_S, metrics=telemetry.metrics)
+        stack.callback(processes.close)
+        threads = stack.enter_context(Threads("imports", workers=THREADS, metrics=telemetry.metrics))
+        health.watch_intake(lambda: intake.fullness)
+        yield Resources(
+            begin=partial(open_unit_of_work, core.database.sessions, core.vault, core.wakeups),
+            intake=intake,
+            payload_checks=PayloadChecks(PostgresPayloadRules(core.database.pool), processes),
+            access=access,
+            tokens=tokens,
+            clock=SystemClock(),
+            new_id=new_id,
+            key_pairs=Ed25519(),
+            processes=processes,
+            threads=threads,
+            attempt_news=core.attempt_news,
+            refuses_url=partial(why_refused, egress=core.egress),
+            https_only=settings.endpoints.https_only,
+            trace_url=settings.observability.trace_url,
+        )
