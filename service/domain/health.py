@@ -24,7 +24,7 @@ AGES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class EndpointHealth:
     """`first_failure_at` is that of the failures since the last success; `reason` is why it is disabled, if it is."""
 
     first_failure_at: datetime | None = None
@@ -64,7 +64,7 @@ class FailingEndpoint:
     failures: int
 
 
-def judged(health: Health, tried: Tried, *, at: datetime, disable_after: timedelta) -> Health:
+def judged(health: EndpointHealth, tried: Tried, *, at: datetime, disable_after: timedelta) -> EndpointHealth:
     """How the endpoint stands afterwards.
 
     A success ends its failures, the first failure begins them. Who is gone is disabled at once, who has failed
@@ -72,13 +72,13 @@ def judged(health: Health, tried: Tried, *, at: datetime, disable_after: timedel
     """
     began = None if tried.succeeded else health.first_failure_at or at
     if tried.gone:
-        return health if health.reason else Health(first_failure_at=began, reason=DisabledReason.GONE)
+        return health if health.reason else EndpointHealth(first_failure_at=began, reason=DisabledReason.GONE)
     if tried.succeeded:
         return replace(health, first_failure_at=None)
     if not tried.failed or health.reason:
         return health
     is_over = health.first_failure_at is not None and health.first_failure_at <= at - disable_after
-    return Health(first_failure_at=began, reason=DisabledReason.FAILING if is_over else None)
+    return EndpointHealth(first_failure_at=began, reason=DisabledReason.FAILING if is_over else None)
 
 
 def rested(rest: Rest | None, *, asked: timedelta, at: datetime, chance: float) -> Rest:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.domain.health import AGES, DISABLE_AFTER, RECENT, Health, Rest, judged, rested
+from service.domain.health import AGES, DISABLE_AFTER, RECENT, EndpointHealth, Rest, judged, rested
 from tests.support.endpoint_health import CASES, RESTS
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -13,15 +13,15 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.mark.parametrize("name", CASES)
 def test_how_an_endpoint_stands_after_attempts(name: str) -> None:
     (since, reason), tried, (since_then, reason_then) = CASES[name].before, CASES[name].tried, CASES[name].after
-    before = Health(first_failure_at=None if since is None else AT - since, reason=reason)
+    before = EndpointHealth(first_failure_at=None if since is None else AT - since, reason=reason)
 
     after = judged(before, tried, at=AT, disable_after=DISABLE_AFTER)
 
-    assert after == Health(first_failure_at=None if since_then is None else AT - since_then, reason=reason_then)
+    assert after == EndpointHealth(first_failure_at=None if since_then is None else AT - since_then, reason=reason_then)
 
 
 def test_an_endpoint_is_disabled_by_the_first_failure_of_its_time_or_later() -> None:
-    began = Health(first_failure_at=AT)
+    began = EndpointHealth(first_failure_at=AT)
     failed = CASES["well, a failure"].tried
 
     before, then = (judged(began, failed, at=AT + DISABLE_AFTER - wait, disable_after=DISABLE_AFTER) for wait in WAITS)
