@@ -7,8 +7,7 @@ from fastapi import FastAPI
 from service.api.schemas.messages import MessageHead
 from service.domain.health import DISABLE_AFTER, RECENT
 from service.domain.imports import MOST_LISTED
-from service.domain.limits import LONGEST_PAGE, MOST_NAMED, USUAL_PAGE
-from service.domain.messages import LATEST, SOONEST
+from service.domain.limits import LATEST, LONGEST_PAGE, MOST_NAMED, SOONEST, USUAL_PAGE
 from service.domain.replays import LONGEST_RECOVERY
 from service.domain.retention import AUDIT_KEPT, KEYS_KEPT, PAYLOADS_KEPT
 from service.domain.statistics import LONGEST_WINDOW
