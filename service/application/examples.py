@@ -13,7 +13,7 @@ from service.domain import ids
 from service.domain.applications import Application
 from service.domain.deliveries import Attempt, Claim, Trigger
 from service.domain.destinations import opened
-from service.domain.endpoints import Endpoint
+from service.domain.endpoints import Endpoint, wants_trace
 from service.domain.errors import Invalid, NoExample, NotFound
 from service.domain.event_types import EventType
 from service.domain.ids import MessageId
@@ -111,7 +111,7 @@ class Examples:
             endpoint_active=True,
             correlation_id=message.correlation_id,
             traceparent=message.traceparent,
-            wants_trace=endpoint.wants_trace,
+            wants_trace=wants_trace(endpoint.metadata),
         )
 
     async def _payload(self, name: str, index: int | None) -> dict[str, Any]:

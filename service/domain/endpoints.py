@@ -1,5 +1,6 @@
 """An endpoint: a destination of the application's that wants messages, all or some of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -32,11 +33,6 @@ class NewEndpoint:
     channels: tuple[str, ...] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def wants_trace(self) -> bool:
-        """Whether it asks for our trace context."""
-        return self.metadata.get(TRACE_WISH) == "true"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(NewEndpoint):
@@ -58,3 +54,8 @@ def explained(endpoint: Endpoint, *, before: Endpoint | None) -> Endpoint:
     if before is not None and before.disabled:
         return replace(endpoint, disabled_reason=before.disabled_reason, disabled_at=before.disabled_at)
     return replace(endpoint, disabled_reason=DisabledReason.CUSTOMER, disabled_at=endpoint.updated_at)
+
+
+def wants_trace(metadata: Mapping[str, str]) -> bool:
+    """Whether the endpoint of this metadata asks for our trace context; `claims.sql` says it again."""
+    return metadata.get(TRACE_WISH) == "true"

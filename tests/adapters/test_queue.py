@@ -1,6 +1,7 @@
 """The queue on a real PostgreSQL: leases, turns, settlement."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,13 +11,14 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.adapters.postgres.server.columns import read_pairs
+from service.adapters.postgres.server.columns import read_pairs, seal_headers
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain.deliveries import Claim, Settled, Status, Trigger
+from service.domain.endpoints import TRACE_WISH, wants_trace
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
-from tests.support.factories import add_application, add_endpoint
+from tests.support.factories import VAULT, add_application, add_endpoint
 from tests.support.patience import patient
 from tests.support.queues import a_worker, came_of, owe
 
@@ -62,6 +64,42 @@ async def test_a_claim_holds_everything_that_an_attempt_needs(pool: asyncpg.Pool
     assert claim.content_type == "application/xml"
     assert (claim.destination.shown, claim.payload, claim.endpoint_active) == ("https://example.com/hook", b"{}", True)
     assert len(claim.secrets) == 1
+
+
+async def test_a_claim_knows_the_endpoints_headers_and_tells_them_to_nobody(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    endpoint = await add_endpoint(pool, app)
+    await pool.execute("UPDATE endpoint SET headers = $1", seal_headers(VAULT, {"X-Key": "marker"}))
+    await owe(pool, endpoint, app)
+
+    claim = await claim_one(queue)
+
+    assert dict(claim.destination.headers) == {"X-Key": "marker"}
+    assert "marker" not in repr(claim)
+
+
+async def test_who_wants_our_trace_is_the_same_to_a_claim_as_to_an_example(
+    pool: asyncpg.Pool, queue: PostgresQueue
+) -> None:
+    app = await add_application(pool)
+    said: list[dict[str, str]] = [
+        {},
+        *({TRACE_WISH: word} for word in ("true", "false", "True", "1", "")),
+        {"a": "true"},
+    ]
+    by_endpoint = {await add_endpoint(pool, app): metadata for metadata in said}
+    for endpoint, metadata in by_endpoint.items():
+        await pool.execute("UPDATE endpoint SET metadata = $2 WHERE id = $1", endpoint, json.dumps(metadata))
+        await owe(pool, endpoint, app)
+
+    claims = await queue.claim(limit=10, per_endpoint=10, rooms={})
+
+    assert {claim.endpoint_id: claim.wants_trace for claim in claims} == {
+        endpoint: wants_trace(metadata) for endpoint, metadata in by_endpoint.items()
+    }
+    assert sum(claim.wants_trace for claim in claims) == 1
 
 
 async def test_what_is_claimed_is_nobody_else_s(
