@@ -1,7 +1,7 @@
 """The whole of Relevo in the test's own process: the API by its ASGI interface, the engine, a database, telemetry."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from httpx import ASGITransport, AsyncClient
 from service.adapters.access.tokens import Tokens
 from service.observability.health import Health
 from service.observability.telemetry import Telemetry
-from service.runtime.database import DatabaseUrls
+from service.runtime.database import fitting_database
 from service.runtime.roles import assemble
 from service.settings import Settings
 from tests.support.factories import ORG
@@ -48,14 +48,16 @@ class Whole:
 async def running_whole(telemetry: Telemetry, *, database: str, **others: str) -> AsyncIterator[Whole]:
     """Ready, with settings as a server's in a process of its own would be; `others` go before them."""
     configured = Settings.from_environment(settings(RELEVO_DATABASE_URL=database, **others))
-    app = assemble(configured, DatabaseUrls.without_pooler(database), telemetry, Health(registry=telemetry.registry))
     token = Tokens(SECRET).mint(ORG, now=datetime.now(UTC))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(
-            transport=ASGITransport(app=app, raise_app_exceptions=False),
-            base_url="http://relevo.test",
-            headers={"authorization": f"Bearer {token}"},
-        ) as api,
-    ):
+    async with AsyncExitStack() as stack:
+        urls = await stack.enter_async_context(fitting_database(configured, tell=lambda _sentence: None))
+        app = assemble(configured, urls, telemetry, Health(registry=telemetry.registry))
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        api = await stack.enter_async_context(
+            AsyncClient(
+                transport=ASGITransport(app=app, raise_app_exceptions=False),
+                base_url="http://relevo.test",
+                headers={"authorization": f"Bearer {token}"},
+            )
+        )
         yield Whole(app=app, api=api)
