@@ -16,7 +16,7 @@ from service.application.ports.destinations import Senders
 from service.application.ports.machine import Clock, NewId
 from service.application.ports.queue import DeliveryQueue
 from service.domain import ids, retries
-from service.domain.deliveries import Attempt, Claim, Settled, Settlement, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Claim, Settled, Settlement, Trigger, attempt_of, why_not_send
 from service.domain.destinations import Parcel
 from service.domain.errors import Unavailable
 from service.domain.ids import AttemptId
@@ -139,7 +139,7 @@ class Courier:
         """How the delivery ends without an attempt; None when one has to be made."""
         if claim.delivered:
             return Delivered()
-        reason = _why_not_send(claim)
+        reason = why_not_send(claim)
         if reason is None:
             return None
         self._telemetry.canceled(claim, reason)
@@ -184,9 +184,3 @@ class Courier:
 
 def _without_words(attempt: Attempt) -> Attempt:
     return replace(attempt, response="", response_headers=())
-
-
-def _why_not_send(claim: Claim) -> str | None:
-    if not claim.endpoint_active:
-        return "endpoint_disabled"
-    return "payload_removed" if claim.payload is None else None

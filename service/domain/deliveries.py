@@ -69,6 +69,13 @@ class Claim:
     app_uid: str | None = None
 
 
+def why_not_send(claim: Claim) -> str | None:
+    """Why nothing is sent although it is due: a word from a closed list; None when it is sent."""
+    if not claim.endpoint_active:
+        return "endpoint_disabled"
+    return "payload_removed" if claim.payload is None else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try, as it is kept. `trace_id` and `span_id` lead to it in the traces.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 import service
 from service.adapters.machine.embedded import EmbeddedServer
@@ -71,6 +72,12 @@ def test_every_file_is_beside_the_module_that_runs_it() -> None:
         module = ".".join(("service", *file.relative_to(FOUND).with_suffix("").parts))
         assert file.with_suffix(".py").exists()
         assert beside(module) == parsed(file.read_text())
+
+
+def test_a_wheel_carries_every_file() -> None:
+    packed = {file.relative_path for file in WheelBuilder(str(FOUND.parent)).recurse_included_files()}
+
+    assert {str(file.relative_to(FOUND.parent)) for file in FILES} <= packed
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

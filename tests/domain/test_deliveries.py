@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.domain.deliveries import Attempt, Settlement, Status, Trigger, attempt_of
+from service.domain.deliveries import Attempt, Settlement, Status, Trigger, attempt_of, why_not_send
 from service.domain.ids import AttemptId
 from service.domain.outcomes import (
     NO_ANSWER,
@@ -91,6 +91,22 @@ def test_an_attempt_keeps_what_was_said_both_ways_and_how_long_it_took() -> None
 )
 def test_an_endpoint_is_gone_when_it_wants_no_more(verdict: Verdict, gone: bool) -> None:
     assert Settlement(claim=a_claim(), verdict=verdict, attempt=None).endpoint_gone is gone
+
+
+@pytest.mark.parametrize(
+    ("active", "payload", "reason"),
+    [
+        (True, b"{}", None),
+        (True, b"", None),
+        (True, None, "payload_removed"),
+        (False, b"{}", "endpoint_disabled"),
+        (False, None, "endpoint_disabled"),
+    ],
+)
+def test_nothing_is_sent_to_who_is_disabled_nor_without_a_payload(
+    active: bool, payload: bytes | None, reason: str | None
+) -> None:
+    assert why_not_send(a_claim(endpoint_active=active, payload=payload)) == reason
 
 
 def test_the_numbers_of_statuses_are_the_interface_s() -> None:
