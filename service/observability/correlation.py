@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 
 REQUEST_ID = "x-request-id"
 SDK_REQUEST_ID = "svix-req-id"
+IN_SCOPE = "relevo.correlation_id"  # where a request's scope has its id, for who needs it often: it is bound as well
 
 _acceptable = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 

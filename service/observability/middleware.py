@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from service.observability.call_next import CallNext, CallNextMiddleware, OwnAnswer, ResponseHead
-from service.observability.correlation import REQUEST_ID, context_of, correlation_id, traceparent
+from service.observability.correlation import IN_SCOPE, REQUEST_ID, context_of, correlation_id, traceparent
 from service.observability.metrics import Metrics
 from service.observability.telemetry import Telemetry
 
@@ -44,6 +44,7 @@ class CorrelationMiddleware(CallNextMiddleware):
         return response
 
     async def _observed(self, request: Request, call_next: CallNext, request_id: str) -> ResponseHead:
+        request.scope[IN_SCOPE] = request_id
         server_span = trace.get_current_span()
         server_span.set_attribute("relevo.correlation_id", request_id)
         # Without an instrumentation outside of us, which is there only where spans are exported, we continue the trace.

@@ -75,7 +75,7 @@ def _parsed(line: NumberedLine, caller: Caller, scope: Scope) -> Line:
         return LineFault(line=number, code="value_error", detail="This is a JSON array. Send one message on each line.")
     try:
         head, payload = read_message(text, tell_in=scope)
-        said = said_by(caller, app="", head=head, payload=payload, key=None)
+        said = said_by(caller, request=scope, app="", head=head, payload=payload, key=None)
     except Invalid as error:
         return LineFault(line=number, code=error.kind, detail=_told(place_of(error), error.detail))
     except RequestValidationError as error:

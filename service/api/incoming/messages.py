@@ -1,7 +1,6 @@
 """From the bytes of a request to what was said of a message: one parse, and the payload cut out as it was written."""
 
 import msgspec
-import structlog
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from service.application.raw_json import Members
 from service.domain.errors import Invalid
 from service.domain.idempotency import IdempotencyKey
 from service.domain.messages import Submission
-from service.observability.correlation import traceparent
+from service.observability.correlation import IN_SCOPE, traceparent
 
 _KNOWN = Known.of(MessageHead)
 _wanted = Members(("payload", "data", *_KNOWN.names))
@@ -37,8 +36,10 @@ def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
     return _head(document), payload
 
 
-def said_by(caller: Caller, *, app: str, head: MessageHead, payload: bytes, key: IdempotencyKey | None) -> Submission:
-    """What the caller said of a message, and what ties it to this request."""
+def said_by(
+    caller: Caller, *, request: Scope, app: str, head: MessageHead, payload: bytes, key: IdempotencyKey | None
+) -> Submission:
+    """What the caller said of a message, and what ties it to the request of this scope."""
     return Submission(
         org_id=caller.org_id,
         app=app,
@@ -52,7 +53,7 @@ def said_by(caller: Caller, *, app: str, head: MessageHead, payload: bytes, key:
         content_type=head.content_type,
         application=None if head.application is None else head.application.new(),
         key=key,
-        correlation_id=structlog.contextvars.get_contextvars().get("correlation_id"),
+        correlation_id=request.get(IN_SCOPE),
         traceparent=traceparent(trace.get_current_span().get_span_context()),
     )
 

@@ -56,7 +56,7 @@ async def create_message(
     body = await request.body()
     head, payload = read_message(body, tell_in=request.scope)
     key = key_of_request(request, caller, body=body, key=idempotency_key)
-    said = said_by(caller, app=app_id, head=head, payload=payload, key=key)
+    said = said_by(caller, request=request.scope, app=app_id, head=head, payload=payload, key=key)
     message_id = _id_of(await submissions(services).submit(said))
     name(message_id=message_id)
     shown = _echoed(head, payload) if with_content else LEFT_OUT
