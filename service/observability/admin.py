@@ -1,6 +1,6 @@
-"""What operators may do to a running process: change the level of its log for a while, and profile its event loop.
+"""The `/admin` routes: change the log level for a while, and profile the event loop of a running process.
 
-Both are asked for with a token and written down, whatever the level of the log. Without a token there are no routes.
+Every request needs RELEVO_ADMIN_TOKEN and is logged, whatever the log level. Without a token there are no routes.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from starlette.routing import Route
 from service.observability.logging import Logging
 from service.observability.profiling import Profiling, ProfilingUnderWay
 
-LONGEST_LEVEL: Final = 3600.0
-LONGEST_PROFILE: Final = 60.0
-LARGEST_REQUEST: Final = 1000
+MAX_LOG_LEVEL_S: Final = 3600.0
+MAX_PROFILE_S: Final = 60.0
+MAX_REQUEST_BYTES: Final = 1000
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class AdminRefusal(Exception):
-    """The request cannot be met; carries the status and what to tell."""
+    """The request is refused. Carries the HTTP status and the JSON body of the answer."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(code)
@@ -35,7 +35,7 @@ class AdminRefusal(Exception):
 
 
 class Admin:
-    """The routes below `/admin`, open to whoever has the token. A level that was set ends by itself."""
+    """The routes below `/admin`, for whoever sends the token. A log level set here is reset after the asked seconds."""
 
     def __init__(self, *, token: str, logging: Logging, profiling: Profiling) -> None:
         self._token = token.encode()
@@ -46,7 +46,7 @@ class Admin:
         self._log = structlog.get_logger("relevo.admin")
 
     def routes(self) -> list[Route]:
-        """To be served beside the probes."""
+        """The routes, for the server that also has the probes."""
         return [
             Route("/admin/log-level", self._guarded(self._read_level), include_in_schema=False),
             Route("/admin/log-level", self._guarded(self._set_level), methods=["PUT"], include_in_schema=False),
@@ -94,7 +94,7 @@ class Admin:
         return JSONResponse({"level": self._logging.level, "secondsLeft": None if left is None else round(left, 1)})
 
     async def _profile(self, request: Request) -> Response:
-        seconds = _seconds(request.query_params.get("seconds", "5"), most=LONGEST_PROFILE)
+        seconds = _seconds(request.query_params.get("seconds", "5"), most=MAX_PROFILE_S)
         as_text = request.query_params.get("format", "html") == "text"
         self._tell("admin.profile", request, seconds=seconds)
         try:
@@ -120,14 +120,14 @@ async def _wanted_level(request: Request) -> _Wanted:
     body = b""
     async for piece in request.stream():
         body += piece
-        if len(body) > LARGEST_REQUEST:
+        if len(body) > MAX_REQUEST_BYTES:
             raise AdminRefusal(413, "payload_too_large", 'Send {"level": "debug", "seconds": 600}.')
     try:
         asked = orjson.loads(body)
         level, seconds = asked["level"], asked.get("seconds", 600)
     except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
         raise AdminRefusal(400, "invalid_body", 'Send {"level": "debug", "seconds": 600}.') from None
-    return _Wanted(level=str(level), seconds=_seconds(seconds, most=LONGEST_LEVEL))
+    return _Wanted(level=str(level), seconds=_seconds(seconds, most=MAX_LOG_LEVEL_S))
 
 
 def _seconds(asked: object, *, most: float) -> float:
@@ -136,5 +136,5 @@ def _seconds(asked: object, *, most: float) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= most:
-        raise AdminRefusal(422, "invalid_seconds", f"Seconds are more than 0 and at most {most:.0f}.")
+        raise AdminRefusal(422, "invalid_seconds", f"Send seconds greater than 0 and at most {most:.0f}.")
     return seconds

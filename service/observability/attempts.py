@@ -1,4 +1,4 @@
-"""One attempt and its settlement as they are told: spans, points and the one line, from the same values."""
+"""The telemetry of one attempt: its spans, its metric points and its log line, all from the same values."""
 
 import time
 from collections.abc import Iterator
@@ -19,22 +19,22 @@ from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgai
 from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
 
-MOST_REMEMBERED = 4096
+CACHED_ADDRESSES = 4096
 
 
 class Places:
-    """Where URLs lead. To take one apart costs as much as a span, so those that came last are remembered."""
+    """Parses URLs into scheme, host and port. Parsing costs as much as a span, so the latest results are cached."""
 
     def __init__(self) -> None:
-        self._remembered = lru_cache(maxsize=MOST_REMEMBERED)(address)
+        self._remembered = lru_cache(maxsize=CACHED_ADDRESSES)(address)
 
     def __call__(self, url: str) -> Address:
-        """The place of that URL."""
+        """Scheme, host and port of that URL."""
         return self._remembered(url) if len(url) <= LONGEST_REMEMBERED else address(url)
 
 
 class TracedAttempt:
-    """An attempt under way. Whatever comes of it, `attempted` is called at most once."""
+    """An attempt that is running. `attempted` is called at most once, whatever the outcome."""
 
     def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime, *, places: Places) -> None:
         self._tracer = telemetry.tracer
@@ -59,19 +59,20 @@ class TracedAttempt:
             with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield
         finally:
-            # It ends now, but is closed later, by the one who knows what the answer was.
+            # The span ends now and is closed later, by `close`, when the outcome has been written on it.
             self._call_ended = time.time_ns()
 
     def context_for_receiver(self) -> dict[str, str]:
-        """The header to go on with from the call's span, for an endpoint that asks for it. Nothing when nobody keeps
-        that span: a receiver that went on from it would take "not sampled" for our wish."""
+        """The `traceparent` of the call's span as a header, for an endpoint that asks for it. Empty where traces are
+        not exported: the receiver would read its "not sampled" flag as our decision and drop its own spans."""
         if self._call is None or not (self._claim.wants_trace and self._exports_traces):
             return {}
         written = traceparent(self._call.get_span_context())
         return {} if written is None else {"traceparent": written}
 
     def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
-        """What came of attempt `number`: on both spans, in the points and in the one line `delivery.attempted`."""
+        """Record the outcome of attempt `number` on both spans, in the metrics and in the log line
+        `delivery.attempted`."""
         for span in (self._span, self._call):
             if span is not None and span.is_recording():
                 _describe(span, outcome)
@@ -80,7 +81,7 @@ class TracedAttempt:
         self._tell(outcome, verdict, number)
 
     def close(self) -> None:
-        """End what `calling` began."""
+        """End the span that `calling` started."""
         if self._call is not None:
             self._call.end(self._call_ended)
 
@@ -118,12 +119,12 @@ class TracedAttempt:
 
 
 def is_first(claim: Claim) -> bool:
-    """Whether it is the first try of the delivery that the accept owed."""
+    """Whether it is the first attempt of a delivery that was scheduled when its message was accepted."""
     return claim.attempt == 1 and claim.trigger is Trigger.SCHEDULED
 
 
 def ids(claim: Claim) -> dict[str, str | int]:
-    """What every span of a delivery can be found by."""
+    """The attributes on every span of a delivery, to search by."""
     return {
         "relevo.message.id": claim.message_id,
         "relevo.endpoint.id": claim.endpoint_id,
@@ -133,12 +134,12 @@ def ids(claim: Claim) -> dict[str, str | int]:
 
 
 def of_application(app_id: ApplicationId, uid: str | None) -> dict[str, str]:
-    """What the spans of an application can be found by: its id, and the name that its organisation gave it."""
+    """The attributes on spans of an application: its id, and its uid if it has one."""
     return {"relevo.app.id": app_id} if uid is None else {"relevo.app.id": app_id, "relevo.app.uid": uid}
 
 
 def named(claim: Claim) -> dict[str, str]:
-    """What every line of a delivery can be found by."""
+    """The fields in every log line of a delivery, to search by."""
     return {
         "message_id": claim.message_id,
         "endpoint_id": claim.endpoint_id,

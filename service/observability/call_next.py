@@ -1,8 +1,8 @@
-"""A small ASGI base for middleware written as `dispatch(request, call_next)`.
+"""A base class for ASGI middleware written as `dispatch(request, call_next)`.
 
-`dispatch` stops at `call_next` while the inner application runs, in the same task, and goes on when that sends its
-response head. The body goes straight to the server: a stream that fails midway stays a broken response, which
-Starlette's own base turns into a complete one.
+`dispatch` is suspended at `call_next` while the inner application runs in the same task, and resumes when the
+application sends its response head. The body goes straight to the server, so a stream that fails midway stays a broken
+response. (Starlette's own base class would end it as if it were complete.)
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _UNSET: Final = object()
 
 
 class BrokenResponse(Exception):
-    """The answer had begun and cannot be completed. Carries no text: what went wrong has been told already."""
+    """The answer had begun and cannot be completed. Carries no text: the error itself has been logged already."""
 
 
 class ResponseHead:
@@ -50,7 +50,7 @@ class ResponseHead:
         self._callbacks.append(callback)
 
     def finish(self, error: BaseException | None) -> None:
-        """Tell those who wait for the end."""
+        """Call the `when_finished` callbacks."""
         if self._finished and not isinstance(error, Exception):
             return
         self._finished = True
@@ -59,7 +59,7 @@ class ResponseHead:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last byte is out, or never will be."""
+        """Whether the last byte was sent, or sending was given up."""
         return self._finished
 
 
@@ -68,9 +68,9 @@ Dispatch = Callable[[Request, CallNext], Coroutine[Any, Any, ResponseHead]]
 
 
 class CallNextMiddleware(ABC):
-    """Subclass it and write `dispatch`. An answer of one's own is an `OwnAnswer`.
+    """Subclass it and write `dispatch`. To answer in the application's place, return an `OwnAnswer`.
 
-    What `dispatch` has put into context variables the inner application sees to its end.
+    Context variables that `dispatch` sets before `call_next` are visible to the inner application until it ends.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -87,7 +87,7 @@ class CallNextMiddleware(ABC):
 
 
 class OwnAnswer(ResponseHead):
-    """A complete answer of the middleware's own."""
+    """A complete answer made by the middleware instead of the application."""
 
     __slots__ = ("body",)
 
@@ -98,7 +98,8 @@ class OwnAnswer(ResponseHead):
 
 
 class InnerExchange:
-    """One request on its way through: where its `dispatch` has stopped, and what the application has sent so far."""
+    """One request passing through the middleware: its suspended `dispatch`, and what the application has sent so
+    far."""
 
     __slots__ = ("_app", "_asked", "_begun", "_context", "_dispatch", "_head", "_receive", "_replaced", "_send")
 
@@ -113,7 +114,7 @@ class InnerExchange:
         self._replaced = False
 
     async def answered_by(self, dispatch: Dispatch, request: Request) -> None:
-        """To the last byte, and to the end of the inner application with its background tasks."""
+        """Run `dispatch` and the inner application until the last byte is sent and background tasks have ended."""
         self._dispatch = dispatch(request, self._call_next)
         outcome = self._step()
         if isinstance(outcome, _Passed):
@@ -124,7 +125,7 @@ class InnerExchange:
         shown = _show(self._context)
         try:
             await self._app(outcome.request.scope, self._receive, self._pass_on)
-        except BaseException as error:  # noqa: BLE001 - told to `dispatch`, or to who waits for the end, and re-raised
+        except BaseException as error:  # noqa: BLE001 - given to `dispatch` or to the callbacks, and raised again
             await self._failed(error)
         else:
             await self._ended()
@@ -174,13 +175,13 @@ class InnerExchange:
 
     async def _answer(self, outcome: "ResponseHead | _Asked") -> None:
         if not isinstance(outcome, OwnAnswer):
-            raise TypeError("dispatch returns the head that call_next gave, or an Answer")
+            raise TypeError("dispatch must return the head that call_next gave, or an OwnAnswer")
         await self._send(outcome.message)
         await self._send({"type": "http.response.body", "body": outcome.body})
         outcome.finish(None)
 
     def _step(self, given: Any = None, *, error: BaseException | None = None) -> "ResponseHead | _Asked | _Passed":
-        """Have `dispatch` go on, in its own context, until it returns, asks for the application's head or awaits."""
+        """Resume `dispatch` in its own context until it returns, calls `call_next` or awaits something."""
         try:
             if error is None:
                 wanted = self._context.run(self._dispatch.send, given)
@@ -192,7 +193,8 @@ class InnerExchange:
         return wanted if isinstance(wanted, _Asked) else _Passed(wanted)
 
     async def _go_on(self, outcome: "ResponseHead | _Asked | _Passed") -> "ResponseHead | _Asked":
-        """Pass what `dispatch` awaits up to the event loop and what that gives down, until it awaits nothing more."""
+        """Forward what `dispatch` awaits to the event loop, and the results back, until it returns or calls
+        `call_next`."""
         while isinstance(outcome, _Passed):
             try:
                 given = await outcome
@@ -204,7 +206,7 @@ class InnerExchange:
 
 
 class _Asked:
-    """What `call_next` returns: awaiting it has `dispatch` stop until there is a head."""
+    """What `call_next` returns: awaiting it suspends `dispatch` until the application has sent its head."""
 
     __slots__ = ("request",)
 
@@ -216,7 +218,7 @@ class _Asked:
 
 
 class _Passed:
-    """What `dispatch` awaits, on its way up to the event loop."""
+    """Anything else that `dispatch` awaits, forwarded to the event loop."""
 
     __slots__ = ("_wanted",)
 
@@ -228,9 +230,9 @@ class _Passed:
 
 
 class _NotWanted(Exception):
-    """Ends an application whose answer `dispatch` has replaced."""
+    """Raised inside an application whose answer `dispatch` has replaced, to end it."""
 
 
 def _show(context: Context) -> list[tuple[ContextVar[Any], Token[Any]]]:
-    """Set the variables of `context` here too."""
+    """Copy the context variables of `context` into the current context. Returns the tokens to reset them."""
     return [(variable, variable.set(value)) for variable, value in context.items() if variable.get(_UNSET) is not value]

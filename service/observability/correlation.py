@@ -1,4 +1,4 @@
-"""What ties a request's lines, spans and rows together: the correlation id and the trace context. Pure."""
+"""The correlation id and the trace context, which connect a request's log lines, spans and rows. Pure."""
 
 import re
 from collections.abc import Callable
@@ -16,9 +16,9 @@ _acceptable = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
 def correlation_id(headers: Headers, fresh: Callable[[], str]) -> str:
-    """The caller's `X-Request-ID` if it is fit to be repeated, else a fresh one.
+    """The caller's `X-Request-ID` if it has 1 to 64 characters of A-Z, a-z, 0-9, `.`, `_` and `-`, else a fresh one.
 
-    The SDKs' own header counts only when there is no `X-Request-ID` at all.
+    The SDKs' own header `svix-req-id` counts only when there is no `X-Request-ID` at all.
     """
     given = headers.get(REQUEST_ID)
     if given is None:
@@ -27,24 +27,24 @@ def correlation_id(headers: Headers, fresh: Callable[[], str]) -> str:
 
 
 def traceparent(context: SpanContext) -> str | None:
-    """The context as W3C writes it, None when there is none."""
+    """The context as a W3C `traceparent`, None when it is not valid."""
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def context_of(written: str | None) -> Context:
-    """The context that W3C's `traceparent` names, an empty one when there is none or it is broken."""
+    """The context that a W3C `traceparent` names; an empty context when there is none or it is malformed."""
     if written is None:
         return Context()
     return TraceContextTextMapPropagator().extract({"traceparent": written}, Context())
 
 
 def span_id(context: SpanContext) -> str | None:
-    """The span id as people and Jaeger write it, None when there is none."""
+    """The span id as 16 hexadecimal digits, None when the context is not valid."""
     return f"{context.span_id:016x}" if context.is_valid else None
 
 
 def trace_id(context: SpanContext) -> str | None:
-    """The trace id as people and Jaeger write it, None when there is none."""
+    """The trace id as 32 hexadecimal digits, None when the context is not valid."""
     return f"{context.trace_id:032x}" if context.is_valid else None

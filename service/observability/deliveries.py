@@ -1,4 +1,4 @@
-"""Accepting, attempting and committing as they are told: span, points and line from the same values, at one place."""
+"""The telemetry of accepts, attempts and group commits: spans, metric points and log lines from the same values."""
 
 import time
 from collections import Counter
@@ -21,15 +21,15 @@ from service.observability.attempts import Places, TracedAttempt, ids, is_first,
 from service.observability.correlation import context_of, traceparent
 from service.observability.telemetry import Telemetry
 
-CONTINUES_WITHIN: Final = timedelta(seconds=10)
-MOST_LINKS: Final = 128
-SLOW: Final = 1.0  # seconds: what a settlement may take without a span of its own
+SAME_TRACE_WINDOW: Final = timedelta(seconds=10)
+MAX_SPAN_LINKS: Final = 128
+SLOW_SETTLEMENT_S: Final = 1.0  # a settlement that takes longer gets a span
 
 
 class DeliveryTelemetry:
-    """Tells the story of messages and deliveries in spans, points and lines."""
+    """Makes the spans, metric points and log lines of messages and deliveries."""
 
-    def __init__(self, telemetry: Telemetry, *, slow: float = SLOW) -> None:
+    def __init__(self, telemetry: Telemetry, *, slow: float = SLOW_SETTLEMENT_S) -> None:
         self._telemetry = telemetry
         self._slow = slow
         self._places = Places()
@@ -39,7 +39,8 @@ class DeliveryTelemetry:
 
     @contextmanager
     def accepting(self, message: NewMessage) -> Iterator["TracedAccept"]:
-        """The PRODUCER span of an accept. Keep `message` as it comes back: with the traceparent to continue from."""
+        """The PRODUCER span of an accept. Store the `message` that this yields: its `traceparent` is that of this
+        span."""
         attributes = {
             "messaging.operation.name": "send",
             "messaging.operation.type": "send",
@@ -52,7 +53,7 @@ class DeliveryTelemetry:
             with _current(span):
                 yield TracedAccept(span, message, within=within)
         except Unavailable:
-            raise  # the database failed, which is no lack of room
+            raise  # the database is away, so nothing was throttled
         except Busy:
             self._metrics.messages_accepted("throttled")
             raise
@@ -61,12 +62,13 @@ class DeliveryTelemetry:
     def batch(
         self, kind: Literal["accept", "settle"], links: Sequence[SpanContext], *, size: int
     ) -> Iterator[SpanContext]:
-        """A group commit: a trace of its own, linked to those it serves. Gives its context, for them to link back."""
+        """The span of a group commit: a trace of its own, linked to the spans of its callers. Yields its context, so
+        that they can link back."""
         began = time.perf_counter()
         span = self._tracer.start_span(
             f"commit {kind}",
             context=Context(),
-            links=[Link(context) for context in links[:MOST_LINKS] if context.is_valid],
+            links=[Link(context) for context in links[:MAX_SPAN_LINKS] if context.is_valid],
             attributes={"relevo.batch.size": size},
         )
         try:
@@ -77,12 +79,12 @@ class DeliveryTelemetry:
 
     @contextmanager
     def attempting(self, claim: Claim, *, at: datetime) -> Iterator["TracedAttempt"]:
-        """The CONSUMER span of an attempt: inside the accept's trace if it is the first and prompt, else on its own.
+        """The CONSUMER span of an attempt: in the accept's trace for a first attempt within 10 s, else in a new trace.
 
-        Nothing is inherited from whoever runs it: a task made in a request carries that request's ended span.
+        The context is explicit because a task created during a request inherits that request's ended span.
         """
         accept = context_of(claim.traceparent)
-        continues = is_first(claim) and at - claim.accepted_at < CONTINUES_WITHIN
+        continues = is_first(claim) and at - claim.accepted_at < SAME_TRACE_WINDOW
         span = self._tracer.start_span(
             "process deliveries",
             context=accept if continues else Context(),
@@ -107,7 +109,7 @@ class DeliveryTelemetry:
 
     @contextmanager
     def settling(self, claim: Claim, *, after: SpanContext | None) -> Iterator[None]:
-        """A span below the attempt `after` if keeping its outcome is slow or fails, which is counted as well."""
+        """Make a span below the attempt `after` if storing its outcome is slow or fails. A failure is also counted."""
         began_at, began = time.time_ns(), time.perf_counter()
         error: Exception | None = None
         try:
@@ -131,33 +133,33 @@ class DeliveryTelemetry:
         span.end()
 
     def received(self, receptions: Sequence[Reception]) -> None:
-        """What a batch made of its messages: one point for each outcome."""
+        """Count the outcomes of a batch of messages, with one metric point for each kind of outcome."""
         for outcome, count in Counter(map(_outcome, receptions)).items():
             self._metrics.messages_accepted(outcome, count)
 
     def throttled(self, count: int) -> None:
-        """So many deliveries were due and have to wait for a throttle."""
+        """Count deliveries that are due and held back by a throttle."""
         if count:
             self._metrics.deliveries_throttled(count)
 
     def canceled(self, claim: Claim, reason: str) -> None:
-        """A delivery that ends without an attempt."""
+        """A delivery ended without an attempt."""
         self._metrics.delivery_exhausted(reason)
         self._log.info("delivery.canceled", reason=reason, **named(claim))
 
     def came_too_late(self, claim: Claim) -> None:
-        """The outcome of an attempt changed nothing: its lease had passed to somebody else."""
+        """The outcome of an attempt was discarded: its lease had expired and another worker holds the delivery now."""
         self._metrics.unsettled("too_late")
         self._log.warning("settlement.too_late", **named(claim))
 
     def endpoint_switched_off(self, claim: Claim, reason: str) -> None:
-        """An endpoint will get no more until somebody enables it."""
+        """An endpoint was disabled: it gets no deliveries until somebody enables it."""
         self._metrics.endpoint_disabled(reason)
         self._log.warning("endpoint.disabled", reason=reason, **named(claim))
 
 
 class TracedAccept:
-    """An accept under way, `within` the span of the request that asked for it."""
+    """An accept that is running, `within` the span of its request."""
 
     def __init__(self, span: Span, message: NewMessage, *, within: Span) -> None:
         self._span = span
@@ -166,7 +168,8 @@ class TracedAccept:
         self.message = replace(message, traceparent=traceparent(self.context))
 
     def committed(self, reception: Reception, *, batch: SpanContext | None = None, size: int | None = None) -> None:
-        """What the group commit `batch` of `size` made of it. Only now is it known whose application it is."""
+        """Record the result of the group commit `batch` of `size` messages. The application is known only now, since
+        the commit's statement looks it up."""
         if isinstance(reception, Accepted):
             bind_contextvars(app_id=reception.app_id)
             self._within.set_attributes(of_application(reception.app_id, reception.app_uid))

@@ -1,4 +1,4 @@
-"""How late the event loop is: the first sign of work that should not run on it."""
+"""Measures the event loop's lag: how late it wakes a sleeping task. Blocking work on the loop shows here first."""
 
 import asyncio
 import time
@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 
 from service.observability.metrics import Metrics
 
-INTERVAL = 0.5
+SAMPLE_INTERVAL_S = 0.5
 
 
 async def sample_lag(
     metrics: Metrics,
     *,
-    interval: float = INTERVAL,
+    interval: float = SAMPLE_INTERVAL_S,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Run as a task: sleep, and record by how much the waking was late."""
+    """Run as a task, for ever: sleep `interval` seconds and record how late the loop woke it."""
     while True:
         due = clock() + interval
         await sleep(interval)

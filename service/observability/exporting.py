@@ -1,4 +1,4 @@
-"""Where each signal is sent, as the standard `OTEL_` variables have it; without an endpoint, nowhere."""
+"""Where and how each signal is exported, from the standard `OTEL_*` variables. Without an endpoint, nothing is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 Signal = Literal["traces", "metrics", "logs"]
 
-TIMEOUT = 10.0  # seconds for a request
+EXPORT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One signal's way to the collector. Files are PEM; `timeout` is in seconds."""
+    """How one signal reaches the collector. Files are PEM; `timeout` is in seconds, for one request."""
 
     endpoint: str
     protocol: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = TIMEOUT
+    timeout: float = EXPORT_TIMEOUT_S
     compression: str = "none"
     authorities: str | None = None
     certificate: str | None = None
@@ -38,7 +38,7 @@ class Destination:
 
 
 def destination(signal: Signal, environ: Mapping[str, str]) -> Destination | None:
-    """None when the signal is not to be exported. The variables are those that `variables.checked` lets through."""
+    """Where the signal goes, None when it is not exported. `environ` is what `variables.checked` returned."""
     name = signal.upper()
     exporters = {part.strip().lower() for part in environ.get(f"OTEL_{name}_EXPORTER", "otlp").split(",")}
     variable, endpoint = of_signal(name, "ENDPOINT", environ)
@@ -47,12 +47,12 @@ def destination(signal: Signal, environ: Mapping[str, str]) -> Destination | Non
     spoken = protocol(name, environ)
     if spoken == HTTP and variable == "OTEL_EXPORTER_OTLP_ENDPOINT":
         endpoint = _of_signal(endpoint, signal)
-    said = {what: of_signal(name, what, environ)[1] for what in ("HEADERS", "TIMEOUT", "COMPRESSION")}
+    said = {what: of_signal(name, what, environ)[1] for what in ("HEADERS", "EXPORT_TIMEOUT_S", "COMPRESSION")}
     return Destination(
         endpoint=endpoint,
         protocol=spoken,
         headers=parse_env_headers(said["HEADERS"] or "", liberal=True),
-        timeout=float(said["TIMEOUT"] or TIMEOUT),
+        timeout=float(said["EXPORT_TIMEOUT_S"] or EXPORT_TIMEOUT_S),
         compression=(said["COMPRESSION"] or "none").lower(),
         authorities=of_signal(name, "CERTIFICATE", environ)[1],
         certificate=of_signal(name, "CLIENT_CERTIFICATE", environ)[1],
@@ -71,7 +71,7 @@ def is_disabled(environ: Mapping[str, str]) -> bool:
 
 
 def span_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> SpanExporter:
-    """An exporter of encoded spans that counts what it lost on `meters`."""
+    """An exporter of encoded spans. It counts the spans that it loses on `meters`."""
     if to.protocol == GRPC:
         from service.observability.otlp.over_grpc import SpansOverGrpc
 
@@ -82,7 +82,7 @@ def span_exporter(to: Destination, resource: Resource, meters: MeterProvider) ->
 
 
 def log_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> LogRecordExporter:
-    """An exporter of encoded records that counts what it lost on `meters`."""
+    """An exporter of encoded log records. It counts the records that it loses on `meters`."""
     if to.protocol == GRPC:
         from service.observability.otlp.over_grpc import LogsOverGrpc
 
@@ -93,7 +93,7 @@ def log_exporter(to: Destination, resource: Resource, meters: MeterProvider) -> 
 
 
 def metric_exporter(to: Destination) -> MetricExporter:
-    """An exporter; its reader tells it where to count."""
+    """An exporter of metrics."""
     if to.protocol == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
 
@@ -132,7 +132,7 @@ def _over_grpc(to: Destination) -> dict[str, Any]:
 
 
 def _credentials(to: Destination) -> "ChannelCredentials":
-    """By ourselves: the library passes over a client's certificate where no authority is named beside it."""
+    """Made here because the library ignores a client certificate where no certificate authority is given."""
     from grpc import ssl_channel_credentials
 
     certificate, key = _read(to.certificate), _read(to.key or to.certificate)

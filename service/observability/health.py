@@ -1,4 +1,4 @@
-"""What Kubernetes and Prometheus ask. Every answer comes from what is known already; nothing is looked up for it."""
+"""The probes and `/metrics`. Answers come from state that is in memory; no probe runs a query."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-CHECK_TIMEOUT = 2.0
-STALE_AFTER = 10.0
-FULL = 1.0
+DATABASE_CHECK_TIMEOUT_S = 2.0
+CHECK_MAX_AGE_S = 10.0
+INTAKE_FULL = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     ok: bool
     detail: str
@@ -45,32 +45,32 @@ class Health:
         self._fullness: Callable[[], float] | None = None
 
     def started(self) -> None:
-        """Everything is open; from now on the process can be ready."""
+        """Start-up is complete; from now on the process can be ready."""
         self._started = True
 
     def draining(self) -> None:
-        """No new traffic, please: the process is on its way out. Alive it stays."""
+        """The process is shutting down: not ready any more, but still alive."""
         self._draining = True
         for callback in self._on_draining:
             callback()
 
     def when_draining(self, callback: Callable[[], None]) -> None:
-        """Call back when the process is on its way out, from the signal's handler."""
+        """Call back from the signal handler when the process begins to shut down."""
         self._on_draining.append(callback)
 
     def depends_on(self, name: str, task: "asyncio.Task[None]") -> None:
-        """A task without which the process had better be restarted."""
+        """Watch a critical task: when it ends, the process is not alive and should be restarted."""
         self._tasks[name] = task
 
     def watch_intake(self, fullness: Callable[[], float]) -> None:
-        """How full the intake is, from 0 to 1; at 1 it refuses."""
+        """Set the function that says how full the intake's queue is, from 0 to 1; at 1 it refuses messages."""
         self._fullness = fullness
 
     async def check_database(self, check: Callable[[], Awaitable[object]]) -> None:
-        """One look at the database, kept for the probes: `check` raises when it does not answer. Makes no spans."""
+        """Check the database once and keep the result for the probes. `check` raises on failure. Makes no spans."""
         try:
             with suppress_instrumentation():
-                async with asyncio.timeout(CHECK_TIMEOUT):
+                async with asyncio.timeout(DATABASE_CHECK_TIMEOUT_S):
                     await check()
         except Exception as error:  # noqa: BLE001 - any failure means the same to a probe
             self._remember(Finding(ok=False, detail=type(error).__qualname__))
@@ -78,14 +78,14 @@ class Health:
             self._remember(Finding(ok=True, detail="answers"))
 
     def alive(self) -> Findings:
-        """The loop turns, as this very answer shows, and the critical tasks live."""
+        """For `/livez`: whether the critical tasks run. That the event loop turns is shown by this answer itself."""
         return {"loop": Finding(ok=True, detail="turns")} | {
             name: Finding(ok=not task.done() or self._draining, detail="ended" if task.done() else "runs")
             for name, task in self._tasks.items()
         }
 
     def ready(self) -> Findings:
-        """Whether traffic is welcome."""
+        """For `/readyz`: whether the process wants traffic."""
         return {
             "startup": self.startup()["startup"],
             "drain": Finding(ok=not self._draining, detail="draining" if self._draining else "no"),
@@ -94,15 +94,15 @@ class Health:
         }
 
     def startup(self) -> Findings:
-        """Whether everything is open."""
+        """For `/startupz`: whether start-up is complete."""
         return {"startup": Finding(ok=self._started, detail="complete" if self._started else "under way")}
 
     def routes(self) -> list[Route]:
-        """Probes and metrics, to be added to the application's own."""
+        """Probes and `/metrics`, for the ops port or the application's own routes."""
         return [*self.probes(), Route("/metrics", self._metrics, include_in_schema=False)]
 
     def probes(self) -> list[Route]:
-        """What a load balancer asks, and whoever else may reach the application."""
+        """The probes alone, for a port that strangers can reach."""
         return [
             Route("/livez", self._probe(self.alive), include_in_schema=False),
             Route("/healthz", self._probe(self.alive), include_in_schema=False),
@@ -136,8 +136,8 @@ class Health:
         if self._database is None:
             return Finding(ok=False, detail="not checked yet")
         age = self._clock() - self._checked_at
-        return self._database if age < STALE_AFTER else Finding(ok=False, detail=f"last checked {age:.0f} s ago")
+        return self._database if age < CHECK_MAX_AGE_S else Finding(ok=False, detail=f"last checked {age:.0f} s ago")
 
     def _intake_now(self) -> Finding:
         full = self._fullness() if self._fullness is not None else 0.0
-        return Finding(ok=full < FULL, detail=f"{full:.0%} full")
+        return Finding(ok=full < INTAKE_FULL, detail=f"{full:.0%} full")

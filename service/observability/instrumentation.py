@@ -1,4 +1,4 @@
-"""What others' instrumentation does for us: SERVER spans for requests, CLIENT spans for SQL statements."""
+"""Sets up OpenTelemetry's instrumentations: SERVER spans for requests, CLIENT spans for SQL statements."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 
 
 def instrument(app: FastAPI, telemetry: Telemetry) -> None:
-    """One SERVER span per request, named by its route's template. Before the application first runs, or not at all.
-
-    Where no span is exported there is none to open: that would be a sixth of what accepting a message costs.
+    """One SERVER span per request, named by its route's template. Call it before the application first runs; later it
+    has no effect. Does nothing where traces are not exported: unexported spans are a sixth of the cost of an accept.
     """
     if not telemetry.exports_traces:
         return
     _choose_conventions()
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    # The instrumentation asks the global propagator and no other. Trace context only: baggage goes nowhere.
+    # The instrumentation uses the global propagator only. Trace context alone, so that baggage is not passed on.
     propagate.set_global_textmap(TraceContextTextMapPropagator())
     FastAPIInstrumentor.instrument_app(
         app,
@@ -46,8 +45,8 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
 
 @contextmanager
 def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator[None]:
-    """One CLIENT span per statement with its correlation id, none for connecting, and no driver's text on any. Without
-    spans that are exported, nothing.
+    """One CLIENT span per statement with the correlation id; none for connecting; no driver's error text on any. Does
+    nothing where traces are not exported.
     """
     if not telemetry.exports_traces:
         yield
@@ -58,18 +57,18 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    # Ours has to be registered first, to be called first.
+    # Registered before the instrumentation's own handler, so that it is called first.
     event.listen(engine.sync_engine, "handle_error", _end_without_text)
     instrumentor = SQLAlchemyInstrumentor()
     instrumentor.instrument(
         engine=engine.sync_engine,
         tracer_provider=telemetry.tracer_provider,
         meter_provider=NoOpMeterProvider(),
-        # It knows SQLAlchemy up to 2.0 and would do nothing, without a word, on ours.
+        # It declares support for SQLAlchemy up to 2.0, and would silently do nothing on 2.1.
         skip_dep_check=True,
     )
     unwrap(Engine, "connect")
-    # And this one last, when there is a span.
+    # Registered after the instrumentation's handler, which makes the span.
     event.listen(engine.sync_engine, "before_cursor_execute", _correlate)
     try:
         yield
@@ -80,12 +79,12 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
 
 
 def _choose_conventions() -> None:
-    # Read once, when the first instrumentation is imported; there is no other way to tell it.
+    # The instrumentations read it from the environment, once, when the first of them is imported.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
 
 
 def _forget_what_the_caller_wrote(span: Span, scope: Mapping[str, Any]) -> None:
-    # Set by then, and a span's attributes cannot be taken away: paths and query strings may hold secrets.
+    # Paths and query strings may hold secrets. The attributes are set by now and cannot be removed, only overwritten.
     if span.is_recording() and scope["type"] == "http":
         span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""})
 
@@ -104,5 +103,5 @@ def _end_without_text(context: "ExceptionContext") -> None:
     span.set_attribute("error.type", type(context.original_exception).__name__)
     span.set_status(StatusCode.ERROR)
     span.end()
-    # The instrumentation's own handler would now write the driver's text on it.
+    # Without the span, the instrumentation's own handler cannot write the driver's text on it.
     setattr(context.execution_context, "_otel_span", None)  # noqa: B010 - its type does not know the attribute

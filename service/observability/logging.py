@@ -1,4 +1,4 @@
-"""One pipeline for our log lines and the libraries': JSON on stdout and the same record to the collector."""
+"""One pipeline for our log lines and those of libraries: JSON on stdout, and the same record to the collector."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ from service.observability.call_next import BrokenResponse
 from service.observability.stacks import stack_of
 
 # At DEBUG or INFO these write URLs, headers or parameters, and a webhook's URL is a credential.
-TALKATIVE: Final = (
+LEAKY_LOGGERS: Final = (
     "httpx",
     "httpcore",
     "aiohttp",
@@ -38,15 +38,15 @@ SEVERITIES: Final = {
     "error": (logging.ERROR, SeverityNumber.ERROR),
     "critical": (logging.CRITICAL, SeverityNumber.FATAL),
 }
-_SAME: Final = {"warn": "warning", "exception": "error", "fatal": "critical"}
+_LEVEL_ALIASES: Final = {"warn": "warning", "exception": "error", "fatal": "critical"}
 
 
 def configure_logging(
     *, level: str = "info", logger_provider: LoggerProvider | None = None, stream: TextIO | None = None
 ) -> "Logging":
-    """Take over structlog and the standard library's logging. Called by whoever runs the process, and only there.
+    """Configure structlog and the standard library's logging. Called once, by the command that runs the process.
 
-    A terminal gets coloured lines. `logger_provider` is given when logs go to a collector.
+    A terminal gets coloured lines. Pass `logger_provider` when logs go to a collector.
     """
     out = stream or sys.stdout
     threshold = Threshold()
@@ -68,7 +68,7 @@ def configure_logging(
 
 
 class Logging:
-    """The one thing about logging that changes while the process runs."""
+    """The log level, which can be changed while the process runs."""
 
     def __init__(self, threshold: "Threshold") -> None:
         self._threshold = threshold
@@ -79,22 +79,22 @@ class Logging:
         return logging.getLevelName(self._threshold.level).lower()
 
     def set_level(self, level: str) -> None:
-        """ValueError for a level that there is not. Libraries that write secrets below WARNING stay at WARNING."""
+        """Set the lowest level that is written. ValueError for an unknown level. `LEAKY_LOGGERS` stay at WARNING."""
         number = SEVERITIES.get(level.lower(), (None, None))[0]
         if number is None:
-            raise ValueError(f"{level!r} is no log level; choose from {', '.join(SEVERITIES)}.")
+            raise ValueError(f"{level!r} is not a log level; set one of {', '.join(SEVERITIES)}.")
         self._threshold.level = number
         logging.getLogger().setLevel(number)
 
 
 class Threshold:
-    """Drops what is below the level of the moment, except for what operators did, which is always written down."""
+    """Drops events below the current level, except audited ones (what operators did), which are always logged."""
 
     def __init__(self) -> None:
         self.level = logging.INFO
 
     def __call__(self, _: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
-        level = _SAME.get(method, method)
+        level = _LEVEL_ALIASES.get(method, method)
         if SEVERITIES[level][0] < self.level and not event_dict.get("audited"):
             raise structlog.DropEvent
         event_dict["level"] = level
@@ -102,7 +102,7 @@ class Threshold:
 
 
 class Writer:
-    """Writes finished lines. Also the bearer of the logger's name, which structlog looks for nowhere else."""
+    """Writes finished lines. It also carries the logger's name, since structlog has no other place for it."""
 
     __slots__ = ("_out", "name")
 
@@ -127,7 +127,7 @@ class LibraryHandler(logging.Handler):
         self._out = out
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Like any handler: a failure to log is reported on stderr and goes no further."""
+        """Log the record. A failure to do so is reported on stderr and not raised."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, BrokenResponse):
             return
@@ -139,7 +139,7 @@ class LibraryHandler(logging.Handler):
             line = self._processed(writer, _level_of(record), event)
         except structlog.DropEvent:
             return
-        except Exception:  # noqa: BLE001 - a logger that raises would take the caller down with it
+        except Exception:  # noqa: BLE001 - a logger that raises would fail its caller
             self.handleError(record)
             return
         writer.msg(line)
@@ -160,7 +160,7 @@ class Collector:
         self._provider = provider
 
     def __call__(self, logger: WrappedLogger, _: str, event_dict: EventDict) -> EventDict:
-        # What exporters complain of must not become something to export.
+        # Exporters' own complaints are not exported: a failing export would make more to export.
         if is_instrumentation_enabled() and not event_dict["logger"].startswith("opentelemetry"):
             level = event_dict["level"]
             self._provider.get_logger(logger.name).emit(
@@ -176,7 +176,7 @@ class Collector:
 
 
 def add_trace(logger: WrappedLogger, _: str, event_dict: EventDict) -> EventDict:
-    """Which logger, and within which span."""
+    """Add the logger's name, and the trace id and span id of the current span."""
     event_dict["logger"] = logger.name
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
@@ -186,13 +186,13 @@ def add_trace(logger: WrappedLogger, _: str, event_dict: EventDict) -> EventDict
 
 
 def add_timestamp(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """UTC, to the microsecond."""
+    """Add the time: UTC, to the microsecond."""
     event_dict["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return event_dict
 
 
 def describe_exception(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """In place of `exc_info`, the exception's type and where it came from."""
+    """Replace `exc_info` by the exception's type and its stack, without its text."""
     error = event_dict.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]
@@ -216,9 +216,9 @@ def _take_over_libraries(handler: logging.Handler) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    for name in TALKATIVE:
+    for name in LEAKY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Its lines carry query strings, and `request.finished` says more.
+    # Its lines have query strings, which may be secret. `request.finished` is logged in their place.
     logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
 
 

@@ -1,4 +1,4 @@
-"""The facts Relevo counts and times, one method each. Names, units and labels live here and nowhere else."""
+"""The metrics, one method for each fact that is counted or timed. Names, units and labels are defined only here."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
@@ -9,12 +9,12 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 Labels = dict[str, str | int]
 Unsettled = Literal["too_late", "unavailable", "error"]
 
-FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-REQUEST = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-ATTEMPT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
-DELAY = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-DAY = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+FAST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+ATTEMPT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
+DELAY_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
+BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 _LABELS: Mapping[str, set[str]] = {
     "http.server.request.duration": {
@@ -49,20 +49,20 @@ _LABELS: Mapping[str, set[str]] = {
     "relevo.executor.duration": {"pool"},
 }
 _BUCKETS: Mapping[str, tuple[float, ...]] = {
-    "http.server.request.duration": REQUEST,
-    "relevo.delivery.attempt.duration": ATTEMPT,
-    "relevo.delivery.first_attempt.delay": DELAY,
-    "relevo.delivery.latency": DAY,
-    "relevo.commit.batch.size": SIZES,
-    "relevo.commit.duration": FAST,
-    "relevo.eventloop.lag": FAST,
-    "relevo.pool.wait": FAST,
-    "relevo.executor.duration": FAST,
+    "http.server.request.duration": REQUEST_BUCKETS_S,
+    "relevo.delivery.attempt.duration": ATTEMPT_BUCKETS_S,
+    "relevo.delivery.first_attempt.delay": DELAY_BUCKETS_S,
+    "relevo.delivery.latency": LATENCY_BUCKETS_S,
+    "relevo.commit.batch.size": BATCH_SIZE_BUCKETS,
+    "relevo.commit.duration": FAST_BUCKETS_S,
+    "relevo.eventloop.lag": FAST_BUCKETS_S,
+    "relevo.pool.wait": FAST_BUCKETS_S,
+    "relevo.executor.duration": FAST_BUCKETS_S,
 }
 
 
 def views() -> list[View]:
-    """What the SDK is told of our instruments: their buckets, and the only labels that it lets through."""
+    """The SDK's views of our instruments: their buckets, and the only labels that are let through."""
     return [
         View(
             instrument_name=name,
@@ -74,7 +74,7 @@ def views() -> list[View]:
 
 
 class Metrics:
-    """Every fact that is counted or timed. Methods are cheap and may be called from any thread."""
+    """One method for each fact. Methods are cheap and may be called from any thread. Durations are in seconds."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -97,36 +97,37 @@ class Metrics:
     def request_finished(
         self, *, method: str, scheme: str, route: str | None, status: int, error_type: str | None, seconds: float
     ) -> None:
-        """The last byte of the answer is out, or never will be. `route` is a template, None when nothing matched."""
+        """The last byte of the answer was sent, or sending was given up. `route` is a template, None without a
+        match."""
         self._active[method, scheme] -= 1
         key = (method, scheme, route, status, error_type)
         self._request_duration.record(seconds, self._labels.get(key) or self._request_labels(*key))
 
     def request_refused(self, *, scheme: str, status: int) -> None:
-        """The protocol itself answered what never became a request."""
+        """The protocol layer refused what was not a valid HTTP request."""
         key = ("_OTHER", scheme, None, status, None)
         self._request_duration.record(0.0, self._labels.get(key) or self._request_labels(*key))
 
     def failed_after_answer(self) -> None:
-        """A background task or a dependency's exit failed when the answer was out already."""
+        """A background task or a dependency's exit failed after the answer was complete."""
         self._failed_after_answer.add(1)
 
     def messages_accepted(
         self, outcome: Literal["accepted", "repeated", "rejected", "throttled"], count: int = 1
     ) -> None:
-        """What became of messages that came in; once per batch."""
+        """Count messages by outcome; called once per batch and outcome."""
         self._accepted.add(count, self._labelled("outcome", outcome))
 
     def attempt(self, seconds: float, *, status_class: str | None, error: str | None) -> None:
-        """An attempt was made: exactly one point, whatever came of it. Without an `error` it is a success."""
+        """An attempt was made: exactly one point, whatever the outcome. Without an `error` it is a success."""
         self._attempt_duration.record(seconds, self._attempt_labels(status_class, error))
 
     def first_attempt_delay(self, seconds: float) -> None:
-        """How long a delivery waited, past its due time, for its first attempt."""
+        """How long after its due time a delivery's first attempt began."""
         self._first_attempt_delay.record(max(seconds, 0.0))
 
     def delivery_latency(self, outcome: str, seconds: float) -> None:
-        """From accept to final state."""
+        """The time from accept to final state."""
         self._latency.record(max(seconds, 0.0), self._labelled("outcome", outcome))
 
     def delivery_exhausted(self, reason: str) -> None:
@@ -134,11 +135,11 @@ class Metrics:
         self._exhausted.add(1, self._labelled("reason", reason))
 
     def unsettled(self, reason: Unsettled) -> None:
-        """An attempt was made and what came of it could not be kept: the delivery will be tried once more than told."""
+        """An attempt's outcome could not be stored, so the delivery will be attempted again."""
         self._unsettled.add(1, self._labelled("reason", reason))
 
     def deliveries_throttled(self, count: int) -> None:
-        """Deliveries were due, and wait for their endpoint's or application's throttle."""
+        """Deliveries that are due were held back by their endpoint's or application's throttle."""
         self._throttled.add(count)
 
     def batch(self, kind: Literal["accept", "settle"], *, size: int, seconds: float) -> None:
@@ -148,12 +149,12 @@ class Metrics:
         self._batch_duration.record(seconds, labels)
 
     def queue_sampled(self, depths: Mapping[str, int], *, oldest_due_age: float) -> None:
-        """What the queue looks like, the same on every replica."""
+        """The queue's depth by state, and the age of its oldest due delivery. The same on every replica."""
         self._depths = dict(depths)
         self._oldest_due_age = oldest_due_age
 
     def worker(self, *, inflight: int, capacity: int) -> None:
-        """How many attempts this process has under way, of how many it can."""
+        """How many attempts this process is making, and how many it can make at once."""
         self._worker = (inflight, capacity)
 
     def endpoint_disabled(self, reason: str) -> None:
@@ -161,7 +162,7 @@ class Metrics:
         self._disabled.add(1, self._labelled("reason", reason))
 
     def endpoints_failing(self, counts: Mapping[str, int]) -> None:
-        """How many endpoints take nothing, by how long at the least; the same on every replica."""
+        """How many endpoints have been failing for longer than each age. The same on every replica."""
         self._failing = dict(counts)
 
     def breakers_open(self, count: int) -> None:
@@ -169,7 +170,7 @@ class Metrics:
         self._breakers = count
 
     def eventloop_lag(self, seconds: float) -> None:
-        """How late the loop woke a sleeper."""
+        """How late the event loop woke a sleeping task."""
         self._loop_lag.record(max(seconds, 0.0))
 
     def pool_waited(self, pool: str, seconds: float) -> None:
@@ -177,11 +178,11 @@ class Metrics:
         self._pool_wait.record(seconds, self._labelled("pool", pool))
 
     def work_left_the_loop(self, pool: str, seconds: float) -> None:
-        """Threads or processes worked that long for the event loop."""
+        """A piece of work ran that long in a thread or process."""
         self._executor_duration.record(seconds, self._labelled("pool", pool))
 
     def observe_pool(self, pool: str, *, size: Callable[[], int], checked_out: Callable[[], int]) -> None:
-        """Read a pool, of connections or of threads, whenever metrics are collected."""
+        """Read the size and use of a pool of connections, threads or processes whenever metrics are collected."""
         self._pools[pool] = (size, checked_out)
 
     def _make_request_instruments(self) -> None:
@@ -194,7 +195,7 @@ class Metrics:
         self._failed_after_answer = self._meter.create_counter(
             "relevo.request.failed_after_answer", "{request}", "Requests that failed after their answer was complete"
         )
-        # What has no first value has no increase either when it happens for the first time.
+        # Without a first value of 0, Prometheus' `increase` would miss the first event.
         self._failed_after_answer.add(0)
 
     def _make_delivery_instruments(self) -> None:

@@ -1,4 +1,4 @@
-"""The outermost middleware: every request gets a correlation id, a span, one line and one point."""
+"""The outermost middleware: every request gets a correlation id, a span, one log line and one metric point."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ class CorrelationMiddleware(CallNextMiddleware):
         request.scope[IN_SCOPE] = request_id
         server_span = trace.get_current_span()
         server_span.set_attribute("relevo.correlation_id", request_id)
-        # Without an instrumentation outside of us, which is there only where spans are exported, we continue the trace.
+        # The FastAPI instrumentation continues the caller's trace where spans are exported; elsewhere we do it here.
         caller = None if server_span.get_span_context().is_valid else context_of(request.headers.get("traceparent"))
         account = RequestAccount(request, server_span, self._metrics, self._log.bind(correlation_id=request_id))
         with (
@@ -62,7 +62,7 @@ class CorrelationMiddleware(CallNextMiddleware):
         ):
             try:
                 response = await call_next(request)
-            except Exception as error:  # noqa: BLE001 - the last resort: told once, answered with a 500
+            except Exception as error:  # noqa: BLE001 - the last resort: logged once, answered with a 500
                 account.crashed(error)
                 response = OwnAnswer(status=500, body=_INTERNAL_ERROR, media_type="application/json")
             except asyncio.CancelledError as gone:
@@ -77,7 +77,7 @@ class CorrelationMiddleware(CallNextMiddleware):
 
 
 class RequestAccount:
-    """What one request comes to. Line, point and span status are written from the same values, at the last byte."""
+    """The result of one request. Log line, metric point and span status are written from it at the last byte."""
 
     def __init__(self, request: Request, span: Span, metrics: Metrics, log: FilteringBoundLogger) -> None:
         self.status = 0
@@ -92,7 +92,7 @@ class RequestAccount:
         metrics.request_started(method=self._method, scheme=self._scope["scheme"])
 
     def crashed(self, error: Exception) -> None:
-        """Nobody inside handled it: one record with the stack, and the span tells its type, never its text."""
+        """Nothing inside handled the error: log it once with its stack; the span gets its type, never its text."""
         self._error_type = type(error).__qualname__
         self._span.set_status(StatusCode.ERROR)
         # The instrumentation puts the status in place of `error.type` when it sees the 500.
@@ -100,7 +100,7 @@ class RequestAccount:
         self._log.error("request.failed", error_type=self._error_type, exc_info=error)
 
     def finished(self, error: BaseException | None) -> None:
-        """The last byte is out (None), the answer was cut short, or something failed after it was complete."""
+        """The last byte was sent (None), the answer was cut short, or something failed after it was complete."""
         if self._done:
             self._failed_late(error)
             return

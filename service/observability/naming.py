@@ -1,10 +1,11 @@
-"""What a request turns out to be about, told where everybody looks for it: on its span and on its further lines."""
+"""Puts the ids that a request is about (organisation, application, message) on its span and its later log lines."""
 
 from opentelemetry import trace
 from structlog.contextvars import bind_contextvars
 
 
 def name(**ids: str) -> None:
-    """Ids by the keys that lines have; on the span `app_id` is `relevo.app.id`. Nothing that customers write."""
+    """Add ids to the log lines that follow, under these keys, and to the current span: `app_id` becomes
+    `relevo.app.id`. Only our own ids, never text that customers write."""
     bind_contextvars(**ids)
     trace.get_current_span().set_attributes({f"relevo.{key.replace('_', '.')}": value for key, value in ids.items()})

@@ -1,4 +1,4 @@
-"""Probes and metrics on a port of their own, for a process whose other port is not the operators' or that has none."""
+"""Serves probes and metrics on the ops port (RELEVO_OPS_PORT), beside the API or in a worker, which has no other."""
 
 import asyncio
 import socket
@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute
 
 @asynccontextmanager
 async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Serve on these, which are bound, while the block lasts, to its very end: a process that drains is still asked
-    whether it lives."""
+    """Serve `routes` on these bound sockets until the block ends, so that probes are answered while the process
+    drains."""
     config = uvicorn.Config(
         Starlette(routes=list(routes)),
         log_config=None,
@@ -32,9 +32,9 @@ async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socke
 
 
 class _Beside(uvicorn.Server):
-    """A server that leaves the process's signals to whoever runs the process."""
+    """A server that does not handle the process's signals; the role does."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Handle none."""
         yield

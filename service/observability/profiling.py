@@ -1,4 +1,4 @@
-"""A statistical profile of the event loop's thread, whatever task runs on it, for some seconds."""
+"""Takes a statistical profile of the event loop's thread, over all tasks, for some seconds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyinstrument import Profiler
 
-INTERVAL = 0.001
+SAMPLE_INTERVAL_S = 0.001
 
 InThread = Callable[[Callable[[], str]], Awaitable[str]]
 
 
 class ProfilingUnderWay(Exception):
-    """One profile at a time: two would measure each other."""
+    """Another profile is being taken; two at once would measure each other."""
 
 
 class Profiling:
-    """Takes profiles, and writes them out `in_thread`. Costs nothing while none is being taken."""
+    """Takes profiles, and renders them `in_thread`. Costs nothing while none is being taken."""
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
         self._under_way = False
 
     async def profile(self, seconds: float, *, as_text: bool) -> str:
-        """Where the time of the next seconds went, as a page of HTML or as text. ProfilingUnderWay."""
+        """Profile the next `seconds` and return an HTML page or plain text. Raises ProfilingUnderWay."""
         if self._under_way:
             raise ProfilingUnderWay
         self._under_way = True
@@ -38,8 +38,8 @@ class Profiling:
 async def _taken(seconds: float) -> "Profiler":
     from pyinstrument import Profiler
 
-    # Every task is of interest, and not only the one that asks.
-    profiler = Profiler(interval=INTERVAL, async_mode="disabled")
+    # Disabled, the profiler covers all tasks and not only the one that asked.
+    profiler = Profiler(interval=SAMPLE_INTERVAL_S, async_mode="disabled")
     profiler.start()
     try:
         await asyncio.sleep(seconds)

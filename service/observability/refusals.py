@@ -1,4 +1,4 @@
-"""Requests that were refused before they were one: a line and a point for each, as other answers have them."""
+"""A log line and a metric point for each connection's bytes that were refused before they became a request."""
 
 import structlog
 
@@ -6,7 +6,7 @@ from service.observability.metrics import Metrics
 
 
 class RefusedRequests:
-    """Told of each refusal by whoever reads from connections."""
+    """Called by the protocol layer for each refusal."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
         self._metrics = metrics

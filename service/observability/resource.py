@@ -1,4 +1,4 @@
-"""Who is speaking: the resource that all three signals carry."""
+"""The OpenTelemetry resource that all three signals carry: service name, version, instance, Kubernetes names."""
 
 import uuid
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _KUBERNETES = {
 
 
 def describe(*, role: str, version: str, environ: Mapping[str, str]) -> Resource:
-    """The standard variables win over our defaults; `K8S_*` come from the downward API."""
+    """The resource. Standard variables override our defaults; `K8S_*` come from Kubernetes' downward API."""
     attributes = {
         "service.name": "relevo",
         "service.namespace": "relevo",

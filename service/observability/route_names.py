@@ -1,6 +1,7 @@
-"""What SERVER spans are called: looked up in a table of routes that is made once.
+"""Names SERVER spans by their route, from a table that is built once.
 
-The instrumentation walks and rebuilds the whole tree of routes for every request, which costs more than the span.
+The instrumentation's own look-up walks and rebuilds the tree of routes for every request, which costs more than the
+span.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,12 @@ from starlette.types import ASGIApp
 
 
 def name_by_table(app: FastAPI) -> None:
-    """Give an instrumented application the table. Before it first runs, or not at all."""
+    """Give an instrumented application the table. Call it before the application first runs; later it has no effect."""
     build = app.build_middleware_stack
 
     def build_with_table() -> ASGIApp:
         outermost: Any = build()
-        # The instrumentation, within its own handler of last resort. It takes a look-up, but lets nobody choose it.
+        # `outermost.app` is the instrumentation's middleware. It has no public way to choose its look-up.
         outermost.app.default_span_details = RouteNames(app)
         answering: ASGIApp = outermost
         return answering
@@ -47,7 +48,7 @@ class RouteNames:
         return f"{method} {route}".strip(), {HTTP_ROUTE: route}
 
     def _template(self, path: str, method: str) -> str | None:
-        """Of the first route that takes path and method, else of the last that would take another method."""
+        """The template of the first route that matches path and method, else of the last that matches the path."""
         partial = None
         for matches, methods, template in self._routes:
             if matches(path):

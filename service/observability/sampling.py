@@ -1,4 +1,5 @@
-"""Which traces are kept: what `OTEL_TRACES_SAMPLER` says, except that a stranger cannot switch our tracing off."""
+"""Which traces are kept: as `OTEL_TRACES_SAMPLER` says, but a caller's "not sampled" does not switch our tracing
+off."""
 
 from collections.abc import Mapping
 
@@ -6,9 +7,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 
 
 def sampler(environ: Mapping[str, str]) -> Sampler:
-    """A remote parent that was sampled is followed; one that was not is decided here, by the root sampler.
+    """The sampler. It follows a remote parent that is sampled, and asks the root sampler about one that is not.
 
-    The ratio goes by trace id, so the accept and the first attempt of one message are always decided alike.
+    The ratio depends on the trace id alone, so an accept and its first attempt are sampled alike.
     """
     name = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower()
     root = _root(name.removeprefix("parentbased_"), environ.get("OTEL_TRACES_SAMPLER_ARG", "1"))

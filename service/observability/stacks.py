@@ -1,13 +1,14 @@
-"""Where an exception came from, without what it says: a driver's text repeats the values it stumbled over."""
+"""Formats an exception's stack without its text: a driver's error text repeats the values of the statement."""
 
 import traceback
 
-LONGEST = 16_000
+MAX_STACK_CHARACTERS = 16_000
 
 
 def stack_of(error: BaseException) -> str:
-    """The frames of the exception and of those that caused it, oldest first, each ending in its type alone."""
-    return "\n".join(_frames(one) for one in reversed(_chain(error)))[-LONGEST:]
+    """The frames of the exception and of its causes, oldest first, each ending in its type. The last 16,000
+    characters."""
+    return "\n".join(_frames(one) for one in reversed(_chain(error)))[-MAX_STACK_CHARACTERS:]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -1,4 +1,4 @@
-"""A batch of a background task as it is told: in a trace of its own."""
+"""The telemetry of background tasks: a trace for each batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from service.observability.telemetry import Telemetry
 
 
 class TaskTelemetry:
-    """Tells the story of background tasks."""
+    """Makes the spans of background tasks."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._tracer = telemetry.tracer
 
     @contextmanager
     def batch(self, task: BackgroundTask) -> Iterator[None]:
-        """The CONSUMER span of one batch. Of an error it tells the class and nothing else."""
+        """The CONSUMER span of one batch. An error is recorded by its class alone."""
         span = self._tracer.start_span(
             "process background task",
             context=Context(),

@@ -1,4 +1,4 @@
-"""The providers behind all three signals: opened once per process, passed in, flushed and closed within a budget."""
+"""The OpenTelemetry providers of all three signals: opened once per process, flushed and closed within a budget."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ from service.observability.metrics import Metrics, views
 from service.observability.otlp.pipelines import EncodingLoggerProvider, EncodingSpanProcessor
 
 SCOPE: Final = "relevo"
-CLOSING_BUDGET: Final = 5.0
+CLOSING_BUDGET_S: Final = 5.0
 QUEUE_SIZE: Final = 8192
 BATCH_SIZE: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """What the rest of the process emits through. Nothing here is global."""
+    """The providers, tracer and metrics that the process emits through. Passed in; nothing is global."""
 
     tracer_provider: TracerProvider
     tracer: Tracer
@@ -45,12 +45,12 @@ class Telemetry:
 
 @asynccontextmanager
 async def open_telemetry(
-    *, role: str, version: str, environ: Mapping[str, str], closing_budget: float = CLOSING_BUDGET
+    *, role: str, version: str, environ: Mapping[str, str], closing_budget: float = CLOSING_BUDGET_S
 ) -> AsyncIterator[Telemetry]:
-    """Open the signals that `environ` asks for; on exit send what is left, for at most `closing_budget` seconds.
+    """Open the signals that `environ` asks for; on exit flush them, for at most `closing_budget` seconds.
 
-    VariableRefused for what cannot be meant. Once per process: what the SDK reads for itself (the limits of spans, the
-    temporality of metrics) is the process's own environment.
+    Raises VariableRefused for a bad value. Call it once per process: some variables (limits of spans, temporality of
+    metrics) the SDK reads from the process's own environment.
     """
     environ = {**_others(environ), **variables.checked(environ)}
     _count_losses()
@@ -78,7 +78,7 @@ def _others(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _count_losses() -> None:
-    # The SDK has no other switch for counting what its queues and exporters drop, and reads it nowhere else.
+    # The SDK's only switch for counting what its queues and exporters drop.
     os.environ.setdefault("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
 
 
@@ -99,7 +99,7 @@ def _tracer_provider(
 ) -> sdk_trace.TracerProvider:
     to = exporting.destination("traces", environ)
     provider = sdk_trace.TracerProvider(
-        # Spans that nobody will see are not recorded, yet their ids still tie log lines and answers together.
+        # Without an exporter spans are not recorded, but their ids still connect log lines and answers.
         sampler=sampling.sampler(environ) if to else ALWAYS_OFF,
         resource=described,
         shutdown_on_exit=False,
@@ -138,9 +138,9 @@ def _shutdown(loggers: LoggerProvider) -> Callable[[], None]:
 
 
 async def _close(shutdowns: list[Callable[[], None]], budget: float) -> None:
-    """Run them side by side and leave behind what a hanging collector holds up.
+    """Run them at the same time, and abandon those that a hanging collector holds up beyond the budget (seconds).
 
-    Daemon threads of our own: an executor's are joined when the interpreter ends, however long that takes.
+    In daemon threads of our own: an executor's threads are joined when the interpreter ends, however long that takes.
     """
     loop = asyncio.get_running_loop()
     done = [_in_thread(shutdown, loop) for shutdown in shutdowns]
@@ -161,7 +161,7 @@ def _in_thread(work: Callable[[], None], loop: asyncio.AbstractEventLoop) -> asy
 
 
 def _tell(loop: asyncio.AbstractEventLoop, finished: asyncio.Future[None]) -> None:
-    # A thread that was left behind may finish when the loop has gone.
+    # An abandoned thread may finish after the loop was closed.
     if not loop.is_closed():
         loop.call_soon_threadsafe(_resolve, finished)
 

@@ -1,4 +1,4 @@
-"""What the text of an `OTEL_*` variable may be. A check tells the fault of a value, and what to do, or None."""
+"""Checks of single `OTEL_*` values. A check returns what is wrong with the value and what to do, or None."""
 
 import re
 import ssl
@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 Check = Callable[[str], str | None]
 
-_LONGEST_TIMEOUT_S = 300
+_MAX_TIMEOUT_S = 300
 _PARENT_BASED = "parentbased_"
 _ROOTS = ("always_on", "always_off", "traceidratio")
 _GRPC_STATUSES = frozenset(
@@ -58,8 +58,8 @@ def whole(least: int, most: int, unit: str = "", *, or_none: bool = False) -> Ch
 
 def seconds(value: str) -> str | None:
     number = _number(value)
-    fits = number is not None and 0 < number <= _LONGEST_TIMEOUT_S
-    return None if fits else f"it has to be a number of seconds, more than 0 and at most {_LONGEST_TIMEOUT_S}"
+    fits = number is not None and 0 < number <= _MAX_TIMEOUT_S
+    return None if fits else f"it has to be a number of seconds, more than 0 and at most {_MAX_TIMEOUT_S}"
 
 
 def _number(value: str) -> float | None:
@@ -79,7 +79,7 @@ def exporters(signal: str) -> Check:
         for name in named:
             if name not in known:
                 return f"Relevo has no exporter {name!r}; set it to {' or '.join(known)}"
-        return "none goes with no other" if "none" in named and len(named) > 1 else None
+        return "none cannot be combined with another exporter" if "none" in named and len(named) > 1 else None
 
     return check
 
@@ -92,7 +92,7 @@ def sampler(value: str) -> str | None:
 def propagators(value: str) -> str | None:
     named = {part.strip().lower() for part in value.split(",")}
     fits = "tracecontext" in named and named <= {"tracecontext", "baggage"}
-    return None if fits else "Relevo speaks W3C trace context and nothing else; set it to tracecontext"
+    return None if fits else "Relevo supports W3C trace context only; set it to tracecontext"
 
 
 def endpoint(value: str) -> str | None:
@@ -112,13 +112,15 @@ def _fault_of_place(value: str, parts: SplitResult, port: int | None) -> str | N
     if port == 0:
         return "its port is not one; write it as http://collector:4318"
     if not value.isprintable() or " " in value:
-        return "there are blanks in it"
-    return "it is for a browser to have a #; leave that out" if parts.fragment or value.endswith("#") else None
+        return "it contains blanks or unprintable characters; remove them"
+    return (
+        "it has a fragment (#), which is for browsers; leave it out" if parts.fragment or value.endswith("#") else None
+    )
 
 
 def _is_host(name: str) -> bool:
     if ":" in name:
-        return True  # urlsplit has looked at what is between brackets
+        return True  # an IPv6 address, which urlsplit has checked
     labels = name.removesuffix(".").split(".")
     return all(re.fullmatch(r"[^\s/?#@\\%]{1,63}", label) for label in labels) and len(name) <= 253
 
@@ -184,12 +186,12 @@ def statuses(value: str) -> str | None:
 
 
 def never(instead: str) -> Check:
-    return lambda _: f"Relevo does not heed it; {instead}"
+    return lambda _: f"Relevo does not support it; {instead}"
 
 
 def fault_of_pair(certificate: str, key: str | None) -> list[str]:
     try:
-        # The library would ask the terminal for a password.
+        # Without a password function the library would prompt at the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, lambda: "")
     except (ssl.SSLError, OSError):
         return [f"{certificate!r} and its key cannot be used together, or one of them is not PEM without a password"]

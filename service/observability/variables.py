@@ -1,7 +1,7 @@
-"""What the standard `OTEL_*` variables may say, and a sentence about each that says something else.
+"""Checks the standard `OTEL_*` variables at start, and explains each that is refused or has no effect.
 
-An empty variable is one that is not set, as the specification demands. A value means what it says or is refused at
-start: an exporter that fails later fails in silence, and telemetry that goes nowhere is missed when it is needed.
+An empty variable counts as not set, as the specification demands. A bad value is refused at start, because an exporter
+that fails later fails silently, and the lack of telemetry is noticed only when it is needed.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -36,26 +36,27 @@ GRPC_PORT = 4317
 SPANS_QUEUE, SPANS_BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 RECORDS_QUEUE, RECORDS_BATCH = "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"
 
-_MOST_WAITING = 1_000_000
-_LONGEST_MS = 3_600_000
-_MOST_ATTRIBUTES = 2**31 - 1
+_MAX_QUEUE_ITEMS = 1_000_000
+_MAX_INTERVAL_MS = 3_600_000
+_MAX_ATTRIBUTES = 2**31 - 1
 
-_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
+_SAMPLER_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 
 
 class VariableRefused(ValueError):
-    """Some of the variables cannot be meant; a line for each names it, says why and what to do. Never a header."""
+    """Some variables have bad values. One line for each: its name, the fault, what to do. Never the value of a
+    header."""
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those that are set, without blanks around their values."""
+    """The `OTEL_*` variables that are set and not empty, stripped of blanks."""
     stripped = {name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)}
     return {name: value for name, value in stripped.items() if value}
 
 
 def forget_the_empty(environ: MutableMapping[str, str]) -> None:
-    """Libraries ask the process's environment for themselves, some as they are imported, and take an empty value for
-    one: so this comes first."""
+    """Remove empty `OTEL_*` variables from the process's environment. Call it first: libraries read the environment
+    themselves, some while they are imported, and do not treat an empty variable as unset."""
     kept = given(environ)
     for name in [name for name in environ if name.startswith(PREFIX)]:
         if name in kept:
@@ -65,7 +66,7 @@ def forget_the_empty(environ: MutableMapping[str, str]) -> None:
 
 
 def checked(environ: Mapping[str, str]) -> dict[str, str]:
-    """The `OTEL_*` variables that are set. VariableRefused if any cannot be meant."""
+    """The `OTEL_*` variables that are set. VariableRefused if one has a bad value."""
     said = given(environ)
     faults = [f"{name}: {fault}." for name, value in sorted(said.items()) if (fault := _fault(name, value))]
     faults += [f"{name}: {fault}." for name, fault in _faults_together(said)] if not faults else []
@@ -75,23 +76,25 @@ def checked(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def unheeded(environ: Mapping[str, str]) -> list[str]:
-    """A sentence about each variable of the specification that changes nothing here, with what does."""
+    """A sentence for each variable of the specification that has no effect here, naming what to set instead."""
     said = given(environ)
     sentences = [f"{name} changes nothing: {_UNHEEDED[name]}." for name in sorted(said) if name in _UNHEEDED]
-    if _ARGUMENT in said and not said.get("OTEL_TRACES_SAMPLER", "").lower().endswith("traceidratio"):
-        sentences.append(f"{_ARGUMENT} changes nothing: OTEL_TRACES_SAMPLER=parentbased_traceidratio takes one.")
+    if _SAMPLER_ARGUMENT in said and not said.get("OTEL_TRACES_SAMPLER", "").lower().endswith("traceidratio"):
+        sentences.append(
+            f"{_SAMPLER_ARGUMENT} changes nothing: set OTEL_TRACES_SAMPLER=parentbased_traceidratio."
+        )
     return sentences
 
 
 def of_signal(signal: str, what: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """A variable of the exporter for one signal, or the one for all: the name of the one that counts, and its value."""
+    """Name and value of the exporter's variable for one signal, or of the one for all signals where that is not set."""
     own, shared = f"OTEL_EXPORTER_OTLP_{signal}_{what}", f"OTEL_EXPORTER_OTLP_{what}"
     name = own if own in environ else shared
     return name, environ.get(name)
 
 
 def protocol(signal: str, environ: Mapping[str, str]) -> str:
-    """How the signal is sent. The standard's default is HTTP, but on gRPC's own port HTTP could only fail."""
+    """The signal's protocol. The specification's default is HTTP; on gRPC's own port (4317) the default is gRPC."""
     _, said = of_signal(signal, "PROTOCOL", environ)
     _, place = of_signal(signal, "ENDPOINT", environ)
     return said.lower() if said else GRPC if urlsplit(place or "").port == GRPC_PORT else HTTP
@@ -105,16 +108,16 @@ def _fault(name: str, value: str) -> str | None:
 
 
 def _faults_together(said: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What each may be and both may not."""
+    """Faults of values that are valid alone and not together."""
     faults = []
     for batch, queue, usual in ((SPANS_BATCH, SPANS_QUEUE, 8192), (RECORDS_BATCH, RECORDS_QUEUE, 8192)):
         most = int(said.get(queue, usual))
         if batch in said and int(said[batch]) > most:
             faults.append((batch, f"a batch has to fit into the queue ({queue}), which takes {most}"))
     if said.get("OTEL_TRACES_SAMPLER", "").lower().endswith("traceidratio") and (
-        fault := ratio(said.get(_ARGUMENT, "1"))
+        fault := ratio(said.get(_SAMPLER_ARGUMENT, "1"))
     ):
-        faults.append((_ARGUMENT, fault))
+        faults.append((_SAMPLER_ARGUMENT, fault))
     for signal in SIGNALS:
         faults += _faults_of_signal(signal, said)
     return list(dict.fromkeys(faults))
@@ -140,7 +143,7 @@ def _faults_of_protocol(signal: str, said: Mapping[str, str]) -> list[tuple[str,
     if urlsplit(place).query:
         faults.append((endpoint_name, f"gRPC has no query; leave it out, or set the protocol to {HTTP}"))
     if (compression or "").lower() == "deflate":
-        faults.append((compression_name, "gRPC knows gzip alone"))
+        faults.append((compression_name, "gRPC supports gzip only; set it to gzip or none"))
     return faults
 
 
@@ -149,9 +152,9 @@ def _for_each_signal(what: str, check: Check) -> dict[str, Check]:
 
 
 _BOOLEAN = one_of("true", "false")
-_COUNT = whole(0, _MOST_ATTRIBUTES, or_none=True)
-_QUEUE = whole(1, _MOST_WAITING)
-_MILLISECONDS = whole(1, _LONGEST_MS, " milliseconds")
+_COUNT = whole(0, _MAX_ATTRIBUTES, or_none=True)
+_QUEUE = whole(1, _MAX_QUEUE_ITEMS)
+_MILLISECONDS = whole(1, _MAX_INTERVAL_MS, " milliseconds")
 
 CHECKS: Mapping[str, Check] = {
     "OTEL_SDK_DISABLED": _BOOLEAN,
@@ -213,12 +216,12 @@ _UNHEEDED: Mapping[str, str] = {
     **dict.fromkeys(_for_each_signal("INSECURE", _BOOLEAN), "the endpoint's http:// or https:// does"),
     **dict.fromkeys(("OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BLRP_EXPORT_TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT does"),
     "OTEL_LOG_LEVEL": "RELEVO_LOG_LEVEL does",
-    "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "Relevo's log goes out by itself",
+    "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "Relevo exports its log without it",
     "OTEL_EXPORTER_PROMETHEUS_HOST": "RELEVO_HOST does",
     "OTEL_EXPORTER_PROMETHEUS_PORT": "RELEVO_OPS_PORT does",
     "OTEL_EXPORTER_ZIPKIN_ENDPOINT": "there is no exporter for Zipkin",
     "OTEL_EXPORTER_ZIPKIN_TIMEOUT": "there is no exporter for Zipkin",
-    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "lines are short by themselves",
-    "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT": "lines are short by themselves",
+    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT": "Relevo's log records are short and not cut",
+    "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT": "Relevo's log records are short and not cut",
     **{f"OTEL_PYTHON_{kind}_CONFIGURATOR": "leave it out" for kind in ("TRACER", "METER", "LOGGER")},
 }

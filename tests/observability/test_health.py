@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from service.observability.eventloop import sample_lag
-from service.observability.health import STALE_AFTER, Health
+from service.observability.health import CHECK_MAX_AGE_S, Health
 from service.observability.telemetry import Telemetry
 from tests.support.otlp import Collector
 
@@ -66,7 +66,7 @@ async def test_a_check_that_is_long_ago_counts_for_nothing(telemetry: Telemetry)
     health.started()
     await health.check_database(Database().ping)
 
-    now[0] += STALE_AFTER
+    now[0] += CHECK_MAX_AGE_S
 
     assert (await probing(health)("/readyz")).status_code == 503
 

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.stack import programs
 from deploy.stack.processes import COLLECTOR_CONFIG, ROOT
-from service.observability.telemetry import CLOSING_BUDGET
+from service.observability.telemetry import CLOSING_BUDGET_S
 from service.settings import Settings
 from tests.stack.expressions import rules
 
@@ -187,7 +187,7 @@ def test_the_grace_period_covers_all_that_leaving_takes(name: str) -> None:
     pod = deployment["spec"]["template"]["spec"]
     pause = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
 
-    assert pod["terminationGracePeriodSeconds"] > pause + 2 * Settings().delivery.drain + CLOSING_BUDGET
+    assert pod["terminationGracePeriodSeconds"] > pause + 2 * Settings().delivery.drain + CLOSING_BUDGET_S
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -1,1 +1,1 @@
-"""OTLP: the SDK's queues and exporters, with an encoder of our own before the queue."""
+"""OTLP: our own encoder, then the SDK's queues and exporters."""

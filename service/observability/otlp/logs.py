@@ -11,7 +11,7 @@ _FLAGS = struct.Struct("<BI").pack
 
 
 def encode_log(said: LogRecord) -> bytes:
-    """All of it but its resource and its scope."""
+    """The record without its resource and scope, which are added once per request."""
     parts = [
         _TIMES(0x09, said.timestamp or 0, 0x59, said.observed_timestamp or 0),
         count(0x10, said.severity_number.value if said.severity_number else 0),

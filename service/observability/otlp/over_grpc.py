@@ -1,4 +1,4 @@
-"""The SDK's exporters over gRPC, given what is encoded already. Importing them costs what `grpc` costs."""
+"""The SDK's exporters over gRPC, for items that are encoded already. Imported only when used: `grpc` is large."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class SpansOverGrpc(OTLPSpanExporter):
         self._resource = resource
 
     def _translate_data(self, data: Sequence[Encoded]) -> ExportTraceServiceRequest:  # type: ignore[override]  # as our processor has them
-        # The stub takes nothing but a message; reading one is C, and a twentieth of making it in Python.
+        # The stub takes only a message object. Parsing one is C, and a twentieth of the cost of building it in Python.
         return ExportTraceServiceRequest.FromString(request(self._resource, data))
 
 

@@ -1,4 +1,4 @@
-"""The SDK's exporters over HTTP, given what is encoded already. Importing them costs what `requests` costs."""
+"""The SDK's exporters over HTTP, for items that are encoded already. Imported only when used: `requests` is large."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ class SpansOverHttp(OTLPSpanExporter):
         self._resource = resource
 
     def export(self, spans: Sequence[Encoded]) -> SpanExportResult:  # type: ignore[override]  # as our processor has them
-        """One request with these spans; they are lost when the collector does not take it in time."""
+        """Send these spans in one request. If the collector does not take it in time, they are lost and counted."""
         done = not self._shutdown and _sent(self, request(self._resource, spans), len(spans))
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 
@@ -35,13 +35,13 @@ class LogsOverHttp(OTLPLogExporter):
         self._resource = resource
 
     def export(self, batch: Sequence[Encoded]) -> LogRecordExportResult:  # type: ignore[override]  # as our logger has them
-        """One request with these records; they are lost when the collector does not take it in time."""
+        """Send these records in one request. If the collector does not take it in time, they are lost and counted."""
         done = not self._shutdown and _sent(self, request(self._resource, batch), len(batch))
         return LogRecordExportResult.SUCCESS if done else LogRecordExportResult.FAILURE
 
 
 def _sent(exporter: OTLPSpanExporter | OTLPLogExporter, encoded: bytes, count: int) -> bool:
-    # The SDK keeps both to itself, and has no other place for what is encoded.
+    # Both are private, but the SDK has no public way to send bytes that are encoded already.
     metrics, client = exporter._metrics, exporter._client  # noqa: SLF001
     with metrics.export_operation(count) as result:
         sent = client.export(encoded)

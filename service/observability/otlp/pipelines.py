@@ -1,7 +1,7 @@
-"""From a finished span or a log record to the SDK's queue, as bytes.
+"""Encodes finished spans and log records and puts the bytes into the SDK's queue.
 
-What waits in the queue is one object then, not dozens: whatever is kept for a second has the garbage collector look at
-it and the processor's caches lose what the next request needs. It cost more than encoding.
+A queued item is then one object instead of dozens. Dozens of objects kept for a second each cost more than the
+encoding: the garbage collector visits them, and they push the next request's data out of the processor's caches.
 """
 
 from typing import Any
@@ -18,18 +18,18 @@ from service.observability.otlp.spans import encode_span
 
 
 class EncodingSpanProcessor(BatchSpanProcessor):
-    """Queue, batches, thread and the count of what was dropped are the SDK's. Its exporter is one of ours."""
+    """The SDK's queue, batches, thread and count of drops. Its exporter has to be one of ours, which take bytes."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Encode it, unless it is not sampled."""
+        """Encode and queue the span if it is sampled."""
         if span.context.trace_flags.sampled:
             self._batch_processor.emit((span.instrumentation_scope, encode_span(span)))  # type: ignore[arg-type]
 
 
 class EncodingLoggerProvider(LoggerProvider):
-    """Loggers that encode what they are told at once. Their exporter is one of ours.
+    """Makes loggers that encode each record at once. Their exporter has to be one of ours, which take bytes.
 
-    The SDK's own make three objects and two copies of a record before it waits.
+    The SDK's own loggers make three objects and two copies of a record before it is queued.
     """
 
     def __init__(self, queue: BatchLogRecordProcessor) -> None:
@@ -43,7 +43,7 @@ class EncodingLoggerProvider(LoggerProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,
     ) -> "EncodingLogger":
-        """The one of that name."""
+        """The logger of that name."""
         found = self._loggers.get(name)
         if found is None:
             scope = InstrumentationScope(name, version, schema_url, attributes)
@@ -51,22 +51,22 @@ class EncodingLoggerProvider(LoggerProvider):
         return found
 
     def shutdown(self) -> None:
-        """Send what is left."""
+        """Send the queued records and stop."""
         self._queue.shutdown()  # type: ignore[no-untyped-call]
 
 
 class EncodingLogger(Logger):
-    """A logger of one scope."""
+    """A logger for one scope."""
 
     def __init__(self, queue: BatchLogRecordProcessor, scope: InstrumentationScope) -> None:
         super().__init__(scope.name, scope.version, scope.schema_url, scope.attributes)
         self._scope = scope
-        self._keep = queue._batch_processor.emit  # noqa: SLF001  # its public way makes a copy of what is no record
+        self._keep = queue._batch_processor.emit  # noqa: SLF001  # the public method would copy the bytes as if they were a record
 
     def emit(self, record: LogRecord | None = None, **told: Any) -> None:
-        """Of the record, or of what makes one (see `LogRecord`); within the current span."""
+        """Queue `record`, or one made of the arguments (see `LogRecord`). It belongs to the current span."""
         self._keep((self._scope, encode_log(record or LogRecord(**told))))  # type: ignore[arg-type]
 
     def enabled(self, **_: Any) -> bool:
-        """Always."""
+        """Always true: levels are filtered before."""
         return True

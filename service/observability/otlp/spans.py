@@ -16,7 +16,7 @@ _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
 def encode_span(span: ReadableSpan) -> bytes:
-    """All of it but its resource and its scope."""
+    """The span without its resource and scope, which are added once per request."""
     context, parent = span.context, span.parent
     parts = [
         b"\x0a\x10",

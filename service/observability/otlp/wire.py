@@ -1,7 +1,7 @@
-"""The wire format of protobuf, as far as OTLP wants it: fields, values, attributes, and what a request is made of.
+"""The part of protobuf's wire format that OTLP needs: fields, values, attributes and export requests.
 
-The numbers are those of the `.proto` files of opentelemetry-proto. Building a message object for each attribute first,
-as the SDK's encoders do, costs four times as much, on the interpreter that answers the requests meanwhile.
+Field numbers are those of opentelemetry-proto's `.proto` files. The SDK's encoders build a message object for each
+attribute first, which costs four times as much processor time in the process that answers requests.
 """
 
 import struct
@@ -14,15 +14,15 @@ from opentelemetry.util.types import AnyValue
 
 _DOUBLE = struct.Struct("<Bd").pack
 _SCALARS = frozenset({str, int, bool})
-_FEW = [bytes([number]) for number in range(128)]
+_SINGLE_BYTES = [bytes([number]) for number in range(128)]
 
 
-# A span or a log record, and the scope that it is of.
+# The scope of a span or log record, and its bytes.
 Encoded = tuple[InstrumentationScope | None, bytes]
 
 
 def request(resource: Resource, items: Sequence[Encoded]) -> bytes:
-    """An export request with all of them, by scope."""
+    """An export request with all items, grouped by scope."""
     if not items:
         return b""
     scopes: dict[int, tuple[InstrumentationScope | None, list[bytes]]] = {}
@@ -35,7 +35,7 @@ def request(resource: Resource, items: Sequence[Encoded]) -> bytes:
 
 
 def attributes(tag: int, told: Mapping[str, AnyValue] | None) -> bytes:
-    """Each as a KeyValue in a field of its own."""
+    """Each attribute as a `KeyValue` in a field with that tag."""
     if not told:
         return b""
     return b"".join(
@@ -45,7 +45,7 @@ def attributes(tag: int, told: Mapping[str, AnyValue] | None) -> bytes:
 
 
 def value(said: AnyValue) -> bytes:
-    """An AnyValue: which field it is says of what type it is, so that an empty text or a zero is written too."""
+    """An `AnyValue`. Its field number says the type, so that an empty text or a zero is written too."""
     match said:
         case str():
             return field(0x0A, _utf8(said))
@@ -60,18 +60,18 @@ def value(said: AnyValue) -> bytes:
 
 
 def text(tag: int, written: str | None) -> bytes:
-    """A text that is left out when there is none."""
+    """A string field, left out when empty."""
     return field(tag, _utf8(written)) if written else b""
 
 
 def count(tag: int, number: int) -> bytes:
-    """A number that is left out when it is 0."""
-    return _FEW[tag] + _varint(number) if number else b""
+    """An integer field, left out when 0."""
+    return _SINGLE_BYTES[tag] + _varint(number) if number else b""
 
 
 def field(tag: int, content: bytes) -> bytes:
-    """Anything of a length of its own."""
-    return _FEW[tag] + _varint(len(content)) + content
+    """A length-delimited field."""
+    return _SINGLE_BYTES[tag] + _varint(len(content)) + content
 
 
 def _of_scope(scope: InstrumentationScope | None, items: bytes) -> bytes:
@@ -85,7 +85,7 @@ def _attribute(tag: int, key: str, said: AnyValue) -> bytes:
     return field(tag, field(0x0A, _utf8(str(key))) + field(0x12, value(said)))
 
 
-# Most of what telemetry says it says again and again: methods, routes, addresses, statuses.
+# Cached, since most attributes repeat: methods, routes, addresses, statuses.
 _repeated = lru_cache(maxsize=2048, typed=True)(_attribute)
 
 
@@ -102,13 +102,13 @@ def _nested(said: AnyValue) -> bytes:
 
 
 def _utf8(written: str) -> bytes:
-    # Spans and lines end within requests and attempts, which do not fail for half a character in one.
+    # A lone surrogate is replaced: a request or attempt must not fail because of a character in its telemetry.
     return written.encode(errors="replace")
 
 
 def _varint(number: int) -> bytes:
     if number < 128:
-        return _FEW[number]
+        return _SINGLE_BYTES[number]
     written = bytearray()
     while number > 127:
         written.append(number & 127 | 128)
