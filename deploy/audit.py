@@ -1,7 +1,7 @@
-"""What is known against the dependencies: that all are pinned by hashes and fit together, and published advisories.
+"""Checks the dependencies: all are pinned by hashes, they fit together, and no published advisory concerns them.
 
-Exit status 1 when something is wrong. Advisories need a network: where their source does not answer, that is said as
-loudly as can be, and is no failure, so that the checks can be made anywhere.
+Exit status 1 when something is wrong. Advisories need a network: when their source does not answer, a loud warning is
+printed and the check does not fail, so that it can run anywhere.
 """
 
 import json
@@ -12,20 +12,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-LOCK = Path(__file__).parents[1] / "requirements.lock"  # what running takes
-DEVELOPERS_LOCK = LOCK.with_name("requirements-dev.lock")  # the same, and what developing takes besides
-PATIENCE = 60  # seconds for all advisories together
-TO_CONNECT = 5
+LOCK = Path(__file__).parents[1] / "requirements.lock"  # packages for running
+DEVELOPERS_LOCK = LOCK.with_name("requirements-dev.lock")  # the same, and those for developing
+LOOKUP_TIMEOUT_S = 60  # for all advisories together
+CONNECT_TIMEOUT_S = 5
 
 _PIN = re.compile(r"[A-Za-z0-9._-]+(\[[^]]*\])?==[^\s;]+(\s*;[^\\]*)?(\s*\\\n\s*--hash=sha256:[0-9a-f]{64})+\s*")
 
 
 class NotLookedUp(Exception):
-    """The advisories could not be had; the text says why."""
+    """The advisories could not be looked up; the text says why."""
 
 
 def main() -> int:
-    """Tell what is wrong; the exit status."""
+    """Print what is wrong; returns the exit status."""
     run, developed = LOCK.read_text(), DEVELOPERS_LOCK.read_text()
     faults = [*unpinned(run), *unpinned(developed), *apart(run, developed), *_misfits()]
     try:
@@ -40,12 +40,12 @@ def main() -> int:
 
 
 def unpinned(lock: str) -> list[str]:
-    """Every requirement of a lock file that is not one version with its hashes, and every address in it."""
+    """Each requirement of a lock file that is not one version with its hashes, and each address in it."""
     return [f"{each.splitlines()[0]} is not pinned by hashes" for each in _pins(lock) if not _PIN.fullmatch(each)]
 
 
 def apart(run: str, developed: str) -> list[str]:
-    """What is run and not also developed with: of each package both locks have the same version with the same files."""
+    """Each package of the run lock that the developers' lock does not have with the same version and hashes."""
     return [f"{each.splitlines()[0]} is not the same in both locks" for each in set(_pins(run)) - set(_pins(developed))]
 
 
@@ -54,9 +54,9 @@ def _pins(lock: str) -> list[str]:
 
 
 def vulnerable(known: list[dict[str, Any]]) -> list[str]:
-    """The packages that advisories concern, with the versions that mend them."""
+    """The packages that advisories concern, with the versions that fix them."""
     return [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'none'}"
         for package in known
         for found in package.get("vulns", ())
     ]
@@ -69,7 +69,7 @@ def _misfits() -> list[str]:
 
 
 def _advisories() -> list[dict[str, Any]]:
-    """Each package with what is known against it. NotLookedUp."""
+    """Each package with its advisories. Raises NotLookedUp."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
         command = [
@@ -82,14 +82,14 @@ def _advisories() -> list[dict[str, Any]]:
             "--disable-pip",
         ]
         command += ["--require-hashes", "--disable-pip"]
-        command += ["--vulnerability-service", "osv", "--timeout", str(TO_CONNECT), "--progress-spinner", "off"]
+        command += ["--vulnerability-service", "osv", "--timeout", str(CONNECT_TIMEOUT_S), "--progress-spinner", "off"]
         command += ["--format", "json", "--output", str(report)]
         try:
             done = subprocess.run(  # noqa: S603  # a program of our own environment
-                command, capture_output=True, text=True, check=False, timeout=PATIENCE
+                command, capture_output=True, text=True, check=False, timeout=LOOKUP_TIMEOUT_S
             )
         except subprocess.TimeoutExpired:
-            raise NotLookedUp(f"Their source did not answer within {PATIENCE} s.") from None
+            raise NotLookedUp(f"Their source did not answer within {LOOKUP_TIMEOUT_S} s.") from None
         if not report.exists():
             raise NotLookedUp("".join(done.stderr.splitlines()[-1:]))
         packages: list[dict[str, Any]] = json.loads(report.read_text())["dependencies"]

@@ -1,8 +1,8 @@
 """Makes the environment `.venv` from a lock: `python3 -m deploy.installation .venv requirements.lock`.
 
-uv does it in seconds: the machine's own, or the one of the lock, which pip brings. Where neither works, pip does it
-all. It runs before anything is installed, so it knows nothing but the standard library. Nothing is installed that the
-lock has no hash of, and packages come from where pip is told to get them on this machine, whoever gets them.
+Uses uv, which takes seconds: the machine's own, or the one in the lock, which pip installs first. If neither works, pip
+installs everything. This module runs before anything is installed, so it uses the standard library only. Only packages
+with a hash in the lock are installed, and uv gets the same index, proxy and certificates that pip is configured with.
 """
 
 import ast
@@ -27,12 +27,12 @@ INTERRUPTED = 130
 _BLOCK = re.compile(r"^(\S+)==[^\n]*\\\n(?: +--hash=\S+(?: \\)?\n)+", re.MULTILINE)
 _RELEVO = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
 _FIRST_WITH_PYTHON_OPTION = (22, 3)  # the pip that can install into another environment
-_SECTIONS = ("global", "install", ":env:")  # of pip's settings; the later ones win
+_SECTIONS = ("global", "install", ":env:")  # of pip's settings; later ones override earlier ones
 _TRUE = {"1", "true", "yes", "on"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make it, in whatever state it is; the exit status."""
+    """Make or repair the environment; returns the exit status."""
     directory, lock = map(Path, arguments)
     with _alone():
         environment = Environment(directory)
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         if not (environment.install_by_uv(lock) or environment.install_by_pip(lock)):
             sys.stderr.write(
-                "The packages could not be installed; the reason stands above. Where they have to come from another "
-                "index or through a proxy, tell pip (`pip config set global.index-url ...`): uv is told the same.\n"
+                "The packages could not be installed; the reason is above. If they have to come from another index or "
+                "through a proxy, configure pip (`pip config set global.index-url ...`): uv gets the same settings.\n"
             )
             return 1
         environment.end()
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class Environment:
-    """A virtual environment. It holds a mark while it is worked on; one that was left with its mark is made anew."""
+    """A virtual environment. It contains a marker file while it is being made; one left with the marker is made
+    again."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
@@ -59,17 +60,17 @@ class Environment:
         self._python = str(self._directory / "bin" / "python")
 
     def begin(self) -> None:
-        """Make it, without pip: that alone would take longer than all the rest."""
+        """Make it, without pip, which would take longer than all the rest."""
         EnvBuilder(symlinks=True, clear=self._mark.exists()).create(self._directory)
         self._mark.touch()
 
     def end(self) -> None:
-        """It is whole."""
+        """Remove the marker: the environment is complete."""
         self._mark.unlink()
 
     def install_by_uv(self, lock: Path) -> bool:
-        """Whether uv is to be had here and has installed everything."""
-        with self._settings_of_pip() as asked:  # pip takes its time to answer, and to bring uv
+        """Install everything by uv; whether that worked."""
+        with self._settings_of_pip() as asked:  # runs beside the look for uv, since both take a second
             uv = self._uv()
             listed, _ = asked.communicate()
         if uv is None:
@@ -81,8 +82,8 @@ class Environment:
         return _done(locked, environ) and _done([*install, "--quiet", *_RELEVO], environ)
 
     def install_by_pip(self, lock: Path) -> bool:
-        """Whether pip has installed everything."""
-        sys.stderr.write("There is no uv that works here, so pip installs them, which takes a minute or more.\n")
+        """Install everything by pip; whether that worked."""
+        sys.stderr.write("No working uv was found, so pip installs them, which takes a minute or more.\n")
         pip = self._pip()
         if pip is None:
             sys.stderr.write(f"{sys.executable} has neither pip nor ensurepip: install one of them, or uv.\n")
@@ -100,7 +101,7 @@ class Environment:
         return own if self._bring_uv() and _answers([own, "--version"]) else None
 
     def _bring_uv(self) -> bool:
-        """Whether pip has installed the uv that developers have, a single file, with its hash."""
+        """Install the uv of the developers' lock by pip, checked by its hash; whether that worked."""
         pip = self._pip()
         if pip is None:
             return False
@@ -110,7 +111,7 @@ class Environment:
         return _done([*command, "--require-hashes", "--requirement", str(pinned)])
 
     def _pip(self) -> list[str] | None:
-        """The command of a pip that installs into this environment: its own, the machine's, or the one in Python."""
+        """The command of a pip that installs into this environment: its own, the machine's, or ensurepip's."""
         inside = [self._python, "-m", "pip"]
         if self._has_pip():
             return inside
@@ -128,12 +129,12 @@ class Environment:
 
 
 def block(lock: str, name: str) -> str:
-    """What a lock has of a package: its version and hashes."""
+    """The lines of a package in a lock: its version and hashes."""
     return next(found.group() for found in _BLOCK.finditer(lock) if found.group(1) == name).rstrip("\\\n ") + "\n"
 
 
 def pip_settings(listed: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What pip is told for installing, by what `pip config list` printed and by its variables."""
+    """pip's settings for installing, from the output of `pip config list` and from `PIP_*` variables."""
     told: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
@@ -147,11 +148,11 @@ def pip_settings(listed: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def for_uv(told: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The same for uv, by variables."""
+    """The same settings as variables of uv."""
     variables = {
         "UV_DEFAULT_INDEX": told.get("index-url", ""),
         "UV_INDEX": " ".join(told.get("extra-index-url", "").split()),
-        # pip looks into all of them alike. The hashes say which file is meant.
+        # pip treats all indexes alike. The hashes decide which file is meant.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in told else "",
         "UV_FIND_LINKS": ",".join(told.get("find-links", "").split()),
         "UV_NO_INDEX": _flag(told.get("no-index")),
@@ -170,7 +171,7 @@ def _certificates(told: Mapping[str, str], environ: Mapping[str, str]) -> dict[s
     bundle = told.get("cert") or environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
     if bundle:
         return {"SSL_CERT_DIR" if Path(bundle).is_dir() else "SSL_CERT_FILE": bundle}
-    # Like pip, trust whom the machine trusts, such as a company's proxy; where it names nobody, whom uv knows.
+    # Like pip, use the machine's certificates, for example a company proxy's; without any, uv's own.
     here = ssl.get_default_verify_paths()
     return {"UV_SYSTEM_CERTS": "1" if here.cafile or here.capath else ""}
 
@@ -199,7 +200,7 @@ def _done(command: list[str], environ: Mapping[str, str] | None = None) -> bool:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Two that want the same environment at the same time, as from two terminals, take turns."""
+    """A lock, so that two runs at the same time, as from two terminals, take turns."""
     with (ROOT / "pyproject.toml").open() as project:
         fcntl.flock(project, fcntl.LOCK_EX)
         yield

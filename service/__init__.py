@@ -1,1 +1,1 @@
-"""Relevo delivers webhooks; README.md beside this file says how it is built."""
+"""Relevo delivers webhooks. README.md in this directory explains how it is built."""

@@ -1,6 +1,6 @@
-"""The `relevo` command: reads the command line, and hands over to the command that it names.
+"""The `relevo` command: parses the command line and runs the command that it names.
 
-Imports wait until a command is carried out, so that `--help` answers at once.
+A command's modules are imported when it runs, so that `--help` answers at once.
 """
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -40,7 +40,7 @@ def _parser() -> ArgumentParser:
     add("serve", roles.serve, "serve the API and deliver")
     add("worker", roles.worker, "deliver only, beside one or more that serve")
     add("migrate", database.migrate, "bring the database to this release's schema")
-    again = "encrypt what is kept anew with the first of RELEVO_SECRET_KEYS, while others serve"
+    again = "encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS; servers may run meanwhile"
     add("reencrypt", database.reencrypt, again)
     tokens.take_arguments(add("token", tokens.token, "print a token for the API"))
     tail.take_arguments(add("tail", tail.tail, "print an application's attempts as they are made, until Ctrl-C"))

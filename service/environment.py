@@ -1,6 +1,6 @@
-"""Environment variables with flat names, sorted into nested groups of settings and explained to people.
+"""Reads environment variables into nested groups of settings, and explains bad values.
 
-Each field of a group carries its `Variable`, so that errors, the manual's table and the program cannot disagree.
+Each field of a group carries its `Variable`, so errors, the manual's table and the program use the same names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ PREFIX = "RELEVO_"
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A setting as the outside sees it. `shown` takes the place of a default that is no text of its own."""
+    """A setting as operators see it. `shown` replaces a default that cannot be printed as it is."""
 
     name: str
     meaning: str
@@ -35,26 +35,26 @@ class Description:
 
 
 class FlatEnvironment(PydanticBaseSettingsSource):
-    """What is set in an environment, group by group. An empty variable counts as not set."""
+    """Reads the values of all groups from an environment. An empty variable counts as not set."""
 
     def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
         super().__init__(settings_cls)
         self._environ = environ
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """What is set of one group."""
+        """The values of one group that are set."""
         fields = _group(field).model_fields.items()
         values = {name: self._environ.get(_variable(setting).name, "").strip() for name, setting in fields}
         return {name: value for name, value in values.items() if value}, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """All groups."""
+        """The values of all groups."""
         groups = self.settings_cls.model_fields.items()
         return {name: self.get_field_value(field, name)[0] for name, field in groups}
 
 
 def explain(error: ValidationError, settings: type[BaseSettings]) -> list[str]:
-    """A line for each variable at fault: its name, what is wrong, and an example. Never the value, it may be secret."""
+    """A line for each bad variable: its name, the fault, an example. Never its value, which may be secret."""
     return list(dict.fromkeys(_explain(tuple(fault["loc"]), fault["msg"], settings) for fault in error.errors()))
 
 
@@ -67,7 +67,7 @@ def describe(settings: type[BaseSettings]) -> list[Description]:
 
 
 def unknown(environ: Mapping[str, str], settings: type[BaseSettings]) -> list[str]:
-    """A sentence about each variable of ours that sets nothing, with the name that was probably meant."""
+    """A sentence for each `RELEVO_*` variable that is no setting, with the closest name if there is one."""
     known = [variable.name.removeprefix(PREFIX) for variable, _ in _fields(settings)]
     ours = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     return [_about_unknown(name, get_close_matches(name, known, n=1)) for name in ours if name not in known]

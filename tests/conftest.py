@@ -9,13 +9,13 @@ from itertools import chain, groupby
 import pytest
 
 from service.adapters.machine.embedded import EmbeddedServer
-from service.commands.running import COLLECT_SELDOM
+from service.commands.running import GC_THRESHOLDS
 from tests.support import postgres
 from tests.support.patience import patient
 
 USUALLY_WITHIN = 120.0  # seconds
 
-gc.set_threshold(*COLLECT_SELDOM)  # as Relevo does
+gc.set_threshold(*GC_THRESHOLDS)  # as Relevo does
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has what it runs in the background ignore Ctrl-C, and so would every process that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)

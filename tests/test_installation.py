@@ -101,7 +101,7 @@ def test_pip_does_it_where_uv_fails(tmp_path: Path, lock: Path, environ: dict[st
     done = install(tmp_path / "environment", lock, environ)
 
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("There is no uv that works here, so pip installs them")
+    assert done.stderr.startswith("No working uv was found, so pip installs them")
     assert installed(tmp_path / "environment") >= {"tiny-1", "relevo-0.1.0"}
 
 

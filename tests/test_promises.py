@@ -182,7 +182,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "tokens that are remembered": Promise(
         "service/adapters/machine/remembered.py",
-        "MOST_CHARACTERS",
+        "CACHED_CHARACTERS",
         "tests/adapters/test_remembered.py::test_the_oldest_make_room_by_number_and_by_length",
     ),
     "faults of an import that are listed": Promise(

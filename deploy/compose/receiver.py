@@ -1,4 +1,4 @@
-"""The example's receiver: answers 200, but every third time it is called about something new it fails first."""
+"""The example's receiver: answers 200, except that the first call about every third message gets a 500."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +10,7 @@ class Receiver(BaseHTTPRequestHandler):
     seen: set[str] = set()  # noqa: RUF012  # the server makes a handler for each call; this is what they share
 
     def do_POST(self) -> None:  # the name http.server looks for
-        """Read the event, say what came, answer."""
+        """Read the event, answer, print the message's id and the status."""
         self.rfile.read(int(self.headers.get("content-length", 0)))
         message = self.headers.get("webhook-id", "")
         status = 200 if message in self.seen or len(self.seen) % 3 else 500
@@ -22,7 +22,7 @@ class Receiver(BaseHTTPRequestHandler):
         sys.stdout.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as http.server has it
-        """Said already."""
+        """Print nothing: `do_POST` prints the call."""
 
 
 if __name__ == "__main__":

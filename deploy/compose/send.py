@@ -1,4 +1,4 @@
-"""Sends ten events through the API, as a customer's backend would, and says where Jaeger shows them."""
+"""Sends ten events through the API, as a customer's backend would, and prints their links in Jaeger."""
 
 import json
 import os

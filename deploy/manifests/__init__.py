@@ -1,1 +1,1 @@
-"""What is made of other files of ours, so that nobody writes it twice: `make manifests`."""
+"""`make manifests`: files generated from other files, so that nothing is written twice."""

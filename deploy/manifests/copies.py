@@ -1,4 +1,4 @@
-"""Files that tools read only within their own directory: the collector's configuration and Prometheus' rules."""
+"""Copies of the collector's configuration and Prometheus' rules, for tools that read only their own directory."""
 
 import textwrap
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ spec:
 
 
 def copies(root: Path) -> Mapping[str, str]:
-    """Each with its text, by its path below `root`."""
+    """The text of each generated file, by its path below `root`."""
     collector = (root / "otel-collector.yaml").read_text()
     groups = _groups(root)
     rule = _PROMETHEUS_RULE + textwrap.indent(groups, "  ", lambda line: bool(line.strip()))
@@ -34,7 +34,7 @@ def copies(root: Path) -> Mapping[str, str]:
 
 
 def _groups(root: Path) -> str:
-    """The groups of every file of rules as one list."""
+    """The rule groups of all files as one list."""
     texts = [
         file.read_text().partition("\ngroups:\n")[2]
         for file in sorted((root / "deploy/prometheus/rules").glob("*.yml"))

@@ -1,4 +1,4 @@
-"""The Helm chart's templates: the manifests of kustomize, with values in the place of what differs between clusters."""
+"""Generates the Helm chart's templates from kustomize's manifests, with values where clusters differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from deploy.manifests.copies import CHART
 
 _KUBERNETES = Path("deploy/kubernetes")
 
-# What of a manifest is replaced, and by what.
+# The text of a manifest that is replaced, and its replacement.
 Change = tuple[str, str]
 
 
 class NothingToChange(Exception):
-    """A manifest lacks the text that a value should take the place of; the text names both."""
+    """A manifest lacks the text that should be replaced; the text names both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A manifest and what becomes of it; `only` is the value without which there is none."""
+    """A manifest and its changes. With `only`, the template is rendered only if that value is true."""
 
     manifest: str
     only: str = ""
     changes: tuple[Change, ...] = ()
 
     def text(self, root: Path) -> str:
-        """The template. NothingToChange when the manifest was changed and this was not."""
+        """The template's text. NothingToChange when the manifest no longer has a text that should be replaced."""
         text = (root / _KUBERNETES / self.manifest).read_text()
         for old, new in self.changes:
             if old not in text:
@@ -36,7 +36,7 @@ class Template:
 
 
 def templates(root: Path) -> Mapping[str, str]:
-    """Each with its text, by its path below `root`."""
+    """The text of each template, by its path below `root`."""
     return {f"{CHART}/templates/{name}": template.text(root) for name, template in _TEMPLATES.items()}
 
 
@@ -65,7 +65,7 @@ _HOOKS: Change = (
 
 
 def _deployment(role: str) -> Template:
-    # Pods start anew when their settings change, as they do by the name that kustomize makes of a ConfigMap's content.
+    # A checksum of the settings restarts pods when they change, like kustomize's ConfigMap names with a hash.
     settings = (
         "    metadata:\n      labels: *labels\n",
         "    metadata:\n      labels: *labels\n      annotations:\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.stack.processes import ROOT, Ports, Stack, StackFailed, running_stack
 from deploy.stack.programs import JUDGES, PROGRAMS, CannotBuild, Program, build, cache_directory
 
-# Where `relevo demo --stack` looks.
+# The file that `relevo demo --stack` reads by default.
 ADDRESSES = ROOT / "build" / "stack.json"
 
 _GREETING = """\
@@ -21,11 +21,11 @@ Prometheus  {stack.prometheus}
 Logs        {stack.logs}
 Collector   {stack.otlp_grpc} (gRPC), {stack.otlp_http} (HTTP)
 
-To send to it:
+Send telemetry to it:
   relevo demo --stack
   OTEL_EXPORTER_OTLP_ENDPOINT={stack.otlp_grpc} OTEL_EXPORTER_OTLP_PROTOCOL=grpc relevo serve
 
-Ctrl-C stops it; what it holds is lost then.
+Ctrl-C stops it and deletes its data.
 """
 _LOOK_AROUND = """
 Jaeger      {stack.jaeger}/search?service=relevo
@@ -36,7 +36,7 @@ The stack stays up for a look around. Enter stops it.
 
 
 def main() -> int:
-    """Build what is missing, then run until told to stop, or until the demo is over."""
+    """Build the missing programs, then run them until Ctrl-C or until the demo is over."""
     parser = ArgumentParser("stack", description=__doc__)
     parser.add_argument("--free-ports", action="store_true", help="any ports that are free, instead of the usual ones")
     parser.add_argument("--demo", action="store_true", help="run `relevo demo --stack`; at a terminal, wait for Enter")

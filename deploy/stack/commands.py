@@ -1,4 +1,4 @@
-"""Commands that take minutes: bounded, and with a word every half minute that they still run."""
+"""Runs commands that take minutes, with a deadline and a progress line every half minute."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-STILL_EVERY = 30.0
+REPORT_INTERVAL_S = 30.0
 
-# A workspace that comes with a module names directories that the module leaves out; nothing needs a compiler of
-# C; and the compiler spends its time better than on collecting its garbage.
+# Ignore a module's workspace file, which names directories that modules do not contain; use no C compiler; let the Go
+# compiler collect garbage less often.
 _GO = {"GOWORK": "off", "CGO_ENABLED": "0", "GOGC": "400"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """What became of a command."""
+    """The exit status and output of a command."""
 
     status: int
     output: str
@@ -26,7 +26,7 @@ class Captured:
 
 
 def captured(command: list[str], *, at: Path, deadline: float, still: Callable[[], None]) -> Captured:
-    """Run a command in a directory. TimeoutError when it is not over at `deadline`, of the monotonic clock."""
+    """Run a command in a directory. TimeoutError when it still runs at `deadline`, a time of the monotonic clock."""
     environment = {**os.environ, **_GO}
     pipe = subprocess.PIPE
     with subprocess.Popen(  # noqa: S603  # go and its builder
@@ -35,7 +35,7 @@ def captured(command: list[str], *, at: Path, deadline: float, still: Callable[[
         try:
             output, errors = _output(process, deadline, still)
         except BaseException:
-            # The compilers that it started as well.
+            # The whole process group, since the command has started compilers.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -45,7 +45,7 @@ def captured(command: list[str], *, at: Path, deadline: float, still: Callable[[
 def _output(process: "subprocess.Popen[str]", deadline: float, still: Callable[[], None]) -> tuple[str, str]:
     while (left := deadline - time.monotonic()) > 0:
         try:
-            return process.communicate(timeout=min(left, STILL_EVERY))
+            return process.communicate(timeout=min(left, REPORT_INTERVAL_S))
         except subprocess.TimeoutExpired:
             still()
     raise TimeoutError(process.args)

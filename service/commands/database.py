@@ -1,4 +1,4 @@
-"""`relevo migrate` and `relevo reencrypt`: what is done to the database now and then."""
+"""`relevo migrate` and `relevo reencrypt`: maintenance of the database."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def migrate(_: Namespace) -> int:
 
 
 def reencrypt(_: Namespace) -> int:
-    """Encrypt what is kept anew with the first of the keys."""
+    """Encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS."""
     from service.commands.running import run, waits
     from service.runtime.configuration import configured
     from service.runtime.database import Unreadable

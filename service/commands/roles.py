@@ -1,4 +1,4 @@
-"""`relevo serve` and `relevo worker`: the roles of a process, until it is told to leave."""
+"""`relevo serve` and `relevo worker`: run a role until SIGTERM or Ctrl-C."""
 
 import os
 from argparse import Namespace
@@ -36,7 +36,7 @@ def worker(_: Namespace) -> int:
 
 
 def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
-    """Ports first: nothing is begun for a server that nobody could call."""
+    """Bind the ports first, so that nothing is started when one is in use."""
     from service.commands.running import OK, CommandFailed, run
     from service.runtime.listening import PortUnusable, listeners
 
@@ -48,7 +48,7 @@ def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
 
 
 async def _with_database(role: "Role", settings: "Settings", listeners: "Listeners") -> None:
-    """Find out now, while a sentence can still be said, whether the database is there and fits."""
+    """Check the database before the role starts, so that a fault is one clear sentence."""
     from service.commands.running import waits
     from service.runtime.database import fitting_database
 

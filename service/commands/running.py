@@ -1,4 +1,4 @@
-"""How every command is carried out: what is warned of first, the loop, signals, and the status by which it ends."""
+"""Runs a command: warnings about variables, the event loop, signals, error sentences and the exit status."""
 
 import asyncio
 import gc
@@ -18,11 +18,11 @@ from service.runtime.configuration import UNUSABLE as UNUSABLE_SETTINGS
 from service.runtime.configuration import warnings
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-# A request leaves hundreds of objects and hardly a cycle: looking for cycles as often as Python does by itself took a
-# quarter of an accept's time, most of the time of reading JSON that holds many lists, and a sixth of a start.
-COLLECT_SELDOM = (50_000, 20, 100)
-LONGEST_LINE = 600
-BEARER = "RELEVO_TOKEN"  # not a setting: who asks a server says so with it
+# A request makes hundreds of objects and hardly a reference cycle. With Python's default thresholds, garbage collection
+# took a quarter of an accept's time, most of the time of reading JSON with many lists, and a sixth of a start.
+GC_THRESHOLDS = (50_000, 20, 100)
+MAX_LINE_CHARACTERS = 600
+CALLER_VARIABLE = "RELEVO_TOKEN"  # not a setting of the server: commands that call one authenticate with it
 
 
 _MISSING = (
@@ -37,18 +37,18 @@ class CommandFailed(Exception):
 
 
 class CommandUnusable(Exception):
-    """What the command was given has to be changed; the text says what to do."""
+    """The command's arguments or variables have to be changed; the text says what to do."""
 
 
 def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
-    """The exit status of the command, what is wrong being said in a sentence."""
-    gc.set_threshold(*COLLECT_SELDOM)
-    # Until the runtime sets logging up, only what matters is told, and standard output belongs to the command.
+    """Run the command and return its exit status. An expected error is written as one sentence to standard error."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    # Until the runtime configures logging, only warnings are logged, and to standard error.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    for sentence in warnings(os.environ, others={BEARER}):
+    for sentence in warnings(os.environ, others={CALLER_VARIABLE}):
         tell(f"warning: {sentence}")
     try:
         return command(chosen)
@@ -69,7 +69,7 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
 
 
 def _extra_with(module: str | None) -> str | None:
-    """The extra that brings a module; None for what no extra brings."""
+    """The extra of our package that installs the module, None if none does."""
     for requirement in requires("relevo") or ():
         name, _, condition = requirement.partition(";")
         if re.split(r"[^\w-]", name)[0].replace("-", "_") == (module or "").partition(".")[0]:
@@ -79,52 +79,56 @@ def _extra_with(module: str | None) -> str | None:
 
 
 def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int = INTERRUPTED) -> int:
-    """Run `work` on uvloop. `told_to_leave` is the status for a SIGTERM that comes before the work listens for it: a
-    server that has not begun has left in good order then, a migration has not been done.
+    """Run `work` on uvloop. `told_to_leave` is the exit status for a SIGTERM before the work handles signals itself:
+    0 for a server, which has not started anything; 130 for a migration, which was not done.
 
-    CommandFailed, CommandUnusable for what is wrong with the database.
+    Faults of the database become CommandFailed or CommandUnusable.
     """
     import uvloop
 
-    from service.runtime.database import AWAY, UNFIT
+    from service.runtime.database import DATABASE_UNAVAILABLE, DATABASE_UNUSABLE
 
-    # While the loop is made, there is nothing yet to be closed.
+    # Until the loop exists there is nothing to close.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told_to_leave(work))
     except asyncio.CancelledError:
         return told_to_leave
-    except (*UNFIT, LimitReached) as error:
+    except (*DATABASE_UNUSABLE, LimitReached) as error:
         raise CommandUnusable(str(error)) from None
-    except AWAY as error:
+    except DATABASE_UNAVAILABLE as error:
         raise CommandFailed(str(error)) from None
     return OK
 
 
 async def _until_told_to_leave(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Until the work listens for SIGTERM itself, it is cancelled by one, so that what was opened is closed. A handler
-    that raises may do so within somebody else's callback, where the exception is lost and the process stays."""
+    """Run the work, and cancel it on a SIGTERM before it handles signals itself, so that everything opened is closed.
+    (A signal handler that raises could do so inside another callback, where the exception is lost.)"""
     loop = asyncio.get_running_loop()
     working = loop.create_task(work())
     loop.add_signal_handler(signal.SIGTERM, working.cancel)
     try:
         await working
     finally:
-        # Another one, while the last things are closed, changes neither that nor the exit status.
+        # A second SIGTERM during the closing is ignored.
         loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def waits(sentence: str) -> None:
-    """For somebody who looks on; whoever reads it from a file wants to hear of faults."""
+    """Say what the command waits for, at a terminal only; log files should contain faults alone."""
     if sys.stderr.isatty():
         tell(sentence)
 
 
 def tell(sentence: str) -> None:
-    """Say it on standard error, each line by itself."""
+    """Write to standard error, each line with the prefix `relevo: `."""
     for line in sentence.splitlines():
-        # A value may be quoted in it, and have any length; what to do stands at the end.
-        short = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]}...{line[-LONGEST_LINE // 2 :]}"
+        # Quoted values may be long. The middle is cut, since the advice is at the end.
+        short = (
+            line
+            if len(line) <= MAX_LINE_CHARACTERS
+            else f"{line[: MAX_LINE_CHARACTERS // 2]}...{line[-MAX_LINE_CHARACTERS // 2 :]}"
+        )
         sys.stderr.write(f"relevo: {short}\n")

@@ -1,4 +1,4 @@
-"""`relevo token`: a token for the API, on standard output."""
+"""`relevo token`: prints a token for the API."""
 
 import os
 import sys
@@ -12,11 +12,11 @@ from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, US
 if TYPE_CHECKING:
     from service.domain.ids import OrgId
 
-_TOO_LONG = 9  # digits of a time
+_MAX_DIGITS = 9  # digits of a time
 
 
 def take_arguments(parser: ArgumentParser) -> None:
-    """What the command may be told."""
+    """The command's options."""
     parser.add_argument("org_id", nargs="?", help="the organisation it speaks for (default: the one that is built in)")
     parser.add_argument("--role", choices=ROLES, default="admin", help="what it may do (default: %(default)s)")
     parser.add_argument("--expires", type=_lifetime, metavar="90d", help="when it ends, in days, hours or minutes")
@@ -32,7 +32,7 @@ def take_arguments(parser: ArgumentParser) -> None:
 
 
 def token(chosen: Namespace) -> int:
-    """Print a token: by itself, or one that is in the list."""
+    """Print a token. With a name it is also listed in the database."""
     from service.commands.running import OK, CommandUnusable, waits
     from service.domain import ids
     from service.runtime.configuration import configured_for_tokens
@@ -72,13 +72,13 @@ def _listed(chosen: Namespace, org_id: "OrgId") -> int:
 
 
 def _lifetime(text: str) -> timedelta:
-    """From what people write: `90d`, `12h`, `90m`."""
+    """Parse `90d`, `12h` or `90m`."""
     amount, unit = text[:-1], {"d": "days", "h": "hours", "m": "minutes"}.get(text[-1:])
-    if unit is None or not (amount.isascii() and amount.isdigit() and len(amount) < _TOO_LONG):
+    if unit is None or not (amount.isascii() and amount.isdigit() and len(amount) < _MAX_DIGITS):
         raise ArgumentTypeError(f"{text!r} is no time: write 90d, 12h or 90m")
     lifetime = timedelta(**{unit: int(amount)})
     if not SHORTEST_LIFETIME <= lifetime <= LONGEST_LIFETIME:
-        raise ArgumentTypeError(f"a token holds for 1h at least and for {LONGEST_LIFETIME.days}d at most")
+        raise ArgumentTypeError(f"a token is valid for 1h at least and for {LONGEST_LIFETIME.days}d at most")
     return lifetime
 
 

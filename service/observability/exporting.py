@@ -47,12 +47,12 @@ def destination(signal: Signal, environ: Mapping[str, str]) -> Destination | Non
     spoken = protocol(name, environ)
     if spoken == HTTP and variable == "OTEL_EXPORTER_OTLP_ENDPOINT":
         endpoint = _of_signal(endpoint, signal)
-    said = {what: of_signal(name, what, environ)[1] for what in ("HEADERS", "EXPORT_TIMEOUT_S", "COMPRESSION")}
+    said = {what: of_signal(name, what, environ)[1] for what in ("HEADERS", "TIMEOUT", "COMPRESSION")}
     return Destination(
         endpoint=endpoint,
         protocol=spoken,
         headers=parse_env_headers(said["HEADERS"] or "", liberal=True),
-        timeout=float(said["EXPORT_TIMEOUT_S"] or EXPORT_TIMEOUT_S),
+        timeout=float(said["TIMEOUT"] or EXPORT_TIMEOUT_S),
         compression=(said["COMPRESSION"] or "none").lower(),
         authorities=of_signal(name, "CERTIFICATE", environ)[1],
         certificate=of_signal(name, "CLIENT_CERTIFICATE", environ)[1],

@@ -82,7 +82,7 @@ class Logging:
         """Set the lowest level that is written. ValueError for an unknown level. `LEAKY_LOGGERS` stay at WARNING."""
         number = SEVERITIES.get(level.lower(), (None, None))[0]
         if number is None:
-            raise ValueError(f"{level!r} is not a log level; set one of {', '.join(SEVERITIES)}.")
+            raise ValueError(f"{level!r} is not a log level; choose from {', '.join(SEVERITIES)}.")
         self._threshold.level = number
         logging.getLogger().setLevel(number)
 

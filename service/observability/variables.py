@@ -81,7 +81,7 @@ def unheeded(environ: Mapping[str, str]) -> list[str]:
     sentences = [f"{name} changes nothing: {_UNHEEDED[name]}." for name in sorted(said) if name in _UNHEEDED]
     if _SAMPLER_ARGUMENT in said and not said.get("OTEL_TRACES_SAMPLER", "").lower().endswith("traceidratio"):
         sentences.append(
-            f"{_SAMPLER_ARGUMENT} changes nothing: set OTEL_TRACES_SAMPLER=parentbased_traceidratio."
+            f"{_SAMPLER_ARGUMENT} changes nothing: OTEL_TRACES_SAMPLER=parentbased_traceidratio is needed with it."
         )
     return sentences
 

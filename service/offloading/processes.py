@@ -1,7 +1,7 @@
-"""Work that needs a processor for long leaves the event loop and the interpreter: in processes, each with a deadline.
+"""Runs CPU-bound work in a bounded pool of processes, each piece with a timeout.
 
-A process can be ended while it computes, a thread cannot. So what strangers may make slow, such as matching their
-patterns, is done here.
+A process can be killed while it computes; a thread cannot. So work that callers can make slow, such as matching their
+regular expressions, runs here.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ import structlog
 from service.domain.errors import Busy
 from service.observability.metrics import Metrics
 from service.offloading.threads import leave_the_loop
-from service.offloading.turns import MOST_WAITING, Turns
+from service.offloading.turns import MAX_QUEUED_CALLS, Turns
 
 T = TypeVar("T")
 
-NAME = "processes"
-MOST_MEMORY = 1024**3
-START_WITHIN = 60.0  # seconds
+POOL = "processes"
+MAX_MEMORY_BYTES = 1024**3
+START_TIMEOUT_S = 60.0  # seconds
 
 _log = structlog.stdlib.get_logger("relevo.processes")
 
 
 class Processes:
-    """At most `workers` processes, started when they are needed; `seconds` is what each piece of work may take.
+    """A pool of at most `workers` processes, started on demand. A piece of work may take `seconds`.
 
-    A piece has a process to itself, so that the one that takes too long can be ended and nobody else's. Whoever would
-    be one more than `most_waiting` in line, or waits for twice the time of a piece, is told Busy.
+    A process runs one piece at a time, so that killing it ends no other work. A call raises Busy if `most_waiting`
+    calls are queued already, or if it waits longer than twice `seconds`.
     """
 
     def __init__(
-        self, *, workers: int, seconds: float, most_waiting: int = MOST_WAITING, metrics: Metrics | None = None
+        self, *, workers: int, seconds: float, most_waiting: int = MAX_QUEUED_CALLS, metrics: Metrics | None = None
     ) -> None:
         self._metrics = metrics
         self._seconds = seconds
@@ -46,14 +46,13 @@ class Processes:
         self._idle: list[ProcessPoolExecutor] = []
         self._busy: set[ProcessPoolExecutor] = set()
         if metrics is not None:
-            metrics.observe_pool(NAME, size=lambda: workers, checked_out=lambda: len(self._busy))
+            metrics.observe_pool(POOL, size=lambda: workers, checked_out=lambda: len(self._busy))
 
     async def run(self, work: Callable[..., T], *arguments: Any, tenant: str | None = None) -> T:
-        """What `work`, a function of a module, makes of the arguments. TimeoutError when it takes too long; Busy.
+        """Run `work`, a function of a module, and return its result. Raises TimeoutError when it takes too long; Busy.
 
-        It waits for its turn among the tenants, whatever one of them has in line.
-
-        The lines that tell of begin and end carry the ids of the request; the work itself writes none.
+        Queued calls are served round-robin by tenant. The log lines of start and end carry the request's ids; the work
+        itself logs nothing.
         """
         asked = time.perf_counter()
         await self._until_free(tenant)
@@ -63,7 +62,7 @@ class Processes:
             self._turns.leave(tenant)
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """Kill all processes."""
         for process in (*self._idle, *self._busy):
             _end(process)
 
@@ -86,20 +85,20 @@ class Processes:
             seconds = time.perf_counter() - began
             _log.debug("process.finished", work=name, duration_ms=round(seconds * 1000, 2))
             if self._metrics is not None:
-                self._metrics.pool_waited(NAME, began - asked)
-                self._metrics.work_left_the_loop(NAME, seconds)
+                self._metrics.pool_waited(POOL, began - asked)
+                self._metrics.work_left_the_loop(POOL, seconds)
 
     async def _done(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         process = self._idle.pop() if self._idle else _started()
         self._busy.add(process)
         try:
-            # To start takes longer than most of the work, and none of its time.
-            async with asyncio.timeout(START_WITHIN):
+            # Starting a process takes longer than most work and does not count as its time.
+            async with asyncio.timeout(START_TIMEOUT_S):
                 await leave_the_loop(process, _is_there, work)
             async with asyncio.timeout(self._seconds):
                 return await leave_the_loop(process, work, *arguments)
         except (TimeoutError, BrokenProcessPool, asyncio.CancelledError):
-            # It may still compute, for nobody.
+            # The process may still be computing, and nobody waits for the result.
             self._busy.remove(process)
             _end(process)
             raise
@@ -110,22 +109,22 @@ class Processes:
 
 
 def _started() -> ProcessPoolExecutor:
-    # A fork would copy the loop, the connections and the locks of running threads.
+    # Not fork: that would copy the event loop, the connections and the locks of running threads.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=_keep_within_bounds)
 
 
 def _end(executor: ProcessPoolExecutor) -> None:
-    for process in list((executor._processes or {}).values()):  # noqa: SLF001 - only a signal ends a computation
+    for process in list((executor._processes or {}).values()):  # noqa: SLF001 - no public method kills a process that computes
         process.kill()
     executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_there(_work: Callable[..., object]) -> None:
-    """What a piece of work waits for: that the process runs, and has the work's module."""
+    """Does nothing: its return shows that the process has started and imported the work's module."""
 
 
 def _keep_within_bounds() -> None:
-    # Whoever wants more is refused as it is for its time, and takes nobody else's memory.
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    # Work that needs more memory fails like work that needs more time.
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

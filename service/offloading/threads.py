@@ -1,6 +1,6 @@
-"""The one way work leaves the event loop: bounded, measured, told, and with the asker's ids and trace along.
+"""Runs blocking work in threads: bounded, measured and logged, with the caller's correlation id and trace.
 
-Executors carry none of them, and refuse nobody however long the line is.
+A bare executor carries neither into its threads, and its queue has no bound.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 import structlog
 
 from service.observability.metrics import Metrics
-from service.offloading.turns import MOST_WAITING, Turns
+from service.offloading.turns import MAX_QUEUED_CALLS, Turns
 
 T = TypeVar("T")
 
@@ -25,15 +25,15 @@ _log = structlog.stdlib.get_logger("relevo.threads")
 
 
 async def leave_the_loop(executor: Executor, work: Callable[..., T], *arguments: object) -> T:
-    """Wait for `executor` to do the work. Neither ids nor trace go along: see `Threads` for that."""
+    """Run the work in `executor`. Correlation id and trace are not carried along: use `Threads` for that."""
     return await asyncio.wrap_future(executor.submit(work, *arguments))
 
 
 class Threads:
-    """At most `workers` pieces of work at once, and so many more in line; whoever comes then is told Busy."""
+    """A pool of `workers` threads. At most `most_waiting` calls are queued; one more raises Busy."""
 
     def __init__(
-        self, name: str, *, workers: int, most_waiting: int = MOST_WAITING, metrics: Metrics | None = None
+        self, name: str, *, workers: int, most_waiting: int = MAX_QUEUED_CALLS, metrics: Metrics | None = None
     ) -> None:
         self._name = name
         self._turns = Turns(workers, most_waiting=most_waiting)
@@ -43,7 +43,7 @@ class Threads:
             metrics.observe_pool(name, size=lambda: workers, checked_out=lambda: self._turns.taken)
 
     async def run(self, work: Callable[[], T], *, tenant: str | None = None) -> T:
-        """Do blocking `work` in a thread; its log lines and spans belong to whoever asked. Busy when too many wait."""
+        """Run blocking `work` in a thread, with the caller's context. Busy when too many calls are queued."""
         asked = time.perf_counter()
         await self._turns.enter(tenant)
         context = contextvars.copy_context()
@@ -52,13 +52,13 @@ class Threads:
         except BaseException:
             self._turns.leave(tenant)
             raise
-        # Whoever gives up waiting does not end the work: its place is free when the thread is.
+        # A cancelled caller does not end the work, so the place is given back when the thread has finished.
         done = asyncio.wrap_future(job)
         job.add_done_callback(partial(self._leave_soon, asyncio.get_running_loop(), tenant))
         return await done
 
     def close(self, *, wait: bool = True) -> None:
-        """Take no more work. What is under way is waited for, or else finishes unheard."""
+        """Take no more work. With `wait`, running work is waited for; else its results are dropped."""
         self._executor.shutdown(wait=wait, cancel_futures=not wait)
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Threads:
         self.close()
 
     def _leave_soon(self, loop: asyncio.AbstractEventLoop, tenant: str | None, _: "Future[T]") -> None:
-        # The loop may have ended before work that nobody waited for.
+        # The loop may be closed before abandoned work has finished.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._turns.leave, tenant)
 

@@ -1,22 +1,22 @@
-"""Places that tenants share: in turn, and none of them all, so that one who asks for much leaves room for another."""
+"""A semaphore that is fair between tenants: round-robin, and no tenant may hold all places."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
 
 from service.domain.errors import Busy
 
-MOST_WAITING = 1024
-MOST_WAITING_EACH = 256
+MAX_QUEUED_CALLS = 1024
+MAX_QUEUED_CALLS_PER_TENANT = 256
 
 
 class Turns:
-    """So many `places`, of which a named tenant has all but one. Whoever waits is served when its tenant's turn comes.
+    """A semaphore of `places`. A tenant may hold all but one; waiting calls are served round-robin by tenant.
 
-    Whoever would be one more than `most_waiting` in line, or than a tenant may have there, is told Busy. What is done
-    for nobody in particular has no tenant, and all the places.
+    A call raises Busy when `most_waiting` calls are queued, or 256 of its own tenant. Work without a tenant (None) may
+    hold all places.
     """
 
-    def __init__(self, places: int, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, places: int, *, most_waiting: int = MAX_QUEUED_CALLS) -> None:
         self._places = self._free = places
         self._most_waiting = most_waiting
         self._in_line = 0
@@ -29,7 +29,7 @@ class Turns:
         return self._places - self._free
 
     async def enter(self, tenant: str | None) -> None:
-        """Take a place, once there is one for this tenant. Busy. Whoever enters has to `leave`."""
+        """Wait for a place and take it; the caller must `leave`. Busy when too many calls are queued."""
         if self._has_room(tenant) and tenant not in self._lines:
             self._take(tenant)
             return
@@ -44,7 +44,7 @@ class Turns:
             raise
 
     def leave(self, tenant: str | None) -> None:
-        """Give the place to whose turn it is."""
+        """Give the place back, and serve the calls that have room now."""
         self._free += 1
         self._inside[tenant] -= 1
         if not self._inside[tenant]:
@@ -62,7 +62,7 @@ class Turns:
 
     def _queue(self, tenant: str | None) -> "asyncio.Future[None]":
         line = self._lines.get(tenant, deque())
-        each = self._most_waiting if tenant is None else min(MOST_WAITING_EACH, self._most_waiting)
+        each = self._most_waiting if tenant is None else min(MAX_QUEUED_CALLS_PER_TENANT, self._most_waiting)
         if self._in_line >= self._most_waiting or len(line) >= each:
             raise Busy
         turn = asyncio.get_running_loop().create_future()
@@ -91,7 +91,7 @@ class Turns:
         turn = line.popleft()
         self._in_line -= 1
         if line:
-            self._lines[tenant] = line  # its next turn comes after everybody else's
+            self._lines[tenant] = line  # moved to the end: the other tenants' turns come first
         if not turn.cancelled():
             self._take(tenant)
             turn.set_result(None)

@@ -1,4 +1,4 @@
-"""Who is let in: tokens of ours and of the issuer in the settings, unless they were revoked."""
+"""Builds the verifier of tokens: our own and those of the issuer in the settings, unless revoked."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -6,7 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from service.adapters.access.doorkeeper import Doorkeeper
-from service.adapters.access.issuers import FETCH_EVERY, Issuer, Trust
+from service.adapters.access.issuers import KEYS_REFRESH_INTERVAL, Issuer, Trust
 from service.adapters.access.tokens import Tokens
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
@@ -16,12 +16,12 @@ from service.delivery.upkeep import every
 from service.runtime.core import Core
 from service.settings import Settings
 
-LOOK_FOR_REVOCATIONS = timedelta(seconds=1)
+REVOCATIONS_REFRESH_INTERVAL = timedelta(seconds=1)
 
 
 @asynccontextmanager
 async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Doorkeeper]:
-    """Whoever comes in while the block lasts; what other processes revoke is known a second later."""
+    """The verifier, while the block lasts. Revocations by other processes are known within a second."""
     async with AsyncExitStack() as stack:
         doorkeeper = Doorkeeper(
             tokens,
@@ -30,14 +30,14 @@ async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> As
             issuer=await stack.enter_async_context(_trusting(settings)),
         )
         await doorkeeper.refresh()
-        await stack.enter_async_context(every(LOOK_FOR_REVOCATIONS, doorkeeper.refresh))
+        await stack.enter_async_context(every(REVOCATIONS_REFRESH_INTERVAL, doorkeeper.refresh))
         yield doorkeeper
 
 
 @asynccontextmanager
 async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
-    """The issuer of the settings, and a client of its own for it: whom we trust may be on a private network, and that
-    must not open the network to the endpoints of tenants."""
+    """The issuer of the settings, with an HTTP client of its own: the issuer may be on a private network, which
+    tenants' endpoints must not reach."""
     oidc = settings.oidc
     if oidc.issuer is None or oidc.audience is None:
         yield None
@@ -45,5 +45,5 @@ async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
     trust = Trust(issuer=oidc.issuer, audience=oidc.audience, org_claim=oidc.org_claim, role_claim=oidc.role_claim)
     async with open_http_client(Egress([ip_network("0.0.0.0/0"), ip_network("::/0")]), concurrency=1) as client:
         issuer = Issuer(client, trust, clock=SystemClock())
-        async with every(FETCH_EVERY, issuer.refresh):
+        async with every(KEYS_REFRESH_INTERVAL, issuer.refresh):
             yield issuer

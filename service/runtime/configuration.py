@@ -1,6 +1,6 @@
-"""The settings of a process, with what the machine adds to them: secrets that it keeps, and the rest of an address.
+"""Reads a process's settings, and completes them with generated secrets and PostgreSQL's own `PG*` variables.
 
-Light to import, since every command begins with it.
+Cheap to import, since every command begins with it.
 """
 
 from collections.abc import MutableMapping
@@ -16,29 +16,30 @@ from service.environment import unknown
 from service.observability import variables
 from service.settings import Settings, SettingsError
 
-# What has to be changed before the process can begin; each says what to do.
+# Errors of the configuration; each text says what to change.
 UNUSABLE = (SettingsError, DataDirectoryError, variables.VariableRefused)
 
 
 def warnings(environ: MutableMapping[str, str], *, others: set[str]) -> list[str]:
-    """A sentence for each variable that changes nothing, but for the `others`. Those that are empty are taken out."""
+    """A sentence for each variable that has no effect, except those in `others`. Empty `OTEL_*` variables are
+    removed."""
     variables.forget_the_empty(environ)
     ours = {name: value for name, value in environ.items() if name not in others}
     return [*unknown(ours, Settings), *variables.unheeded(environ)]
 
 
 def configured(environ: MutableMapping[str, str]) -> Settings:
-    """The settings, with generated secrets where embedded mode allows that. UNUSABLE."""
+    """The settings, with generated secrets in embedded mode. Raises UNUSABLE."""
     settings = _read(environ)
     if settings.embedded and settings.lacks_secrets:
         made = generated_secrets(settings.storage.data_dir)
         return settings.with_secrets(jwt_secret=made.jwt_secret, secret_key=made.secret_key)
-    settings.jwt_secret(), settings.secret_keys()  # a missing one is told now, not by the first request
+    settings.jwt_secret(), settings.secret_keys()  # a missing one is reported now and not by the first request
     return settings
 
 
 def configured_for_tokens(environ: MutableMapping[str, str]) -> Settings:
-    """The settings, with the secret behind tokens at the least; none is made here, where no server would know it."""
+    """The settings, with at least the secret that signs tokens. None is generated, since no server would know it."""
     settings = _read(environ)
     if settings.embedded and settings.access.jwt_secret is None:
         refuse_without_secrets(settings.storage.data_dir)
@@ -48,7 +49,7 @@ def configured_for_tokens(environ: MutableMapping[str, str]) -> Settings:
 
 
 def alone(settings: Settings) -> AbstractContextManager[None]:
-    """Be the one server of the data directory, where there is one. UNUSABLE when another is."""
+    """Hold the data directory's server lock in embedded mode. Raises UNUSABLE when another process holds it."""
     return sole_server(settings.storage.data_dir) if settings.embedded else nullcontext()
 
 

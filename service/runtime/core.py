@@ -1,4 +1,4 @@
-"""What both roles share: the database, wake-ups, the outgoing HTTP client, upkeep."""
+"""Opens what both roles share: the database, wake-ups, the outgoing HTTP client, upkeep."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +23,7 @@ from service.observability.telemetry import Telemetry
 from service.runtime.database import DatabaseUrls
 from service.settings import Settings
 
-CHECK_EVERY = timedelta(seconds=2)
+DATABASE_CHECK_INTERVAL = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Core:
 async def open_core(
     settings: Settings, urls: DatabaseUrls, telemetry: Telemetry, health: Health
 ) -> AsyncIterator[Core]:
-    """Both roles begin with it and end with it."""
+    """Open it all, and close it in reverse when the block ends."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(urls.url, waited=telemetry.metrics.pool_waited, pooled=urls.url != urls.direct)
@@ -61,7 +61,7 @@ async def open_core(
         )
         upkeep = PostgresUpkeep(database.pool, audit_kept=timedelta(days=settings.storage.audit_days))
         await upkeep.make_room(now=SystemClock().now())
-        await stack.enter_async_context(every(CHECK_EVERY, partial(health.check_database, upkeep.ping)))
+        await stack.enter_async_context(every(DATABASE_CHECK_INTERVAL, partial(health.check_database, upkeep.ping)))
         yield Core(
             database=database,
             wakeups=wakeups,

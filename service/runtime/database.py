@@ -1,4 +1,4 @@
-"""The database of a process: opened once, by whoever carries out a command, and passed to what needs it."""
+"""Starts or finds the database of a command, and checks or migrates its schema."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ Tell = Callable[[str], None]
 
 
 class Unreadable(Exception):
-    """Some of what is kept is under a key that was not given."""
+    """Some stored values are encrypted with a key that is not configured."""
 
     def __init__(self, count: int) -> None:
         super().__init__(
@@ -26,28 +26,28 @@ class Unreadable(Exception):
         )
 
 
-# What has to be changed, and what may be otherwise the next time; each says what to do.
-UNFIT = (schema.SchemaMismatch, Unreadable)
-AWAY = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy)
+# Faults that need a change, and faults that may pass by themselves; each text says what to do.
+DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable)
+DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUrls:
-    """Where the database is; `direct` leads past a pooler, for what takes long, listens or holds a lock."""
+    """The database's URLs. `direct` bypasses a pooler, for LISTEN, session locks and long statements."""
 
     url: str
     direct: str
 
     @classmethod
     def without_pooler(cls, url: str) -> Self:
-        """A database with nothing in between."""
+        """A database that is reached without a pooler."""
         return cls(url=url, direct=url)
 
 
 @asynccontextmanager
 async def fitting_database(settings: Settings, *, tell: Tell) -> AsyncIterator[DatabaseUrls]:
-    """The database while the block lasts, with a schema that this release can run on: the embedded one's is brought up
-    to it. `tell` is given a sentence on what is waited for. UNFIT, AWAY."""
+    """The database while the block lasts. The schema of an embedded one is migrated, that of another one is checked.
+    `tell` gets a sentence about what is waited for. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
     async with _reachable(settings, tell) as urls:
         if settings.embedded:
             await schema.migrate(urls.direct)
@@ -57,14 +57,15 @@ async def fitting_database(settings: Settings, *, tell: Tell) -> AsyncIterator[D
 
 
 async def migrate(settings: Settings, *, tell: Tell) -> str:
-    """Bring the database to this release's schema, and return the revision that it has then. UNFIT, AWAY."""
+    """Migrate to this release's schema and return its revision. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
     async with _reachable(settings, tell) as urls:
         tell("bringing the database to this release's schema ...")
         return await schema.migrate(urls.direct)
 
 
 async def reencrypt(settings: Settings, *, tell: Tell) -> Resealing:
-    """Encrypt what is kept anew with the first key, while others serve. UNFIT, AWAY."""
+    """Encrypt all stored secrets again with the first key; servers may run meanwhile. Raises DATABASE_UNUSABLE,
+    DATABASE_UNAVAILABLE."""
     async with fitting_database(settings, tell=tell) as urls:
         connection = await connect(urls.direct)
         try:

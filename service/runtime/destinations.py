@@ -1,4 +1,4 @@
-"""Where deliveries may go: the table from each kind of destination to what reaches it, and who makes attempts by it."""
+"""The table from each kind of destination to its sender, and the object that makes attempts with it."""
 
 from datetime import timedelta
 
@@ -17,14 +17,14 @@ from service.settings import Settings
 
 
 def senders(client: AsyncClient, *, timeout: float, egress: Egress) -> Senders:
-    """What reaches a destination, by its kind. `timeout` is in seconds and bounds a whole attempt."""
+    """The sender of each kind of destination. `timeout` is in seconds and bounds a whole attempt."""
     return {
         HttpDestination: HttpSender(client, timeout=timeout, egress=egress),
     }
 
 
 def attempts(client: AsyncClient, *, settings: Settings, egress: Egress, telemetry: DeliveryTelemetry) -> Attempts:
-    """What makes attempts, for the engine and for whoever waits for one, as this installation signs and retries."""
+    """Makes attempts, for the engine and for `send-example`, with the signatures and retry schedule of the settings."""
     delivery = settings.delivery
     return Attempts(
         senders=senders(client, timeout=delivery.attempt_timeout, egress=egress),

@@ -1,4 +1,4 @@
-"""The engine and what runs beside it: deliveries, upkeep, background tasks."""
+"""Builds and runs the delivery engine, upkeep and background tasks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from service.settings import Settings
 
 @asynccontextmanager
 async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
-    """The engine at work while the block lasts."""
+    """Deliver while the block lasts."""
     told = DeliveryTelemetry(telemetry)
     timeout = timedelta(seconds=settings.delivery.attempt_timeout)
     margin = timedelta(seconds=settings.delivery.lease_margin)

@@ -1,5 +1,4 @@
-"""How the process listens: its ports, taken before anything else is started, so that nothing has begun when one is in
-use, and the protocol that is spoken on them."""
+"""Binds the process's ports before anything else starts, and configures the server that answers on them."""
 
 import asyncio
 import errno
@@ -16,16 +15,16 @@ from service.observability.refusals import RefusedRequests
 from service.settings import Settings, SettingsError
 
 BOTH_FAMILIES = "::"
-KEPT_ALIVE_S = 5
+KEEP_ALIVE_S = 5
 
 
 class PortUnusable(Exception):
-    """The port cannot be had now; the text names the variable that sets another."""
+    """The port is in use or not permitted; the text names the variable that sets another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Bound, and not yet listening: callers are refused until there is somebody to answer."""
+    """Bound sockets that do not listen yet: connections are refused until the server is ready."""
 
     api: tuple[socket.socket, ...] = ()
     ops: tuple[socket.socket, ...] = ()
@@ -33,8 +32,8 @@ class Listeners:
 
 @contextmanager
 def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
-    """The sockets of the API, where it is to be served, and of operators, where they have a port of their own.
-    SettingsError for a host that is none, PortUnusable for a port that is taken."""
+    """The API's sockets if `api`, and those of the ops port if it is set. SettingsError for a host that is not this
+    machine's, PortUnusable for a port that is in use."""
     server = settings.server
     if api and server.ops_port and server.ops_port == server.port:
         raise SettingsError("RELEVO_OPS_PORT: it is RELEVO_PORT as well; set one of them to another. Example: 9464")
@@ -55,8 +54,8 @@ def listening(
     websockets: type[asyncio.Protocol] | None = None,
     refused: RefusedRequests | None = None,
 ) -> uvicorn.Config:
-    """How the API is served; `grace` is how many seconds requests get to finish in when it stops, and `refused` is told
-    of what never became one."""
+    """The server's configuration. At shutdown requests get `grace` seconds to finish; `refused` is called for what the
+    protocol refuses before it is a request."""
     told = {} if refused is None else {"refused": refused}
     return uvicorn.Config(
         app,
@@ -68,7 +67,7 @@ def listening(
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEPT_ALIVE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace,
         lifespan="on",
     )
@@ -102,7 +101,11 @@ def _bind(family: socket.AddressFamily, address: tuple[str, int], host: str, var
 
 
 def _no_port(host: str, port: int, variable: str, error: OSError) -> PortUnusable:
-    why = "is in use by another process" if error.errno == errno.EADDRINUSE else "is not for this user to take"
+    why = (
+        "is in use by another process"
+        if error.errno == errno.EADDRINUSE
+        else "needs rights that this user does not have"
+    )
     return PortUnusable(f"Port {port} of {host} {why}: set {variable} to another one.")
 
 

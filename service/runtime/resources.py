@@ -1,4 +1,4 @@
-"""What use cases need, whichever way somebody comes in: opened once a process, closed when nobody comes in any more."""
+"""Opens what the use cases need, once per process, for HTTP and every later way in."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,25 +22,25 @@ from service.runtime.access import keeping_the_door
 from service.runtime.core import Core
 from service.settings import Settings
 
-PROCESSES = 2
-THREADS = 4
-LONGEST_COMPUTATION_S = 5.0
+CHECK_PROCESSES = 2
+IMPORT_THREADS = 4
+CHECK_TIMEOUT_S = 5.0
 
 
 @asynccontextmanager
 async def open_resources(
     settings: Settings, core: Core, telemetry: Telemetry, health: Health
 ) -> AsyncIterator[Resources]:
-    """Whoever takes something in has this; `health` tells when messages come faster than they are kept."""
+    """Open the resources while the block lasts. `health` reads from them how full the intake's queue is."""
     async with AsyncExitStack() as stack:
         told = DeliveryTelemetry(telemetry)
         intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
         access = await stack.enter_async_context(keeping_the_door(settings, core, tokens))
-        processes = Processes(workers=PROCESSES, seconds=LONGEST_COMPUTATION_S, metrics=telemetry.metrics)
+        processes = Processes(workers=CHECK_PROCESSES, seconds=CHECK_TIMEOUT_S, metrics=telemetry.metrics)
         stack.callback(processes.close)
-        threads = stack.enter_context(Threads("imports", workers=THREADS, metrics=telemetry.metrics))
+        threads = stack.enter_context(Threads("imports", workers=IMPORT_THREADS, metrics=telemetry.metrics))
         health.watch_intake(lambda: intake.fullness)
         yield Resources(
             begin=partial(open_unit_of_work, core.database.sessions, core.vault, core.wakeups),

@@ -1,4 +1,4 @@
-"""The roles of a process, from start to signal: to serve and deliver, or to deliver only."""
+"""The roles of a process, from start to signal: `serve` answers the API and delivers, `worker` only delivers."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 
 
 async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:
-    """Serve the API and deliver, until SIGTERM or Ctrl-C; then leave in good order."""
+    """Serve the API and deliver until SIGTERM or Ctrl-C; then drain and close."""
     async with open_observed(settings, listeners, role="serve") as (telemetry, health, operators):
         app = assemble(settings, database, telemetry, health, operators)
         config = listening(app, grace=ceil(settings.delivery.drain), refused=RefusedRequests(telemetry.metrics))
@@ -46,8 +46,8 @@ def assemble(
     health: Health,
     operators: Sequence[Route] = (),
 ) -> FastAPI:
-    """The application, instrumented; it delivers as well, while its lifespan lasts."""
-    # Here, since a worker has no API and is ready sooner without loading one.
+    """The FastAPI application, instrumented. During its lifespan it also delivers."""
+    # Imported here, so that a worker, which has no API, starts sooner.
     from service.api.app import create_app
     from service.runtime.services import open_services
 
@@ -56,7 +56,7 @@ def assemble(
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
         cors_origins=settings.server.cors_origins,
         public_url=settings.server.public_url,
-        # Where operators have a port of their own, they alone see what is theirs.
+        # With an ops port, metrics and `/admin` are served there only.
         routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
     )
     instrument(app, telemetry)
@@ -64,7 +64,7 @@ def assemble(
 
 
 async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:
-    """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served where `RELEVO_OPS_PORT` says."""
+    """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served on RELEVO_OPS_PORT if it is set."""
     observed = open_observed(settings, listeners, role="worker")
     async with observed as (telemetry, health, _), AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
@@ -80,14 +80,14 @@ async def _run(config: uvicorn.Config, sockets: Sequence[socket.socket], health:
     server = _Server(config, stopping=health.draining)
     try:
         await server.serve(list(sockets))
-    except OSError as error:  # somebody else has come to listen on what we had bound
+    except OSError as error:  # another process has begun to listen on the port that we had bound
         raise PortUnusable(f"The port cannot be listened on: {error.strerror}. Set RELEVO_PORT to another.") from error
     if not server.started:
         sys.exit(3)
 
 
 class _Server(uvicorn.Server):
-    """Tells that it is on its way out the moment it is asked to stop."""
+    """Calls `stopping` as soon as a signal asks it to stop."""
 
     def __init__(self, config: uvicorn.Config, *, stopping: Callable[[], None]) -> None:
         super().__init__(config)
@@ -95,7 +95,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """By the loop, from here to its end: uvicorn would raise what it was sent once more when it is done."""
+        """Handle signals on the loop, for good: uvicorn's own way would raise the signal again when it is done."""
         _on_signals(lambda number: self.handle_exit(number, None))
         yield
 
@@ -105,7 +105,7 @@ class _Server(uvicorn.Server):
 
 
 def _told_to_stop(health: Health) -> asyncio.Event:
-    """What is set by a signal that asks to leave, from now on."""
+    """An event that SIGTERM or SIGINT sets."""
     told = asyncio.Event()
 
     def stop(_: int) -> None:

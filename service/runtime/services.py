@@ -1,4 +1,4 @@
-"""What the API is handed for as long as it serves, and the order in which that is opened."""
+"""Opens what the API needs, in order, for as long as it serves."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +26,7 @@ async def open_services(
         core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         resources = await stack.enter_async_context(open_resources(settings, core, telemetry, health))
-        # An answer that never ends would hold up the leaving of everybody else.
+        # Live streams never end by themselves and would hold up the shutdown.
         health.when_draining(core.attempt_news.end)
         health.started()
         told = DeliveryTelemetry(telemetry)

@@ -1,4 +1,4 @@
-"""What is opened first and closed last: telemetry, the log, probes, and the operators' own routes."""
+"""Opens telemetry, logging, probes and the operators' routes: first at start, closed last."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 async def open_observed(
     settings: Settings, listeners: Listeners, *, role: str
 ) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
-    """Telemetry first in and last out, so that everything in between is told. The routes are the operators' own, which
-    the port for operators serves already where there is one."""
+    """Open telemetry first and close it last, so that everything between is recorded. Yields also the operators'
+    routes, which the ops port serves already if there is one."""
     async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
         logging = configure_logging(
             level=settings.observability.log_level,
@@ -63,6 +63,6 @@ def _ops(listeners: Listeners, routes: list[Route]) -> AbstractAsyncContextManag
 
 
 def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """asyncio would write the error's text, which may hold what nobody should read."""
+    """Log an error that no task handled. asyncio's own handler would write its text, which may hold secrets."""
     error = context.get("exception")
     _log.error("loop.error", what=context.get("message"), error_type=type(error).__qualname__, exc_info=error)

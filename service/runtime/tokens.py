@@ -1,6 +1,6 @@
-"""Tokens that are made on the command line: what `relevo token` does.
+"""Makes tokens for `relevo token`.
 
-What keeps one in the list is imported when one is to be listed, so that `relevo token` alone answers at once.
+The database is imported only for a listed token, so that `relevo token` without a name answers at once.
 """
 
 from datetime import datetime, timedelta
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_ORGANISATION", "digest_of", "make_listed_token", "mint"]
 
-ACTION = "organisation_token.created"
+AUDITED_ACTION = "organisation_token.created"
 
 
 def mint(settings: Settings, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta) -> str:
-    """The text of a token that is in no list."""
+    """The text of a token that is not listed in the database."""
     return Tokens(settings.jwt_secret()).mint(org_id, now=now, role=role, lifetime=lifetime)
 
 
 async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id: OrgId, new: "NewToken") -> str:
-    """The text of a token that is in the list and in the audit trail by then. LimitReached."""
+    """Make a token and store it in the list and the audit trail; returns its text. Raises LimitReached."""
     from service.adapters.machine.clock import SystemClock, new_id
     from service.adapters.machine.vault import AesVault
     from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
@@ -52,5 +52,5 @@ async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id
         )
         made = await tokens.create(new)
         trail = AuditTrail(Caller(org_id=org_id), work.audit, new_id=new_id, correlation_id=uuid4().hex)
-        await trail.add(ACTION, app_id=None, target=made.token.id)
+        await trail.add(AUDITED_ACTION, app_id=None, target=made.token.id)
         return made.text

@@ -1,4 +1,4 @@
-"""What can be set. Values only: the environment is read when `from_environment` is called, and by nobody else."""
+"""The settings. The environment is read only when `from_environment` is called."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -15,7 +15,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. `Settings()` are the defaults; only `from_environment` looks at variables."""
+    """All settings. `Settings()` are the defaults; only `from_environment` looks at variables."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
@@ -35,12 +35,12 @@ class Settings(BaseSettings):
         *_: Any,
         **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments only: what the environment says is itself handed over as arguments."""
+        """Take constructor arguments only; `from_environment` passes the variables as arguments."""
         return (init_settings,)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that `environ` describes, an empty variable being one that is not set. SettingsError if none."""
+        """The settings in `environ`, where an empty variable counts as not set. SettingsError for a bad value."""
         try:
             return cls(**FlatEnvironment(cls, environ)())
         except ValidationError as error:
@@ -53,7 +53,7 @@ class Settings(BaseSettings):
 
     @property
     def lacks_secrets(self) -> bool:
-        """Whether there is something for generated secrets to stand in for."""
+        """Whether a secret is not set, so that a generated one is needed."""
         return self.access.jwt_secret is None or not (self.access.secret_key or self.access.secret_keys)
 
     def with_secrets(self, *, jwt_secret: str, secret_key: str) -> Self:
@@ -66,17 +66,17 @@ class Settings(BaseSettings):
         return self.model_copy(update={"access": access})
 
     def with_addresses(self, complete: Callable[[str], str]) -> Self:
-        """These settings with the databases' addresses as `complete` makes them. SettingsError for its ValueError."""
+        """These settings with both database URLs completed by `complete`. Its ValueError becomes a SettingsError."""
         given = {"database_url": self.storage.database_url, "database_direct_url": self.storage.database_direct_url}
         made = {name: _completed(url, name, complete) for name, url in given.items() if url is not None}
         return self.model_copy(update={"storage": self.storage.model_copy(update=made)})
 
     def jwt_secret(self) -> str:
-        """The secret behind API tokens. SettingsError when there is none."""
+        """The secret that signs API tokens. SettingsError when there is none."""
         return _required(self.access.jwt_secret, "RELEVO_JWT_SECRET").get_secret_value()
 
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys of the vault, newest first. SettingsError when there is none."""
+        """The keys that encrypt stored secrets, newest first. SettingsError when there is none."""
         listed = self.access.secret_keys or (_required(self.access.secret_key, "RELEVO_SECRET_KEY"),)
         return tuple(key.get_secret_value().strip() for key in listed)
 
@@ -102,7 +102,7 @@ def _completed(url: SecretStr, name: str, complete: Callable[[str], str]) -> Sec
 def _required(secret: SecretStr | None, variable: str) -> SecretStr:
     if secret is None:
         raise SettingsError(
-            f"{variable} is not set, and only the embedded database comes with one. "
+            f"{variable} is not set, and one is generated only with the embedded database. "
             f"Set it to the output of `openssl rand -hex 32`, the same for every process."
         )
     return secret

@@ -1,4 +1,4 @@
-"""What can be set, group by group. Each field carries the variable that sets it."""
+"""The settings, group by group. Each field carries the environment variable that sets it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -94,7 +94,7 @@ class Server(_Group):
 
 
 class Oidc(_Group):
-    """Whose tokens are taken besides our own."""
+    """The OpenID Connect issuer whose tokens are accepted besides our own."""
 
     issuer: Annotated[
         str | None,
@@ -134,7 +134,7 @@ class Oidc(_Group):
 
 
 class Storage(_Group):
-    """Where the state lives."""
+    """Where state is stored, and how long the audit trail is kept."""
 
     data_dir: Annotated[
         Path,
@@ -193,7 +193,7 @@ class Storage(_Group):
 
 
 class Access(_Group):
-    """The secrets. Each one is generated in embedded mode, and has to be set with a database of your own."""
+    """The secrets. Generated in embedded mode, required with a database of your own."""
 
     jwt_secret: Annotated[
         SecretStr | None,
@@ -329,7 +329,7 @@ class Delivery(_Group):
 
 
 class EndpointRules(_Group):
-    """What an endpoint may be."""
+    """Which endpoints are allowed."""
 
     https_only: Annotated[
         bool, Variable("RELEVO_ENDPOINT_HTTPS_ONLY", "Refuse endpoints whose URL is not `https://`.", example="true")
@@ -337,7 +337,7 @@ class EndpointRules(_Group):
 
 
 class Observability(_Group):
-    """What is not covered by the standard `OTEL_*` variables."""
+    """What the standard `OTEL_*` variables do not cover."""
 
     log_level: Annotated[
         Level,

@@ -1,4 +1,4 @@
-"""What the text of a variable may be, and how it becomes a value. A ValueError is the value's fault."""
+"""Parses and checks single variables. A ValueError says what is wrong with the value."""
 
 import json
 import re
@@ -16,7 +16,7 @@ Delay = Annotated[float, Field(strict=True, gt=0, le=30 * 86_400, allow_inf_nan=
 
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
 _ORIGIN = re.compile(r"https?://[^/\s?#@]+")
-_SHORTEST_SECRET = 32
+_MIN_SECRET_CHARACTERS = 32
 
 
 def split(value: object) -> object:
@@ -30,7 +30,7 @@ def networks(value: object) -> object:
 
 
 def json_list(value: object) -> object:
-    """A list, from JSON."""
+    """A list from JSON text. ValueError if it is not one."""
     if not isinstance(value, str):
         return value
     try:
@@ -48,7 +48,7 @@ def lower(value: object) -> object:
 
 
 def refuse_what_is_no_host(host: str) -> None:
-    """ValueError for what is neither a name nor an address."""
+    """ValueError unless it is a host name or an IP address."""
     if ":" in host:
         try:
             IPv6Address(host)
@@ -59,7 +59,7 @@ def refuse_what_is_no_host(host: str) -> None:
 
 
 def refuse_what_is_no_origin(origin: str) -> None:
-    """ValueError for what no browser sends as its `Origin`."""
+    """ValueError unless it is an origin as browsers send it in `Origin`, or `*`."""
     if origin != "*" and not (is_web_address(origin) and _ORIGIN.fullmatch(origin)):
         raise ValueError("an origin is https://host or http://host:port, without a path")
 
@@ -74,19 +74,19 @@ def is_web_address(url: str) -> bool:
 
 
 def refuse_unusable_address(url: str) -> None:
-    """ValueError for what is no address of a PostgreSQL; what it says is read where connections are opened."""
+    """ValueError unless it is a URL of a PostgreSQL. Its parts are checked where connections are opened."""
     if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
         raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
 
 
 def keys(value: object) -> object:
-    """Keys between commas or as a JSON list, the first being the one that is used."""
+    """Keys separated by commas or as a JSON list. The first one encrypts."""
     text = value.strip() if isinstance(value, str) else ""
     listed = json_list(text) if text.startswith("[") else value
     return listed.split(",") if isinstance(listed, str) else listed
 
 
 def refuse_short_secret(secret: str) -> None:
-    """ValueError for what could be guessed."""
-    if len(secret.strip()) < _SHORTEST_SECRET:
-        raise ValueError(f"a secret needs at least {_SHORTEST_SECRET} characters")
+    """ValueError for a secret short enough to be guessed."""
+    if len(secret.strip()) < _MIN_SECRET_CHARACTERS:
+        raise ValueError(f"a secret needs at least {_MIN_SECRET_CHARACTERS} characters")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.adapters.access.issuers import LARGEST_DOCUMENT, NOT_MORE_OFTEN_THAN, TRUSTED_FOR, Issuer
+from service.adapters.access.issuers import KEYS_LIFETIME, MAX_DOCUMENT_BYTES, MIN_FETCH_INTERVAL, Issuer
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from tests.support.factories import ORG
@@ -45,7 +45,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(site: IssuerSite) -> Non
     await site.issuer.verify(site.token())
     second = new_rsa_key()
     site.stub.publish("second", second)
-    site.clock.time += NOT_MORE_OFTEN_THAN
+    site.clock.time += MIN_FETCH_INTERVAL
 
     assert (await site.issuer.verify(site.token(kid="second", key=second))).org_id == ORG
 
@@ -70,7 +70,7 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(site: IssuerSite)
             await site.issuer.verify(site.token(kid=f"unknown {number}"))
     assert site.stub.asked == 1
 
-    site.clock.time += NOT_MORE_OFTEN_THAN
+    site.clock.time += MIN_FETCH_INTERVAL
     with pytest.raises(NotAuthenticated):
         await site.issuer.verify(site.token(kid="unknown"))
 
@@ -89,14 +89,14 @@ async def test_a_key_that_was_withdrawn_ends_its_tokens_also_those_that_are_reme
 
 
 async def test_an_issuer_that_does_not_answer_is_trusted_for_a_day_and_no_longer(site: IssuerSite) -> None:
-    token = site.token(exp=(NOW + 2 * TRUSTED_FOR).timestamp())
+    token = site.token(exp=(NOW + 2 * KEYS_LIFETIME).timestamp())
     await site.issuer.verify(token)
     site.stub.broken = True
 
     await site.issuer.refresh()
     assert (await site.issuer.verify(token)).org_id == ORG
 
-    site.clock.time += TRUSTED_FOR
+    site.clock.time += KEYS_LIFETIME
     await site.issuer.refresh()
     with pytest.raises(NotAuthenticated):
         await site.issuer.verify(token)
@@ -109,14 +109,14 @@ async def test_an_issuer_that_comes_up_after_us_is_asked_again(site: IssuerSite)
         await site.issuer.verify(site.token())
 
     site.stub.broken = False
-    site.clock.time += NOT_MORE_OFTEN_THAN
+    site.clock.time += MIN_FETCH_INTERVAL
 
     assert (await site.issuer.verify(site.token())).org_id == ORG
 
 
 async def test_while_an_issuer_keeps_us_waiting_the_keys_that_are_known_hold(site: IssuerSite) -> None:
     await site.issuer.refresh()
-    site.clock.time += NOT_MORE_OFTEN_THAN
+    site.clock.time += MIN_FETCH_INTERVAL
     site.stub.silent = True
 
     unknown = asyncio.create_task(site.issuer.verify(site.token(kid="unknown")))
@@ -128,7 +128,7 @@ async def test_while_an_issuer_keeps_us_waiting_the_keys_that_are_known_hold(sit
 
 
 async def test_an_issuer_that_does_not_answer_is_waited_for_once_and_not_for_long(site: IssuerSite) -> None:
-    impatient = Issuer(site.client, site.trust, clock=site.clock, patience=0.05)
+    impatient = Issuer(site.client, site.trust, clock=site.clock, timeout=0.05)
     site.stub.silent = True
 
     async with asyncio.timeout(WITHIN):
@@ -150,7 +150,7 @@ async def test_an_issuer_that_does_not_answer_is_waited_for_once_and_not_for_lon
         b"<html>",
         b"[]",
         b'{"issuer": 1}',
-        b"x" * (LARGEST_DOCUMENT + 1),
+        b"x" * (MAX_DOCUMENT_BYTES + 1),
     ],
     ids=lambda says: str(says[:15]),
 )

@@ -46,7 +46,7 @@ async def trusted() -> AsyncIterator[Trusted]:
 async def services(services: Services, trusted: Trusted, postgres: Database) -> AsyncIterator[Services]:
     trust = Trust(issuer=trusted.stub.url, audience="relevo", org_claim="org", role_claim="role")
     async with AsyncClient(trust_env=False) as client:
-        issuer = Issuer(client, trust, clock=SystemClock(), patience=0.1)
+        issuer = Issuer(client, trust, clock=SystemClock(), timeout=0.1)
         revocations = RememberedRevocations(postgres.pool)
         yield replace(services, access=Doorkeeper(TOKENS, revocations=revocations, clock=SystemClock(), issuer=issuer))
 

@@ -12,7 +12,7 @@ ROOT = Path(service.__file__).parent
 A_LONG_TIME = {"hours", "days", "weeks"}
 # No rules of the product: how an adapter works, what it takes from others, and the hour and the day as units.
 TIMES_OF_THEIR_OWN = {
-    "adapters/access/issuers.py TRUSTED_FOR",
+    "adapters/access/issuers.py KEYS_LIFETIME",
     "adapters/destinations/http/outcomes.py LONGEST_WAIT",
     "api/idempotency.py KEY_HOURS",
     "api/schemas/messages.py (_MOST_DAYS, _MOST_HOURS)",

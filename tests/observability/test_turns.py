@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.domain.errors import Busy
-from service.offloading.turns import MOST_WAITING_EACH, Turns
+from service.offloading.turns import MAX_QUEUED_CALLS_PER_TENANT, Turns
 
 
 async def _entered(turns: Turns, tenant: str | None) -> "asyncio.Task[None]":
@@ -50,10 +50,10 @@ async def test_what_is_done_for_nobody_in_particular_has_every_place() -> None:
 
 
 async def test_the_line_has_an_end_for_each_and_for_all() -> None:
-    turns = Turns(1, most_waiting=MOST_WAITING_EACH + 1)
+    turns = Turns(1, most_waiting=MAX_QUEUED_CALLS_PER_TENANT + 1)
     await turns.enter("a")
 
-    waiting = [asyncio.create_task(turns.enter("a")) for _ in range(MOST_WAITING_EACH)]
+    waiting = [asyncio.create_task(turns.enter("a")) for _ in range(MAX_QUEUED_CALLS_PER_TENANT)]
     await asyncio.sleep(0)
     with pytest.raises(Busy):
         await turns.enter("a")

@@ -1,1 +1,1 @@
-"""Who is let in: tokens of ours and of an issuer."""
+"""Authentication: our own tokens, and those of an OpenID Connect issuer."""

@@ -1,4 +1,4 @@
-"""Who comes in: callers with a token of ours or of the issuer that is trusted, unless it was revoked."""
+"""Verifies a caller's token: one of ours, or one of the trusted issuer, unless it was revoked."""
 
 from service.adapters.access.issuers import Issuer
 from service.adapters.access.tokens import Tokens
@@ -9,7 +9,7 @@ from service.domain.errors import NotAuthenticated
 
 
 class Doorkeeper:
-    """Fulfils `access.TokenVerifier`. No request costs a query."""
+    """Fulfils `access.TokenVerifier`. Verifying costs no query; revocations are kept in memory and refreshed."""
 
     def __init__(
         self, tokens: Tokens, *, revocations: RememberedRevocations, clock: Clock, issuer: Issuer | None = None
@@ -20,20 +20,20 @@ class Doorkeeper:
         self._issuer = issuer
 
     async def verify(self, token: str) -> Caller:
-        """Who the token speaks for. NotAuthenticated when it does not hold, or was revoked."""
+        """The caller that the token authenticates. NotAuthenticated when it is invalid or revoked."""
         caller = await self._speaks_for(token)
         if self._is_revoked(caller):
             raise NotAuthenticated
         return caller
 
     async def confirm(self, caller: Caller) -> None:
-        """Ask for what was revoked a moment ago. NotAuthenticated, Unavailable."""
+        """Check again after reading the latest revocations. Raises NotAuthenticated, Unavailable."""
         await self.refresh()
         if self._is_revoked(caller):
             raise NotAuthenticated
 
     async def refresh(self) -> None:
-        """Learn of what was revoked."""
+        """Read the latest revocations from the database."""
         await self._revocations.refresh(now=self._clock.now())
 
     async def _speaks_for(self, token: str) -> Caller:
@@ -52,7 +52,7 @@ class Doorkeeper:
             caller.app_id or caller.org_id,
             token_id=credential.id,
             session_id=credential.session_id,
-            # A token that was refreshed elsewhere, after it was revoked here, is as old as the one it came from.
+            # A refreshed token counts as old as the first of its chain, so refreshing does not escape a revocation.
             issued_at=credential.granted_at,
             now=self._clock.now().timestamp(),
         )

@@ -1,7 +1,7 @@
-"""Tokens of an OpenID Connect issuer, checked against the keys that it publishes.
+"""Verifies tokens of an OpenID Connect issuer with the keys that it publishes.
 
-The key decides the algorithm, never the token: RS256, ES256 or EdDSA by the kind of key. Keys are kept for a while and
-fetched anew when a token names one that is not known, but not more often than every few seconds.
+The algorithm is chosen by the key, never by the token: RS256, ES256 or EdDSA. Keys are refreshed every five minutes,
+and when a token names an unknown key, but at most once in ten seconds.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from service.domain.ids import OrgId
 from service.domain.operational_webhooks import OPERATIONS
 from service.domain.tokens import ROLES, Role
 
-FETCH_EVERY = timedelta(minutes=5)
-NOT_MORE_OFTEN_THAN = timedelta(seconds=10)
-TRUSTED_FOR = timedelta(hours=24)  # how long keys outlive an issuer that does not answer
-PATIENCE = 5.0
-LARGEST_DOCUMENT = 256 * 1024
+KEYS_REFRESH_INTERVAL = timedelta(minutes=5)
+MIN_FETCH_INTERVAL = timedelta(seconds=10)
+KEYS_LIFETIME = timedelta(hours=24)  # how long fetched keys are used while the issuer does not answer
+ISSUER_TIMEOUT_S = 5.0
+MAX_DOCUMENT_BYTES = 256 * 1024
 
-_LEEWAY = 60.0  # seconds that clocks may differ
-_LONGEST = 8192
+_LEEWAY_S = 60.0  # how far the issuer's clock may differ
+_MAX_TOKEN_CHARACTERS = 8192
 _ALGORITHMS: dict[tuple[object, object], str] = {
     ("RSA", None): "RS256",
     ("EC", "P-256"): "ES256",
@@ -45,7 +45,7 @@ _log = structlog.stdlib.get_logger("relevo.access")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whose tokens are taken, and which claims name the organisation and the role."""
+    """The trusted issuer and audience, and the claims that name organisation and role."""
 
     issuer: str
     audience: str
@@ -54,16 +54,18 @@ class Trust:
 
 
 class IssuerUnreachable(Exception):
-    """The issuer did not tell its keys."""
+    """The issuer's keys could not be fetched."""
 
 
 class Issuer:
-    """One issuer that is trusted. Tokens that held are remembered until they end or the keys change."""
+    """One trusted issuer. Verified tokens are cached until they expire or the keys change."""
 
-    def __init__(self, client: httpx.AsyncClient, trust: Trust, *, clock: Clock, patience: float = PATIENCE) -> None:
-        """`patience` is how many seconds the issuer has to tell its keys."""
+    def __init__(
+        self, client: httpx.AsyncClient, trust: Trust, *, clock: Clock, timeout: float = ISSUER_TIMEOUT_S
+    ) -> None:
+        """`timeout` is in seconds, for fetching the keys."""
         self._client = client
-        self._patience = patience
+        self._timeout = timeout
         self._trust = trust
         self._clock = clock
         self._keys: dict[str | None, jwt.PyJWK] = {}
@@ -73,12 +75,12 @@ class Issuer:
         self._remembered = RememberedTokens()
 
     async def verify(self, token: str) -> Caller:
-        """Who the token speaks for. NotAuthenticated when it does not hold now; the reason is not told."""
+        """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now."""
         verified = self._remembered.find(token) or await self._check(token)
         return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
 
     async def refresh(self) -> None:
-        """Fetch the keys; when that fails, the ones that are known are kept for a day."""
+        """Fetch the keys. When that fails, the known keys are used for up to a day."""
         self._tried_at = self._clock.now()
         try:
             keys = await self._fetch()
@@ -93,7 +95,7 @@ class Issuer:
         self._fetched_at = self._tried_at
 
     async def _check(self, token: str) -> Verified:
-        if len(token) > _LONGEST:
+        if len(token) > _MAX_TOKEN_CHARACTERS:
             raise NotAuthenticated
         try:
             key = await self._key(jwt.get_unverified_header(token).get("kid"))
@@ -111,19 +113,19 @@ class Issuer:
 
     async def _key(self, kid: object) -> jwt.PyJWK:
         if not isinstance(kid, str | None):
-            raise ValueError("not the name of a key")  # noqa: TRY004  # a token that does not hold, like any other
+            raise ValueError("not the name of a key")  # noqa: TRY004  # an invalid token like any other
         if kid not in self._keys:
             await self._fetch_unless_just_tried()
         return self._keys[kid]
 
     async def _fetch_unless_just_tried(self) -> None:
         async with self._fetching:
-            if self._tried_at is None or self._clock.now() - self._tried_at >= NOT_MORE_OFTEN_THAN:
+            if self._tried_at is None or self._clock.now() - self._tried_at >= MIN_FETCH_INTERVAL:
                 await self.refresh()
 
     async def _fetch(self) -> dict[str | None, jwt.PyJWK]:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 found = await self._document(f"{self._trust.issuer.rstrip('/')}/.well-known/openid-configuration")
                 if found.get("issuer") != self._trust.issuer:
                     raise IssuerUnreachable("its configuration names another issuer")
@@ -138,7 +140,7 @@ class Issuer:
             body = b""
             async for part in answer.aiter_bytes():
                 body += part
-                if len(body) > LARGEST_DOCUMENT:
+                if len(body) > MAX_DOCUMENT_BYTES:
                     raise ValueError("the document is too large")
         document = orjson.loads(body)
         if not isinstance(document, dict):
@@ -146,7 +148,7 @@ class Issuer:
         return document
 
     def _distrust_old_keys(self) -> None:
-        if self._fetched_at is not None and self._clock.now() - self._fetched_at >= TRUSTED_FOR:
+        if self._fetched_at is not None and self._clock.now() - self._fetched_at >= KEYS_LIFETIME:
             self._keys = {}
             self._remembered.clear()
 
@@ -159,12 +161,12 @@ class Issuer:
                 id=digest_of(token), issued_at=issued_at, granted_at=issued_at, expires_at=expires_at
             ),
         )
-        valid_from = float(claims.get("nbf", 0)) - _LEEWAY
-        return Verified(caller=caller, valid_from=valid_from, valid_until=expires_at + _LEEWAY)
+        valid_from = float(claims.get("nbf", 0)) - _LEEWAY_S
+        return Verified(caller=caller, valid_from=valid_from, valid_until=expires_at + _LEEWAY_S)
 
 
 def _usable(published: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:
-    """The keys that sign, by name. Of kinds that are not ours, and of broken ones, nothing is made."""
+    """The signing keys by key id. Keys of other kinds and malformed keys are left out."""
     keys: dict[str | None, jwt.PyJWK] = {}
     described = published.get("keys")
     for key in described if isinstance(described, list) else ():
@@ -187,7 +189,7 @@ def _organisation(value: object) -> OrgId:
 
 
 def _role(value: object) -> Role:
-    """The role that the claim names, or the strongest one of a list. One that is not ours gives nothing."""
+    """The role that the claim names, or the strongest of a list. ValueError when none is one of ours."""
     named = value if isinstance(value, list) else [value]
     for role in reversed(ROLES):
         if role in named:

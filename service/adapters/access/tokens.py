@@ -1,4 +1,4 @@
-"""Bearer tokens: HS256 JSON Web Tokens that name an organisation, or one application of an organisation."""
+"""Our bearer tokens: HS256 JSON Web Tokens for an organisation, or for one application of an organisation."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -18,15 +18,17 @@ from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.tokens import APPLICATION_LIFETIME, DIGEST_LENGTH, LONGEST_LIFETIME, Role, TokenId
 
-DEFAULT_ORGANISATION = OrgId("org_37dGalny40XHSArfSv8SQtVmvyf")  # who `relevo token` without an argument speaks for
+DEFAULT_ORGANISATION = OrgId(
+    "org_37dGalny40XHSArfSv8SQtVmvyf"
+)  # the organisation of `relevo token` without an argument
 
-_ALGORITHM = "HS256"  # the only one, so that a token cannot choose how it is checked
-_LEEWAY = 60.0  # seconds that clocks may differ
-_LONGEST = 8192
-_SIGNING_KEY_SENT = (
+_ALGORITHM = "HS256"  # the only one accepted, so that a token cannot choose how it is verified
+_LEEWAY_S = 60.0  # how far clocks may differ
+_MAX_TOKEN_CHARACTERS = 8192
+_SENT_THE_SIGNING_KEY = (
     "Invalid token: this is the secret that tokens are signed with. `relevo token` makes a token with it."
 )
-# Times are ours to check: the same way for a token that is remembered as for one that is new.
+# We check times ourselves, in the same way for cached tokens and new ones.
 _OPTIONS: Options = {
     "require": ["sub", "exp"],
     "verify_exp": False,
@@ -40,7 +42,7 @@ _CAPABILITIES: dict[object, Capability] = {name: name for name in get_args(Capab
 
 
 class Tokens:
-    """Makes tokens and tells who they speak for. Those that held are remembered, for each request brings one."""
+    """Makes and verifies tokens. Verified tokens are cached, since every request carries one."""
 
     def __init__(self, secret: str, *, clock: Clock | None = None) -> None:
         self._secret = secret.encode()
@@ -50,14 +52,14 @@ class Tokens:
     def mint(
         self, org_id: OrgId, *, now: datetime, role: Role = "admin", lifetime: timedelta = LONGEST_LIFETIME
     ) -> str:
-        """A token for a whole organisation, good for ten years unless it is said how long. It is in no list."""
-        # Told apart from one that is made in the same second, so that each can be ended alone.
+        """A token for a whole organisation, valid for ten years by default. It is not listed in the database."""
+        # `jti` makes it differ from one made in the same second, so that each can be revoked alone.
         return self._sign({"sub": org_id, "role": role, "jti": token_hex(12)}, now=now, lifetime=lifetime)
 
     def mint_listed(
         self, token_id: TokenId, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta
     ) -> tuple[str, str]:
-        """A token for a whole organisation, and the digest by which it is told apart."""
+        """A token for a whole organisation, and its digest, which is stored."""
         text = self._sign({"sub": org_id, "role": role, "jti": token_id}, now=now, lifetime=lifetime)
         return text, digest_of(text)
 
@@ -69,13 +71,13 @@ class Tokens:
         now: datetime,
         grant: Grant | None = None,
     ) -> str:
-        """A token for one application of an organisation; without a grant it may do what an application may."""
+        """A token for one application of an organisation. Without a grant it has all capabilities of an application."""
         grant = grant or Grant()
         claims: dict[str, Any] = {
             "sub": app_id,
             "org": org_id,
             "jti": token_hex(12),
-            # To the millisecond, so that it is told apart from those that were revoked in the same second.
+            # To the millisecond, so that a token made after a revocation in the same second is not revoked with it.
             "iat": round(now.timestamp(), 3),
             "capabilities": sorted(grant.capabilities),
         }
@@ -90,10 +92,10 @@ class Tokens:
         return self._sign(claims, now=now, lifetime=min(grant.lifetime, left))
 
     def verify(self, token: str) -> Caller:
-        """Who the token speaks for. NotAuthenticated when it does not hold now.
+        """The caller that the token authenticates. NotAuthenticated when it is invalid now.
 
-        The reason is not told, but to whoever knows the secret already: for a token that names nobody, and for the
-        secret itself in a token's place.
+        A reason is given only to a caller that knows the secret: for a signed token without `sub`, and for the secret
+        itself sent as a token.
         """
         verified = self._remembered.find(token) or self._check(token)
         return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
@@ -104,27 +106,27 @@ class Tokens:
         return jwt.encode({"iss": "relevo", **times, **claims}, self._secret, algorithm=_ALGORITHM)
 
     def _check(self, token: str) -> Verified:
-        if len(token) > _LONGEST:
+        if len(token) > _MAX_TOKEN_CHARACTERS:
             raise NotAuthenticated
         if compare_digest(token.encode(errors="replace"), self._secret):
-            raise NotAuthenticated(_SIGNING_KEY_SENT)
+            raise NotAuthenticated(_SENT_THE_SIGNING_KEY)
         try:
             claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_OPTIONS)
             credential = _credential(claims, digest_of(token))
             return Verified(
                 caller=_caller(claims, credential),
-                valid_from=_seconds(claims.get("nbf", 0)) - _LEEWAY,
-                valid_until=credential.expires_at + _LEEWAY,
+                valid_from=_seconds(claims.get("nbf", 0)) - _LEEWAY_S,
+                valid_until=credential.expires_at + _LEEWAY_S,
             )
         except jwt.MissingRequiredClaimError as error:
             raise NotAuthenticated("Invalid token (missing `sub`)." if error.claim == "sub" else None) from None
-        # The last of them is what a header nested a thousand deep comes to.
+        # RecursionError: a header may be nested a thousand levels deep.
         except (jwt.PyJWTError, KeyError, ValueError, OverflowError, RecursionError):
             raise NotAuthenticated from None
 
 
 def digest_of(token: str) -> str:
-    """What tells a token apart without being one: a digest of what is signed, since signatures can be respelt."""
+    """The id of a token: a digest of its signed part, since the same signature can be written in several ways."""
     return hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()[:DIGEST_LENGTH]
 
 
@@ -143,7 +145,8 @@ def _caller(claims: dict[str, Any], credential: Credential) -> Caller:
 
 
 def _credential(claims: dict[str, Any], digest: str) -> Credential:
-    """An application's token holds for a bounded time after it was granted, whatever it says itself."""
+    """The token's times and session. An application's token expires a bounded time after it was granted, whatever its
+    `exp` says."""
     if "org" not in claims:
         issued_at = _seconds(claims.get("iat", 0))
         return Credential(id=digest, issued_at=issued_at, granted_at=issued_at, expires_at=_seconds(claims["exp"]))
@@ -151,7 +154,7 @@ def _credential(claims: dict[str, Any], digest: str) -> Credential:
     granted_at = _seconds(claims.get("auth_time", issued_at))
     session_id = claims.get("session_id")
     if not isinstance(session_id, str | None):
-        raise ValueError("not a session")  # noqa: TRY004  # like every other claim that does not hold
+        raise ValueError("not a session")  # noqa: TRY004  # an invalid claim like any other
     return Credential(
         id=digest,
         issued_at=issued_at,

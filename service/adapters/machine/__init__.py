@@ -1,1 +1,1 @@
-"""What this machine gives: time, chance, secrets at rest, a directory, an embedded PostgreSQL."""
+"""What the machine provides: clock, randomness, encryption at rest, the data directory, an embedded PostgreSQL."""

@@ -1,4 +1,4 @@
-"""The system's clock and the system's randomness, for those who need the time or a new identifier."""
+"""The system's clock, and new identifiers made of time and the system's randomness."""
 
 import os
 from datetime import UTC, datetime
@@ -7,13 +7,13 @@ from service.domain import ids
 
 
 class SystemClock:
-    """The time as the operating system has it."""
+    """Fulfils `ports.Clock` with the operating system's time."""
 
     def now(self) -> datetime:
-        """The time in UTC."""
+        """The current time in UTC."""
         return datetime.now(UTC)
 
 
 def new_id(prefix: str, *, at: datetime | None = None) -> str:
-    """An identifier that nobody else has, of the instant `at` or of now."""
+    """A unique identifier with that prefix, which sorts by `at` (now if not given)."""
     return ids.make(prefix, at=at or datetime.now(UTC), randomness=os.urandom(ids.RANDOM_BYTES))

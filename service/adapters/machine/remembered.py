@@ -1,17 +1,17 @@
-"""Tokens that held are remembered, since each request brings one; but callers write them, so there is a bound."""
+"""A cache of verified tokens, since every request carries one. Bounded, since callers choose how many they send."""
 
 from dataclasses import dataclass
 
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 
-MOST_TOKENS = 4096
-MOST_CHARACTERS = 8 * 1024 * 1024
+CACHED_TOKENS = 4096
+CACHED_CHARACTERS = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """Who a token speaks for, and when; times are seconds since 1970."""
+    """Whom a token authenticates, and when it is valid. Times are seconds since 1970."""
 
     caller: Caller
     valid_from: float
@@ -19,20 +19,21 @@ class Verified:
 
 
 class RememberedTokens:
-    """What was found out about tokens. When there is no room for another, the oldest are forgotten."""
+    """The cache, bounded by the number of tokens and by their characters together. The oldest entries are evicted."""
 
-    def __init__(self, *, tokens: int = MOST_TOKENS, characters: int = MOST_CHARACTERS) -> None:
+    def __init__(self, *, tokens: int = CACHED_TOKENS, characters: int = CACHED_CHARACTERS) -> None:
         self._most_tokens = tokens
         self._most_characters = characters
         self._characters = 0
         self._found: dict[str, Verified] = {}
 
     def find(self, token: str) -> Verified | None:
-        """What is known of a token."""
+        """The cached result for a token, None if there is none."""
         return self._found.get(token)
 
     def caller(self, token: str, verified: Verified, *, at: float) -> Caller:
-        """Who it speaks for at that time, and remember it as long as it holds. NotAuthenticated when it does not."""
+        """The caller, and cache the result. NotAuthenticated, and the entry is dropped, when `at` is outside its
+        validity."""
         if not verified.valid_from <= at < verified.valid_until:
             self._forget(token)
             raise NotAuthenticated
@@ -41,7 +42,7 @@ class RememberedTokens:
         return verified.caller
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Drop all entries."""
         self._found.clear()
         self._characters = 0
 

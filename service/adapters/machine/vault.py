@@ -1,7 +1,7 @@
-"""Keeps what must not be read from a database dump: AES-256-GCM under keys derived from the configured secrets.
+"""Encrypts values that must not be readable in a database dump: AES-256-GCM, keys derived from RELEVO_SECRET_KEYS.
 
-Sealed bytes say which key they need: a version, the key's identifier, the nonce, the ciphertext with its tag. So the
-first key can be replaced while the old one is still listed behind it.
+Sealed bytes are: version (1 byte), key identifier (4), nonce (12), ciphertext with its tag. The identifier names the
+key, so the first key can be replaced while the old one is still listed behind it.
 """
 
 import os
@@ -33,16 +33,16 @@ class AesVault:
 
     @property
     def mark(self) -> bytes:
-        """What everything that the first key has sealed begins with."""
+        """The first bytes of everything sealed with the first key: version and key identifier."""
         return _VERSION + self._newest
 
     def seal(self, plain: bytes) -> bytes:
-        """Encrypt and authenticate. The same bytes never look the same twice."""
+        """Encrypt and authenticate with the first key and a random nonce."""
         head = self.mark + os.urandom(_NONCE_BYTES)
         return head + self._ciphers[self._newest].encrypt(head[-_NONCE_BYTES:], plain, head)
 
     def open(self, sealed: bytes) -> bytes:
-        """What was sealed. VaultLocked when the key is not ours or a bit was changed."""
+        """Decrypt. VaultLocked when no key fits or a bit was changed."""
         head, body = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES:]
         if head[:1] != _VERSION:
             raise VaultLocked("These bytes were not sealed by this release or an earlier one.")

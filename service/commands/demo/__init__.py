@@ -5,18 +5,18 @@ from pathlib import Path
 
 
 def take_arguments(parser: ArgumentParser) -> None:
-    """What the command may be told."""
+    """The command's options."""
     parser.add_argument(
         "--stack",
         nargs="?",
         const="build/stack.json",
         metavar="FILE",
-        help="tell the collector that `make stack` runs, and look for it all in Jaeger, Prometheus and its log file",
+        help="send telemetry to the collector that `make stack` runs, and check Jaeger, Prometheus and its log file",
     )
 
 
 def demo(chosen: Namespace) -> int:
-    """Play the story, and tell whether it went as it should."""
+    """Run the demo. The exit status is 0 if all its checks hold."""
     import asyncio
 
     from service.commands.demo.stack import StackUnknown, read

@@ -1,4 +1,4 @@
-"""Three receivers: one that is well, one that fails at first, one that wants no more."""
+"""The demo's three receivers: one is healthy, one fails its first two calls, one answers 410 Gone."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 HEALTHY, FLAKY, GONE = "healthy", "flaky", "gone"
-FAILURES = 2
+FLAKY_FAILURES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Arrival:
 
 
 class Receivers:
-    """Answers as each receiver would, checks every signature, and tells `notice` of each call."""
+    """Answers for each receiver, verifies every signature, and calls `notice` for each call."""
 
     def __init__(self, notice: Callable[[Arrival], None]) -> None:
         self.arrivals: list[Arrival] = []
@@ -36,23 +36,23 @@ class Receivers:
         self._changed = asyncio.Condition()
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the receivers are called."""
+        """The receivers' route."""
         return [web.post("/receivers/{name}", self._receive)]
 
     def expect(self, name: str, secret: str) -> None:
-        """Calls to the receiver `name` will be signed with `secret`."""
+        """Set the secret that calls to the receiver `name` are signed with."""
         self._secrets[name] = secret
 
     def accepted_by(self, name: str) -> set[str]:
-        """The ids of the messages that the receiver took."""
+        """The ids of the messages that the receiver answered with 200, correctly signed."""
         return {a.message_id for a in self.arrivals if a.receiver == name and a.status == 200 and a.verified}
 
     def told_gone(self) -> bool:
-        """Whether the receiver that wants no more has said so."""
+        """Whether the receiver that answers 410 was called."""
         return any(arrival.receiver == GONE for arrival in self.arrivals)
 
     async def wait_until(self, complete: Callable[[], bool], *, within: float) -> bool:
-        """Whether it came to that within as many seconds."""
+        """Wait until `complete()` is true, at most `within` seconds; whether it became true."""
         try:
             async with asyncio.timeout(within), self._changed:
                 await self._changed.wait_for(complete)
@@ -92,4 +92,4 @@ class Receivers:
 def _status(name: str, call: int) -> int:
     if name == GONE:
         return 410
-    return 500 if name == FLAKY and call <= FAILURES else 200
+    return 500 if name == FLAKY and call <= FLAKY_FAILURES else 200

@@ -1,4 +1,4 @@
-"""What the demo shows: colours for a person at a terminal, the same words for a pipe."""
+"""The demo's output: with colours at a terminal, without in a pipe."""
 
 from collections.abc import Iterator, Sequence
 
@@ -35,7 +35,7 @@ def show_arrival(console: Console, arrival: Arrival) -> None:
 def deliveries_table(
     messages: Sequence[MessageOut], attempts: dict[str, list[MessageAttemptOut]], endpoint_ids: dict[str, str]
 ) -> Table:
-    """Messages by endpoints: how many attempts, how the last one ended, how long after the event was sent."""
+    """A table of messages by endpoints: the last status, the number of attempts, and the time since the event."""
     title = "\nThe last answer, the attempts it took, and the time since the event was sent"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("message", no_wrap=True)
@@ -48,14 +48,14 @@ def deliveries_table(
 
 
 def span_trees(roots: Sequence[Span], message_id: str, endpoint_ids: dict[str, str]) -> Group:
-    """The traces of one message. Attempts after the first are traces of their own, linked to the first."""
+    """The traces of one message. Each attempt after the first is a trace of its own, linked to the first."""
     names = {endpoint_id: name for name, endpoint_id in endpoint_ids.items()}
     trees = [_grow(Tree(_line(root, names), guide_style="dim"), root, names) for root in roots]
     return Group(Text(f"\nTraces of {message_id}", style="bold"), *trees, "")
 
 
 def show_checks(console: Console, checks: Sequence[tuple[str, bool]]) -> bool:
-    """A line for each; whether all of them hold."""
+    """Print a line for each check; returns whether all of them hold."""
     for claim, holds in checks:
         console.print(Text("yes" if holds else "NO ", style="green" if holds else "bold red"), claim, soft_wrap=True)
     return all(holds for _, holds in checks)

@@ -1,4 +1,4 @@
-"""A Relevo in a process of its own, as `relevo serve` starts it, with short delays and nothing outside a directory."""
+"""Runs `relevo serve` as a process, with short retry delays and all its files in one directory."""
 
 import asyncio
 import os
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
-START_TIMEOUT = 120.0
-STOP_TIMEOUT = 10.0
-POLL = 0.05
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 10.0
+POLL_INTERVAL_S = 0.05
 
 
 class ServerFailed(Exception):
@@ -67,7 +67,7 @@ def _environment(directory: Path, *, port: int) -> dict[str, str]:
         "RELEVO_DATA_DIR": str(directory / "data"),
         "RELEVO_HOST": "127.0.0.1",
         "RELEVO_PORT": str(port),
-        # Known before the server makes them, so that the token need not wait for it.
+        # Set here, so that the token can be made while the server starts.
         "RELEVO_JWT_SECRET": secrets.token_urlsafe(32),
         "RELEVO_SECRET_KEY": secrets.token_urlsafe(32),
         "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
@@ -88,11 +88,11 @@ async def _token_for_ready(url: str, process: Process, log: Path, environment: d
 
 async def _wait_until_ready(url: str, process: Process, log: Path) -> None:
     try:
-        async with asyncio.timeout(START_TIMEOUT), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as client:
             while not await _is_ready(client, url):
                 if process.returncode is not None:
                     raise ServerFailed(_end_of(log))
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError:
         raise ServerFailed(_end_of(log)) from None
 
@@ -123,7 +123,7 @@ async def _stop(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(STOP_TIMEOUT):
+        async with asyncio.timeout(STOP_TIMEOUT_S):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -1,4 +1,4 @@
-"""The real collector, Jaeger and Prometheus as the demo's witness: `make stack` writes down where they are."""
+"""Checks the demo's telemetry in the real collector, Jaeger and Prometheus, at the addresses `make stack` writes."""
 
 import asyncio
 import json
@@ -14,21 +14,21 @@ from service.commands.demo.witness import MESSAGE, Check, Play, Span, attempts_i
 from service.offloading.threads import Threads
 
 SERVICE = "relevo"
-LINE = "delivery.attempted"
+ATTEMPT_EVENT = "delivery.attempted"
 _REFERENCES = ("CHILD_OF", "FOLLOWS_FROM")
-PATIENCE = 60.0
-POLL = 0.2
+QUERY_TIMEOUT_S = 60.0
+POLL_INTERVAL_S = 0.2
 
 T = TypeVar("T")
 
 
 class StackUnknown(Exception):
-    """There is no file that says where the stack is; the text says what makes one."""
+    """The file with the stack's addresses is missing; the text says how to make it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Where it is. `instance` is what this demo's Relevo calls itself, since a stack may know others."""
+    """The stack's addresses. `instance` is this demo's `service.instance.id`, to tell it from others on the stack."""
 
     otlp_grpc: str
     jaeger: str
@@ -36,8 +36,8 @@ class Stack:
     logs: Path
     instance: str = field(default_factory=lambda: f"demo-{uuid.uuid4()}")
 
-    def environ(self, url: str) -> Mapping[str, str]:  # noqa: ARG002  # as a witness has it: what it needs is known
-        """All three signals, soon."""
+    def environ(self, url: str) -> Mapping[str, str]:  # noqa: ARG002  # the protocol `Witness` has it
+        """The `OTEL_*` variables that export all three signals with short delays."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.otlp_grpc,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
@@ -47,7 +47,7 @@ class Stack:
         }
 
     async def traces_of(self, message_id: str, *, attempts: int, within: float) -> list[Span]:
-        """From Jaeger, by the tag that every span of a message has."""
+        """The traces of a message, found in Jaeger by its id."""
         asked = {"service": SERVICE, "tags": json.dumps({MESSAGE: message_id}), "limit": 100, "lookback": "1h"}
 
         async def found() -> list[Span]:
@@ -57,7 +57,7 @@ class Stack:
         return trees(spans, message_id)
 
     async def testify(self, play: Play) -> Sequence[Check]:
-        """The trace by the message's id, the figures of this Relevo, and the lines with the trace's id."""
+        """Checks of the trace in Jaeger, the counters in Prometheus and the lines in the collector's log file."""
         return [self._in_jaeger(play), await self._in_prometheus(play), await self._in_the_log(play)]
 
     def _in_jaeger(self, play: Play) -> Check:
@@ -73,7 +73,7 @@ class Stack:
 
     async def _in_the_log(self, play: Play) -> Check:
         lines = await self._lines(play)
-        claim = f"{self.logs} has {len(lines)} lines {LINE!r} with these traces' ids"
+        claim = f"{self.logs} has {len(lines)} lines {ATTEMPT_EVENT!r} with these traces' ids"
         return claim, 0 < len(lines) == play.message_attempts and {line["traceId"] for line in lines} <= _ids(play)
 
     async def _figure(self, metric: str, expected: float) -> float:
@@ -83,7 +83,7 @@ class Stack:
             answer = await _get(f"{self.prometheus}/api/v1/query", query)
             return sum(float(series["value"][1]) for series in answer["data"]["result"])
 
-        return await _until(found, lambda figure: figure >= expected, within=PATIENCE)
+        return await _until(found, lambda figure: figure >= expected, within=QUERY_TIMEOUT_S)
 
     async def _lines(self, play: Play) -> list[dict[str, Any]]:
         async def found() -> list[dict[str, Any]]:
@@ -91,18 +91,18 @@ class Stack:
             return [record for record in _records(text) if _is_about(record, play.message_id)]
 
         with Threads("demo", workers=1) as threads:
-            return await _until(found, lambda lines: len(lines) >= play.message_attempts, within=PATIENCE)
+            return await _until(found, lambda lines: len(lines) >= play.message_attempts, within=QUERY_TIMEOUT_S)
 
     def _logged(self) -> str:
         return self.logs.read_text() if self.logs.exists() else ""
 
 
 def read(addresses: Path) -> Stack:
-    """The stack that a file tells of. StackUnknown when there is none."""
+    """The stack whose addresses are in the file. StackUnknown when there is no file."""
     try:
         told = json.loads(addresses.read_text())
     except FileNotFoundError:
-        raise StackUnknown(f"There is no {addresses}: `make stack` runs a stack and writes it.") from None
+        raise StackUnknown(f"There is no file {addresses}: run `make stack`, which writes it.") from None
     return Stack(
         otlp_grpc=told["otlp_grpc"],
         jaeger=told["jaeger"],
@@ -154,18 +154,18 @@ def _records(text: str) -> Iterator[dict[str, Any]]:
 
 def _is_about(record: Mapping[str, Any], message_id: str) -> bool:
     attributes = {each["key"]: each["value"].get("stringValue") for each in record.get("attributes", ())}
-    return record.get("body", {}).get("stringValue") == LINE and attributes.get("message_id") == message_id
+    return record.get("body", {}).get("stringValue") == ATTEMPT_EVENT and attributes.get("message_id") == message_id
 
 
 async def _until(found: Callable[[], Awaitable[T]], enough: Callable[[T], bool], *, within: float) -> T:
-    """What was found once it is enough, or at last. The stack has no way of telling us, so we ask."""
+    """Poll `found` until the result is `enough` or `within` seconds are over; returns the last result."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + within
     while True:
         result = await found()
         if enough(result) or loop.time() > give_up:
             return result
-        await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _get(url: str, query: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the demo does, in the order in which it is watched. Nothing of it outlives the command."""
+"""The demo's steps, in order. Nothing that it makes outlives the command."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -28,13 +28,13 @@ from service.commands.demo.witness import Check, Play, Witness
 
 EVENTS = 10
 EVENT_TYPE = "invoice.paid"
-PATIENCE = 60.0
-SETTLING = 30.0
+ARRIVAL_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The application, its endpoints by name, and how to ask Relevo about them."""
+    """The demo's application, its endpoints' ids by name, and a client of the API."""
 
     api: SvixAsync
     app_id: str
@@ -42,9 +42,9 @@ class Cast:
 
 
 async def run(real: Stack | None = None) -> int:
-    """Play the demo, with a real stack as its witness if there is one.
+    """Run the demo; telemetry goes to the `real` stack if there is one, else to a stub.
 
-    0 when everything that should have arrived did, with a signature that holds, and was witnessed.
+    Returns 0 when every event arrived with a valid signature and its telemetry was found, else 1.
     """
     console = Console(highlight=False)
     receivers = Receivers(lambda arrival: report.show_arrival(console, arrival))
@@ -85,7 +85,7 @@ async def _witnessed(witness: Witness, attempts: dict[str, list[MessageAttemptOu
         attempts=sum(map(len, attempts.values())),
         message_id=first,
         message_attempts=expected,
-        traces=await witness.traces_of(first, attempts=expected, within=SETTLING),
+        traces=await witness.traces_of(first, attempts=expected, within=SETTLE_TIMEOUT_S),
     )
 
 
@@ -111,13 +111,13 @@ async def _everything_arrived(receivers: Receivers) -> bool:
     def complete() -> bool:
         return all(len(receivers.accepted_by(name)) == EVENTS for name in (HEALTHY, FLAKY)) and receivers.told_gone()
 
-    return await receivers.wait_until(complete, within=PATIENCE)
+    return await receivers.wait_until(complete, within=ARRIVAL_TIMEOUT_S)
 
 
 async def _attempts(cast: Cast, messages: list[MessageOut], expected: int) -> dict[str, list[MessageAttemptOut]]:
-    """Each message's attempts, oldest first. An attempt is kept a moment after the receiver has answered."""
+    """Each message's attempts, oldest first. Polls, since an attempt is stored shortly after the receiver answered."""
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + SETTLING
+    give_up = loop.time() + SETTLE_TIMEOUT_S
     while True:
         pages = await asyncio.gather(*(cast.api.message_attempt.list_by_msg(cast.app_id, m.id) for m in messages))
         found = {message.id: list(reversed(page.data)) for message, page in zip(messages, pages, strict=True)}

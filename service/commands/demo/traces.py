@@ -1,4 +1,4 @@
-"""A stand-in for the collector: takes traces over OTLP/HTTP and gives back those of one message."""
+"""A stub of the collector: receives traces over OTLP/HTTP and returns those of one message."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from service.commands.demo.witness import Check, Play, Span, attempts_in, trees
 
 
 class TraceStub:
-    """Keeps every span it is sent."""
+    """Fulfils `Witness`. Keeps every span in memory."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
@@ -22,7 +22,7 @@ class TraceStub:
         return [web.post("/v1/traces", self._receive)]
 
     def environ(self, url: str) -> Mapping[str, str]:
-        """What makes a Relevo send them to `url`, and nothing else."""
+        """The `OTEL_*` variables that export traces to `url` and no other signal."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -31,16 +31,16 @@ class TraceStub:
         }
 
     async def traces_of(self, message_id: str, *, attempts: int, within: float) -> list[Span]:
-        """As a witness has them."""
+        """See `Witness`."""
         try:
             async with asyncio.timeout(within), self._changed:
                 await self._changed.wait_for(lambda: attempts_in(self._spans, message_id) >= attempts)
         except TimeoutError:
-            pass  # what there is is shown
+            pass  # what has arrived is shown
         return trees(self._spans, message_id)
 
-    async def testify(self, play: Play) -> Sequence[Check]:  # noqa: ARG002  # as a witness has it
-        """It has seen nothing but the traces."""
+    async def testify(self, play: Play) -> Sequence[Check]:  # noqa: ARG002  # the protocol `Witness` has it
+        """No checks: the stub receives traces only."""
         return []
 
     async def _receive(self, request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 @asynccontextmanager
 async def serving(routes: Sequence[web.RouteDef]) -> AsyncIterator[str]:
-    """Serves the routes; gives the URL, without a slash at its end."""
+    """Serve the routes; yields the URL, without a slash at its end."""
     app = web.Application()
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -1,4 +1,4 @@
-"""Who sees what Relevo tells of itself, and the traces that are seen."""
+"""The protocol of what receives the demo's telemetry, and the spans that it returns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Check = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """What there is to testify to: how many messages and attempts there were, and the traces of one message."""
+    """What the telemetry is checked against: the numbers of messages and attempts, and the traces of one message."""
 
     messages: int
     attempts: int
@@ -22,24 +22,25 @@ class Play:
 
 
 class Witness(Protocol):
-    """A collector with what is behind it, or what stands in for them."""
+    """A collector with its stores, or a stub of them."""
 
     def environ(self, url: str) -> Mapping[str, str]:
-        """What a Relevo is told by, so that it sends its telemetry here. `url` is the demo's own server."""
+        """The `OTEL_*` variables that make Relevo send its telemetry here. `url` is the demo's own server."""
         ...
 
     async def traces_of(self, message_id: str, *, attempts: int, within: float) -> "list[Span]":
-        """The traces of a message as trees, oldest first, once as many attempts are in them or the seconds are over."""
+        """The traces of a message as trees, oldest first. Waits until they contain `attempts` attempts, at most
+        `within` seconds."""
         ...
 
     async def testify(self, play: Play) -> Sequence[Check]:
-        """What was found of it besides, in words, and whether it should have been so."""
+        """Further checks of the telemetry: a sentence each, and whether it holds."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Span:
-    """A finished span and those inside it, by their start. Times are in nanoseconds, ids in hexadecimal digits."""
+    """A finished span and its children, by start time. Times are in nanoseconds, ids in hexadecimal digits."""
 
     name: str
     kind: str
@@ -54,7 +55,7 @@ class Span:
 
     @property
     def milliseconds(self) -> float:
-        """How long it took."""
+        """Its duration."""
         return (self.end - self.start) / 1e6
 
 
@@ -64,7 +65,7 @@ def attempts_in(spans: Iterable[Span], message_id: str) -> int:
 
 
 def trees(spans: Sequence[Span], message_id: str) -> list[Span]:
-    """The traces in which the message occurs, by their roots."""
+    """The root spans of the traces in which the message occurs, with their children."""
     traces = {span.trace_id for span in spans if span.attributes.get(MESSAGE) == message_id}
     ordered = sorted((span for span in spans if span.trace_id in traces), key=lambda span: span.start)
     by_id = {span.span_id: span for span in ordered}

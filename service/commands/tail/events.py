@@ -1,4 +1,4 @@
-"""Server-sent events out of the bytes of an answer. Pure."""
+"""Parses server-sent events. Pure."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event. `id` is what a stream is asked to go on after."""
+    """One event. `id` is sent as `Last-Event-ID` when the stream is resumed."""
 
     name: str
     data: dict[str, Any]
@@ -16,7 +16,7 @@ class Event:
 
 
 def events(pieces: Iterable[bytes]) -> Iterator[Event]:
-    """The events, each as soon as it is complete; comments are left out. ValueError when the data is no JSON object."""
+    """The events, each as soon as it is complete; comments are skipped. ValueError when the data is no JSON object."""
     fields: dict[str, str] = {}
     for line in _lines(pieces):
         name, colon, value = line.partition(":")
@@ -29,7 +29,7 @@ def events(pieces: Iterable[bytes]) -> Iterator[Event]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    # Not `splitlines`: a receiver's answer, quoted in the data, may hold any of Unicode's other line breaks.
+    # Not `splitlines`: the data quotes receivers' answers, which may contain Unicode's other line breaks.
     kept = b""
     for piece in pieces:
         *lines, kept = (kept + piece).split(b"\n")

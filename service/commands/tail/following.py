@@ -1,4 +1,4 @@
-"""Following a stream for as long as somebody watches: what breaks is taken up again, with growing pauses."""
+"""Follows the attempt stream, and reconnects with exponential back-off when it breaks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,23 +13,23 @@ from rich.console import Console
 from service.commands.tail.events import Event, events
 from service.commands.tail.printing import line_of
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-CONNECT_TIMEOUT = 10.0
-SILENCE = 45.0  # three of the server's signs of life
-_MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+MIN_BACKOFF_S, MAX_BACKOFF_S = 0.5, 15.0
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 45.0  # three of the server's heartbeats
+_TEMPORARY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class StreamRefused(Exception):
-    """Asking again would change nothing; the text says why."""
+    """The server refused the stream for good; the text says why."""
 
 
 class _Lost(Exception):
-    """There is no stream just now; the text says why."""
+    """The stream broke, and may be resumed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """The attempts of an application, its id or uid, on the server at `url`."""
+    """The attempt stream of an application (its id or uid) on the server at `url`."""
 
     url: str
     token: str
@@ -37,21 +37,21 @@ class Stream:
 
     @property
     def address(self) -> str:
-        """Where the server has the stream."""
+        """The stream's URL."""
         return f"{self.url.rstrip('/')}/api/v1/app/{quote(self.app_id, safe='')}/attempt/tail"
 
 
 def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> NoReturn:
-    """Print a line for each attempt until the process is interrupted. StreamRefused.
+    """Print a line for each attempt until the process is interrupted. Raises StreamRefused.
 
-    Of what happened while there was no connection the server cannot tell, so the first line after it says that.
+    The server cannot replay attempts made while the stream was broken, so a line says that some may be missing.
     """
-    pause, last_id = FIRST_PAUSE, None
-    with httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT, read=SILENCE)) as client:
+    pause, last_id = MIN_BACKOFF_S, None
+    with httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)) as client:
         while True:
             try:
                 for event in _events(client, stream, last_id=last_id):
-                    pause, last_id = FIRST_PAUSE, event.id or last_id or "0"
+                    pause, last_id = MIN_BACKOFF_S, event.id or last_id or "0"
                     if event.name == "ready":
                         tell(f"Following {stream.app_id}.")
                     if (line := line_of(event)) is not None:
@@ -59,11 +59,11 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
             except _Lost as lost:
                 tell(f"{lost} Trying again in {pause:g} s.")
             time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, MAX_BACKOFF_S)
 
 
 def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Iterator[Event]:
-    """The events of one connection. StreamRefused; _Lost when it ends, as it never does by itself."""
+    """The events of one connection. Raises StreamRefused, and _Lost when the connection ends."""
     headers = {"authorization": f"Bearer {stream.token}", "accept": "text/event-stream"}
     if last_id is not None:
         headers["last-event-id"] = last_id
@@ -77,7 +77,7 @@ def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Ite
     except httpx.RequestError as error:
         raise _Lost(f"There is no connection to {stream.url} ({type(error).__name__}).") from error
     except ValueError as error:
-        raise _Lost("The server sent what is no event.") from error
+        raise _Lost("The server sent something that is not an event.") from error
     raise _Lost("The server ended the stream.")
 
 
@@ -85,7 +85,7 @@ def _check(answer: httpx.Response) -> None:
     if answer.status_code == HTTPStatus.OK:
         return
     answer.read()
-    if answer.status_code in _MAY_PASS or answer.is_server_error:
+    if answer.status_code in _TEMPORARY_STATUSES or answer.is_server_error:
         raise _Lost(f"The server answered {answer.status_code}.")
     raise StreamRefused(f"The server refused with {answer.status_code}: {_detail(answer)}")
 

@@ -1,4 +1,4 @@
-"""What `relevo tail` prints of an event: a line, coloured where the terminal shows colours. Pure."""
+"""Formats an event as a line of `relevo tail`. Pure."""
 
 from rich.text import Text
 
@@ -45,7 +45,7 @@ def _gap(missed: object) -> str:
 
 
 def _shown(event: Event, name: str) -> str:
-    """A value as text that cannot speak to the terminal: an endpoint's address is a stranger's."""
+    """A value as text without control characters: an endpoint's URL is written by strangers."""
     value = event.data.get(name)
     text = UNKNOWN if value is None else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)
