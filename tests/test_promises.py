@@ -181,7 +181,7 @@ LIMITS: dict[str, Promise] = {
         "tests/adapters/test_tokens.py::test_however_often_a_token_is_refreshed_it_ends_four_weeks_after_the_first",
     ),
     "tokens that are remembered": Promise(
-        "service/adapters/machine/remembered.py",
+        "service/adapters/access/remembered.py",
         "CACHED_CHARACTERS",
         "tests/adapters/test_remembered.py::test_the_oldest_make_room_by_number_and_by_length",
     ),

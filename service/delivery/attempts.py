@@ -170,16 +170,16 @@ class Courier:
         """Try for as long as the lease may hold: an attempt that was made should be told."""
         # Not by the clock on the wall: one that is set back would have us try on long after the lease's end.
         give_up_at = time.monotonic() + self._patience.total_seconds()
-        pause = FIRST_PAUSE
+        pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
         while True:
             try:
                 return await self._queue.settle(settlement)
             except Unavailable:
                 if time.monotonic() >= give_up_at:
                     raise
+                pause = next(pauses)
                 _log.warning("settlement.postponed", message_id=settlement.claim.message_id, seconds=pause)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _without_words(attempt: Attempt) -> Attempt:

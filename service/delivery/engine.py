@@ -10,6 +10,7 @@ import structlog
 
 from service.application.ports.queue import DeliveryQueue
 from service.delivery.allowances import Allowances
+from service.domain import retries
 from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
 from service.domain.outcomes import Outcome
@@ -73,16 +74,16 @@ class Engine:
             await self._finish()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE
+        pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
         while not self._draining.is_set():
             try:
                 await self._turn()
-                pause = FIRST_PAUSE
+                pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - whatever it is, deliveries are owed and the next turn may do
+                pause = next(pauses)
                 tell = _log.warning if isinstance(error, Unavailable) else _log.exception
                 tell("claim.failed", reason=type(error.__cause__ or error).__name__, seconds=pause)
                 await first_of(self._draining.wait(), asyncio.sleep(pause))
-                pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _turn(self) -> None:
         await self._until_there_is_room()

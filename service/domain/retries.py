@@ -1,5 +1,6 @@
 """When to try a delivery again. Pure: time and chance come in as arguments, nothing is read or written."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
@@ -86,6 +87,14 @@ def rest(outcome: Outcome) -> timedelta | None:
             return timedelta()
         case _:
             return None
+
+
+def pauses(first: float, *, longest: float) -> Iterator[float]:
+    """Seconds between one try and the next of what is ours to repeat: twice as long each time, without end."""
+    pause = first
+    while True:
+        yield min(pause, longest)
+        pause = min(pause * 2, longest)
 
 
 def _spread(delay: timedelta, chance: float) -> timedelta:

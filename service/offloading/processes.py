@@ -5,27 +5,23 @@ regular expressions, runs here.
 """
 
 import asyncio
-import multiprocessing
 import resource
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import structlog
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from service.domain.errors import Busy
 from service.observability.metrics import Metrics
-from service.offloading.threads import leave_the_loop
 from service.offloading.turns import MAX_QUEUED_CALLS, Turns
 
 T = TypeVar("T")
 
 POOL = "processes"
 MAX_MEMORY_BYTES = 1024**3
-START_TIMEOUT_S = 60.0  # seconds
 
 _log = structlog.stdlib.get_logger("relevo.processes")
 
@@ -43,10 +39,9 @@ class Processes:
         self._metrics = metrics
         self._seconds = seconds
         self._turns = Turns(workers, most_waiting=most_waiting)
-        self._idle: list[ProcessPoolExecutor] = []
-        self._busy: set[ProcessPoolExecutor] = set()
+        self._limiter = CapacityLimiter(workers)
         if metrics is not None:
-            metrics.observe_pool(POOL, size=lambda: workers, checked_out=lambda: len(self._busy))
+            metrics.observe_pool(POOL, size=lambda: workers, checked_out=lambda: self._turns.taken)
 
     async def run(self, work: Callable[..., T], *arguments: Any, tenant: str | None = None) -> T:
         """Run `work`, a function of a module, and return its result. Raises TimeoutError when it takes too long; Busy.
@@ -61,11 +56,6 @@ class Processes:
         finally:
             self._turns.leave(tenant)
 
-    def close(self) -> None:
-        """Kill all processes."""
-        for process in (*self._idle, *self._busy):
-            _end(process)
-
     async def _until_free(self, tenant: str | None) -> None:
         try:
             async with asyncio.timeout(self._seconds * 2):
@@ -77,8 +67,11 @@ class Processes:
         name, began = work.__name__, time.perf_counter()
         _log.debug("process.began", work=name)
         try:
-            return await self._done(work, arguments)
-        except (TimeoutError, BrokenProcessPool) as error:
+            # Cancelling kills the process: nobody waits for the result any more.
+            return await to_process.run_sync(
+                _within_bounds, self._seconds, work, *arguments, cancellable=True, limiter=self._limiter
+            )
+        except BrokenWorkerProcess as error:
             _log.warning("process.ended", work=name, reason=type(error).__name__)
             raise TimeoutError(f"{name} took too long") from error
         finally:
@@ -88,43 +81,16 @@ class Processes:
                 self._metrics.pool_waited(POOL, began - asked)
                 self._metrics.work_left_the_loop(POOL, seconds)
 
-    async def _done(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        process = self._idle.pop() if self._idle else _started()
-        self._busy.add(process)
-        try:
-            # Starting a process takes longer than most work and does not count as its time.
-            async with asyncio.timeout(START_TIMEOUT_S):
-                await leave_the_loop(process, _is_there, work)
-            async with asyncio.timeout(self._seconds):
-                return await leave_the_loop(process, work, *arguments)
-        except (TimeoutError, BrokenProcessPool, asyncio.CancelledError):
-            # The process may still be computing, and nobody waits for the result.
-            self._busy.remove(process)
-            _end(process)
-            raise
-        finally:
-            if process in self._busy:
-                self._busy.remove(process)
-                self._idle.append(process)
 
+def _within_bounds(seconds: float, work: Callable[..., T], *arguments: Any) -> T:
+    """Run the work in this process, which a timer ends after `seconds`. Starting the process does not count.
 
-def _started() -> ProcessPoolExecutor:
-    # Not fork: that would copy the event loop, the connections and the locks of running threads.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_keep_within_bounds)
-
-
-def _end(executor: ProcessPoolExecutor) -> None:
-    for process in list((executor._processes or {}).values()):  # noqa: SLF001 - no public method kills a process that computes
-        process.kill()
-    executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_there(_work: Callable[..., object]) -> None:
-    """Does nothing: its return shows that the process has started and imported the work's module."""
-
-
-def _keep_within_bounds() -> None:
-    # Work that needs more memory fails like work that needs more time.
+    Work that needs more memory than MAX_MEMORY_BYTES fails like work that needs more time.
+    """
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return work(*arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

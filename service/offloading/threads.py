@@ -9,7 +9,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -22,11 +22,6 @@ from service.offloading.turns import MAX_QUEUED_CALLS, Turns
 T = TypeVar("T")
 
 _log = structlog.stdlib.get_logger("relevo.threads")
-
-
-async def leave_the_loop(executor: Executor, work: Callable[..., T], *arguments: object) -> T:
-    """Run the work in `executor`. Correlation id and trace are not carried along: use `Threads` for that."""
-    return await asyncio.wrap_future(executor.submit(work, *arguments))
 
 
 class Threads:

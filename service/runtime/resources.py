@@ -39,7 +39,6 @@ async def open_resources(
         tokens = Tokens(settings.jwt_secret())
         access = await stack.enter_async_context(keeping_the_door(settings, core, tokens))
         processes = Processes(workers=CHECK_PROCESSES, seconds=CHECK_TIMEOUT_S, metrics=telemetry.metrics)
-        stack.callback(processes.close)
         threads = stack.enter_context(Threads("imports", workers=IMPORT_THREADS, metrics=telemetry.metrics))
         health.watch_intake(lambda: intake.fullness)
         yield Resources(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.adapters.machine.remembered import RememberedTokens, Verified
+from service.adapters.access.remembered import RememberedTokens, Verified
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated
 from tests.support.factories import ORG

@@ -64,7 +64,6 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
     ):
         intake = PostgresIntake(postgres.pool, accepted=lambda: None, telemetry=DeliveryTelemetry(telemetry))
         processes = Processes(workers=1, seconds=5)
-        exits.callback(processes.close)
         threads = exits.enter_context(Threads("imports", workers=2))
         news = PostgresAttemptNews(dsn(database))
         await exits.enter_async_context(news.running())

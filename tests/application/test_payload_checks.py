@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,13 +55,6 @@ class Rule:
         return self._rule
 
 
-@contextmanager
-def processes(seconds: float, workers: int = 1) -> Iterator[Processes]:
-    opened = Processes(workers=workers, seconds=seconds)
-    yield opened
-    opened.close()
-
-
 @pytest.mark.parametrize("case", BOMBS)
 def test_a_check_that_could_take_long_is_never_made_on_the_loop(case: str) -> None:
     schema, payload = BOMBS[case]
@@ -73,19 +65,20 @@ def test_a_check_that_could_take_long_is_never_made_on_the_loop(case: str) -> No
 async def test_a_check_made_to_take_long_is_ended() -> None:
     message = new_message("u", payload=b"{}")
 
-    with processes(seconds=0.3) as pool, pytest.raises(Invalid, match="too long"):
-        await PayloadChecks(Rule(DOUBLING), pool).checked_afresh(message)
+    with pytest.raises(Invalid, match="too long"):
+        await PayloadChecks(Rule(DOUBLING), Processes(workers=1, seconds=0.3)).checked_afresh(message)
 
 
 async def test_one_tenants_slow_checks_do_not_keep_another_waiting() -> None:
     slow, quick = new_message("u", payload=b"{}"), new_message("u", payload=b"{}", org_id=OrgId("org_other"))
 
-    with processes(seconds=60, workers=2) as pool:
-        flood = [asyncio.create_task(PayloadChecks(Rule(DOUBLING), pool).checked_afresh(slow)) for _ in range(50)]
-        await asyncio.sleep(0)
-        checked = await PayloadChecks(Rule({"pattern": "a"}), pool).checked_afresh(quick)
-        ended = [task.cancel() for task in flood]
-        await asyncio.gather(*flood, return_exceptions=True)
+    processes = Processes(workers=2, seconds=60)
+
+    flood = [asyncio.create_task(PayloadChecks(Rule(DOUBLING), processes).checked_afresh(slow)) for _ in range(50)]
+    await asyncio.sleep(0)
+    checked = await PayloadChecks(Rule({"pattern": "a"}), processes).checked_afresh(quick)
+    ended = [task.cancel() for task in flood]
+    await asyncio.gather(*flood, return_exceptions=True)
 
     assert checked.checked_against is not None
     assert all(ended), "every slow check was still waiting or at work"

@@ -1,7 +1,7 @@
 """When a delivery is tried again, case by case."""
 
 from datetime import timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from service.domain.outcomes import (
     kept_error,
     shows_strain,
 )
-from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict, judge, rest
+from service.domain.retries import Delivered, Exhausted, Gone, TryAgain, Verdict, judge, pauses, rest
 
 
 def seconds(count: float) -> timedelta:
@@ -77,6 +77,10 @@ def test_a_short_schedule_is_not_stretched_by_timeouts_beyond_its_longest_delay(
     verdict = judge(failed(ErrorType.TIMEOUT), attempt=1, schedule=(seconds(1), seconds(3)), chance=NO_SPREAD)
 
     assert verdict == TryAgain(delay=seconds(3))
+
+
+def test_what_is_ours_to_repeat_waits_twice_as_long_each_time_up_to_a_bound() -> None:
+    assert list(islice(pauses(0.5, longest=15), 7)) == [0.5, 1, 2, 4, 8, 15, 15]
 
 
 def test_without_a_schedule_there_is_one_attempt() -> None:

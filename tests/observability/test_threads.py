@@ -3,11 +3,14 @@
 import ast
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -21,11 +24,31 @@ from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
 from tests.support.patience import patient
 
-WAYS_OUT = {"to_thread", "run_in_executor", "run_in_threadpool", "ThreadPoolExecutor", "ProcessPoolExecutor"}
+WAYS_OUT = {
+    "to_thread",
+    "run_in_executor",
+    "run_in_threadpool",
+    "ThreadPoolExecutor",
+    "ProcessPoolExecutor",
+    "run_sync",
+}
 POOLS = {
     ("offloading/threads.py", "ThreadPoolExecutor"),
-    ("offloading/processes.py", "ProcessPoolExecutor"),
+    ("offloading/processes.py", "run_sync"),
+    ("adapters/postgres/server/schema.py", "run_sync"),  # SQLAlchemy's, which stays on the loop
 }
+
+# What has a process do something, and then lives until it is killed.
+SERVER = """
+import asyncio, os, sys, threading
+from service.offloading.processes import Processes
+
+async def main():
+    print(await Processes(workers=1, seconds=60).run(os.getpid), file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 class Held:
@@ -79,7 +102,6 @@ async def test_work_in_a_process_is_told_with_the_ids_of_whoever_asked(telemetry
 
     with telemetry.tracer.start_as_current_span("work"), bound_contextvars(correlation_id="order-17"):
         result = await processes.run(a_computation)
-    processes.close()
 
     assert result == 42
     for event in ("process.began", "process.finished"):
@@ -97,7 +119,6 @@ async def test_work_that_takes_too_long_is_ended_and_nobody_elses() -> None:
     with pytest.raises(TimeoutError):
         await endless
     results = await asyncio.gather(*others)
-    processes.close()
 
     assert results == [42] * 5
 
@@ -106,7 +127,6 @@ async def test_whoever_waits_too_long_for_a_process_is_told_to_come_again() -> N
     processes = Processes(workers=1, seconds=1)
 
     *_, last = await asyncio.gather(*(processes.run(time.sleep, 60) for _ in range(4)), return_exceptions=True)
-    processes.close()
 
     assert isinstance(last, Busy)
 
@@ -118,7 +138,6 @@ async def test_work_that_fails_keeps_its_process() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         await processes.run(int, "nonsense")
     after = await processes.run(os.getpid)
-    processes.close()
 
     assert after == before != os.getpid()
 
@@ -131,9 +150,22 @@ async def test_a_process_whose_work_nobody_waits_for_any_more_is_there_for_other
     impatient.cancel()
     async with asyncio.timeout(patient(30)):
         result = await processes.run(a_computation)
-    processes.close()
 
     assert result == 42
+
+
+def test_the_processes_of_a_killed_server_end_as_well() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        worker = psutil.Process(int(server.stderr.readline()))
+        server.kill()
+
+    give_up_at = time.monotonic() + patient(20)
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
 
 
 async def test_the_line_for_processes_has_an_end_and_is_measured(telemetry: Telemetry) -> None:
@@ -145,7 +177,6 @@ async def test_the_line_for_processes_has_an_end_and_is_measured(telemetry: Tele
     with pytest.raises(Busy):
         await processes.run(a_computation)
     await asyncio.gather(first, second)
-    processes.close()
 
     assert busy == 1
     assert count(telemetry, "relevo_pool_wait_seconds", "processes") == 2

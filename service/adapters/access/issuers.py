@@ -15,8 +15,8 @@ import orjson
 import structlog
 from jwt.types import Options
 
+from service.adapters.access.remembered import RememberedTokens, Verified
 from service.adapters.access.tokens import digest_of
-from service.adapters.machine.remembered import RememberedTokens, Verified
 from service.application.access import Caller, Credential
 from service.application.ports.machine import Clock
 from service.domain import ids

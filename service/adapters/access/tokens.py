@@ -9,8 +9,8 @@ from typing import Any, get_args
 import jwt
 from jwt.types import Options
 
+from service.adapters.access.remembered import RememberedTokens, Verified
 from service.adapters.machine.clock import SystemClock
-from service.adapters.machine.remembered import RememberedTokens, Verified
 from service.application.access import Caller, Capability, Credential, Grant
 from service.application.ports.machine import Clock
 from service.domain import ids

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Header
 from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -25,7 +26,7 @@ from service.application.streams import every_message
 from service.application.tails import AttemptReader
 from service.domain.ids import ApplicationId, AttemptId
 
-HEARTBEAT = 15.0
+HEARTBEAT = 15.0  # seconds
 
 _JSON = b"application/json"
 
@@ -125,7 +126,7 @@ async def _events(
                 case Missed(count=count):
                     yield _event("gap", {"missed": count})
                 case ():
-                    yield b": still here\n\n"
+                    yield KEEPALIVE_COMMENT
                 case attempt_ids:
                     for attempt in await reader.attempts(app_id, attempt_ids):
                         shown = MessageAttemptOut.of(attempt, trace_url=services.trace_url)
@@ -133,5 +134,4 @@ async def _events(
 
 
 def _event(name: str, data: Any, *, event_id: str | None = None) -> bytes:
-    identified = f"id: {event_id}\n" if event_id else ""
-    return f"{identified}event: {name}\ndata: {orjson.dumps(data).decode()}\n\n".encode()
+    return format_sse_event(event=name, data_str=orjson.dumps(data).decode(), id=event_id)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from service.commands.tail.events import Event, events
 from service.commands.tail.printing import line_of
+from service.domain import retries
 
 MIN_BACKOFF_S, MAX_BACKOFF_S = 0.5, 15.0
 CONNECT_TIMEOUT_S = 10.0
@@ -46,20 +47,21 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
 
     The server cannot replay attempts made while the stream was broken, so a line says that some may be missing.
     """
-    pause, last_id = MIN_BACKOFF_S, None
+    pauses, last_id = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S), None
     with httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)) as client:
         while True:
             try:
                 for event in _events(client, stream, last_id=last_id):
-                    pause, last_id = MIN_BACKOFF_S, event.id or last_id or "0"
+                    pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
+                    last_id = event.id or last_id or "0"
                     if event.name == "ready":
                         tell(f"Following {stream.app_id}.")
                     if (line := line_of(event)) is not None:
                         console.print(line, soft_wrap=True)
             except _Lost as lost:
+                pause = next(pauses)
                 tell(f"{lost} Trying again in {pause:g} s.")
-            time.sleep(pause)
-            pause = min(pause * 2, MAX_BACKOFF_S)
+                time.sleep(pause)
 
 
 def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Iterator[Event]:
