@@ -11,9 +11,7 @@ import pytest
 from service.adapters.machine.embedded import EmbeddedServer
 from service.commands.running import GC_THRESHOLDS
 from tests.support import postgres
-from tests.support.patience import patient
-
-USUALLY_WITHIN = 120.0  # seconds
+from tests.support.hanging import bound
 
 gc.set_threshold(*GC_THRESHOLDS)  # as Relevo does
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -22,11 +20,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No test may hang. How long each may take, by its own mark or as usual, is for a quiet machine."""
     items[:] = _long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-    for item in items:
-        own = item.get_closest_marker("timeout")
-        item.add_marker(pytest.mark.timeout(patient(own.args[0] if own else USUALLY_WITHIN)), append=False)
+    bound(items)
 
 
 def _long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:

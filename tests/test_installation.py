@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from deploy.installation import DEVELOPERS_LOCK, ROOT, block, for_uv, pip_settings
-from tests.support.patience import patient
 
-pytestmark = pytest.mark.timeout(patient(120))
+pytestmark = pytest.mark.timeout(120)
 
 WHEEL = "tiny-1-py3-none-any.whl"
 UV_THAT_FAILS = '#!/bin/sh\ntest "$1" = --version\n'

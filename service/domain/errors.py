@@ -156,7 +156,7 @@ class Busy(RelevoError):
 
 
 class Unavailable(Busy):
-    """The database did not answer, so nothing was kept."""
+    """The database, or the issuer of the caller's token, did not answer, so nothing was kept."""
 
     code = "unavailable"
     detail = "The service cannot keep requests right now. Nothing was stored; try again shortly."

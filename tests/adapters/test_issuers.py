@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from service.adapters.access.issuers import KEYS_LIFETIME, MAX_DOCUMENT_BYTES, MIN_FETCH_INTERVAL, Issuer
 from service.application.access import Caller
-from service.domain.errors import NotAuthenticated
+from service.domain.errors import NotAuthenticated, Unavailable
 from tests.support.factories import ORG
 from tests.support.issuer import NOW, IssuerSite, new_rsa_key, open_site
 from tests.support.patience import patient
@@ -98,20 +98,39 @@ async def test_an_issuer_that_does_not_answer_is_trusted_for_a_day_and_no_longer
 
     site.clock.time += KEYS_LIFETIME
     await site.issuer.refresh()
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unavailable):
         await site.issuer.verify(token)
 
 
 async def test_an_issuer_that_comes_up_after_us_is_asked_again(site: IssuerSite) -> None:
     site.stub.broken = True
     await site.issuer.refresh()
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unavailable):
         await site.issuer.verify(site.token())
 
     site.stub.broken = False
     site.clock.time += MIN_FETCH_INTERVAL
 
     assert (await site.issuer.verify(site.token())).org_id == ORG
+
+
+@pytest.mark.parametrize("issuer", [None, "", "https://somebody.else"])
+async def test_while_an_issuer_is_down_only_what_claims_to_be_its_own_may_be_tried_again(
+    site: IssuerSite, issuer: str | None
+) -> None:
+    site.stub.broken = True
+
+    with pytest.raises(Unavailable):
+        await site.issuer.verify(site.token())
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(iss=issuer))
+
+
+async def test_for_a_token_of_another_issuer_nobody_is_asked(site: IssuerSite) -> None:
+    with pytest.raises(NotAuthenticated):
+        await site.issuer.verify(site.token(iss="https://somebody.else"))
+
+    assert site.stub.asked == 0
 
 
 async def test_while_an_issuer_keeps_us_waiting_the_keys_that_are_known_hold(site: IssuerSite) -> None:
@@ -136,10 +155,10 @@ async def test_an_issuer_that_does_not_answer_is_waited_for_once_and_not_for_lon
             *[impatient.verify(site.token(kid=f"{number}")) for number in range(20)], return_exceptions=True
         )
     site.stub.silent = False
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unavailable):
         await impatient.verify(site.token())
 
-    assert {type(answer) for answer in answers} == {NotAuthenticated}
+    assert {type(answer) for answer in answers} == {Unavailable}
     assert site.stub.asked == 0
 
 
@@ -193,7 +212,7 @@ async def test_a_token_ends_when_it_says_also_when_it_is_remembered(site: Issuer
 async def test_a_configuration_that_names_another_issuer_gives_no_keys(site: IssuerSite) -> None:
     site.stub.says_it_is = "https://somebody.else"
 
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unavailable):
         await site.issuer.verify(site.token())
 
     assert site.stub.asked == 0

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from service.api.protocol.bodies import HeldBodies, JsonRequest
 from service.api.protocol.connections import CallerProtocol
 from service.api.protocol.patience import Patience
 from service.domain.limits import LARGEST_BODY
+from service.observability.refusals import RefusedRequests
 from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
 
@@ -146,6 +148,46 @@ async def test_a_body_of_json_has_a_time_by_which_it_is_whole() -> None:
         await request.json()
 
     assert refused.value.status_code == 408
+
+
+class Named:
+    """An application that names what each request is about, before it reads the body, and tells what was named."""
+
+    def __init__(self) -> None:
+        self.before: list[dict[str, object]] = []
+        self.app = Starlette(routes=[Route("/{name}", self._answer, methods=["POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        self.before.append(get_contextvars())
+        bind_contextvars(app_id=request.path_params["name"])
+        return Response(f"{len(await request.body())}")
+
+
+class Refusals(RefusedRequests):
+    """What was named where a refusal is told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: list[dict[str, object]] = []
+
+    def __call__(self, **told: Any) -> None:
+        self.named.append(get_contextvars())
+
+
+async def test_what_comes_next_on_a_connection_is_not_told_to_be_about_the_request_before() -> None:
+    named, refusals = Named(), Refusals()
+    large = b"a" * (20 * A_PIECE)  # so much that the server stops reading until the application asks for more
+    protocol = type("Telling", (CallerProtocol,), {"refused": refusals})
+    async with serving(named.app, protocol=protocol) as port, calling(port) as caller:
+        for name in (b"first", b"second"):
+            head = b"POST /%b HTTP/1.1\r\nhost: relevo.test\r\ncontent-length: %d\r\n\r\n" % (name, len(large))
+            await caller.send(head, large)
+            assert await caller.head() == b"HTTP/1.1 200 OK"
+        await caller.send(b"no request\r\n\r\n")
+        await caller.everything()
+
+    assert named.before == [{}, {}]
+    assert refusals.named == [{}]
 
 
 async def test_a_head_without_end_is_refused_before_it_fills_the_memory(ordinary: int, echo: Echo) -> None:

@@ -16,6 +16,7 @@ from service.api.services import Services
 from tests.api.conftest import TOKENS
 from tests.support.factories import ORG
 from tests.support.issuer import IssuerStub, Key, new_rsa_key, running_issuer, signed
+from tests.support.patience import patient
 
 STRANGER = "org_000000000000000000000000002"
 
@@ -43,10 +44,18 @@ async def trusted() -> AsyncIterator[Trusted]:
 
 
 @pytest.fixture
-async def services(services: Services, trusted: Trusted, postgres: Database) -> AsyncIterator[Services]:
+def patience() -> float:
+    """Seconds that the issuer has to tell its keys."""
+    return patient(5)
+
+
+@pytest.fixture
+async def services(
+    services: Services, trusted: Trusted, postgres: Database, patience: float
+) -> AsyncIterator[Services]:
     trust = Trust(issuer=trusted.stub.url, audience="relevo", org_claim="org", role_claim="role")
     async with AsyncClient(trust_env=False) as client:
-        issuer = Issuer(client, trust, clock=SystemClock(), timeout=0.1)
+        issuer = Issuer(client, trust, clock=SystemClock(), timeout=patience)
         revocations = RememberedRevocations(postgres.pool)
         yield replace(services, access=Doorkeeper(TOKENS, revocations=revocations, clock=SystemClock(), issuer=issuer))
 
@@ -73,14 +82,18 @@ async def test_roles_and_organisations_of_the_issuer_count(api: AsyncClient, tru
     assert (len((await api.get("/app")).json()["data"]), elsewhere.json()["data"]) == (1, [])
 
 
-@pytest.mark.parametrize("fault", ["broken", "silent"])
-async def test_an_issuer_that_is_down_keeps_nobody_out_but_its_own(
+@pytest.mark.parametrize(("fault", "patience"), [("broken", patient(5)), ("silent", 0.1)])
+async def test_an_issuer_that_is_down_keeps_nobody_out_but_its_own_who_may_try_again(
     api: AsyncClient, trusted: Trusted, fault: str
 ) -> None:
     setattr(trusted.stub, fault, True)
 
     theirs = await api.get("/app", headers=trusted.bearer(role="admin"))
+    nobodys = await api.get("/app", headers={"authorization": "Bearer x"})
     ours = await api.get("/app")
 
-    assert (theirs.status_code, theirs.json()["code"]) == (401, "authentication_failed")
+    assert (theirs.status_code, theirs.json()["code"]) == (503, "unavailable")
+    assert "issuer" in theirs.json()["detail"]
+    assert int(theirs.headers["retry-after"]) > 0
+    assert (nobodys.status_code, nobodys.json()["code"]) == (401, "authentication_failed")
     assert ours.status_code == 200

@@ -20,7 +20,7 @@ from service.adapters.access.tokens import digest_of
 from service.application.access import Caller, Credential
 from service.application.ports.machine import Clock
 from service.domain import ids
-from service.domain.errors import NotAuthenticated
+from service.domain.errors import NotAuthenticated, Unavailable
 from service.domain.ids import OrgId
 from service.domain.operational_webhooks import OPERATIONS
 from service.domain.tokens import ROLES, Role
@@ -29,6 +29,7 @@ KEYS_REFRESH_INTERVAL = timedelta(minutes=5)
 MIN_FETCH_INTERVAL = timedelta(seconds=10)
 KEYS_LIFETIME = timedelta(hours=24)  # how long fetched keys are used while the issuer does not answer
 ISSUER_TIMEOUT_S = 5.0
+KEYS_NOT_TOLD = "The issuer of this token does not tell us its keys. Try again in a moment."
 MAX_DOCUMENT_BYTES = 256 * 1024
 
 _LEEWAY_S = 60.0  # how far the issuer's clock may differ
@@ -71,11 +72,13 @@ class Issuer:
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
+        self._answers = True
         self._fetching = asyncio.Lock()
         self._remembered = RememberedTokens()
 
     async def verify(self, token: str) -> Caller:
-        """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now."""
+        """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now. Unavailable
+        when the issuer does not tell the key that it names."""
         verified = self._remembered.find(token) or await self._check(token)
         return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
 
@@ -86,8 +89,10 @@ class Issuer:
             keys = await self._fetch()
         except IssuerUnreachable as error:
             _log.warning("issuer.unreachable", reason=str(error))
+            self._answers = False
             self._distrust_old_keys()
             return
+        self._answers = True
         if keys.keys() != self._keys.keys() or any(keys[k].key != self._keys[k].key for k in keys):
             self._remembered.clear()
             _log.info("issuer.keys_changed", count=len(keys))
@@ -98,7 +103,7 @@ class Issuer:
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise NotAuthenticated
         try:
-            key = await self._key(jwt.get_unverified_header(token).get("kid"))
+            key = await self._key_of(token)
             claims = jwt.decode(
                 token,
                 key.key,
@@ -111,12 +116,21 @@ class Issuer:
         except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
             raise NotAuthenticated from None
 
-    async def _key(self, kid: object) -> jwt.PyJWK:
+    async def _key_of(self, token: str) -> jwt.PyJWK:
+        kid = jwt.get_unverified_header(token).get("kid")
         if not isinstance(kid, str | None):
             raise ValueError("not the name of a key")  # noqa: TRY004  # an invalid token like any other
         if kid not in self._keys:
+            self._refuse_strangers(token)
             await self._fetch_unless_just_tried()
+        if kid not in self._keys and not self._answers:
+            raise Unavailable(KEYS_NOT_TOLD)
         return self._keys[kid]
+
+    def _refuse_strangers(self, token: str) -> None:
+        """ValueError for a token that does not even claim to be the issuer's: for that, nobody is asked."""
+        if jwt.decode(token, options={"verify_signature": False}).get("iss") != self._trust.issuer:
+            raise ValueError("of another issuer")
 
     async def _fetch_unless_just_tried(self) -> None:
         async with self._fetching:

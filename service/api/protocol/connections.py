@@ -6,6 +6,7 @@ that offers another protocol for that protocol, and waits for ever for an answer
 
 import asyncio
 from asyncio import TimerHandle
+from contextvars import Context
 from typing import Any, ClassVar
 
 import httptools
@@ -233,7 +234,9 @@ class CallerProtocol(HttpToolsProtocol):
         fields = self.cycle.scope["headers"] if self._in_body else self.headers or ()
         answer = answer_to(refusal, list(fields))
         self.transport.write(answer.written)
-        self.refused(
+        # The connection's own context may be that of a request before, about which this is not.
+        Context().run(
+            self.refused,
             status=refusal.status,
             detail=refusal.detail,
             request_id=answer.request_id,
