@@ -77,8 +77,8 @@ class Issuer:
         self._remembered = RememberedTokens()
 
     async def verify(self, token: str) -> Caller:
-        """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now. Unavailable
-        when the issuer does not tell the key that it names."""
+        """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now;
+        Unavailable when the issuer does not tell us the key."""
         verified = self._remembered.find(token) or await self._check(token)
         return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
 
