@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -83,18 +82,13 @@ def kept(headers: Iterable[tuple[str, str]]) -> Pairs:
     """What is kept of the headers that went or came: the first 4,096 bytes, without secrets and control characters."""
     room, pairs = MOST_KEPT, []
     for name, value in headers:
-        shown_name, secret = _named(name[:LONGEST_NAME])
-        shown = MASK if secret else _shown(value)
+        shown_name = _shown(name[:LONGEST_NAME])
+        shown = MASK if may_be_secret(name[:LONGEST_NAME]) else _shown(value)
         room -= _size(shown_name) + _size(shown)
         if room < 0:
             break
         pairs.append((shown_name, shown))
     return tuple(pairs)
-
-
-@lru_cache(maxsize=4096)
-def _named(name: str) -> tuple[str, bool]:
-    return _shown(name), may_be_secret(name)
 
 
 def _shown(text: str) -> str:

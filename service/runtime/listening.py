@@ -85,7 +85,7 @@ def _found(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, 
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise _no_host(host) from None
-    return list(dict.fromkeys((family, address[:2]) for family, _, _, _, address in found))  # type: ignore[misc]
+    return list(dict.fromkeys((family, address[:2]) for family, _, _, _, address in found))  # type: ignore[misc]  # so do TCP's begin
 
 
 def _bind(family: socket.AddressFamily, address: tuple[str, int], host: str, variable: str) -> socket.socket:

@@ -23,9 +23,9 @@ BROKEN_JSON = {
 }
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/event-type", "/app/u/endpoint", "/app/u/msg"])
-async def test_what_is_not_the_json_of_an_object_is_a_fault(application: str, api: AsyncClient, path: str) -> None:
-    assert application
+async def test_what_is_not_the_json_of_an_object_is_a_fault(api: AsyncClient, path: str) -> None:
     for case, content in BROKEN_JSON.items():
         answer = await api.post(path, content=content, headers={"content-type": "application/json"})
 
@@ -110,6 +110,7 @@ MESSAGES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(
     ("path", "bodies"),
     [
@@ -119,10 +120,7 @@ MESSAGES: list[dict[str, Any]] = [
         ("/app/u/msg", MESSAGES),
     ],
 )
-async def test_what_breaks_a_rule_is_a_fault(
-    application: str, api: AsyncClient, path: str, bodies: list[dict[str, Any]]
-) -> None:
-    assert application
+async def test_what_breaks_a_rule_is_a_fault(api: AsyncClient, path: str, bodies: list[dict[str, Any]]) -> None:
     for body in bodies:
         answer = await api.post(path, json=body)
 

@@ -38,11 +38,9 @@ async def asked(app: FastAPI, method: str, path: str, authorization: str | None)
     return sent[0]["status"], reads
 
 
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic YTpi"])
-async def test_nothing_is_read_of_what_a_stranger_sends(
-    app: FastAPI, api: AsyncClient, authorization: str | None
-) -> None:
-    assert api
+async def test_nothing_is_read_of_what_a_stranger_sends(app: FastAPI, authorization: str | None) -> None:
     routes = [route for route in app.router.routes if isinstance(route, APIRoute) and "/health" not in route.path]
 
     answers = {

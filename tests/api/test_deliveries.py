@@ -40,7 +40,6 @@ async def endpoints(api: AsyncClient, application: str) -> list[str]:
 @pytest.fixture
 async def message(api: AsyncClient, application: str, endpoints: list[str]) -> str:
     """A message that both endpoints are owed, by id; its event id is `ev`."""
-    assert endpoints
     body = {"eventType": "a.b", "eventId": "ev", "payload": {"n": 1}, "channels": ["c"], "tags": ["t"]}
     message_id: str = (await api.post(f"/app/{application}/msg", json=body)).json()["id"]
     return message_id
@@ -211,13 +210,13 @@ async def test_a_resend_knows_the_trace_of_the_attempt_before(
     assert previous == f"00-{'b' * 32}-{'b' * 16}-01"
 
 
+@pytest.mark.usefixtures("endpoints")
 async def test_a_resend_reaches_an_endpoint_that_would_not_be_sent_the_message(
-    postgres: Database, api: AsyncClient, endpoints: list[str], message: str
+    postgres: Database, api: AsyncClient, message: str
 ) -> None:
     await api.post("/event-type", json={"name": "other", "description": ""})
     narrow = {"url": "http://127.0.0.1/", "eventTypes": ["other"], "channels": ["other"]}
     endpoint = (await api.post("/app/u/endpoint", json=narrow)).json()["id"]
-    assert endpoints
 
     answer = await api.post(f"/app/u/msg/ev/endpoint/{endpoint}/resend")
 

@@ -135,7 +135,6 @@ def diary_app(diary: Diary, services: Services) -> FastAPI:
     app.state.services = replace(services, **diaries)
 
     async def use_case(work: UnitOfWorkDep) -> AsyncIterator[None]:
-        assert work
         try:
             yield
         finally:

@@ -18,9 +18,9 @@ async def _create(api: AsyncClient, **body: Any) -> dict[str, Any]:
     return created
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("brought", [SECRET, SECRET.removeprefix("whsec_")])
-async def test_a_secret_may_be_brought_along(application: str, api: AsyncClient, brought: str) -> None:
-    assert application
+async def test_a_secret_may_be_brought_along(api: AsyncClient, brought: str) -> None:
     await _create(api, secret=brought)
 
     answer = await api.get("/app/u/endpoint/e/secret")
@@ -28,8 +28,8 @@ async def test_a_secret_may_be_brought_along(application: str, api: AsyncClient,
     assert answer.json() == {"key": SECRET}
 
 
-async def test_rotating_makes_a_new_secret_and_goes_on_for_ten_times(application: str, api: AsyncClient) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_rotating_makes_a_new_secret_and_goes_on_for_ten_times(api: AsyncClient) -> None:
     await _create(api)
     keys = {(await api.get("/app/u/endpoint/e/secret")).json()["key"]}
 
@@ -44,8 +44,8 @@ async def test_rotating_makes_a_new_secret_and_goes_on_for_ten_times(application
     assert (await api.get("/app/u/endpoint/e/secret")).json() == {"key": SECRET}
 
 
-async def test_headers_are_kept_and_their_credentials_not_shown(application: str, api: AsyncClient) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_headers_are_kept_and_their_credentials_not_shown(api: AsyncClient) -> None:
     await _create(api, headers={"X-One": "1", "Authorization": "Bearer secret"})
 
     await api.patch("/app/u/endpoint/e/headers", json={"headers": {"X-Two": "2"}, "deleteHeaders": ["x-one"]})
@@ -57,11 +57,9 @@ async def test_headers_are_kept_and_their_credentials_not_shown(application: str
     assert (await api.get("/app/u/endpoint/e/headers")).json() == {"headers": {"X-Three": "3"}, "sensitive": []}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("name", ["Expect", "expect", "Upgrade", "TE", "Trailer", "Proxy-Connection"])
-async def test_a_header_that_is_not_the_endpoints_to_set_is_refused_everywhere(
-    application: str, api: AsyncClient, name: str
-) -> None:
-    assert application
+async def test_a_header_that_is_not_the_endpoints_to_set_is_refused_everywhere(api: AsyncClient, name: str) -> None:
     await _create(api)
     headers = {"headers": {name: "100-continue"}}
 
@@ -75,10 +73,8 @@ async def test_a_header_that_is_not_the_endpoints_to_set_is_refused_everywhere(
     assert all(f"The header '{name}' is not yours to set." in answer.text for answer in answers)
 
 
-async def test_headers_that_do_not_go_together_are_refused_also_when_they_come_bit_by_bit(
-    application: str, api: AsyncClient
-) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_headers_that_do_not_go_together_are_refused_also_when_they_come_bit_by_bit(api: AsyncClient) -> None:
     await _create(api)
     twice = {"headers": {"X-A": "1", "x-a": "2"}}
     large = {"headers": {f"X-{number}": "x" * 4000 for number in range(3)}}
@@ -98,11 +94,11 @@ async def test_headers_that_do_not_go_together_are_refused_also_when_they_come_b
     assert (await api.get("/app/u/endpoint/e/headers")).json()["headers"] == large["headers"]
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest", "http://a..b/"])
 async def test_a_url_that_nobody_will_ever_be_called_at_is_refused_whenever_it_is_said(
-    application: str, api: AsyncClient, url: str
+    api: AsyncClient, url: str
 ) -> None:
-    assert application
     await _create(api)
 
     answers = [
@@ -118,10 +114,10 @@ async def test_a_url_that_nobody_will_ever_be_called_at_is_refused_whenever_it_i
     assert not any("RELEVO" in answer.text for answer in answers)
 
 
+@pytest.mark.usefixtures("application")
 async def test_a_url_that_was_taken_before_does_not_stand_in_the_way_of_other_changes(
-    application: str, api: AsyncClient, postgres: Database
+    api: AsyncClient, postgres: Database
 ) -> None:
-    assert application
     await _create(api)
     await postgres.pool.execute("UPDATE endpoint SET url = 'http://10.0.0.1/'")
 
@@ -130,8 +126,8 @@ async def test_a_url_that_was_taken_before_does_not_stand_in_the_way_of_other_ch
     assert (answer.status_code, answer.json()["url"]) == (200, "http://10.0.0.1/")
 
 
-async def test_replacing_resets_what_is_not_said_and_patching_keeps_it(application: str, api: AsyncClient) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_replacing_resets_what_is_not_said_and_patching_keeps_it(api: AsyncClient) -> None:
     await api.post("/event-type", json={"name": "a.b", "description": ""})
     await _create(api, description="d", channels=["c"], eventTypes=["a.b"], metadata={"k": "v"}, rateLimit=5)
 
@@ -144,9 +140,8 @@ async def test_replacing_resets_what_is_not_said_and_patching_keeps_it(applicati
     assert replaced["id"] == patched["id"]
 
 
-async def test_replacing_what_is_not_there_creates_it(application: str, api: AsyncClient) -> None:
-    assert application
-
+@pytest.mark.usefixtures("application")
+async def test_replacing_what_is_not_there_creates_it(api: AsyncClient) -> None:
     endpoint = await api.put("/app/u/endpoint/unknown", json={"url": "http://127.0.0.1/"})
     created = await api.put("/app/unknown", json={"name": "a"})
     event_type = await api.put("/event-type/a.b", json={"description": ""})
@@ -155,11 +150,11 @@ async def test_replacing_what_is_not_there_creates_it(application: str, api: Asy
     assert (endpoint.json()["uid"], "uid" in created.json()) == (None, False)
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app/new", "/app/u/endpoint/new"])
 async def test_of_many_who_put_the_same_thing_at_once_one_creates_it_and_all_are_answered(
-    application: str, api: AsyncClient, path: str
+    api: AsyncClient, path: str
 ) -> None:
-    assert application
     body = {"name": "a", "url": "http://127.0.0.1:9/", "uid": "new"}
 
     answers = await asyncio.gather(*(api.put(path, json=body) for _ in range(10)))
@@ -180,8 +175,8 @@ async def test_putting_under_a_new_name_what_has_the_uid_of_another_is_a_conflic
     assert answer.status_code == 409
 
 
-async def test_enabling_forgets_the_failures_so_far(application: str, api: AsyncClient, postgres: Database) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_enabling_forgets_the_failures_so_far(api: AsyncClient, postgres: Database) -> None:
     await _create(api, disabled=True)
     await postgres.pool.execute("UPDATE endpoint SET first_failure_at = now() - interval '9 days'")
 
@@ -190,10 +185,8 @@ async def test_enabling_forgets_the_failures_so_far(application: str, api: Async
     assert await postgres.pool.fetchval("SELECT first_failure_at FROM endpoint") is None
 
 
-async def test_a_disabled_endpoint_says_why_and_since_when(
-    application: str, api: AsyncClient, postgres: Database
-) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_a_disabled_endpoint_says_why_and_since_when(api: AsyncClient, postgres: Database) -> None:
     await _create(api)
     by_the_engine = "UPDATE endpoint SET disabled = true, disabled_reason = 'failing', disabled_at = updated_at"
 

@@ -28,9 +28,9 @@ async def test_the_first_answer_comes_again_to_the_letter(api: AsyncClient) -> N
     assert len((await api.get("/app")).json()["data"]) == 1
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg"])
-async def test_another_body_under_the_same_key_is_refused(application: str, api: AsyncClient, path: str) -> None:
-    assert application
+async def test_another_body_under_the_same_key_is_refused(api: AsyncClient, path: str) -> None:
     body = {"name": "a", "eventType": "a.b", "payload": {}}
     await api.post(path, json=body, headers=KEY)
 
@@ -75,12 +75,12 @@ async def test_while_the_first_runs_on_the_second_is_told_to_wait(postgres: Data
     assert answer.headers["retry-after"] == "1"
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg"])
 @pytest.mark.parametrize(("age", "counts"), [("11 hours 59 minutes", True), ("12 hours 1 second", False)])
 async def test_a_key_counts_for_twelve_hours_and_no_longer(
-    *, postgres: Database, application: str, api: AsyncClient, path: str, age: str, counts: bool
+    *, postgres: Database, api: AsyncClient, path: str, age: str, counts: bool
 ) -> None:
-    assert application
     body = {"name": "a", "eventType": "a.b", "payload": {}}
     first = await api.post(path, json=body, headers=KEY)
     await postgres.pool.execute("UPDATE idempotency_key SET created_at = now() - $1::text::interval", age)
@@ -93,9 +93,9 @@ async def test_a_key_counts_for_twelve_hours_and_no_longer(
     assert other.json()["id"] not in {first.json()["id"], again.json()["id"]}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/event-type"])
-async def test_a_key_of_one_organisation_is_none_of_another_s(application: str, api: AsyncClient, path: str) -> None:
-    assert application
+async def test_a_key_of_one_organisation_is_none_of_another_s(api: AsyncClient, path: str) -> None:
     stranger = {"authorization": f"Bearer {TOKENS.mint(STRANGER, now=datetime.now(UTC))}"}
     await api.post("/app", json={"name": "an application", "uid": "u"}, headers=stranger)
     body = {"name": "a", "description": "", "eventType": "a.b", "payload": {}}

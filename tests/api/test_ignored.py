@@ -56,12 +56,11 @@ QUERIES = [
 ]
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(("method", "path", "body", "ignored", "meant"), BODIES)
 async def test_a_field_that_nobody_reads_is_told(
-    *, api: AsyncClient, application: str, method: str, path: str, body: dict[str, Any], ignored: str, meant: str | None
+    *, api: AsyncClient, method: str, path: str, body: dict[str, Any], ignored: str, meant: str | None
 ) -> None:
-    assert application
-
     with capture_logs() as lines:
         answer = await api.request(method, path, json=body)
 
@@ -69,12 +68,11 @@ async def test_a_field_that_nobody_reads_is_told(
     assert [line["meant"] for line in lines if line["event"] == "request.ignored"] == ([[meant]] if meant else [])
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(("path", "query", "ignored", "meant"), QUERIES)
 async def test_a_parameter_that_nobody_reads_is_told(
-    *, api: AsyncClient, application: str, path: str, query: str, ignored: str, meant: str | None
+    *, api: AsyncClient, path: str, query: str, ignored: str, meant: str | None
 ) -> None:
-    assert application
-
     with capture_logs() as lines:
         answer = await api.get(f"{path}?{query}")
 
@@ -83,6 +81,7 @@ async def test_a_parameter_that_nobody_reads_is_told(
     assert [line["meant"] for line in lines if line["event"] == "request.ignored"] == ([[meant]] if meant else [])
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -94,19 +93,15 @@ async def test_a_parameter_that_nobody_reads_is_told(
         ("GET", "/app?limit=x&event_type=1", None, 400),
     ],
 )
-async def test_a_refusal_tells_it_too(
-    *, api: AsyncClient, application: str, method: str, path: str, body: Any, status: int
-) -> None:
-    assert application
-
+async def test_a_refusal_tells_it_too(*, api: AsyncClient, method: str, path: str, body: Any, status: int) -> None:
     answer = await api.request(method, path, json=body)
 
     assert (answer.status_code, answer.headers["relevo-ignored"]) == (status, "event_type")
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app/u/msg", "/app/u/endpoint"])
-async def test_what_is_told_is_bounded_and_safe(api: AsyncClient, application: str, path: str) -> None:
-    assert application
+async def test_what_is_told_is_bounded_and_safe(api: AsyncClient, path: str) -> None:
     hostile = {f"\r\nX-Evil: {'é' * 100} {number}": 1 for number in range(200)} | {"": 1, "x" * 10_000: 1}
 
     answer = await api.post(path, json=MESSAGE | ENDPOINT | hostile)
@@ -117,8 +112,8 @@ async def test_what_is_told_is_bounded_and_safe(api: AsyncClient, application: s
     assert "x-evil" not in answer.headers
 
 
-async def test_the_lines_of_a_file_are_told_once(api: AsyncClient, application: str) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_the_lines_of_a_file_are_told_once(api: AsyncClient) -> None:
     lines = b"".join(orjson.dumps(MESSAGE | {"event_id": str(number)}) + b"\n" for number in range(50))
 
     answer = await api.post("/app/u/msg/import", content=gzip.compress(lines))
@@ -127,6 +122,7 @@ async def test_the_lines_of_a_file_are_told_once(api: AsyncClient, application: 
     assert answer.headers["relevo-ignored"] == "event_id"
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -140,10 +136,8 @@ async def test_the_lines_of_a_file_are_told_once(api: AsyncClient, application: 
     ],
 )
 async def test_what_is_read_is_not_told(
-    *, api: AsyncClient, application: str, method: str, path: str, body: dict[str, Any] | None
+    *, api: AsyncClient, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    assert application
-
     answer = await api.request(method, path, json=body)
 
     assert answer.is_success

@@ -38,9 +38,8 @@ THEIRS = (
 
 
 @pytest.fixture
-async def stranger(app: FastAPI, api: AsyncClient) -> AsyncIterator[AsyncClient]:
+async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Another organisation's admin, who has an application too."""
-    assert api
     async with serving(app, token=TOKENS.mint(STRANGER, now=datetime.now(UTC))) as client:
         yield client
 

@@ -142,10 +142,8 @@ async def test_strangers_and_applications_find_none(api: AsyncClient, applicatio
     assert (await api.get(OPERATIONAL, headers={"authorization": f"Bearer {granted}"})).status_code == 403
 
 
-async def test_what_becomes_of_endpoints_is_told(
-    api: AsyncClient, application: str, listener: str, postgres: Database
-) -> None:
-    assert listener
+@pytest.mark.usefixtures("listener")
+async def test_what_becomes_of_endpoints_is_told(api: AsyncClient, application: str, postgres: Database) -> None:
     app_id = (await api.get(f"/app/{application}")).json()["id"]
     path = f"/app/{application}/endpoint"
 
@@ -163,12 +161,10 @@ async def test_what_becomes_of_endpoints_is_told(
     ]
 
 
+@pytest.mark.usefixtures("endpoint", "listener")
 async def test_a_change_that_does_not_happen_is_not_told(
-    api: AsyncClient, application: str, endpoint: str, listener: str, postgres: Database
+    api: AsyncClient, application: str, postgres: Database
 ) -> None:
-    assert endpoint
-    assert listener
-
     await api.post(f"/app/{application}/endpoint", json={"url": URL, "uid": "e"})
     await api.patch(f"/app/{application}/endpoint/unknown", json={"description": "d"})
 
@@ -183,10 +179,10 @@ async def test_nothing_is_kept_for_an_organisation_that_does_not_listen(
     assert await postgres.pool.fetchval("SELECT count(*) FROM message") == 0
 
 
+@pytest.mark.usefixtures("endpoint", "listener")
 async def test_the_fourth_failure_the_last_one_and_a_late_success_are_told(
-    *, api: AsyncClient, application: str, endpoint: str, listener: str, queue: PostgresQueue, postgres: Database
+    *, api: AsyncClient, application: str, endpoint: str, queue: PostgresQueue, postgres: Database
 ) -> None:
-    assert listener
     again = TryAgain(delay=timedelta(0))
     claim = await a_claim(api, queue, application)
 
@@ -214,22 +210,19 @@ async def test_the_fourth_failure_the_last_one_and_a_late_success_are_told(
     assert last["lastAttempt"]["id"] == attempts[3].id
 
 
+@pytest.mark.usefixtures("endpoint", "listener")
 async def test_a_delivery_that_is_given_up_is_told(
-    *, api: AsyncClient, application: str, endpoint: str, listener: str, queue: PostgresQueue, postgres: Database
+    *, api: AsyncClient, application: str, queue: PostgresQueue, postgres: Database
 ) -> None:
-    assert endpoint
-    assert listener
-
     await settle(queue, await a_claim(api, queue, application), Exhausted(reason="attempts_used_up"), number=8)
 
     assert [event_type for event_type, _ in await told(postgres)] == ["message.attempt.exhausted"]
 
 
+@pytest.mark.usefixtures("endpoint", "listener")
 async def test_an_endpoint_that_is_switched_off_is_told_with_the_time_since_it_fails(
-    *, api: AsyncClient, application: str, endpoint: str, listener: str, queue: PostgresQueue, postgres: Database
+    *, api: AsyncClient, application: str, endpoint: str, queue: PostgresQueue, postgres: Database
 ) -> None:
-    assert listener
-
     await settle(queue, await a_claim(api, queue, application), Gone(), number=1, code=410)
 
     events = dict(await told(postgres))
@@ -251,11 +244,10 @@ async def test_failing_operational_webhooks_are_not_spoken_of(
     assert await told(postgres) == []
 
 
+@pytest.mark.usefixtures("endpoint", "listener")
 async def test_a_settlement_is_not_lost_over_what_is_told_of_it(
-    *, api: AsyncClient, application: str, endpoint: str, listener: str, queue: PostgresQueue, postgres: Database
+    *, api: AsyncClient, application: str, queue: PostgresQueue, postgres: Database
 ) -> None:
-    assert endpoint
-    assert listener
     claim = await a_claim(api, queue, application)
     await postgres.pool.execute("ALTER TABLE idempotency_key RENAME TO elsewhere")
 

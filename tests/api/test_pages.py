@@ -14,9 +14,9 @@ BODIES: dict[str, dict[str, Any]] = {
 NEWEST_FIRST = {"/app/u/endpoint", "/app/u/msg"}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_list_is_walked_to_its_end_and_back(application: str, api: AsyncClient, path: str) -> None:
-    assert application
+async def test_a_list_is_walked_to_its_end_and_back(api: AsyncClient, path: str) -> None:
     before = (await api.get(path)).json()["data"]
     for number in range(6 - len(before)):
         (await api.post(path, json=BODIES[path] | {"name": f"n{number}"})).raise_for_status()
@@ -63,9 +63,9 @@ async def test_an_empty_list_says_so(application: str, api: AsyncClient, path: s
     assert answer.json() == {"data": [], "iterator": None, "prevIterator": None, "done": True}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/app/u/endpoint"])
-async def test_the_order_may_be_chosen(application: str, api: AsyncClient, path: str) -> None:
-    assert application
+async def test_the_order_may_be_chosen(api: AsyncClient, path: str) -> None:
     for _ in range(3):
         await api.post(path, json=BODIES[path])
 

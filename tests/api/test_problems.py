@@ -58,12 +58,12 @@ async def test_a_large_body_is_refused_in_json(api: AsyncClient, path: str, *, a
     }
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "GZIP", "identity, gzip", "x"])
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/app/u/endpoint", "/app/u/msg/import"])
 async def test_a_body_that_is_packed_in_a_way_that_nobody_unpacks_is_refused(
-    api: AsyncClient, application: str, path: str, coding: str
+    api: AsyncClient, path: str, coding: str
 ) -> None:
-    assert application
     taken = path.endswith("import") and coding.lower() == "gzip"
 
     answer = await api.post(path, content=b"{}", headers={"content-encoding": coding})
@@ -106,11 +106,9 @@ async def test_a_path_that_is_none_is_told_from_a_thing_that_is_none(api: AsyncC
     assert thing.json() == {"code": "not_found", "detail": "Application not found"}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize("path", ["/app", "/app/u/msg", "/app/u/msg/import"])
-async def test_a_body_that_breaks_off_is_no_fault_of_ours(
-    app: FastAPI, api: AsyncClient, application: str, path: str
-) -> None:
-    assert application
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(app: FastAPI, api: AsyncClient, path: str) -> None:
     arriving: list[Message] = [
         {"type": "http.request", "body": b'{"na', "more_body": True},
         {"type": "http.disconnect"},

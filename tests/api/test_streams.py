@@ -247,10 +247,10 @@ async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, pos
     assert after == ["atmpt_1"]
 
 
+@pytest.mark.usefixtures("application")
 async def test_what_many_follow_is_read_once_and_by_few_at_a_time(
-    api: AsyncClient, services: Services, postgres: Database, application: str
+    api: AsyncClient, services: Services, postgres: Database
 ) -> None:
-    assert application
     app_id = await app_id_of(api)
     shared, own = await an_attempt(postgres, app_id), [await an_attempt(postgres, app_id) for _ in range(60)]
     open_now = most = opened = 0

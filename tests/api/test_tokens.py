@@ -254,8 +254,8 @@ async def test_a_process_that_starts_later_knows_of_it(postgres: Database, api: 
         await started.verify(bearer["authorization"].removeprefix("Bearer "))
 
 
-async def test_no_request_asks_the_database_about_tokens(app: FastAPI, api: AsyncClient, postgres: Database) -> None:
-    assert app
+@pytest.mark.usefixtures("app")
+async def test_no_request_asks_the_database_about_tokens(api: AsyncClient, postgres: Database) -> None:
     token = TOKENS.mint_for_application(
         ApplicationId("app_000000000000000000000000001"), ORG, now=datetime.now(UTC), grant=Grant()
     )

@@ -50,12 +50,11 @@ UPSERTS: list[tuple[str, str, dict[str, Any], set[int]]] = [
 CREATING = {"/app/same": 1, "/app/u/endpoint/same": 1, "/operational-webhook/endpoint/same": 1, "/event-type/same": 1}
 
 
+@pytest.mark.usefixtures("application")
 @pytest.mark.parametrize(("method", "path", "body", "expected"), UPSERTS, ids=[f"{row[0]} {row[1]}" for row in UPSERTS])
-async def test_of_many_at_once_none_is_refused(  # noqa: PLR0917  # a row of the table
-    api: AsyncClient, application: str, method: str, path: str, body: dict[str, Any], expected: set[int]
+async def test_of_many_at_once_none_is_refused(  # a row of the table
+    api: AsyncClient, method: str, path: str, body: dict[str, Any], expected: set[int]
 ) -> None:
-    assert application
-
     answers = await asyncio.gather(*(api.request(method, path, json=_turned(body, n)) for n in range(AT_ONCE)))
 
     statuses = Counter(answer.status_code for answer in answers)
@@ -63,8 +62,8 @@ async def test_of_many_at_once_none_is_refused(  # noqa: PLR0917  # a row of the
     assert statuses[201] == CREATING.get(path, statuses[201])
 
 
-async def test_upserts_and_removals_at_once_refuse_nobody_either(api: AsyncClient, application: str) -> None:
-    assert application
+@pytest.mark.usefixtures("application")
+async def test_upserts_and_removals_at_once_refuse_nobody_either(api: AsyncClient) -> None:
     paths = ("/app/same", "/app/u/endpoint/same", "/event-type/same")
     bodies = ({"name": "n", "uid": "same"}, ENDPOINT, EVENT_TYPE)
 

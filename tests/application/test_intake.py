@@ -74,7 +74,6 @@ class Receptionist:
         return answer
 
     async def first_use(self, message: NewMessage) -> Repeated | KeyTaken | None:
-        assert message
         first = next(self._answers, None)
         assert first is None or isinstance(first, Repeated | KeyTaken)
         return first

@@ -141,7 +141,7 @@ async def tls_front(servers: Networked) -> AsyncIterator[Front]:
 def _keep(front: Front, spoken: ssl.SSLObject | None) -> None:
     front.versions.append(spoken.version() if spoken else None)
     shown = spoken.getpeercert() if spoken else None
-    subject = dict(pair for part in (shown or {}).get("subject", ()) for pair in part)  # type: ignore[misc]
+    subject = dict(pair for part in (shown or {}).get("subject", ()) for pair in part)  # type: ignore[misc]  # ssl's types are loose
     front.clients.append(subject.get("commonName"))
 
 

@@ -72,7 +72,7 @@ async def test_work_of_a_killed_worker_is_taken_over_by_the_others(
 def assert_kept(promises: Promises, receiver: Receiver, secret: str) -> None:
     """What was accepted arrived, signed, and nothing else did."""
     received = [call.header("webhook-id") for call in receiver.calls]
-    print(f"{len(received) - len(set(received))} duplicates, {promises.refused} requests repeated")  # noqa: T201
+    print(f"{len(received) - len(set(received))} duplicates, {promises.refused} requests repeated")  # noqa: T201  # a figure
 
     assert set(received) == set(promises.accepted.values())
     for call in receiver.calls:

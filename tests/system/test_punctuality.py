@@ -48,7 +48,7 @@ async def test_a_quiet_server_begins_retries_resends_and_tasks_without_waiting_f
         attempts = server.events("delivery.attempted")
 
     late = [event["late_ms"] for event in attempts if event["trigger"] == "scheduled" and event["attempt"] != 1]
-    print(f"retries {late} ms late, resends after {resending} s, recoveries after {recovering} s")  # noqa: T201
+    print(f"retries {late} ms late, resends after {resending} s, recoveries after {recovering} s")  # noqa: T201  # figures
     assert len(late) == RETRIES
     assert median(float(str(milliseconds)) for milliseconds in late) < AT_MOST * 1000
     assert median(resending) < AT_MOST

@@ -41,8 +41,7 @@ class LogsOverHttp(OTLPLogExporter):
 
 
 def _sent(exporter: OTLPSpanExporter | OTLPLogExporter, encoded: bytes, count: int) -> bool:
-    # Both are private, but the SDK has no public way to send bytes that are encoded already.
-    metrics, client = exporter._metrics, exporter._client  # noqa: SLF001
+    metrics, client = exporter._metrics, exporter._client  # noqa: SLF001  # in public the SDK sends no encoded bytes
     with metrics.export_operation(count) as result:
         sent = client.export(encoded)
         if not sent.success:

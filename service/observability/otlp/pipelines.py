@@ -23,7 +23,7 @@ class EncodingSpanProcessor(BatchSpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Encode and queue the span if it is sampled."""
         if span.context.trace_flags.sampled:
-            self._batch_processor.emit((span.instrumentation_scope, encode_span(span)))  # type: ignore[arg-type]
+            self._batch_processor.emit((span.instrumentation_scope, encode_span(span)))  # type: ignore[arg-type]  # bytes, as our exporters take them
 
 
 class EncodingLoggerProvider(LoggerProvider):
@@ -52,7 +52,7 @@ class EncodingLoggerProvider(LoggerProvider):
 
     def shutdown(self) -> None:
         """Send the queued records and stop."""
-        self._queue.shutdown()  # type: ignore[no-untyped-call]
+        self._queue.shutdown()  # type: ignore[no-untyped-call]  # the SDK gives it no types
 
 
 class EncodingLogger(Logger):
@@ -65,7 +65,7 @@ class EncodingLogger(Logger):
 
     def emit(self, record: LogRecord | None = None, **told: Any) -> None:
         """Queue `record`, or one made of the arguments (see `LogRecord`). It belongs to the current span."""
-        self._keep((self._scope, encode_log(record or LogRecord(**told))))  # type: ignore[arg-type]
+        self._keep((self._scope, encode_log(record or LogRecord(**told))))  # type: ignore[arg-type]  # bytes, as above
 
     def enabled(self, **_: Any) -> bool:
         """Always true: levels are filtered before."""

@@ -50,7 +50,7 @@ class CallTrace(Trace):
         """The name is looked up."""
         _event("dns.start")
 
-    async def send_dns_resolvehost_end(self, host: str) -> None:  # noqa: ARG002
+    async def send_dns_resolvehost_end(self, host: str) -> None:  # noqa: ARG002 - the name is not to be told
         """The name's addresses are known."""
         _event("dns.end")
 

@@ -51,8 +51,7 @@ async def open_http_client(
         happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
     )
     if metrics is not None:
-        # The connector has no public count of what it lends.
-        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001
+        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001  # it tells nobody
     try:
         async with _Client(
             transport=WebhookTransport(connector, queued=_waits(metrics)),

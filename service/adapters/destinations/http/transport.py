@@ -162,7 +162,7 @@ def _target_of(text: str) -> _Target:
     return _Target(
         url=SimpleNamespace(raw_host=host),
         port=port,
-        connection_key=ConnectionKey(host, port, url.scheme == "https", True, None, None, None),  # noqa: FBT003
+        connection_key=ConnectionKey(host, port, url.scheme == "https", True, None, None, None),  # noqa: FBT003  # a tuple
         path=url.raw_path.decode("ascii"),
         host_header=url.netloc.decode("ascii"),
     )
