@@ -130,27 +130,27 @@ OPENS_NOTHING = {"ManageTransformations"}
 LIMITS: dict[str, Promise] = {
     "a request's body": Promise(
         "service/api/app.py",
-        "LARGEST_BODY",
+        "MAX_BODY_BYTES",
         "tests/api/test_problems.py::test_a_large_body_is_refused_in_json",
     ),
     "old secrets of an endpoint": Promise(
         "service/application/endpoints.py",
-        "MOST_OLD_SECRETS",
+        "MAX_OLD_SECRETS",
         "tests/api/test_secrets.py::test_the_eleventh_rotation_waits_until_the_first_of_the_old_secrets_has_ended",
     ),
     "grace of an old secret": Promise(
         "service/api/schemas/endpoints.py",
-        "LONGEST_GRACE",
+        "MAX_GRACE",
         "tests/api/test_secrets.py::test_grace_is_a_week_at_most",
     ),
     "revocations of an application": Promise(
         "service/application/revocations.py",
-        "MOST_REVOCATIONS",
+        "MAX_REVOCATIONS",
         "tests/api/test_tokens.py::test_who_refreshes_without_end_is_stopped_and_all_can_be_ended_at_once",
     ),
     "tokens that are ended without being listed": Promise(
         "service/application/revocations.py",
-        "MOST_REVOCATIONS",
+        "MAX_REVOCATIONS",
         "tests/api/test_organisation_tokens.py::test_the_tokens_that_are_ended_without_being_listed_are_bounded",
     ),
     "what of an export is read at once": Promise(
@@ -166,13 +166,13 @@ LIMITS: dict[str, Promise] = {
     ),
     "tokens of an organisation": Promise(
         "service/application/tokens.py",
-        "MOST_TOKENS",
+        "MAX_TOKENS",
         "tests/api/test_organisation_tokens.py"
         "::test_an_organisation_has_a_bounded_number_of_them_and_expired_ones_make_room",
     ),
     "feature flags of a token": Promise(
         "service/api/schemas/access.py",
-        "LARGEST_FLAGS",
+        "MAX_FLAGS_BYTES",
         "tests/api/test_tokens.py::test_flags_that_no_token_could_hold_are_refused",
     ),
     "life of an application's token": Promise(
@@ -187,7 +187,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "faults of an import that are listed": Promise(
         "service/domain/imports.py",
-        "MOST_LISTED",
+        "MAX_LISTED_FAULTS",
         "tests/api/test_imports.py::test_of_very_many_broken_lines_the_first_are_listed_and_all_are_counted",
     ),
     "what waits to be accepted": Promise(
@@ -197,7 +197,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "bytes of an answer that are kept": Promise(
         "service/adapters/destinations/http/sender.py",
-        "LONGEST_BODY",
+        "MAX_BODY_BYTES",
         "tests/adapters/http/test_sender.py::test_of_a_large_answer_20_000_bytes_are_kept_and_the_status_decides",
     ),
 }

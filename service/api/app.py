@@ -39,7 +39,7 @@ from service.api.routes import (
 from service.api.schemas.messages import MessageIn
 from service.api.services import Services
 from service.application.tails import AttemptReader
-from service.domain.limits import LARGEST_BODY
+from service.domain.limits import MAX_BODY_BYTES
 
 BASE_PATH = "/api/v1"
 HOT = "v1.message.create"
@@ -53,7 +53,7 @@ def create_app(
     middleware: Sequence[Middleware] = (),
     routes: Sequence[BaseRoute] = (),
     cors_origins: Sequence[str] = (),
-    max_body_bytes: int = LARGEST_BODY,
+    max_body_bytes: int = MAX_BODY_BYTES,
     max_held_bytes: int = MOST_HELD_BYTES,
     public_url: str | None = None,
 ) -> FastAPI:

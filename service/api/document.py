@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from service.api.protocol.ignored import MOST_TOLD
 from service.api.schemas.operational_events import AttemptEventOut, EndpointEventOut
 from service.domain.health import DISABLE_AFTER
-from service.domain.limits import LONGEST_PAGE, USUAL_PAGE
-from service.domain.operational_webhooks import FAILING_AT, AttemptEvent, EndpointEvent
+from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS
+from service.domain.operational_webhooks import FAILING_ATTEMPT, AttemptEvent, EndpointEvent
 from service.domain.retention import KEYS_KEPT
 
 PATH = "/docs"  # of the page
@@ -41,7 +41,7 @@ somebody else is answered as what is not there: 404.
 
 ## Lists
 
-A list answers at most `limit` items, {USUAL_PAGE} by default and {LONGEST_PAGE} at most, with `iterator`,
+A list answers at most `limit` items, {DEFAULT_PAGE_ITEMS} by default and {MAX_PAGE_ITEMS} at most, with `iterator`,
 `prevIterator` and `done`. Send `iterator` to read on and `prevIterator` to read back; `done` tells that nothing more
 lies in the direction that was read. Take iterators as they are: they are not made to be understood.
 
@@ -86,9 +86,9 @@ _EVENTS: dict[EndpointEvent | AttemptEvent, str] = {
     "endpoint.disabled": (
         f"Relevo disabled an endpoint: it answered 410, or nothing but failures for {DISABLE_AFTER.days} days."
     ),
-    "message.attempt.failing": f"A delivery failed {FAILING_AT} times; it is still tried.",
+    "message.attempt.failing": f"A delivery failed {FAILING_ATTEMPT} times; it is still tried.",
     "message.attempt.exhausted": "A delivery was given up after the last attempt of its schedule.",
-    "message.attempt.recovered": f"A delivery succeeded after more than {FAILING_AT - 1} failures.",
+    "message.attempt.recovered": f"A delivery succeeded after more than {FAILING_ATTEMPT - 1} failures.",
 }
 
 

@@ -12,7 +12,7 @@ from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, 
 from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.errors import NotFound
-from service.domain.limits import LONGEST_PAGE, MOST_NAMED, USUAL_PAGE, is_name
+from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_LISTED_VALUES, MAX_PAGE_ITEMS, is_name
 
 
 def _storable(reference: str) -> str:
@@ -35,7 +35,7 @@ ImportRef = Annotated[str, Path(description="The import's id, or the one of its 
 OfEndpoint = Annotated[str | None, Query(description="Of the endpoint with this id or uid alone."), _Named]
 
 Order = Annotated[Literal["ascending", "descending"], Query(description="By when they were made.")]
-Limit = Annotated[int, Query(ge=1, description=f"At most {LONGEST_PAGE}.")]
+Limit = Annotated[int, Query(ge=1, description=f"At most {MAX_PAGE_ITEMS}.")]
 Iterator = Annotated[str | None, Query(description="`iterator` or `prevIterator` of the page before.")]
 
 _line_number = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
@@ -58,7 +58,7 @@ OfStatusCodeClass = Annotated[
 def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
     """The page of a list in the order that is asked for, by identifiers with this prefix."""
 
-    def page(limit: Limit = USUAL_PAGE, iterator: Iterator = None, order: Order = default) -> PageRequest:
+    def page(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None, order: Order = default) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=order == "ascending")
 
     return page
@@ -67,18 +67,18 @@ def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
 def newest_first(prefix: str) -> Callable[..., PageRequest]:
     """The page of a list by time."""
 
-    def page(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
+    def page(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=False)
 
     return page
 
 
-def by_name(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
+def by_name(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
     """The page of a list by the names of event types."""
     return _page(limit, iterator, is_name, ascending=True)
 
 
-def oldest_first_by_endpoint(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
+def oldest_first_by_endpoint(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
     """The page of a list by endpoint."""
     return _page(limit, iterator, lambda key: ids.is_valid(ids.ENDPOINT, key), ascending=True)
 
@@ -96,8 +96,8 @@ def event_types(
     """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
     names = list(dict.fromkeys(name for value in values for name in value.split(",") if name))
-    if len(names) > MOST_NAMED:
-        raise Misplaced(f"At most {MOST_NAMED} event types may be named.", place=("query", "event_types"))
+    if len(names) > MAX_LISTED_VALUES:
+        raise Misplaced(f"At most {MAX_LISTED_VALUES} event types may be named.", place=("query", "event_types"))
     for name in names:
         if not is_name(name):
             raise Misplaced(f"{name[:64]!r} is not the name of an event type.", place=("query", "event_types"))
@@ -137,7 +137,7 @@ def wanted_attempts(
     )
 
 
-def by_line(limit: Limit = USUAL_PAGE, iterator: Iterator = None) -> PageRequest:
+def by_line(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
     """The page of a list by the lines of a file."""
     return _page(limit, iterator, lambda key: _line_number(key) is not None, ascending=True)
 
@@ -157,8 +157,8 @@ WantedAttempts = Annotated[AttemptFilter, Depends(wanted_attempts)]
 
 
 def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, ascending: bool) -> PageRequest:
-    if limit > LONGEST_PAGE:
-        raise Misplaced(f"Given limit must not exceed {LONGEST_PAGE}", place=("query", "limit"))
+    if limit > MAX_PAGE_ITEMS:
+        raise Misplaced(f"Given limit must not exceed {MAX_PAGE_ITEMS}", place=("query", "limit"))
     if not iterator:
         return PageRequest(limit=limit, ascending=ascending)
     backwards = iterator.startswith(BACK)

@@ -17,7 +17,7 @@ from service.domain.endpoints import Endpoint, NewEndpoint, explained
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
-from service.domain.signatures import MOST_OLD_SECRETS, Kind, Secret
+from service.domain.signatures import MAX_OLD_SECRETS, Kind, Secret
 
 Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 
@@ -209,9 +209,9 @@ def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[
     """The secrets that still sign beside a new one: the current with its grace, and older ones while they last."""
     current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
     aged = [replace(current, expires_at=at + grace), *older] if grace else older
-    if len(aged) > MOST_OLD_SECRETS:
+    if len(aged) > MAX_OLD_SECRETS:
         soonest = min(secret.expires_at for secret in aged if secret.expires_at)
         raise LimitReached(
-            f"You can only rotate a key {MOST_OLD_SECRETS} times; the next key expires at {soonest.isoformat()}."
+            f"You can only rotate a key {MAX_OLD_SECRETS} times; the next key expires at {soonest.isoformat()}."
         )
     return aged

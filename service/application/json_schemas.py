@@ -17,7 +17,7 @@ import jsonschema_rs as rs
 from service.application import exact_json
 from service.application.patterns import in_words_of_the_engine
 from service.domain.errors import Invalid
-from service.domain.limits import LARGEST_SCHEMAS
+from service.domain.limits import MAX_SCHEMAS_BYTES
 
 MOST_FAULTS_TOLD = 3
 # Bytes of a payload times bytes of a schema: above it the first fault alone is told, since all are found at once.
@@ -60,8 +60,8 @@ def written(schemas: Mapping[str, Any]) -> str:
         text = exact_json.written(schemas)
     except ValueError:
         raise ValueError("This schema is nested too deep.") from None
-    if len(text) > LARGEST_SCHEMAS:
-        raise ValueError(f"The schemas of an event type are at most {LARGEST_SCHEMAS} bytes of JSON.")
+    if len(text) > MAX_SCHEMAS_BYTES:
+        raise ValueError(f"The schemas of an event type are at most {MAX_SCHEMAS_BYTES} bytes of JSON.")
     if rb"\u0000" in text and any("\x00" in part for part in _texts(schemas)):
         raise ValueError("NUL characters are not allowed.")
     return text.decode()

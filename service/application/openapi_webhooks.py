@@ -8,7 +8,7 @@ import yaml
 from service.application import exact_json, json_schemas
 from service.domain.errors import UnusableSpecification
 from service.domain.event_types import NewEventType
-from service.domain.limits import MOST_EVENT_TYPES
+from service.domain.limits import MAX_EVENT_TYPES
 
 VERSION = "1"
 MOST_REFERENCES = 20
@@ -33,8 +33,8 @@ def described(document: Any) -> list[NewEventType]:
     webhooks = document.get("webhooks") or document.get("x-webhooks") or {}
     if not isinstance(webhooks, dict):
         raise UnusableSpecification("`webhooks` has to be an object, with a path item for each name.")
-    if len(webhooks) > MOST_EVENT_TYPES:
-        raise UnusableSpecification(f"A document has at most {MOST_EVENT_TYPES:,} webhooks.")
+    if len(webhooks) > MAX_EVENT_TYPES:
+        raise UnusableSpecification(f"A document has at most {MAX_EVENT_TYPES:,} webhooks.")
     try:
         return [_event_type(name, item, document) for name, item in webhooks.items()]
     except RecursionError:

@@ -14,8 +14,8 @@ from service.domain.deliveries import Status
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid, NotFound
 from service.domain.ids import ApplicationId, MessageId
-from service.domain.limits import CLOCKS_DIFFER
-from service.domain.replays import LONGEST_RECOVERY, UNDELIVERED, Covered, ReplayFilter, Stretch
+from service.domain.limits import CLOCK_TOLERANCE
+from service.domain.replays import MAX_RECOVERY, UNDELIVERED, Covered, ReplayFilter, Stretch
 from service.domain.subscriptions import refuse_disabled
 
 A_BATCH = 1000
@@ -34,8 +34,8 @@ class Replays:
     async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
         """Send again what was sent to the endpoint and has not been delivered: once, however many ask for it before it
         is. EndpointDisabled, Invalid."""
-        if until - since > LONGEST_RECOVERY + CLOCKS_DIFFER:
-            raise Invalid(f"Recover at most {LONGEST_RECOVERY.days} days at once.", field=("since",))
+        if until - since > MAX_RECOVERY + CLOCK_TOLERANCE:
+            raise Invalid(f"Recover at most {MAX_RECOVERY.days} days at once.", field=("since",))
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
 
     async def replay_missing(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:

@@ -10,9 +10,9 @@ from service.application.ports.repositories import RevocationRepository
 from service.domain import ids
 from service.domain.errors import LimitReached, NotAllowed, NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.limits import CLOCKS_DIFFER
-from service.domain.revocations import MOST_REVOCATIONS, Revocation
-from service.domain.tokens import APPLICATION_LIFETIME, LONGEST_LIFETIME, OrganisationToken
+from service.domain.limits import CLOCK_TOLERANCE
+from service.domain.revocations import MAX_REVOCATIONS, Revocation
+from service.domain.tokens import APPLICATION_LIFETIME, MAX_LIFETIME, OrganisationToken
 
 _TOO_MANY = "So many tokens of this application were ended one by one that no more can be. End them all, by expire-all."
 _TOO_MANY_UNLISTED = (
@@ -48,9 +48,9 @@ class Revocations:
                 token_id=own.credential.id,
                 session_id=None,
                 # A token that another process issued just now may have been issued by a clock that is ahead.
-                issued_before=now + CLOCKS_DIFFER,
+                issued_before=now + CLOCK_TOLERANCE,
                 effective_at=now,
-                forgettable_at=datetime.fromtimestamp(own.credential.expires_at, UTC) + CLOCKS_DIFFER,
+                forgettable_at=datetime.fromtimestamp(own.credential.expires_at, UTC) + CLOCK_TOLERANCE,
             )
         )
         if not ended:
@@ -86,9 +86,9 @@ class Revocations:
 
     async def end_unlisted(self, digest: str) -> None:
         """End a token of the organisation itself of which nothing but its digest is known. LimitReached."""
-        if await self._revocations.has(self._org_id, at_least=MOST_REVOCATIONS):
+        if await self._revocations.has(self._org_id, at_least=MAX_REVOCATIONS):
             raise LimitReached(_TOO_MANY_UNLISTED)
-        await self._end_one(digest, until=self._clock.now() + LONGEST_LIFETIME)
+        await self._end_one(digest, until=self._clock.now() + MAX_LIFETIME)
 
     async def _end_one(self, digest: str, *, until: datetime) -> None:
         await self._revocations.add(
@@ -101,7 +101,7 @@ class Revocations:
                 session_id=None,
                 issued_before=until,
                 effective_at=self._clock.now(),
-                forgettable_at=until + CLOCKS_DIFFER,
+                forgettable_at=until + CLOCK_TOLERANCE,
             )
         )
 
@@ -118,12 +118,12 @@ class Revocations:
                 session_id=session_id,
                 issued_before=issued_before,
                 effective_at=effective_at,
-                forgettable_at=now + APPLICATION_LIFETIME + CLOCKS_DIFFER,
+                forgettable_at=now + APPLICATION_LIFETIME + CLOCK_TOLERANCE,
             )
         )
 
     async def _refuse_too_many(self, app_id: ApplicationId) -> None:
-        if await self._revocations.has(app_id, at_least=MOST_REVOCATIONS):
+        if await self._revocations.has(app_id, at_least=MAX_REVOCATIONS):
             raise LimitReached(_TOO_MANY)
 
 

@@ -11,7 +11,7 @@ from service.application.revocations import Revocations
 from service.domain import ids
 from service.domain.errors import LimitReached, NotFound
 from service.domain.ids import OrgId
-from service.domain.tokens import MOST_TOKENS, OrganisationToken, Role, TokenId, is_digest
+from service.domain.tokens import MAX_TOKENS, OrganisationToken, Role, TokenId, is_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ class OrganisationTokens:
         """A token that holds from now on. LimitReached."""
         now = self._clock.now()
         await self._tokens.forget(self._org_id, expired_before=now)
-        if await self._tokens.has(self._org_id, at_least=MOST_TOKENS):
-            raise LimitReached(f"An organisation has at most {MOST_TOKENS} tokens that have not expired.")
+        if await self._tokens.has(self._org_id, at_least=MAX_TOKENS):
+            raise LimitReached(f"An organisation has at most {MAX_TOKENS} tokens that have not expired.")
         token_id = TokenId(self._new_id(ids.TOKEN, at=now))
         text, digest = self._issuer.mint_listed(token_id, self._org_id, now=now, role=new.role, lifetime=new.lifetime)
         token = OrganisationToken(

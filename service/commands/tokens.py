@@ -6,8 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from service.domain.limits import LONGEST_NAME
-from service.domain.tokens import LONGEST_LIFETIME, ROLES, SHORTEST_LIFETIME, USUAL_LIFETIME, is_token_name
+from service.domain.limits import MAX_NAME_CHARACTERS
+from service.domain.tokens import DEFAULT_LIFETIME, MAX_LIFETIME, MIN_LIFETIME, ROLES, is_token_name
 
 if TYPE_CHECKING:
     from service.domain.ids import OrgId
@@ -25,7 +25,7 @@ def take_arguments(parser: ArgumentParser) -> None:
     )
     parser.epilog = (
         "Without a name the token is in no list, and holds for ten years unless --expires says otherwise; "
-        f"with one, for {USUAL_LIFETIME.days} days. "
+        f"with one, for {DEFAULT_LIFETIME.days} days. "
         "Either is ended by DELETE /api/v1/auth/token/{tokenId}; the audit trail shows the "
         "`tokenId`, and this command at a terminal."
     )
@@ -46,7 +46,7 @@ def token(chosen: Namespace) -> int:
     settings = configured_for_tokens(os.environ)
     if chosen.name is not None:
         return _listed(chosen, ids.OrgId(org_id))
-    lifetime = chosen.expires or LONGEST_LIFETIME
+    lifetime = chosen.expires or MAX_LIFETIME
     made = mint(settings, ids.OrgId(org_id), now=datetime.now(UTC), role=chosen.role, lifetime=lifetime)
     waits(f"its tokenId, by which it can be revoked, is {digest_of(made)}")
     sys.stdout.write(f"{made}\n")
@@ -61,7 +61,7 @@ def _listed(chosen: Namespace, org_id: "OrgId") -> int:
     from service.runtime.tokens import make_listed_token
 
     settings = configured(os.environ)
-    new = NewToken(name=chosen.name, role=chosen.role, lifetime=chosen.expires or USUAL_LIFETIME)
+    new = NewToken(name=chosen.name, role=chosen.role, lifetime=chosen.expires or DEFAULT_LIFETIME)
 
     async def work() -> None:
         async with fitting_database(settings, tell=waits) as urls:
@@ -77,12 +77,12 @@ def _lifetime(text: str) -> timedelta:
     if unit is None or not (amount.isascii() and amount.isdigit() and len(amount) < _MAX_DIGITS):
         raise ArgumentTypeError(f"{text!r} is no time: write 90d, 12h or 90m")
     lifetime = timedelta(**{unit: int(amount)})
-    if not SHORTEST_LIFETIME <= lifetime <= LONGEST_LIFETIME:
-        raise ArgumentTypeError(f"a token is valid for 1h at least and for {LONGEST_LIFETIME.days}d at most")
+    if not MIN_LIFETIME <= lifetime <= MAX_LIFETIME:
+        raise ArgumentTypeError(f"a token is valid for 1h at least and for {MAX_LIFETIME.days}d at most")
     return lifetime
 
 
 def _token_name(text: str) -> str:
     if not is_token_name(text):
-        raise ArgumentTypeError(f"a name has 1 to {LONGEST_NAME} characters, and none that controls a terminal")
+        raise ArgumentTypeError(f"a name has 1 to {MAX_NAME_CHARACTERS} characters, and none that controls a terminal")
     return text

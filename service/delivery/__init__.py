@@ -1,1 +1,1 @@
-"""The engine: claim, attempt, settle, upkeep. Concurrency and drain live here and only here."""
+"""The delivery engine: claim, attempt, settle, upkeep, drain."""

@@ -1,11 +1,11 @@
-"""How many attempts one endpoint may have in flight: more for one that keeps up, few for one that does not.
+"""How many attempts one endpoint may have in flight. The limit adapts to the endpoint's answers.
 
-An endpoint that nobody knows yet starts at `BASE`. One that is busy to the brim and answers well grows by one with each
-answer, as TCP does in slow start. One that shows strain is halved, down to a single attempt at a time, which serves as
-the probe that finds it well again. So a dead endpoint holds one place, not its share of the engine.
+A new endpoint starts at `DEFAULT_ATTEMPTS`. Each good answer while the limit is reached raises it by one, as TCP does
+in slow start. Each sign of strain halves it, down to one attempt at a time, which is also the probe that finds the
+endpoint well again. So a dead endpoint holds one place of the engine.
 
-Once half of the engine is taken, an endpoint that has not shown that it keeps up gets one place only: many that fall
-silent together are learned of after a whole timeout, and there must be places for the others until then.
+When half of the engine's places are taken, an endpoint whose limit has not grown gets one place only. Endpoints that
+fall silent together are noticed only after a whole timeout, and until then there must be places for the others.
 """
 
 from collections import Counter, OrderedDict
@@ -14,36 +14,36 @@ from collections.abc import Iterator
 from service.domain.ids import EndpointId
 from service.domain.outcomes import Outcome, shows_strain
 
-BASE = 8
-REMEMBERED = 10_000
+DEFAULT_ATTEMPTS = 8
+CACHED_ENDPOINTS = 10_000
 
 
 class Allowances:
-    """Attempts in flight by endpoint, and how many there may be; `most` is the bound for the healthiest.
+    """Counts attempts in flight by endpoint and adapts their limits; `most` is the upper bound of a limit.
 
-    `capacity` is how many attempts all endpoints may have together.
+    `capacity` is the number of attempts at once to all endpoints.
     """
 
     def __init__(self, *, most: int, capacity: int) -> None:
         self._most = most
         self._scarce_from = (capacity + 1) // 2
         self._taken = 0
-        self._base = min(BASE, most)
+        self._base = min(DEFAULT_ATTEMPTS, most)
         self._busy: Counter[EndpointId] = Counter()
         self._learned: OrderedDict[EndpointId, int] = OrderedDict()
 
     @property
     def default(self) -> int:
-        """How many an endpoint may have that is not in `rooms`."""
+        """The free places of an endpoint that is not in `rooms`."""
         return 1 if self._scarce else self._base
 
     @property
     def narrowed(self) -> int:
-        """How many endpoints are down to a single attempt at a time."""
+        """How many endpoints are limited to one attempt at a time."""
         return sum(1 for allowed in self._learned.values() if allowed == 1 < self._base)
 
     def rooms(self) -> Iterator[tuple[EndpointId, int]]:
-        """What each endpoint that is busy, or known to differ, may get beyond what it has; 0 is saturated."""
+        """The free places of each endpoint that is busy or whose limit is not the default; 0 is saturated."""
         for endpoint in self._busy.keys() | self._learned.keys():
             yield endpoint, max(0, self._allowed(endpoint) - self._busy[endpoint])
 
@@ -53,7 +53,10 @@ class Allowances:
         self._busy[endpoint] += 1
 
     def give_back(self, endpoint: EndpointId, outcome: Outcome | None) -> bool:
-        """An attempt has ended, with None when nothing was sent. Whether there is room now for what had none."""
+        """An attempt has ended; `outcome` is None when it says nothing about the receiver.
+
+        Returns whether deliveries that had no free place may have one now.
+        """
         was_full, was_scarce = self._busy[endpoint] >= self._allowed(endpoint), self._scarce
         self._taken -= 1
         self._busy[endpoint] -= 1
@@ -86,5 +89,5 @@ class Allowances:
         self._learned.pop(endpoint, None)
         if allowed != self._base:
             self._learned[endpoint] = allowed
-        if len(self._learned) > REMEMBERED:
+        if len(self._learned) > CACHED_ENDPOINTS:
             self._learned.popitem(last=False)

@@ -1,6 +1,6 @@
-"""One attempt: sign, send, judge, tell; and of a delivery that is owed, settle. No transaction is held meanwhile.
+"""Makes an attempt (sign, send, judge, record) and settles its delivery. No transaction is open during the call.
 
-What breaks on our side is an attempt too: counted, told to the tenant as internal, and tried again by the schedule.
+A fault of ours also counts as an attempt: its error type is `internal`, and it is retried by the schedule.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from service.domain.signatures import Signing
 from service.observability.attempts import TracedAttempt
 from service.observability.deliveries import DeliveryTelemetry
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 2.0
+MIN_BACKOFF_S = 0.1
+MAX_BACKOFF_S = 2.0
 
 _log = structlog.stdlib.get_logger("relevo.delivery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """An attempt that was made, what came of it, and the span that tells of it."""
+    """An attempt with its outcome, the verdict on it, and its span."""
 
     attempt: Attempt
     outcome: Outcome
@@ -43,7 +43,7 @@ class Made:
 
 
 class Attempts:
-    """Makes attempts at destinations of every kind that `senders` knows, whoever wanted them."""
+    """Makes attempts to every kind of destination in `senders`, for the engine and for `send-example`."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class Attempts:
         self._signing = signing
 
     async def once(self, claim: Claim) -> Attempt:
-        """Make one for somebody who waits for it: the attempt as it will be read again, with the time in its id."""
+        """Make one attempt and return it as it will be read later, with its time rounded as in its id."""
         made = await self.make(claim)
         return replace(made.attempt, started_at=ids.time_of(made.attempt.id))
 
     async def make(self, claim: Claim) -> Made:
-        """Sign, send, judge, and tell of it."""
+        """Make one attempt: sign, send, judge, and record it in traces, metrics and log."""
         started_at = self._clock.now()
         with self._telemetry.attempting(claim, at=started_at) as told:
             with told.calling(claim.destination):
@@ -83,7 +83,7 @@ class Attempts:
         try:
             parcel = self._parcel(claim, at, traced)
             return await self._senders[type(claim.destination)].send(claim.destination, parcel)
-        except Exception:  # noqa: BLE001 - without an outcome the delivery would be tried for ever, and nobody told
+        except Exception:  # noqa: BLE001 - without an outcome the delivery would be attempted for ever, unseen
             _log.exception("attempt.failed", message_id=claim.message_id, endpoint_id=claim.endpoint_id)
             return our_fault(timedelta(seconds=time.perf_counter() - began))
 
@@ -95,7 +95,7 @@ class Attempts:
         )
 
     def _judge(self, claim: Claim, outcome: Outcome) -> Verdict:
-        chance = random.random()  # noqa: S311 - it spreads load and guards nothing
+        chance = random.random()  # noqa: S311 - jitter, not a secret
         verdict = retries.judge(outcome, attempt=claim.attempt, schedule=self._schedule, chance=chance)
         if claim.trigger is Trigger.MANUAL and isinstance(verdict, TryAgain):
             return Exhausted(reason="manual")
@@ -109,22 +109,22 @@ class Attempts:
 
 
 class Courier:
-    """Carries one claimed delivery to its receiver and keeps what came of it.
+    """Attempts one claimed delivery and settles it.
 
-    `patience` bounds how long it tries to keep an outcome when the database is away: after the lease's end another
-    worker has the delivery anyway.
+    `give_up_after` bounds the retries of a settlement while the database is away: after the lease's end another
+    worker claims the delivery anyway.
     """
 
     def __init__(
-        self, *, queue: DeliveryQueue, attempts: Attempts, telemetry: DeliveryTelemetry, patience: timedelta
+        self, *, queue: DeliveryQueue, attempts: Attempts, telemetry: DeliveryTelemetry, give_up_after: timedelta
     ) -> None:
         self._queue = queue
         self._attempts = attempts
         self._telemetry = telemetry
-        self._patience = patience
+        self._give_up_after = give_up_after
 
     async def carry(self, claim: Claim) -> Outcome | None:
-        """Attempt the delivery once. What came of it, or None when that says nothing of the receiver."""
+        """Attempt the delivery once and settle it. Returns the outcome, None if it says nothing about the receiver."""
         ended = self._ended(claim)
         if ended is not None:
             await self._conclude(Settlement(claim=claim, verdict=ended, attempt=None), after=None)
@@ -136,7 +136,7 @@ class Courier:
         return None if is_our_fault(made.outcome) else made.outcome
 
     def _ended(self, claim: Claim) -> Delivered | Canceled | None:
-        """How the delivery ends without an attempt; None when one has to be made."""
+        """The verdict on a delivery that ends without an attempt; None when an attempt has to be made."""
         if claim.delivered:
             return Delivered()
         reason = why_not_send(claim)
@@ -155,7 +155,7 @@ class Courier:
             self._telemetry.endpoint_switched_off(claim, "gone" if settlement.endpoint_gone else "failing")
 
     async def _keep(self, settlement: Settlement) -> Settled:
-        """Settle; if something in the receiver's words prevents it, without them."""
+        """Settle. If the database refuses the attempt's row, settle without the receiver's own text and headers."""
         try:
             return await self._settle(settlement)
         except Unavailable:
@@ -167,10 +167,10 @@ class Courier:
             return await self._settle(replace(settlement, attempt=_without_words(settlement.attempt)))
 
     async def _settle(self, settlement: Settlement) -> Settled:
-        """Try for as long as the lease may hold: an attempt that was made should be told."""
-        # Not by the clock on the wall: one that is set back would have us try on long after the lease's end.
-        give_up_at = time.monotonic() + self._patience.total_seconds()
-        pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
+        """Settle, retrying with back-off for as long as the lease may hold. Raises Unavailable after that."""
+        # The monotonic clock: if the wall clock were set back, retries would go on long after the lease's end.
+        give_up_at = time.monotonic() + self._give_up_after.total_seconds()
+        pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
         while True:
             try:
                 return await self._queue.settle(settlement)

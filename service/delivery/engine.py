@@ -1,4 +1,4 @@
-"""The engine's loop: take what is due, carry it, never more than so many at once, and leave in good order."""
+"""The engine's loop: claim due deliveries, attempt them with bounded concurrency, and drain at shutdown."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -15,13 +15,13 @@ from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
 from service.domain.outcomes import Outcome
 
-LARGEST_CLAIM = 64  # what is claimed together starts together, and whoever comes meanwhile waits for that
-SMALLEST_CLAIM = 16
-GATHERING = 0.01  # seconds that room for few waits for room for more
-FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 5.0
-LAST_CLAIM = timedelta(seconds=2)
-LAST_WORD = 3.0
+MAX_CLAIM_ROWS = 64  # deliveries of one claim start together, and later ones wait for that
+MIN_CLAIM_ROWS = 16
+CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places
+MIN_BACKOFF_S = 0.25
+MAX_BACKOFF_S = 5.0
+STOP_TIMEOUT = timedelta(seconds=2)
+RELEASE_TIMEOUT_S = 3.0
 
 _log = structlog.stdlib.get_logger("relevo.engine")
 
@@ -29,9 +29,9 @@ Carry = Callable[[Claim], Coroutine[Any, Any, Outcome | None]]
 
 
 class Engine:
-    """Carries deliveries by `carry`: at most `capacity` at once, never over `per_endpoint` of them for one endpoint.
+    """Attempts deliveries by `carry`: at most `capacity` at once, and at most `per_endpoint` to one endpoint.
 
-    Whoever runs several engines shares the work through the queue's leases; no engine knows of another.
+    Any number of engines share the work through the queue's leases and do not know of each other.
     """
 
     def __init__(
@@ -49,37 +49,37 @@ class Engine:
 
     @property
     def inflight(self) -> int:
-        """Attempts being made now."""
+        """How many attempts are running."""
         return len(self._carrying)
 
     @property
     def capacity(self) -> int:
-        """Attempts that may be made at once."""
+        """How many attempts may run at once."""
         return self._capacity
 
     @property
     def narrowed(self) -> int:
-        """Endpoints that get one attempt at a time because they show strain."""
+        """How many endpoints are limited to one attempt at a time."""
         return self._allowances.narrowed
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Deliver while the block lasts; then stop claiming, finish what is in flight, give the rest back."""
+        """Deliver while the block lasts; then stop claiming, let attempts finish, and release unfinished leases."""
         loop = asyncio.create_task(self._run(), name="delivery engine")
         try:
             yield loop
         finally:
             self._draining.set()
-            await until_done(loop, within=LAST_CLAIM)
+            await until_done(loop, within=STOP_TIMEOUT)
             await self._finish()
 
     async def _run(self) -> None:
-        pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
+        pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
         while not self._draining.is_set():
             try:
                 await self._turn()
-                pauses = retries.pauses(FIRST_PAUSE, longest=LONGEST_PAUSE)
-            except Exception as error:  # noqa: BLE001 - whatever it is, deliveries are owed and the next turn may do
+                pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
+            except Exception as error:  # noqa: BLE001 - whatever the error, the next turn may succeed
                 pause = next(pauses)
                 tell = _log.warning if isinstance(error, Unavailable) else _log.exception
                 tell("claim.failed", reason=type(error.__cause__ or error).__name__, seconds=pause)
@@ -90,8 +90,8 @@ class Engine:
         if self._draining.is_set():
             return
         self._relieved.clear()
-        # A quarter of the places at once: what is claimed together is claimed before anybody knows who answers.
-        limit = min(self._free, LARGEST_CLAIM, max(1, self._capacity // 4))
+        # At most a quarter of the places, since none of these endpoints has shown yet whether it answers.
+        limit = min(self._free, MAX_CLAIM_ROWS, max(1, self._capacity // 4))
         claims = await self._queue.claim(
             limit=limit, per_endpoint=self._allowances.default, rooms=dict(self._allowances.rooms())
         )
@@ -101,16 +101,18 @@ class Engine:
             await first_of(self._queue.wait(), self._relief(), self._draining.wait())
 
     async def _relief(self) -> None:
-        """Until an endpoint that was full has room, and a moment more: others will, and one claim serves them all."""
+        """Wait until a saturated endpoint has a free place, and 10 ms more, so that one claim serves several
+        endpoints."""
         await self._relieved.wait()
-        await asyncio.sleep(GATHERING)
+        await asyncio.sleep(CLAIM_DELAY_S)
 
     async def _until_there_is_room(self) -> None:
-        """For a claim that is worth its while, or for any after a moment: whoever has the rest may be silent."""
+        """Wait for one free place, then up to 10 ms for a worthwhile number: the other places may be held by silent
+        endpoints."""
         await self._until_free(1)
         with suppress(TimeoutError):
-            async with asyncio.timeout(GATHERING):
-                await self._until_free(min(SMALLEST_CLAIM, self._capacity // 4))
+            async with asyncio.timeout(CLAIM_DELAY_S):
+                await self._until_free(min(MIN_CLAIM_ROWS, self._capacity // 4))
 
     async def _until_free(self, places: int) -> None:
         while self._free < places and not self._draining.is_set():
@@ -147,14 +149,16 @@ class Engine:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         try:
-            async with asyncio.timeout(LAST_WORD):
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 await self._queue.release(unfinished)
         except (Unavailable, TimeoutError):
-            _log.warning("leases.kept", count=len(unfinished), hint="they are due again when their leases end")
+            _log.warning(
+                "leases.kept", count=len(unfinished), hint="the deliveries are due again when their leases end"
+            )
 
 
 async def first_of(*awaitables: Awaitable[object]) -> None:
-    """Wait for whichever comes first, and cancel the others."""
+    """Wait for the first of these to finish, and cancel the others."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -164,7 +168,7 @@ async def first_of(*awaitables: Awaitable[object]) -> None:
 
 
 async def until_done(loop: asyncio.Task[None], *, within: timedelta) -> None:
-    """Wait for the end of a loop that was told to leave; one that hangs is ended."""
+    """Wait for the end of a loop that was asked to stop, and cancel it if it does not end in time."""
     await asyncio.wait({loop}, timeout=within.total_seconds())
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""Background tasks: claim the one that waits longest, do one batch of it, keep its progress with what the batch did.
+"""Runs background tasks: claim the task that has waited longest, run one batch, commit its effects with the progress.
 
-A batch at a time, so that a large task of one organisation does not hold up the small one of another.
+One batch at a time, so that a large task of one organisation does not delay a small one of another.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable
 from service.observability.tasks import TaskTelemetry
 
-PAUSE = 1.0  # seconds, while the database is away
-LAST_BATCH = timedelta(seconds=2)
+BACKOFF_S = 1.0  # while the database is away
+STOP_TIMEOUT = timedelta(seconds=2)
 
 _log = structlog.stdlib.get_logger("relevo.tasks")
 
@@ -29,13 +29,13 @@ OpenWork = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 
 
 class LeaseLost(Exception):
-    """Another process has the task by now; what this batch did is undone."""
+    """Another process has claimed the task meanwhile; this batch is rolled back."""
 
 
 class TaskRunner:
-    """Does the batches of background tasks. Any number of runners share the tasks through their leases.
+    """Runs batches of background tasks. Any number of runners share the tasks through leases.
 
-    `open_work` gives a unit of work that commits when its block ends and rolls back when it raises.
+    `open_work` opens a unit of work that commits when its block ends and rolls back when it raises.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class TaskRunner:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Do batches while the block lasts; the one under way is finished, or else done again by somebody else."""
+        """Run batches while the block lasts. At its end the running batch has 2 s; else it is repeated elsewhere."""
         loop = asyncio.create_task(self._run(), name="background tasks")
         try:
             yield loop
         finally:
             self._draining.set()
-            await until_done(loop, within=LAST_BATCH)
+            await until_done(loop, within=STOP_TIMEOUT)
 
     async def _run(self) -> None:
         while not self._draining.is_set():
@@ -71,7 +71,7 @@ class TaskRunner:
                     await first_of(self._queue.wait(), self._draining.wait())
             except Unavailable as error:
                 _log.warning("task.postponed", reason=type(error.__cause__).__name__)
-                await first_of(self._draining.wait(), asyncio.sleep(PAUSE))
+                await first_of(self._draining.wait(), asyncio.sleep(BACKOFF_S))
 
     async def _turn(self) -> bool:
         claim = await self._queue.claim(self._steps.keys())
@@ -94,7 +94,7 @@ class TaskRunner:
         except RelevoError as error:
             _log.warning("task.failed", code=error.code)
             await self._queue.give_up(claim, claim.task.failed(error, at=self._clock.now()))
-        except Exception:  # noqa: BLE001 - the batch is done again later, and other tasks must go on
+        except Exception:  # noqa: BLE001 - the batch is repeated later, and other tasks must go on
             _log.exception("task.batch_failed", failures=claim.failures + 1)
             await self._queue.postpone(claim)
 

@@ -1,4 +1,4 @@
-"""Rounds that the engine makes beside its deliveries: room for the weeks to come, clearing away, sampling."""
+"""Periodic maintenance beside the engine: make and drop partitions, delete expired rows, sample gauges."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,18 +13,18 @@ from service.delivery.engine import Engine
 from service.domain.errors import Unavailable
 from service.observability.metrics import Metrics
 
-SAMPLING = timedelta(seconds=5)
-EXAMINING = timedelta(seconds=30)
-CLEARING = timedelta(minutes=5)
+SAMPLE_INTERVAL = timedelta(seconds=5)
+HEALTH_INTERVAL = timedelta(seconds=30)
+CLEAR_INTERVAL = timedelta(minutes=5)
 
-MOMENT = 0.5  # seconds
+CANCEL_RETRY_S = 0.5  # seconds
 
 _log = structlog.stdlib.get_logger("relevo.upkeep")
 
 
 @asynccontextmanager
 async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metrics) -> AsyncIterator[None]:
-    """Make the rounds while the block lasts."""
+    """Run the periodic work while the block lasts."""
 
     async def sample() -> None:
         sampled = await upkeep.sample()
@@ -40,23 +40,23 @@ async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metr
         await upkeep.clear_away(now=clock.now())
 
     async with AsyncExitStack() as rounds:
-        await rounds.enter_async_context(every(SAMPLING, sample))
-        await rounds.enter_async_context(every(EXAMINING, examine))
-        await rounds.enter_async_context(every(CLEARING, clear))
+        await rounds.enter_async_context(every(SAMPLE_INTERVAL, sample))
+        await rounds.enter_async_context(every(HEALTH_INTERVAL, examine))
+        await rounds.enter_async_context(every(CLEAR_INTERVAL, clear))
         yield
 
 
 @asynccontextmanager
 async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do the work at once and then every `interval` while the block lasts; a round that fails is told, not fatal."""
+    """Run the work at once and then every `interval` while the block lasts. A failed round is logged."""
     task = asyncio.create_task(_rounds(interval.total_seconds(), work), name=f"upkeep {_name(work)}")
     try:
         yield
     finally:
         while not task.done():
-            # A statement that ends as it is cancelled may leave nothing of the cancellation.
+            # Repeated, since a statement that ends at the moment of cancelling may swallow the cancellation.
             task.cancel()
-            await asyncio.wait({task}, timeout=MOMENT)
+            await asyncio.wait({task}, timeout=CANCEL_RETRY_S)
 
 
 async def _rounds(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -1,1 +1,1 @@
-"""Values and decisions of Relevo: no await, no clock, no randomness, no third-party import."""
+"""Values and decisions. Nothing here awaits, reads a clock, uses randomness or imports a library."""

@@ -1,4 +1,4 @@
-"""An application: one of the sender's own customers, who owns endpoints and receives messages."""
+"""An application: one of an organisation's customers. It has endpoints, and messages are sent to it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from service.domain.ids import ApplicationId, OrgId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewApplication:
-    """What a caller says of an application. `throttle_rate` is in messages per second."""
+    """The fields of an application that a caller sets. `throttle_rate` is in deliveries per second."""
 
     name: str
     uid: str | None = None
@@ -18,7 +18,7 @@ class NewApplication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application(NewApplication):
-    """An application as it is kept."""
+    """An application as stored."""
 
     id: ApplicationId
     org_id: OrgId

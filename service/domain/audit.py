@@ -1,4 +1,4 @@
-"""An audit event: who did what to what, and under which request. Written once, never changed."""
+"""An audit event: who did what to what, in which request. Written once, never changed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from service.domain.ids import ApplicationId, OrgId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One sensitive act. `actor` is the organisation or the application whose token asked for it.
+    """One audited action. `actor` is the organisation or the application that the token belongs to.
 
-    `target` is what the path named, by id or uid, or the id of what was made; `app_id` is the application it belongs
-    to. `token_id` tells tokens apart without being one.
+    `target` is the id or uid in the path, or the id of what was created; `app_id` is the application it belongs
+    to. `token_id` is the token's digest.
     """
 
     id: str

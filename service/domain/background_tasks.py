@@ -1,4 +1,4 @@
-"""A background task: work of many batches, whose progress is kept with the effects of each batch."""
+"""A background task: work in many batches. Its progress is stored in the transaction of each batch."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,11 +8,11 @@ from typing import Any
 from service.domain.errors import RelevoError
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
-LONGEST_PAUSE = timedelta(minutes=5)  # after batches that went wrong: 1 s, and twice as long each time
+MAX_TASK_BACKOFF = timedelta(minutes=5)  # after failed batches: 1 s, doubled each time
 
 
 class TaskStatus(StrEnum):
-    """How far a task is; the words are the interface's."""
+    """The state of a task; the words are the API's."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -20,7 +20,7 @@ class TaskStatus(StrEnum):
 
 
 class TaskKind(StrEnum):
-    """What a task does; the words are the interface's."""
+    """What a task does; the words are the API's."""
 
     REPLAY = "endpoint.replay"
     RECOVER = "endpoint.recover"
@@ -32,7 +32,7 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where the next batch goes on, and what the task has to show so far."""
+    """The cursor that the next batch starts from, and the task's result so far."""
 
     cursor: str
     data: dict[str, Any]
@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundTask:
-    """A task as it is kept. `params` stay as they were asked for, `data` is what is shown."""
+    """A task as stored. `params` are the request's and never change, `data` is what callers see."""
 
     id: TaskId
     org_id: OrgId
@@ -60,14 +60,14 @@ class BackgroundTask:
         return replace(self, status=status, cursor=progress.cursor, data=progress.data, updated_at=at)
 
     def failed(self, error: RelevoError, *, at: datetime) -> "BackgroundTask":
-        """The task given up; what it did so far stays."""
+        """The task, failed for good. The effects of its finished batches stay."""
         data = self.data | {"error": {"code": error.code, "detail": error.detail}}
         return replace(self, status=TaskStatus.FAILED, data=data, updated_at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskClaim:
-    """A task that this process holds until its lease ends. `failures` is how often in a row a batch went wrong."""
+    """A task that this process holds until its lease ends. `failures` counts failed batches in a row."""
 
     task: BackgroundTask
     lease: str

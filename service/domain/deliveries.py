@@ -1,4 +1,4 @@
-"""A delivery, one message owed to one endpoint, and what came of trying it."""
+"""A delivery (one message for one endpoint), its claim, its attempts and their settlement."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from service.domain.signatures import Secret
 
 
 class Status(IntEnum):
-    """The state of a delivery or of an attempt; the numbers are the interface's."""
+    """The state of a delivery or of an attempt; the numbers are the API's."""
 
     SUCCESS = 0
     PENDING = 1
@@ -23,12 +23,12 @@ class Status(IntEnum):
 
     @property
     def text(self) -> str:
-        """The word that goes with the number in answers."""
+        """The word for the number in answers."""
         return self.name.lower()
 
 
 class Trigger(IntEnum):
-    """Who wanted the attempt."""
+    """What caused the attempt: the schedule, or a person (resend, replay)."""
 
     SCHEDULED = 0
     MANUAL = 1
@@ -36,12 +36,12 @@ class Trigger(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A delivery that this process holds until its lease ends, with everything an attempt needs.
+    """A delivery that this process holds until its lease ends, with everything that an attempt needs.
 
-    `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement
-    must show. `resend` tells a manual delivery from the scheduled one, which has ''. `traceparent` is the accept's,
-    `previous` that of the attempt before this one. Without a `content_type` the payload is JSON. `wants_trace` tells
-    whether the endpoint asks for our trace context, `delivered` that another attempt has succeeded meanwhile.
+    `attempt` is the number of the attempt about to be made, from 1. `lease` is the token that the settlement must
+    carry. `resend` is the id of a manual delivery, '' for the scheduled one. `traceparent` is the accept's, `previous`
+    that of the attempt before. Without a `content_type` the payload is JSON. `wants_trace` says whether the endpoint
+    asks for our trace context, `delivered` that another attempt of this message has already succeeded.
     """
 
     message_id: MessageId
@@ -70,7 +70,7 @@ class Claim:
 
 
 def why_not_send(claim: Claim) -> str | None:
-    """Why nothing is sent although it is due: a word from a closed list; None when it is sent."""
+    """Why a due delivery is canceled without an attempt (a closed list); None when it is to be sent."""
     if not claim.endpoint_active:
         return "endpoint_disabled"
     return "payload_removed" if claim.payload is None else None
@@ -78,9 +78,9 @@ def why_not_send(claim: Claim) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, as it is kept. `trace_id` and `span_id` lead to it in the traces.
+    """One attempt, as stored. `trace_id` and `span_id` are those of its span.
 
-    `request_headers` are those that went out, `response_headers` those of the answer, without secrets and bounded.
+    `request_headers` were sent and `response_headers` received; both are bounded, with secrets masked.
     """
 
     id: AttemptId
@@ -102,7 +102,7 @@ class Attempt:
 
     @property
     def reason(self) -> str | None:
-        """Why it failed, or what was odd about its success, in one sentence; None when there is nothing to say."""
+        """Why it failed, or what broke after a successful status, in one sentence; None for a plain success."""
         code, error = self.response_status_code, self.error_type
         if code and error is not None:
             return f"After the status {code}, {BROKEN.get(error, 'the answer broke off')}."
@@ -120,7 +120,7 @@ def attempt_of(
     trace_id: str | None,
     span_id: str | None = None,
 ) -> Attempt:
-    """What is kept of a claim's attempt."""
+    """The attempt to store for a claim and its outcome."""
     exchange = outcome.exchange
     return Attempt(
         id=id,
@@ -144,9 +144,9 @@ def attempt_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What came of a claim, ready to be kept. `attempt` is None when nothing was sent because nobody is there.
+    """The result of a claim, ready to be stored. `attempt` is None when the delivery ended without one.
 
-    `rest` is how long the endpoint should get nothing, at the least; None when there is no reason for a rest.
+    `rest` is the minimum pause for all deliveries of the endpoint; None for no rest.
     """
 
     claim: Claim
@@ -156,13 +156,13 @@ class Settlement:
 
     @property
     def endpoint_gone(self) -> bool:
-        """Whether the receiver said that it wants no more."""
+        """Whether the receiver answered that it is gone."""
         return isinstance(self.verdict, Gone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """`applied` is False when the lease has passed to somebody else. The endpoint may have been switched off by it."""
+    """`applied` is False if another worker has the lease by now. The settlement may have disabled the endpoint."""
 
     applied: bool
     endpoint_switched_off: bool
@@ -170,7 +170,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryState:
-    """How a delivery stands: still owed (with the time of its next attempt) or final."""
+    """The state of a delivery: pending, with the time of its next attempt, or final."""
 
     message_id: MessageId
     endpoint_id: EndpointId

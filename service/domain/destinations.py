@@ -1,4 +1,4 @@
-"""What a destination is: where messages go, by kind. How each kind is called is known to its sender alone."""
+"""The kinds of destination that messages are sent to. How to call a kind is known to its sender alone."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from service.domain.ids import MessageId
 
-LONGEST_REMEMBERED = 2_048  # of a URL that is longer, nothing is kept between attempts
-LONGEST_NAME = 253
+MAX_CACHED_URL_CHARACTERS = 2_048  # longer URLs are parsed again at each attempt
+MAX_HOST_CHARACTERS = 253
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE).fullmatch
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -17,9 +17,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpDestination:
-    """A receiver of webhooks. The URL is a credential: its tenant may see it, no signal does.
+    """A receiver of webhooks over HTTP. The URL is a credential: only its tenant sees it, never logs or traces.
 
-    `headers` are the endpoint's own. They are sealed wherever they are kept, and opened for an attempt only: what is
+    `headers` are the endpoint's own. They are stored encrypted and decrypted for attempts only; a destination that was
     read for anything else has none.
     """
 
@@ -28,21 +28,21 @@ class HttpDestination:
 
     @property
     def shown(self) -> str:
-        """Where it leads, as its tenant is told and rows hold it."""
+        """The public part, which its tenant sees and rows contain: the URL."""
         return self.url
 
 
-# One kind so far. The next one joins by `|`, and the type checker leads to each place that has to know it.
+# One kind so far. Add the next one by `|`; the type checker then reports each place that has to know it.
 Destination = HttpDestination
 
 
 def destination_of(shown: str, headers: Mapping[str, str] | None = None) -> Destination:
-    """The destination of which that is shown, with its headers if they were unsealed. All are of one kind so far."""
+    """The destination with that public part, and its decrypted headers if given. All are of one kind so far."""
     return HttpDestination(url=shown, headers=headers or {})
 
 
 def opened(destination: Destination, headers: Mapping[str, str]) -> Destination:
-    """The destination with its unsealed headers, for an attempt."""
+    """The destination with its decrypted headers, for an attempt."""
     match destination:
         case HttpDestination():
             return replace(destination, headers=headers)
@@ -52,7 +52,7 @@ def opened(destination: Destination, headers: Mapping[str, str]) -> Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A message ready to go: `body` byte for byte, and the `headers` that vouch for it.
+    """A message ready to be sent: `body` byte for byte, and the `headers` with its signatures.
 
     Without a `content_type` it is JSON.
     """
@@ -72,7 +72,7 @@ class Address(TypedDict):
 
 
 def address(url: str) -> Address:
-    """The URL without user, path and query. One that cannot be read leads nowhere, which is for the sender to say."""
+    """Scheme, host and port of a URL; empty for one that cannot be parsed, which the sender reports."""
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
@@ -82,12 +82,12 @@ def address(url: str) -> Address:
 
 
 def why_nowhere(host: str, port: int | None) -> str | None:
-    """Why nobody can be reached at this host (in ASCII, not a literal address) and port; None when somebody may be."""
+    """Why no server can be at this host (a name in ASCII, not a literal address) and port; None if one can."""
     if port == 0:
         return "Nobody can listen on port 0."
     name = host.removesuffix(".")
-    if len(name) > LONGEST_NAME:
-        return f"A host name has at most {LONGEST_NAME} characters."
+    if len(name) > MAX_HOST_CHARACTERS:
+        return f"A host name has at most {MAX_HOST_CHARACTERS} characters."
     for label in name.split("."):
         if not _LABEL(label):
             return f"{label[:64]!r} cannot be a part of a host name: each has 1 to 63 letters, digits and hyphens."

@@ -1,4 +1,4 @@
-"""An endpoint: a destination of the application's that wants messages, all or some of them."""
+"""An endpoint: a destination of an application, and which of its messages it wants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,20 +8,20 @@ from enum import StrEnum
 from service.domain.destinations import Destination
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 
-TRACE_WISH = "relevo.traceparent"  # the key in an endpoint's metadata
+TRACE_METADATA_KEY = "relevo.traceparent"  # an endpoint with this metadata gets our trace context
 
 
 class DisabledReason(StrEnum):
-    """Who disabled an endpoint, and why; the words are the interface's."""
+    """Why an endpoint is disabled; the words are the API's."""
 
     GONE = "gone"  # it answered 410
-    FAILING = "failing"  # nothing but failures for as long as the settings say
+    FAILING = "failing"  # only failures for as long as RELEVO_DISABLE_AFTER
     CUSTOMER = "customer"  # by a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEndpoint:
-    """What a caller says of an endpoint. No event types or channels means every one."""
+    """The fields of an endpoint that a caller sets. None as event types or channels means all."""
 
     destination: Destination
     description: str = ""
@@ -36,7 +36,7 @@ class NewEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(NewEndpoint):
-    """An endpoint as it is kept. Its secret and headers are read on their own, never with it."""
+    """An endpoint as stored. Its secrets and headers are read separately, never with it."""
 
     id: EndpointId
     app_id: ApplicationId
@@ -48,7 +48,7 @@ class Endpoint(NewEndpoint):
 
 
 def explained(endpoint: Endpoint, *, before: Endpoint | None) -> Endpoint:
-    """The endpoint as a request leaves it, with why and since when it is disabled: by this request, or as before."""
+    """The endpoint after a request, with the reason and time of its disabling: this request's, or the earlier ones."""
     if not endpoint.disabled:
         return replace(endpoint, disabled_reason=None, disabled_at=None)
     if before is not None and before.disabled:
@@ -57,5 +57,5 @@ def explained(endpoint: Endpoint, *, before: Endpoint | None) -> Endpoint:
 
 
 def wants_trace(metadata: Mapping[str, str]) -> bool:
-    """Whether the endpoint of this metadata asks for our trace context; `claims.sql` says it again."""
-    return metadata.get(TRACE_WISH) == "true"
+    """Whether an endpoint with this metadata asks for our trace context; `claims.sql` repeats this rule."""
+    return metadata.get(TRACE_METADATA_KEY) == "true"

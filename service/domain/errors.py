@@ -1,8 +1,8 @@
-"""What can go wrong, in the words of the business. Statuses live in `api/problems.py` and nowhere else."""
+"""The errors of the business. They know nothing of HTTP: `api/problems.py` maps each to a status."""
 
 
 class RelevoError(Exception):
-    """Anything Relevo refuses. `code` is stable, `detail` is written for the person who caused it."""
+    """Anything that Relevo refuses. `code` is stable; `detail` is a sentence for the caller."""
 
     code = "generic_error"
     detail = "The request could not be carried out."
@@ -25,45 +25,45 @@ class Invalid(RelevoError):
 
 
 class Refused(RelevoError):
-    """The request is well formed, but this state of affairs does not allow it."""
+    """The request is well formed, but the current state does not allow it."""
 
 
 class NotAuthenticated(RelevoError):
-    """No token, or one that does not hold."""
+    """No token, or an invalid one."""
 
     code = "authentication_failed"
     detail = "Invalid token"
 
 
 class NoToken(NotAuthenticated):
-    """Nothing in the request says who is calling."""
+    """The request has no token."""
 
     detail = "No token was sent. Send the header `Authorization: Bearer <token>`."
 
 
 class NotAllowed(RelevoError):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated, but may not do this."""
 
     code = "insufficient access"  # the peer's code really has a space
     detail = "Insufficient access for the given operation."
 
 
 class NotFound(RelevoError):
-    """There is no such thing, or it belongs to somebody else, which we do not tell apart."""
+    """It does not exist, or belongs to another tenant; the answer is the same."""
 
     code = "not_found"
     detail = "Entity not found"
 
 
 class Conflict(RelevoError):
-    """Something with that name is there already."""
+    """Something with that name exists already."""
 
     code = "conflict"
     detail = "A conflict has occurred"
 
 
 class EventTypeExists(Conflict):
-    """A live event type has that name."""
+    """An event type that is not archived has that name."""
 
     code = "event_type_exists"
     detail = "An event_type with that name already exists"
@@ -88,27 +88,27 @@ class KeyReused(Invalid):
 
 
 class LimitReached(Refused):
-    """A bound on how many of a thing there may be."""
+    """There are as many of these as allowed."""
 
     code = "limit_reached"
 
 
 class EndpointDisabled(Refused):
-    """The endpoint was switched off; enable it before sending to it."""
+    """The endpoint is disabled; enable it before sending to it."""
 
     code = "endpoint_disabled"
     detail = "The endpoint is disabled. Enable it before sending to it."
 
 
 class MissingPayload(Refused):
-    """The payload was removed, so there is nothing left to send."""
+    """The payload was removed, so the message cannot be sent again."""
 
     code = "missing_payload"
     detail = "Unable to resend message. Payload is missing."
 
 
 class UnreadableFile(Refused):
-    """The file cannot be unpacked; what came before that was taken."""
+    """The file cannot be unpacked; the lines before the damage were processed."""
 
     code = "unreadable_file"
     detail = "The file cannot be read."
@@ -122,20 +122,20 @@ class UnusableSpecification(Refused):
 
 
 class InvalidRange(Refused):
-    """The span of time cannot be answered for."""
+    """The time window is too long, reversed or in the future."""
 
     code = "invalid_range"
 
 
 class NoExample(Refused):
-    """The event type has no example that could be sent."""
+    """The event type has no schema to make an example from."""
 
     code = "invalid_scheme"
     detail = "Unable to generate an example message: the event type has no schema of an object."
 
 
 class NotOffered(RelevoError):
-    """An operation of the interface that Relevo does not have. `operation` is its name in the official SDK."""
+    """An operation of the Svix API that Relevo does not have. `operation` is its name in the official SDK."""
 
     code = "not_implemented"
     detail = "Relevo does not offer this."
@@ -145,7 +145,7 @@ class NotOffered(RelevoError):
 
 
 class Busy(RelevoError):
-    """More is arriving than can be kept safe. `retry_after` is in seconds."""
+    """Backpressure: more requests arrive than can be stored. `retry_after` is in seconds."""
 
     code = "overloaded"
     detail = "Too many requests are waiting. Try again shortly."
@@ -156,7 +156,7 @@ class Busy(RelevoError):
 
 
 class Unavailable(Busy):
-    """The database, or the issuer of the caller's token, did not answer, so nothing was kept."""
+    """The database, or the issuer of the caller's token, did not answer, so nothing was stored."""
 
     code = "unavailable"
     detail = "The service cannot keep requests right now. Nothing was stored; try again shortly."

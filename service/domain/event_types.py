@@ -10,9 +10,10 @@ from service.domain.ids import OrgId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEventType:
-    """What a caller says of an event type. `schemas` is JSON as it was written: a JSON Schema for each version.
+    """The fields of an event type that a caller sets. `schemas` is JSON as the caller wrote it: a JSON Schema by
+    version.
 
-    With `validate_payloads` a message is accepted only when its payload keeps the latest of them.
+    With `validate_payloads` a message is accepted only if its payload is valid under the latest schema.
     """
 
     name: str
@@ -25,7 +26,7 @@ class NewEventType:
     validate_payloads: bool = False
 
     def refuse_empty_promise(self) -> None:
-        """Invalid for payloads that are to keep a schema that there is not."""
+        """Invalid if payloads should be validated and there is no schema."""
         if self.validate_payloads and self.schemas in {None, "{}"}:
             raise Invalid(
                 "There is no schema to validate payloads by: give `schemas`, or leave `validatePayloads` out.",
@@ -35,12 +36,12 @@ class NewEventType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventType(NewEventType):
-    """An event type as it is kept."""
+    """An event type as stored."""
 
     org_id: OrgId
     created_at: datetime
     updated_at: datetime
 
     def is_visible(self, flags: Collection[str] | None) -> bool:
-        """Whether somebody with these flags may know of it; None is somebody who may know of everything."""
+        """Whether a caller with these feature flags may see it; None is a caller who may see all."""
         return flags is None or self.feature_flags is None or not set(self.feature_flags).isdisjoint(flags)

@@ -1,17 +1,17 @@
-"""Headers: which ones an endpoint may ask for, which hold secrets, what is kept of those that went and came."""
+"""HTTP headers: which ones an endpoint may set, which contain secrets, and what an attempt stores of them."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 Pairs = tuple[tuple[str, str], ...]
 
-LONGEST_NAME = 256
-LONGEST_VALUE = 4_096
-LARGEST = 16_384  # all headers of an endpoint together, names and values
-MOST_KEPT = 4_096
+MAX_NAME_CHARACTERS = 256
+MAX_VALUE_BYTES = 4_096
+MAX_TOTAL_BYTES = 16_384  # of all headers of an endpoint, names and values
+MAX_KEPT_BYTES = 4_096
 MASK = "***"
 
-# Ours to set, a proxy's to set, or meaningful only between two hops.
+# Set by us or by proxies, or meaningful only between two hops.
 # fmt: off
 _FORBIDDEN = frozenset({
     "age", "cache-control", "clear-site-data", "connection", "content-encoding", "content-language",
@@ -30,14 +30,14 @@ _CREDENTIALS = frozenset({
     "authorization", "proxy-authenticate", "proxy-authorization", "www-authenticate", "x-api-key", "x-auth-token",
 })
 # fmt: on
-_TELLING = re.compile("auth|token|secret|key|pass|pwd|cookie|signature|credential|session|jwt|bearer").search
-_NAME = re.compile(rf"[!#$%&'*+\-.^_`|~0-9A-Za-z]{{1,{LONGEST_NAME}}}").fullmatch
+_looks_secret = re.compile("auth|token|secret|key|pass|pwd|cookie|signature|credential|session|jwt|bearer").search
+_NAME = re.compile(rf"[!#$%&'*+\-.^_`|~0-9A-Za-z]{{1,{MAX_NAME_CHARACTERS}}}").fullmatch
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
-_UNSHOWN = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
+_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 
 
 def why_name_refused(name: str) -> str | None:
-    """Why no endpoint may ask for a header of this name; None when it may."""
+    """Why no endpoint may set a header of this name; None when it may."""
     if not _NAME(name):
         return f"{name[:64]!r} is not the name of a header."
     lowered = name.lower()
@@ -48,42 +48,43 @@ def why_name_refused(name: str) -> str | None:
 
 def why_value_refused(value: str) -> str | None:
     """Why no header may have this value; None when it may."""
-    if len(value.encode()) > LONGEST_VALUE or not _VALUE(value):
-        return f"The value of a header is at most {LONGEST_VALUE:,} bytes of printable Latin-1 text."
+    if len(value.encode()) > MAX_VALUE_BYTES or not _VALUE(value):
+        return f"The value of a header is at most {MAX_VALUE_BYTES:,} bytes of printable Latin-1 text."
     return None
 
 
 def why_refused(headers: Mapping[str, str | None]) -> str | None:
-    """Why these headers do not go together; None when they do."""
+    """Why these headers are refused as a whole; None when they are accepted."""
     names = set[str]()
     for name in headers:
         if name.lower() in names:
             return f"The header {name!r} is there twice: names that differ only in case are the same header."
         names.add(name.lower())
     size = sum(len(name.encode()) + len((value or "").encode()) for name, value in headers.items())
-    if size > LARGEST:
+    if size > MAX_TOTAL_BYTES:
         return (
-            f"The headers of an endpoint are at most {LARGEST:,} bytes together, names and values; these are {size:,}."
+            f"The headers of an endpoint are at most {MAX_TOTAL_BYTES:,} bytes together, names and values; "
+            f"these are {size:,}."
         )
     return None
 
 
 def holds_credentials(name: str) -> bool:
-    """Whether a header's value is told to nobody once it is set."""
+    """Whether a header's value is never shown again once it is set."""
     return name.lower() in _CREDENTIALS
 
 
 def may_be_secret(name: str) -> bool:
-    """Whether a header's value is left out of what is kept of an attempt: by its name it may let somebody in."""
-    return holds_credentials(name) or _TELLING(name.lower()) is not None
+    """Whether a header's value is masked in stored attempts, because its name suggests a credential."""
+    return holds_credentials(name) or _looks_secret(name.lower()) is not None
 
 
 def kept(headers: Iterable[tuple[str, str]]) -> Pairs:
-    """What is kept of the headers that went or came: the first 4,096 bytes, without secrets and control characters."""
-    room, pairs = MOST_KEPT, []
+    """The part of an attempt's headers that is stored: the first 4,096 bytes, secrets masked, no control characters."""
+    room, pairs = MAX_KEPT_BYTES, []
     for name, value in headers:
-        shown_name = _shown(name[:LONGEST_NAME])
-        shown = MASK if may_be_secret(name[:LONGEST_NAME]) else _shown(value)
+        shown_name = _shown(name[:MAX_NAME_CHARACTERS])
+        shown = MASK if may_be_secret(name[:MAX_NAME_CHARACTERS]) else _shown(value)
         room -= _size(shown_name) + _size(shown)
         if room < 0:
             break
@@ -92,7 +93,7 @@ def kept(headers: Iterable[tuple[str, str]]) -> Pairs:
 
 
 def _shown(text: str) -> str:
-    return text if text.isascii() and text.isprintable() else _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _size(text: str) -> int:

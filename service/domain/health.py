@@ -1,6 +1,6 @@
-"""How endpoints stand: since when one takes nothing, when it is disabled for that, and how long it rests before.
+"""The health of endpoints: since when one fails, when it is disabled for that, and how long it rests.
 
-Settlements say it once more in SQL (`queue/settlements.sql`), many at a time; one table of cases runs through both.
+`queue/settlements.sql` repeats these rules for many deliveries at a time; one table of cases tests both.
 """
 
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from service.domain.endpoints import DisabledReason
 from service.domain.ids import ApplicationId, EndpointId
 
-DISABLE_AFTER = timedelta(days=5)  # of nothing but failures, where no setting says otherwise
-# A rest, and each that follows at once is twice as long.
-FIRST_REST, LONGEST_REST = timedelta(seconds=0.25), timedelta(seconds=30)
-REST_SPREAD = 0.25  # of a rest, to either side: endpoints that fell together should not come back together
-MOST_RESTS = 100  # are counted in a series
-RECENT = timedelta(days=1)  # the schedule's last pauses are ten hours long
-AGES = {
+DISABLE_AFTER = timedelta(days=5)  # of failures without a success, the default of RELEVO_DISABLE_AFTER
+# The first rest, and the limit of its doubling.
+MIN_REST, MAX_REST = timedelta(seconds=0.25), timedelta(seconds=30)
+REST_SPREAD = 0.25  # jitter of a rest, to either side, so that endpoints that failed together do not return together
+MAX_REST_COUNT = 100  # rests in a row are counted up to this
+FAILURES_COUNTED = timedelta(days=1)  # the window of counted failures; the schedule's last delays are ten hours
+FAILING_AGES = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "6h": timedelta(hours=6),
@@ -25,7 +25,7 @@ AGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointHealth:
-    """`first_failure_at` is that of the failures since the last success; `reason` is why it is disabled, if it is."""
+    """`first_failure_at` is the first failure since the last success; `reason` is why it is disabled, if it is."""
 
     first_failure_at: datetime | None = None
     reason: DisabledReason | None = None
@@ -33,9 +33,9 @@ class EndpointHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What attempts that ended together say of their endpoint.
+    """The results of attempts to one endpoint that are settled together.
 
-    `failed` is for scheduled attempts alone, and never for a fault of ours. `gone` is for whoever wants no more.
+    `failed` counts scheduled attempts only, and never a fault of ours. `gone` means that the receiver answered 410.
     """
 
     succeeded: bool = False
@@ -45,7 +45,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """Until when an endpoint gets nothing, and how many such rests have followed each other."""
+    """Until when an endpoint gets no deliveries, and how many rests it has had in a row."""
 
     count: int
     until: datetime
@@ -53,7 +53,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingEndpoint:
-    """An endpoint that has taken nothing since `since`. `failures` counts the failed attempts of the last day."""
+    """An endpoint without a success since `since`. `failures` counts the failed attempts of the last day."""
 
     id: EndpointId
     uid: str | None
@@ -65,10 +65,10 @@ class FailingEndpoint:
 
 
 def judged(health: EndpointHealth, tried: Tried, *, at: datetime, disable_after: timedelta) -> EndpointHealth:
-    """How the endpoint stands afterwards.
+    """The endpoint's health after these attempts.
 
-    A success ends its failures, the first failure begins them. Who is gone is disabled at once, who has failed
-    for long enough with the next failure. One that is disabled stays so until a request enables it.
+    A success ends the series of failures, the first failure begins one. An endpoint that is gone is disabled at once,
+    one that has failed for `disable_after` with the next failure. It stays disabled until a request enables it.
     """
     began = None if tried.succeeded else health.first_failure_at or at
     if tried.gone:
@@ -82,14 +82,14 @@ def judged(health: EndpointHealth, tried: Tried, *, at: datetime, disable_after:
 
 
 def rested(rest: Rest | None, *, asked: timedelta, at: datetime, chance: float) -> Rest:
-    """The rest of an endpoint that asks for one of at least `asked`; `chance` is uniform in [0, 1).
+    """The next rest of an endpoint, at least `asked` long; `chance` is uniform in [0, 1).
 
-    While it rests, what was in flight asks for no second one.
+    Attempts that were in flight when a rest began extend it but do not count as another one.
     """
-    least = at + max(asked, FIRST_REST)
+    least = at + max(asked, MIN_REST)
     if rest is None:
         return Rest(count=1, until=least)
     if rest.until > at:
         return replace(rest, until=max(rest.until, least))
-    length = FIRST_REST * min(2**rest.count, LONGEST_REST / FIRST_REST) * (1 + REST_SPREAD * (2 * chance - 1))
-    return Rest(count=min(rest.count + 1, MOST_RESTS), until=max(least, at + length))
+    length = MIN_REST * min(2**rest.count, MAX_REST / MIN_REST) * (1 + REST_SPREAD * (2 * chance - 1))
+    return Rest(count=min(rest.count + 1, MAX_REST_COUNT), until=max(least, at + length))

@@ -1,7 +1,7 @@
-"""An idempotency key: a caller's promise that two requests under one key are one request.
+"""An idempotency key: a caller's promise that two requests under one key are the same request.
 
-A key counts for its caller and for what it asks for, as long as `retention` says, and stands for the first request that
-was kept under it. What else is said under it meanwhile is refused.
+A key belongs to its caller and operation and is stored for `retention.KEYS_KEPT`, with the fingerprint of its first
+request. Another request under the same key is refused.
 """
 
 import hashlib
@@ -12,24 +12,25 @@ from service.domain.ids import ApplicationId, OrgId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """`scope` is a digest of the caller, what it asks for and the key's text; `fingerprint` is one of what it says."""
+    """`scope` is a digest of caller, operation and the key's text; `fingerprint` is a digest of the request's
+    content."""
 
     scope: bytes
     fingerprint: bytes
 
     def repeats(self, first: bytes) -> bool:
-        """Whether what is said is what was said first, going by the fingerprint of that."""
+        """Whether this is the same request as the first one, by its fingerprint."""
         return self.fingerprint == first
 
 
 def key_of(org_id: OrgId, app_id: ApplicationId | None, *asked: str, key: str, fingerprint: bytes) -> IdempotencyKey:
-    """The caller's key. `asked` tells apart what the same caller may do under the same key."""
+    """The caller's key. `asked` are the parts that identify the operation."""
     parts = (org_id, app_id or "", *asked, key)
-    # Each part by its own digest, so that no two lists of parts run together into one text.
+    # Each part is hashed by itself, so that different lists of parts cannot make the same text.
     digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
     return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=fingerprint)
 
 
 def fingerprint_of(said: bytes) -> bytes:
-    """What is said, byte for byte, as a digest."""
+    """The digest of a request's content, byte for byte."""
     return hashlib.sha256(said).digest()

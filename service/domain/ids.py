@@ -1,8 +1,7 @@
-"""Identifiers: a prefix and a time-ordered KSUID. Time and random bytes come in as arguments.
+"""Identifiers: a prefix and a time-ordered KSUID. Time and random bytes are arguments.
 
-The layout is the one the field uses (KSUID with 1/256 s resolution): five bytes of ticks since 1 400 000 000,
-fifteen random bytes, written as 27 base62 digits. Text order is time order, so an identifier doubles as a time index
-and as the key of a range partition.
+A KSUID with a resolution of 1/256 s: five bytes of ticks since 1 400 000 000 (Unix time) and fifteen random bytes,
+written as 27 base62 digits. Text order is time order, so identifiers serve as time index and partition key.
 """
 
 from datetime import UTC, datetime
@@ -40,7 +39,7 @@ _MAX_VALUE = 2**160 - 1
 
 
 def make(prefix: str, *, at: datetime, randomness: bytes) -> str:
-    """An identifier of the instant `at` (timezone-aware); `randomness` is 15 bytes."""
+    """An identifier made at `at` (timezone-aware); `randomness` is 15 bytes."""
     return prefix + _encode(_ticks(at) << 120 | int.from_bytes(randomness))
 
 
@@ -71,7 +70,7 @@ def is_valid(prefix: str, text: str) -> bool:
 
 
 def is_organisation(text: str) -> bool:
-    """Whether `text` can name an organisation. There is no list of them: whoever signs tokens makes the names."""
+    """Whether `text` can be an organisation's id. They are not stored: whoever signs tokens chooses them."""
     return text.startswith(ORGANISATION) and text != ORGANISATION and is_name(text)
 
 

@@ -1,4 +1,4 @@
-"""A file of messages on its way in: how far it is, and which of its lines were refused."""
+"""An import: a file of messages, one per line, with its progress and its refused lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +8,14 @@ from enum import StrEnum
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.messages import Submission
 
-SILENCE = timedelta(seconds=60)
-MOST_LISTED = 10_000
-# A file of so many broken lines, or blank ones, is no file of messages: to go on would cost as much as one that is.
-MOST_REFUSED, MOST_BLANK = 200_000, 1_000_000
+STALLED_AFTER = timedelta(seconds=60)
+MAX_LISTED_FAULTS = 10_000
+# Beyond these a file is not taken for a file of messages and is abandoned, since reading on costs processor time.
+MAX_REFUSED_LINES, MAX_BLANK_LINES = 200_000, 1_000_000
 
 
 class ImportStatus(StrEnum):
-    """How an import stands."""
+    """The state of an import."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -24,7 +24,7 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFault:
-    """Why a line, counted from 1, was refused. `detail` repeats nothing of a payload."""
+    """Why a line (counted from 1) was refused. `detail` repeats nothing of a payload."""
 
     line: int
     code: str
@@ -33,7 +33,7 @@ class LineFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMessage:
-    """What a line says of a message. `fingerprint` is a digest of the line as it was written."""
+    """A submission read from a line. `fingerprint` is a digest of the line as written."""
 
     line: int
     said: Submission
@@ -45,7 +45,7 @@ Line = LineMessage | LineFault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineAccepted:
-    """The line's message is committed; `repeated` when it had been before."""
+    """The line's message is committed; `repeated` if it had been accepted before."""
 
     line: int
     repeated: bool
@@ -56,9 +56,9 @@ Taken = LineAccepted | LineFault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageImport:
-    """An import as it is kept. `file_id` is the sender's name for the file: sending it again goes on with it.
+    """An import as stored. `file_id` is the sender's name for the file: sending it again continues the import.
 
-    `sending` is the last time that it was sent: one that is overtaken by another no longer speaks for the import.
+    `sending` identifies the latest upload: an earlier upload that still runs can no longer change the import.
     """
 
     id: str
@@ -75,7 +75,7 @@ class MessageImport:
     updated_at: datetime
 
     def after(self, taken: Sequence[Taken], *, at: datetime) -> "MessageImport":
-        """The import with these lines behind it."""
+        """The import after these lines."""
         repeated = sum(1 for one in taken if isinstance(one, LineAccepted) and one.repeated)
         refused = sum(1 for one in taken if isinstance(one, LineFault))
         return replace(
@@ -88,19 +88,19 @@ class MessageImport:
         )
 
     def listed(self, taken: Sequence[Taken]) -> list[LineFault]:
-        """Of the lines that come next, those to list as refused: a file of nothing else must not fill the disk."""
+        """The refused lines among the next ones that are stored; at most MAX_LISTED_FAULTS per import."""
         faults = [one for one in taken if isinstance(one, LineFault)]
-        return faults[: max(0, MOST_LISTED - self.refused)]
+        return faults[: max(0, MAX_LISTED_FAULTS - self.refused)]
 
     def ended(self, status: ImportStatus, *, at: datetime) -> "MessageImport":
         """The import, finished or failed."""
         return replace(self, status=status, updated_at=at)
 
     def begun_again(self, *, at: datetime) -> "MessageImport":
-        """The same file, from its first line."""
+        """The import at the start of another upload of the same file."""
         return replace(self, status=ImportStatus.RUNNING, lines=0, accepted=0, repeated=0, refused=0, updated_at=at)
 
     def standing(self, now: datetime) -> ImportStatus:
-        """How it stands: one that runs and has not been heard of for a minute died with its process."""
-        silent = self.status is ImportStatus.RUNNING and now - self.updated_at > SILENCE
+        """Its state. A running import without progress for a minute has failed: its process died."""
+        silent = self.status is ImportStatus.RUNNING and now - self.updated_at > STALLED_AFTER
         return ImportStatus.FAILED if silent else self.status

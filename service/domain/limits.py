@@ -1,41 +1,44 @@
-"""What limits whoever asks: how things may be named, how large they may be, how many at once, how often.
+"""Limits for callers: patterns of names, sizes, numbers and rates.
 
-A pattern is a regular expression of the whole text. How long things are kept is said in `retention`, how long tokens
-hold in `tokens`.
+A pattern is a regular expression for the whole text. How long things are kept is in `retention`, how long tokens are
+valid in `tokens`.
 """
 
 import re
 from datetime import timedelta
 
-# Names that callers give: uids, event ids, event types with their groups and flags, files of messages.
-NAME, LONGEST_NAME = r"^[a-zA-Z0-9\-_.]+$", 256
+# Names that callers choose: uids, event ids, event types with their groups and flags, file ids of imports.
+NAME, MAX_NAME_CHARACTERS = r"^[a-zA-Z0-9\-_.]+$", 256
 # Labels of a message.
-CHANNEL, TAG, LONGEST_LABEL = r"^[a-zA-Z0-9\-_.:+]+$", r"^[a-zA-Z0-9\-_./\\#]+$", 128
-MOST_CHANNELS, MOST_TAGS = 10, 5
-LONGEST_URL = 65_536
-LONGEST_SESSION = 256
+CHANNEL, TAG, MAX_LABEL_CHARACTERS = r"^[a-zA-Z0-9\-_.:+]+$", r"^[a-zA-Z0-9\-_./\\#]+$", 128
+MAX_CHANNELS, MAX_TAGS = 10, 5
+MAX_URL_CHARACTERS = 65_536
+MAX_SESSION_CHARACTERS = 256
 
 # Bytes.
-LARGEST_BODY = 2 * 1024 * 1024  # of a request, and of a line in a file of messages
-LARGEST_METADATA = 4096  # as JSON
-LARGEST_SCHEMAS = 128 * 1024  # of all versions of an event type, as JSON
-LARGEST_FLAGS = 1_500  # in one token, in all: it is sent as a header, and what is too long for one would be refused
+MAX_BODY_BYTES = 2 * 1024 * 1024  # of a request, and of a line in a file of messages
+MAX_METADATA_BYTES = 4096  # as JSON
+MAX_SCHEMAS_BYTES = 128 * 1024  # of all versions of an event type, as JSON
+MAX_FLAGS_BYTES = 1_500  # of all flags in a token, which has to fit into a header
 
-# Numbers. The database takes no more than 32,767 values with a statement.
-MOST_NAMED = 1000  # values of one list: event types, applications, messages
-MOST_EVENT_TYPES = 5000  # of one document that sets them up
-MOST_FLAGS = 50  # of one event type
-LONGEST_PAGE, USUAL_PAGE = 250, 50  # items of a list that are shown at once
-MOST_GRANTED = 100  # capabilities, flags or sessions that a request about tokens names
-HIGHEST_RATE = HIGHEST_VERSION = 65_535
+# Numbers. PostgreSQL accepts at most 32,767 parameters in a statement.
+MAX_LISTED_VALUES = 1000  # values of one list: event types, applications, messages
+MAX_EVENT_TYPES = 5000  # in one imported document
+MAX_FLAGS = 50  # of one event type
+MAX_PAGE_ITEMS, DEFAULT_PAGE_ITEMS = 250, 50  # items of a list in one answer
+MAX_GRANTED_VALUES = 100  # capabilities, flags or sessions that a request about tokens names
+MAX_RATE = MAX_VERSION = 65_535
 
-SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=24)  # of a delivery, from when its message arrives
-CLOCKS_DIFFER = timedelta(minutes=5)  # a caller's and ours
-RATE_BURST = timedelta(seconds=0.25)  # what a throttle leaves unused is kept for so long
+MIN_DELIVERY_DELAY, MAX_DELIVERY_DELAY = (
+    timedelta(minutes=1),
+    timedelta(hours=24),
+)  # of `deliverAt`, from when its message arrives
+CLOCK_TOLERANCE = timedelta(minutes=5)  # how far a caller's clock may be ahead of ours
+RATE_BURST = timedelta(seconds=0.25)  # a throttle that was not used allows a burst of this much of its rate
 
 _name = re.compile(NAME).fullmatch
 
 
 def is_name(text: str) -> bool:
-    """Whether a caller may call something so, or may have."""
-    return len(text) <= LONGEST_NAME and _name(text) is not None
+    """Whether the text is a valid name."""
+    return len(text) <= MAX_NAME_CHARACTERS and _name(text) is not None

@@ -1,4 +1,4 @@
-"""A message: one event of an application, kept byte for byte as the caller wrote its payload."""
+"""A message: one event for one application. Its payload is stored byte for byte as the caller wrote it."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from service.domain.applications import NewApplication
 from service.domain.errors import Invalid
 from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId, OrgId
-from service.domain.limits import LATEST, SOONEST
+from service.domain.limits import MAX_DELIVERY_DELAY, MIN_DELIVERY_DELAY
 from service.domain.retention import PAYLOADS_KEPT
 
 _channel = re.compile(limits.CHANNEL).fullmatch
@@ -19,10 +19,10 @@ _tag = re.compile(limits.TAG).fullmatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What was said of a message, by whatever way it came. `app` is the application's id or uid.
+    """A message as a caller submits it, by any way in. `app` is the application's id or uid.
 
-    Without a `content_type` the payload is a JSON object. `key` and `event_id` tell that it was said before;
-    `application` is created when there is none; `traceparent` (W3C) is the trace that the message belongs to.
+    Without a `content_type` the payload is a JSON object. `key` and `event_id` identify repetitions;
+    `application` is created if it does not exist; `traceparent` (W3C) is the trace that the message belongs to.
     """
 
     org_id: OrgId
@@ -41,14 +41,14 @@ class Submission:
     traceparent: str | None = None
 
     def refuse_malformed(self) -> None:
-        """Invalid for names, labels and sizes that no message can have. A payload's own form is not looked at."""
+        """Raises Invalid for bad names, labels and sizes. The payload's own syntax is not checked."""
         faults = {
             "application": not limits.is_name(self.app) and "This is not the id or uid of an application.",
             "event_type": not limits.is_name(self.event_type) and "This is not the name of an event type.",
             "event_id": not _is_event_id(self.event_id) and f"This is not a name, or begins with {ids.MESSAGE}.",
-            "channels": not _are(self.channels, _channel, limits.MOST_CHANNELS) and "These are not channels.",
-            "tags": not _are(self.tags, _tag, limits.MOST_TAGS) and "These are not tags.",
-            "payload": len(self.payload) > limits.LARGEST_BODY and "The payload is too large.",
+            "channels": not _are(self.channels, _channel, limits.MAX_CHANNELS) and "These are not channels.",
+            "tags": not _are(self.tags, _tag, limits.MAX_TAGS) and "These are not tags.",
+            "payload": len(self.payload) > limits.MAX_BODY_BYTES and "The payload is too large.",
             "payload_kept": not _may_be_kept(self.payload_kept) and "Payloads are kept for 1 h to 90 days.",
             "deliver_at": self.deliver_at is not None and self.deliver_at.tzinfo is None and "The time has no zone.",
         }
@@ -59,10 +59,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message on its way in. `app` is the application's id or uid.
+    """A message to be stored. `app` is the application's id or uid.
 
-    `checked_against` is the version of the event type whose schema the payload was found to keep. Without a
-    `content_type` the payload is JSON.
+    `checked_against` is the version (time of change) of the event type whose schema the payload was validated by.
+    Without a `content_type` the payload is JSON.
     """
 
     id: MessageId
@@ -83,8 +83,8 @@ class NewMessage:
     content_type: str | None = None
 
     def refuse_untimely(self) -> None:
-        """Invalid for a delivery that is to be too soon, or too far ahead, of when the message arrived."""
-        earliest, latest = self.accepted_at + SOONEST, self.accepted_at + LATEST
+        """Raises Invalid if `deliver_at` is less than a minute or more than 24 hours after the message arrived."""
+        earliest, latest = self.accepted_at + MIN_DELIVERY_DELAY, self.accepted_at + MAX_DELIVERY_DELAY
         if self.deliver_at is not None and not earliest <= self.deliver_at <= latest:
             raise Invalid("deliverAt must be at least one minute and at most 24 hours ahead.", field=("deliver_at",))
 
@@ -107,7 +107,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyTaken:
-    """The idempotency key came before with another body."""
+    """The idempotency key was used before with another body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class UnknownApplication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unchecked:
-    """The event type vouches for its payloads, and this one was not held against its schema as it is now."""
+    """The event type validates payloads, and this one was not validated by its current schema. Validate and repeat."""
 
 
 Reception = Accepted | Repeated | KeyTaken | EventIdTaken | UnknownApplication | Unchecked
@@ -130,7 +130,7 @@ Reception = Accepted | Repeated | KeyTaken | EventIdTaken | UnknownApplication |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message as it is kept. `payload` is None once it was removed, or when it was not asked for."""
+    """A message as stored. `payload` is None if it was removed or not requested."""
 
     id: MessageId
     app_id: ApplicationId
@@ -153,4 +153,4 @@ def _may_be_kept(time: timedelta) -> bool:
 def _are(labels: tuple[str, ...] | None, pattern: Callable[[str], object], most: int) -> bool:
     if labels is None:
         return True
-    return 0 < len(labels) <= most and all(len(one) <= limits.LONGEST_LABEL and pattern(one) for one in labels)
+    return 0 < len(labels) <= most and all(len(one) <= limits.MAX_LABEL_CHARACTERS and pattern(one) for one in labels)

@@ -1,7 +1,7 @@
-"""What Relevo itself tells an organisation, in webhooks of its own: the events, and when a delivery calls for one.
+"""Operational webhooks: Relevo's own messages to an organisation about its endpoints, and what causes them.
 
-They are ordinary messages to an application that each organisation has besides its own. All of those belong to an
-organisation of Relevo's, so that no list and no statement of a tenant ever meets them.
+They are ordinary messages to a hidden application, one for each organisation. Those applications belong to an
+organisation of Relevo's own, so that no list or statement of a tenant includes them.
 """
 
 import json
@@ -14,7 +14,7 @@ from service.domain.ids import OrgId
 from service.domain.retries import Delivered, Exhausted, Gone, Verdict
 
 OPERATIONS = OrgId("org_00000000000RelevoOperations")
-FAILING_AT = 4
+FAILING_ATTEMPT = 4
 
 EndpointEvent = Literal["endpoint.created", "endpoint.updated", "endpoint.deleted", "endpoint.disabled"]
 AttemptEvent = Literal["message.attempt.failing", "message.attempt.exhausted", "message.attempt.recovered"]
@@ -22,7 +22,7 @@ AttemptEvent = Literal["message.attempt.failing", "message.attempt.exhausted", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationalEvent:
-    """One thing to tell `org_id`."""
+    """One event for the organisation `org_id`."""
 
     org_id: OrgId
     event_type: EndpointEvent | AttemptEvent
@@ -30,19 +30,19 @@ class OperationalEvent:
 
     @property
     def payload(self) -> bytes:
-        """The body that is delivered."""
+        """The body of the webhook, as JSON."""
         return json.dumps({"type": self.event_type, "data": self.data}, separators=(",", ":")).encode()
 
 
 def attempt_event(claim: Claim, verdict: Verdict, attempt: Attempt | None) -> AttemptEvent | None:
-    """What an attempt gives cause to tell. Manual attempts and Relevo's own webhooks never do."""
+    """The event that an attempt causes, if any. Manual attempts and operational webhooks themselves never cause one."""
     if attempt is None or claim.trigger is not Trigger.SCHEDULED or claim.org_id == OPERATIONS:
         return None
     match verdict:
         case Delivered():
-            return "message.attempt.recovered" if claim.attempt > FAILING_AT else None
+            return "message.attempt.recovered" if claim.attempt > FAILING_ATTEMPT else None
         case Exhausted() | Gone():
             return "message.attempt.exhausted"
         case _:
-            failing = attempt.status is Status.FAIL and claim.attempt == FAILING_AT
+            failing = attempt.status is Status.FAIL and claim.attempt == FAILING_ATTEMPT
             return "message.attempt.failing" if failing else None

@@ -1,6 +1,6 @@
-"""What came of one try to deliver, in words that fit a destination of any kind.
+"""The outcome of one attempt, in terms that fit every kind of destination.
 
-The sender of a kind turns what it met into one of four outcomes; what follows is decided from these alone.
+A sender turns the result of its call into one of four outcomes; everything after is decided from these alone.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.domain.headers import Pairs
 
 
 class ErrorType(StrEnum):
-    """Why a try failed: a closed list, fit for a metric label. The last two are answers."""
+    """Why an attempt failed: a closed list, fit for a metric label. The last two are answers of the receiver."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -21,18 +21,18 @@ class ErrorType(StrEnum):
     RESET = "reset"
     MALFORMED = "malformed_answer"
     EGRESS = "egress_refused"
-    INTERNAL = "internal"  # our own fault, which says nothing of the receiver
-    REFUSED = "refused"  # the receiver does not take this message, which says nothing of the next one
-    FAULT = "receiver_fault"  # the receiver says that something broke on its side
+    INTERNAL = "internal"  # our own fault, which says nothing about the receiver
+    REFUSED = "refused"  # the receiver refused this message, which says nothing about the next one
+    FAULT = "receiver_fault"  # the receiver reported an error on its side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What went out and what came back, for a person to read: kept with the attempt, and nothing is decided from it.
+    """What was sent and received, stored with the attempt for people to read; nothing is decided from it.
 
-    `status` is that of an HTTP answer, 0 when there was none. `text` is what the receiver said, or a sentence of ours
-    that is safe to show to the tenant: at most 20,000 bytes, without NUL. `broken` tells what cut the answer short
-    after its status, which counts all the same. `sent` and `received` are headers, as `headers.kept` leaves them.
+    `status` is that of an HTTP answer, 0 without one. `text` is the answer's body, or a sentence of ours that the
+    tenant may see: at most 20,000 bytes, without NUL. `broken` says what cut the answer short after its status, which
+    counts all the same. `sent` and `received` are headers, as returned by `headers.kept`.
     """
 
     duration: timedelta
@@ -45,21 +45,21 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The receiver has it, and answers for it."""
+    """The receiver accepted the message."""
 
     exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedForGood:
-    """The receiver wants nothing more, this message or any other."""
+    """The receiver wants neither this message nor any later one."""
 
     exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedForNow:
-    """The receiver is overloaded or away, whatever it is sent. `wait` is how long it asks to be left alone."""
+    """The receiver is overloaded or down, whatever it is sent. `wait` is the pause that it asks for."""
 
     exchange: Exchange
     wait: timedelta | None = None
@@ -67,7 +67,7 @@ class RefusedForNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Nobody answered, or the answer is no yes."""
+    """There was no answer, or the answer is not a success."""
 
     exchange: Exchange
     error_type: ErrorType
@@ -95,18 +95,19 @@ BROKEN: dict[str, str] = {
 
 
 def our_fault(duration: timedelta) -> Failed:
-    """What is told of an attempt that broke here, whatever it was."""
+    """The outcome of an attempt that failed because of a fault of ours."""
     exchange = Exchange(duration=duration, text=NO_ANSWER[ErrorType.INTERNAL])
     return Failed(exchange=exchange, error_type=ErrorType.INTERNAL)
 
 
 def is_our_fault(outcome: Outcome) -> bool:
-    """Whether the outcome says nothing of the receiver."""
+    """Whether the outcome says nothing about the receiver."""
     return isinstance(outcome, Failed) and outcome.error_type is ErrorType.INTERNAL
 
 
 def shows_strain(outcome: Outcome) -> bool:
-    """Whether the receiver should be sent less at once: no answer, or one that says so. A plain refusal is none."""
+    """Whether the receiver should get fewer attempts at once: no answer, an overload, an error on its side. A refusal
+    of the message alone is no sign of strain."""
     match outcome:
         case Taken() | RefusedForGood():
             return False
@@ -119,15 +120,14 @@ def shows_strain(outcome: Outcome) -> bool:
 
 
 def status_class(outcome: Outcome) -> str | None:
-    """`2xx` and the like, of what answered over HTTP."""
+    """The class of the HTTP status, such as `2xx`; None without a status."""
     status = outcome.exchange.status
     return f"{status // 100}xx" if status else None
 
 
 def error_label(outcome: Outcome) -> str | None:
-    """Why it was not taken: the class of the status, or else the kind of error. A closed list, fit for a metric label.
-
-    None when it was taken.
+    """Why the attempt was no success: the class of its status, or else the kind of error. A closed list, fit for a
+    metric label. None for a success.
     """
     match outcome:
         case Taken():
@@ -143,7 +143,7 @@ def error_label(outcome: Outcome) -> str | None:
 
 
 def kept_error(outcome: Outcome) -> ErrorType | None:
-    """What is kept as the attempt's error: what prevented an answer, or what cut it short; a status tells by itself."""
+    """The error stored with the attempt: what prevented an answer or cut it short. None if only the status matters."""
     if outcome.exchange.status:
         return outcome.exchange.broken
     return outcome.error_type if isinstance(outcome, Failed) else None

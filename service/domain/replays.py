@@ -1,4 +1,4 @@
-"""Sending again what an endpoint was sent, or never was: which messages are meant."""
+"""Replays: sending an endpoint again messages that it was sent, or that it missed, and which messages these are."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from service.domain.ids import MessageId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayFilter:
-    """Of the messages that an endpoint was sent, those that are meant. `statuses` is how their deliveries stand.
+    """Selects among the messages that an endpoint was sent. `statuses` are those of their deliveries.
 
-    `status_code_class` is that of the latest attempt: 0, 100, ... 500. With `untried_since`, the least identifier of an
-    attempt, what was tried since is left out, and what is owed a manual attempt already.
+    `status_code_class` is that of the latest attempt: 0, 100, ... 500. `untried_since` is the lowest attempt id of a
+    time: messages attempted since then, or with a pending manual attempt, are left out.
     """
 
     statuses: tuple[Status, ...] | None = None
@@ -23,13 +23,13 @@ class ReplayFilter:
     untried_since: str | None = None
 
 
-LONGEST_RECOVERY = timedelta(days=14)
+MAX_RECOVERY = timedelta(days=14)
 UNDELIVERED = ReplayFilter(statuses=(Status.FAIL, Status.SENDING, Status.CANCELED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Messages between two moments, the lower bound left out, of which the next `size` are looked at."""
+    """A range of message ids, without the lower bound, of which a batch examines the next `size`."""
 
     after: MessageId
     until: MessageId
@@ -38,7 +38,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covered:
-    """What came of one stretch: how many of its messages were meant, and the last one that was looked at."""
+    """The result of a batch: how many messages were selected, and the last one that was examined."""
 
     count: int
     reached: MessageId
@@ -46,7 +46,7 @@ class Covered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A span of time, both ends included."""
+    """A time window, both ends included."""
 
     since: datetime
     until: datetime

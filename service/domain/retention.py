@@ -1,21 +1,21 @@
-"""How long things are kept, where no setting says otherwise."""
+"""How long things are kept."""
 
 from datetime import datetime, timedelta
 
-from service.domain.limits import LATEST
+from service.domain.limits import MAX_DELIVERY_DELAY
 
-KEYS_KEPT = timedelta(hours=12)  # a request under an idempotency key is the same request for so long
-# Payloads, where a message does not say less, which it may by the hour or the day. No list reaches further back.
+KEYS_KEPT = timedelta(hours=12)  # idempotency keys
+# Payloads, unless a message asks for less (in hours or days). No list reaches further back.
 PAYLOADS_KEPT = timedelta(days=90)
-MESSAGES_KEPT = PAYLOADS_KEPT + timedelta(weeks=1)  # and what became of them: they are dropped by the week
+MESSAGES_KEPT = PAYLOADS_KEPT + timedelta(weeks=1)  # and their attempts; dropped in weekly partitions
 AUDIT_KEPT = timedelta(days=365)
-# Who has been well for so long rests as if for the first time; beyond the burst, a throttle's row says what none says.
+# After this time without use, a row of either kind says no more than no row: rests begin anew, a throttle is full.
 RESTS_KEPT = THROTTLES_KEPT = timedelta(hours=1)
 
 
 def payload_expiry(
     accepted_at: datetime, deliver_at: datetime | None = None, *, kept: timedelta = PAYLOADS_KEPT
 ) -> datetime:
-    """Until when a payload is kept: for so long from when it is first sent, now or within the time it may wait."""
+    """When a payload is removed: `kept` after its first possible attempt, which is at `deliver_at` or at once."""
     first_sent = max(accepted_at, deliver_at or accepted_at)
-    return min(first_sent, accepted_at + LATEST) + kept
+    return min(first_sent, accepted_at + MAX_DELIVERY_DELAY) + kept

@@ -1,4 +1,4 @@
-"""When to try a delivery again. Pure: time and chance come in as arguments, nothing is read or written."""
+"""When to retry a delivery. Pure: time and chance are arguments."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,37 +10,37 @@ from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForGood, 
 Schedule = tuple[timedelta, ...]
 
 JITTER = 0.2
-TIMEOUT_FLOOR = timedelta(seconds=60)
-LONGEST_WISH = timedelta(seconds=60)
+MIN_DELAY_AFTER_TIMEOUT = timedelta(seconds=60)
+MAX_RECEIVER_WAIT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """The receiver took it."""
+    """The receiver accepted the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TryAgain:
-    """A failure that leaves attempts over. `delay` counts from the attempt's end."""
+    """A failure, and there are retries left. `delay` counts from the attempt's end."""
 
     delay: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhausted:
-    """A failure, and no attempt is left. `reason` is from a closed list and fit for a metric label."""
+    """A failure, and there is no retry left. `reason` is from a closed list and fit for a metric label."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """The receiver wants no more, so the endpoint is switched off."""
+    """The receiver wants no more messages, so the endpoint is disabled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canceled:
-    """Nothing was sent: the endpoint is disabled or deleted, or the payload was removed. `reason` says which."""
+    """No attempt was made: the endpoint is disabled or deleted, or the payload was removed. `reason` says which."""
 
     reason: str
 
@@ -49,11 +49,11 @@ Verdict = Delivered | TryAgain | Exhausted | Gone | Canceled
 
 
 def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) -> Verdict:
-    """What follows from the outcome of attempt number `attempt` (from 1).
+    """The verdict on the outcome of attempt number `attempt` (from 1).
 
-    `chance` is uniform in [0, 1) and spreads the delay by 20 % to either side. The wait that a receiver asks for is
-    honoured up to twice the scheduled delay, and nobody comes back before it; a timeout waits at least a minute (or as
-    long as the schedule's own longest delay, when that is shorter).
+    `chance` is uniform in [0, 1) and gives the delay a jitter of 20 % to either side. A receiver's `Retry-After` is
+    honoured up to twice the scheduled delay. After a timeout the delay is at least a minute (or the schedule's longest
+    delay, if that is shorter).
     """
     match outcome:
         case Taken():
@@ -66,7 +66,7 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) 
             most = min(max(wish, schedule[attempt - 1]), schedule[attempt - 1] * 2)
             return TryAgain(delay=max(_spread(most, chance), min(wish, most)))
         case Failed(error_type=ErrorType.TIMEOUT):
-            floor = min(TIMEOUT_FLOOR, max(schedule))
+            floor = min(MIN_DELAY_AFTER_TIMEOUT, max(schedule))
             return TryAgain(delay=_spread(max(schedule[attempt - 1], floor), chance))
         case RefusedForNow() | Failed():
             return TryAgain(delay=_spread(schedule[attempt - 1], chance))
@@ -75,14 +75,14 @@ def judge(outcome: Outcome, *, attempt: int, schedule: Schedule, chance: float) 
 
 
 def rest(outcome: Outcome) -> timedelta | None:
-    """How long the endpoint gets no delivery at all, at the least; None when the outcome is no reason for a rest.
+    """The minimum rest of the endpoint, during which it gets no deliveries; None for no rest.
 
-    A receiver that is overloaded or away is, whoever asks; a fault, a timeout or a reset may be about one message.
-    What a receiver asks for counts for a minute at most: longer than that, what waits would not notice that it is well.
+    An overloaded or unreachable receiver is so for every message; an error, a timeout or a reset may concern one
+    message. A receiver's `Retry-After` counts up to a minute, so that its recovery is noticed.
     """
     match outcome:
         case RefusedForNow(wait=wish):
-            return timedelta() if wish is None else min(wish, LONGEST_WISH)
+            return timedelta() if wish is None else min(wish, MAX_RECEIVER_WAIT)
         case Failed(error_type=ErrorType.CONNECT | ErrorType.DNS | ErrorType.TLS | ErrorType.EGRESS):
             return timedelta()
         case _:
@@ -90,7 +90,7 @@ def rest(outcome: Outcome) -> timedelta | None:
 
 
 def pauses(first: float, *, longest: float) -> Iterator[float]:
-    """Seconds between one try and the next of what is ours to repeat: twice as long each time, without end."""
+    """Exponential back-off for our own operations: seconds, doubled each time up to `longest`, without end."""
     pause = first
     while True:
         yield min(pause, longest)

@@ -1,6 +1,6 @@
-"""Signing as Standard Webhooks 1.0 has it: `v1` is HMAC-SHA256, `v1a` is ed25519, over `{id}.{unix seconds}.{body}`.
+"""Signatures by Standard Webhooks 1.0: `v1` is HMAC-SHA256, `v1a` is ed25519, over `{id}.{unix seconds}.{body}`.
 
-The arithmetic of ed25519 comes in as a function: it needs a library, which nothing here may import.
+The ed25519 function is an argument, since it needs a library, and the domain imports none.
 """
 
 import base64
@@ -14,20 +14,20 @@ from enum import StrEnum
 PREFIX = "whsec_"
 PRIVATE_PREFIX = "whsk_"
 PUBLIC_PREFIX = "whpk_"
-SHORTEST, LONGEST = 24, 75
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 75
 GENERATED_BYTES = 24
 SEED_BYTES = 32
 PAIR_BYTES = 64
 
-# Of secrets that were rotated out, and how long each signs on beside the new one.
-MOST_OLD_SECRETS = 10
-USUAL_GRACE, LONGEST_GRACE = timedelta(days=1), timedelta(weeks=1)
+# Rotated secrets, and how long each still signs beside the new one.
+MAX_OLD_SECRETS = 10
+DEFAULT_GRACE, MAX_GRACE = timedelta(days=1), timedelta(weeks=1)
 
 Sign = Callable[[bytes, bytes], bytes]
 
 
 class Kind(StrEnum):
-    """How a key signs."""
+    """The algorithm of a key."""
 
     HMAC = "hmac"
     ED25519 = "ed25519"
@@ -49,7 +49,7 @@ class Secret:
 
     @property
     def text(self) -> str:
-        """The form a receiver configures: `whsec_`, or of a key pair only the public half as `whpk_`, and base64."""
+        """The form that a receiver configures: `whsec_` and base64; for ed25519 `whpk_` and the public key alone."""
         if self.kind is Kind.ED25519:
             return PUBLIC_PREFIX + base64.b64encode(self.key[SEED_BYTES:]).decode()
         return PREFIX + base64.b64encode(self.key).decode()
@@ -57,7 +57,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """Signs with every key of an endpoint that has not expired, under each family of header names."""
+    """Signs with every key of an endpoint that has not expired, for each family of header names."""
 
     families: tuple[str, ...]
     ed25519: Sign
@@ -69,9 +69,9 @@ class Signing:
 
 
 def parse(text: str) -> Secret:
-    """The secret that was written, with its prefix or as bare base64. ValueError, saying what to do, for anything else.
+    """Parse a secret, with its prefix or as bare base64. ValueError, with what to do, for anything else.
 
-    Whether the two halves of a key pair belong together is not known here.
+    Whether the two halves of a key pair belong together is not checked here.
     """
     private = text.startswith(PRIVATE_PREFIX)
     try:
@@ -82,8 +82,8 @@ def parse(text: str) -> Secret:
         if len(key) != PAIR_BYTES:
             raise ValueError(f"An ed25519 secret has {PAIR_BYTES} bytes, seed and public key; this one has {len(key)}.")
         return Secret(key=key, kind=Kind.ED25519)
-    if not SHORTEST <= len(key) <= LONGEST:
-        raise ValueError(f"A secret has {SHORTEST} to {LONGEST} bytes, this one has {len(key)}.")
+    if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
+        raise ValueError(f"A secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes, this one has {len(key)}.")
     return Secret(key=key)
 
 

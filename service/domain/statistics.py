@@ -1,14 +1,14 @@
-"""Counts of what became of attempts, and what endpoints want: plain values and the windows they may be asked for."""
+"""Statistics: counts of attempts, event types that endpoints want, and the time windows that may be requested."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.domain.errors import InvalidRange
 from service.domain.ids import ApplicationId
-from service.domain.limits import CLOCKS_DIFFER
+from service.domain.limits import CLOCK_TOLERANCE
 from service.domain.replays import Window
 
-LONGEST_WINDOW = timedelta(days=28)
+MAX_WINDOW = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriptions:
-    """The event types that an application's endpoints name, and whether one of them wants all."""
+    """The event types that an application's endpoints want, and whether one of them wants all."""
 
     app_id: ApplicationId
     event_types: tuple[str, ...]
@@ -39,15 +39,15 @@ class Subscriptions:
 
 
 def window(since: datetime | None, until: datetime | None, *, now: datetime) -> Window:
-    """The window that is meant: by default the last four weeks. InvalidRange when it is too long or not over yet.
+    """The requested window, by default the last four weeks. InvalidRange when it is too long or in the future.
 
-    Whoever has a clock a little ahead of ours means now when it says so: the window ends with now then.
+    A time up to five minutes ahead of our clock counts as now, since the caller's clock may be ahead.
     """
     end = until or now
-    begin = since or end - LONGEST_WINDOW
-    if max(begin, end) > now + CLOCKS_DIFFER:
+    begin = since or end - MAX_WINDOW
+    if max(begin, end) > now + CLOCK_TOLERANCE:
         raise InvalidRange("`since` or `until` is in the future.")
     begin, end = min(begin, now), min(end, now)
-    if not timedelta() <= end - begin <= LONGEST_WINDOW + CLOCKS_DIFFER:
-        raise InvalidRange(f"`since` must be before `until`, and by at most {LONGEST_WINDOW.days} days.")
+    if not timedelta() <= end - begin <= MAX_WINDOW + CLOCK_TOLERANCE:
+        raise InvalidRange(f"`since` must be before `until`, and by at most {MAX_WINDOW.days} days.")
     return Window(since=begin, until=end)

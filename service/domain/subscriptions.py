@@ -1,7 +1,7 @@
-"""Which endpoint wants a message, and which takes one at all.
+"""Which endpoint wants a message, and which one can be sent messages at all.
 
-Said once more in SQL where very many endpoints and messages meet: in `queue/intake.sql`, `queue/replays.sql` and
-`repositories/examples.py`. One table of cases runs through all of them.
+Repeated in SQL for the fan-out and for lists: in `queue/intake.sql`, `queue/replays.sql` and
+`repositories/examples.py`. One table of cases tests all of them.
 """
 
 from collections.abc import Collection
@@ -11,14 +11,14 @@ from service.domain.errors import EndpointDisabled
 
 
 def wants(endpoint: NewEndpoint, *, event_type: str, channels: Collection[str] | None) -> bool:
-    """Whether a message that arrives is owed to the endpoint. One that was deleted is not found to be asked."""
+    """Whether a new message gets a delivery to the endpoint."""
     return not endpoint.disabled and is_meant(endpoint, event_type=event_type, channels=channels)
 
 
 def is_meant(endpoint: NewEndpoint, *, event_type: str, channels: Collection[str] | None) -> bool:
-    """Whether the message is of the event types and channels that the endpoint names, if it names any.
+    """Whether the message matches the event types and channels of the endpoint, if it has any.
 
-    Who names channels gets no message that has none.
+    An endpoint with channels gets no message without channels.
     """
     of_type = endpoint.event_types is None or event_type in endpoint.event_types
     in_channel = endpoint.channels is None or not set(endpoint.channels).isdisjoint(channels or ())
@@ -26,6 +26,6 @@ def is_meant(endpoint: NewEndpoint, *, event_type: str, channels: Collection[str
 
 
 def refuse_disabled(endpoint: NewEndpoint) -> None:
-    """EndpointDisabled for one that is to be sent something although it is disabled."""
+    """Raises EndpointDisabled for a disabled endpoint, before something is sent to it."""
     if endpoint.disabled:
         raise EndpointDisabled

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from service.domain.deliveries import Claim, Trigger
-from service.domain.destinations import LONGEST_REMEMBERED, Address, Destination, HttpDestination, address
+from service.domain.destinations import MAX_CACHED_URL_CHARACTERS, Address, Destination, HttpDestination, address
 from service.domain.ids import ApplicationId
 from service.domain.outcomes import Outcome, error_label, status_class
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
@@ -30,7 +30,7 @@ class Places:
 
     def __call__(self, url: str) -> Address:
         """Scheme, host and port of that URL."""
-        return self._remembered(url) if len(url) <= LONGEST_REMEMBERED else address(url)
+        return self._remembered(url) if len(url) <= MAX_CACHED_URL_CHARACTERS else address(url)
 
 
 class TracedAttempt:

@@ -42,7 +42,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         queue=queue,
         attempts=attempts(core.http_client, settings=settings, egress=core.egress, telemetry=told),
         telemetry=told,
-        patience=margin,
+        give_up_after=margin,
     )
     engine = Engine(
         queue=queue,

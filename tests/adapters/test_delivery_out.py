@@ -68,7 +68,7 @@ async def ran(pool: asyncpg.Pool, database: str) -> set[str]:
             schedule=(timedelta(hours=1),),
             signing=Signing(families=("webhook",), ed25519=Ed25519().sign),
         )
-        courier = Courier(queue=queue, attempts=attempts, telemetry=told, patience=timedelta(seconds=5))
+        courier = Courier(queue=queue, attempts=attempts, telemetry=told, give_up_after=timedelta(seconds=5))
         engine = Engine(queue=queue, carry=courier.carry, capacity=4, per_endpoint=2, drain=timedelta(seconds=60))
         for path in ("ok", "status/500"):
             await owe(pool, await add_endpoint(pool, app, url=f"{receiver.url}/{path}"), app)

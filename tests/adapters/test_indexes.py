@@ -30,7 +30,7 @@ from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
-from service.domain.health import AGES, RECENT
+from service.domain.health import FAILING_AGES, FAILURES_COUNTED
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 from service.domain.replays import Window
 from tests.support import postgres
@@ -87,7 +87,9 @@ UPKEEP: dict[str, tuple[object, ...]] = {
     "postpone a task": background_tasks.POSTPONE(id="qtask_1", lease="lease", longest_wait=300.0),
     "give a task up": background_tasks.GIVE_UP(id="qtask_1", lease="lease", status="failed", data="{}", at=NOW),
     "the next task": background_tasks.NEXT_DUE(kinds=["a"]),
-    "count what fails": endpoint_health.COUNT_FAILING(ages=list(AGES.values()), recent=RECENT, looked_at=1000),
+    "count what fails": endpoint_health.COUNT_FAILING(
+        ages=list(FAILING_AGES.values()), recent=FAILURES_COUNTED, looked_at=1000
+    ),
     "sample the queue": SAMPLE(most=100),
 }
 

@@ -15,7 +15,7 @@ from service.adapters.postgres.server.columns import read_pairs, seal_headers
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain.deliveries import Claim, Settled, Status, Trigger
-from service.domain.endpoints import TRACE_WISH, wants_trace
+from service.domain.endpoints import TRACE_METADATA_KEY, wants_trace
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import VAULT, add_application, add_endpoint
@@ -86,7 +86,7 @@ async def test_who_wants_our_trace_is_the_same_to_a_claim_as_to_an_example(
     app = await add_application(pool)
     said: list[dict[str, str]] = [
         {},
-        *({TRACE_WISH: word} for word in ("true", "false", "True", "1", "")),
+        *({TRACE_METADATA_KEY: word} for word in ("true", "false", "True", "1", "")),
         {"a": "true"},
     ]
     by_endpoint = {await add_endpoint(pool, app): metadata for metadata in said}

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from service.domain.limits import MOST_EVENT_TYPES, MOST_NAMED
+from service.domain.limits import MAX_EVENT_TYPES, MAX_LISTED_VALUES
 
 SINCE = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 MOST_OF_THE_PROTOCOL = 32_767
@@ -39,7 +39,7 @@ async def test_a_list_beyond_its_bound_is_refused(
     await api.post(f"/app/{application}/endpoint", json=URL | {"uid": "e"})
     item = "ViewBase" if name == "capabilities" else "a"
 
-    answer = await api.request(method, path, json=body | {name: [item] * (MOST_EVENT_TYPES + 1)})
+    answer = await api.request(method, path, json=body | {name: [item] * (MAX_EVENT_TYPES + 1)})
 
     assert answer.status_code == 422, answer.text
     assert answer.json()["detail"][0]["loc"][:2] == ["body", name]
@@ -51,7 +51,7 @@ async def test_a_filter_beyond_its_bound_is_refused(
     api: AsyncClient, application: str, path: str, *, joined: bool
 ) -> None:
     await api.post(f"/app/{application}/endpoint", json=URL | {"uid": "e"})
-    names = [f"t{number}" for number in range(MOST_NAMED + 1)]
+    names = [f"t{number}" for number in range(MAX_LISTED_VALUES + 1)]
     query = f"event_types={','.join(names)}" if joined else "&".join(f"event_types[]={name}" for name in names)
 
     answer = await api.get(f"{path}?{query}")
@@ -62,7 +62,7 @@ async def test_a_filter_beyond_its_bound_is_refused(
 
 
 async def test_as_many_as_are_allowed_are_taken(api: AsyncClient, application: str) -> None:
-    names = [f"t{number}" for number in range(MOST_NAMED)]
+    names = [f"t{number}" for number in range(MAX_LISTED_VALUES)]
     await api.post(f"/app/{application}/endpoint", json=URL | {"uid": "e"})
 
     replay = await api.post("/app/u/endpoint/e/bulk-replay", json=SINCE | {"eventTypes": names})
@@ -85,7 +85,7 @@ async def test_every_list_of_the_document_has_a_bound(app: FastAPI) -> None:
     unbound = {at for body in bodies for at in _unbound(body, document, "", frozenset())}
 
     assert unbound == set()
-    assert MOST_EVENT_TYPES < MOST_OF_THE_PROTOCOL
+    assert MAX_EVENT_TYPES < MOST_OF_THE_PROTOCOL
 
 
 def _body(*, values: int = 0, lists: int = 0) -> bytes:

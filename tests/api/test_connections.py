@@ -20,7 +20,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 from service.api.protocol.bodies import HeldBodies, JsonRequest
 from service.api.protocol.connections import CallerProtocol
 from service.api.protocol.patience import Patience
-from service.domain.limits import LARGEST_BODY
+from service.domain.limits import MAX_BODY_BYTES
 from service.observability.refusals import RefusedRequests
 from tests.api.raw_callers import IN_TIME, Caller, Echo, calling
 from tests.support.serving import serving
@@ -140,7 +140,7 @@ async def test_a_body_that_keeps_coming_may_take_longer_than_a_head(echo: Echo) 
 
 async def test_a_body_of_json_has_a_time_by_which_it_is_whole() -> None:
     app = FastAPI()
-    app.state.max_body_bytes, app.state.body_within = LARGEST_BODY, SOON
+    app.state.max_body_bytes, app.state.body_within = MAX_BODY_BYTES, SOON
     app.state.held_bodies = HeldBodies()
     request = JsonRequest({"type": "http", "headers": [], "app": app}, _a_piece_after_a_while)
 

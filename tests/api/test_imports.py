@@ -16,7 +16,7 @@ from httpx import AsyncClient, Response
 from service.adapters.postgres.server.database import Database
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.api.services import Services
-from service.domain.imports import MOST_LISTED, MOST_REFUSED
+from service.domain.imports import MAX_LISTED_FAULTS, MAX_REFUSED_LINES
 from tests.api.served import served
 from tests.support.message_files import line, lines
 from tests.support.patience import patient
@@ -117,13 +117,13 @@ async def test_nothing_of_a_line_may_change_but_the_blanks_around_it(api: AsyncC
 async def test_of_very_many_broken_lines_the_first_are_listed_and_all_are_counted(
     api: AsyncClient, postgres: Database
 ) -> None:
-    many = MOST_LISTED + 300
+    many = MAX_LISTED_FAULTS + 300
 
     answer = (await send(api, gzip.compress(b"{\n" * many + line(1)))).json()
 
     assert (answer["lines"], answer["accepted"], answer["refused"]) == (many + 1, 1, many)
     listed = await postgres.pool.fetch("SELECT line FROM message_import_fault ORDER BY line")
-    assert [row["line"] for row in listed] == list(range(1, MOST_LISTED + 1))
+    assert [row["line"] for row in listed] == list(range(1, MAX_LISTED_FAULTS + 1))
 
 
 @pytest.mark.usefixtures("application")
@@ -215,7 +215,12 @@ def unusual_files() -> Iterator[tuple[str, bytes, int, list[int]]]:
     yield "an array on a line", b"[" + line(1) + b"," + line(2) + b"]", 0, [1]
     yield "an array further down", line(1) + b"\n[]", 1, [2]
     yield "an archive", b"PK\x03\x04\n" + line(1), 0, []
-    yield "more broken lines than a file of messages has", gzip.compress(b"{\n" * (MOST_REFUSED + 300_000), 1), 0, []
+    yield (
+        "more broken lines than a file of messages has",
+        gzip.compress(b"{\n" * (MAX_REFUSED_LINES + 300_000), 1),
+        0,
+        [],
+    )
     yield "more blank lines", gzip.compress(b" \n" * 2_000_000, 1), 0, []
     yield "no line break at the end", line(1) + b"\n" + line(2), 2, []
     yield "gzip in two members", gzip.compress(line(1) + b"\n") + gzip.compress(line(2)), 2, []
@@ -246,7 +251,7 @@ async def test_an_unusual_file_is_read_for_what_it_is(
 
     assert answer.status_code == (400 if name in UNREADABLE else 200)
     assert found["accepted"] == accepted
-    if found["refused"] < MOST_LISTED:
+    if found["refused"] < MAX_LISTED_FAULTS:
         assert await faulty_lines(api, found["id"]) == faulty
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
 from service.domain.errors import UnreadableFile
-from service.domain.limits import LARGEST_BODY
+from service.domain.limits import MAX_BODY_BYTES
 
 LONG = 100 * 2**20  # bytes
-BOUND = 4 * LARGEST_BODY  # what has come of a line, its copies while it is split, and a piece
+BOUND = 4 * MAX_BODY_BYTES  # what has come of a line, its copies while it is split, and a piece
 
 
 def read(file: Iterable[bytes]) -> Iterator[NumberedLine]:

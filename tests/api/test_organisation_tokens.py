@@ -12,8 +12,8 @@ from service.adapters.postgres.repositories.revocations import RememberedRevocat
 from service.adapters.postgres.server.database import Database
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import OrgId
-from service.domain.revocations import MOST_REVOCATIONS
-from service.domain.tokens import MOST_TOKENS
+from service.domain.revocations import MAX_REVOCATIONS
+from service.domain.tokens import MAX_TOKENS
 from tests.api.conftest import TOKENS
 from tests.support.factories import ORG
 
@@ -139,7 +139,7 @@ async def test_the_tokens_that_are_ended_without_being_listed_are_bounded(api: A
         "INSERT INTO revocation (id, org_id, token_id, issued_before, effective_at, forgettable_at)"
         " SELECT 'rev_' || n, $1, n::text, now(), now(), now() + interval '1 h' FROM generate_series(1, $2) n",
         ORG,
-        MOST_REVOCATIONS,
+        MAX_REVOCATIONS,
     )
 
     refused = await api.delete(f"/auth/token/{'a' * 32}")
@@ -189,7 +189,7 @@ async def test_an_organisation_has_a_bounded_number_of_them_and_expired_ones_mak
         "INSERT INTO organisation_token SELECT 'tok_' || n, $1, '', 'reader', n::text, now(), now() + interval '1 h'"
         " FROM generate_series(1, $2) n",
         ORG,
-        MOST_TOKENS,
+        MAX_TOKENS,
     )
 
     refused = await api.post("/auth/token", json={"name": "n", "role": "reader"})
@@ -197,7 +197,7 @@ async def test_an_organisation_has_a_bounded_number_of_them_and_expired_ones_mak
 
     assert (refused.status_code, refused.json()["code"]) == (400, "limit_reached")
     await made(api)
-    assert await postgres.pool.fetchval("SELECT count(*) FROM organisation_token") == MOST_TOKENS
+    assert await postgres.pool.fetchval("SELECT count(*) FROM organisation_token") == MAX_TOKENS
 
 
 async def test_making_one_twice_with_a_key_makes_one(api: AsyncClient) -> None:

@@ -5,12 +5,18 @@ import pytest
 from fastapi import FastAPI
 
 from service.api.schemas.messages import MessageHead
-from service.domain.health import DISABLE_AFTER, RECENT
-from service.domain.imports import MOST_LISTED
-from service.domain.limits import LATEST, LONGEST_PAGE, MOST_NAMED, SOONEST, USUAL_PAGE
-from service.domain.replays import LONGEST_RECOVERY
+from service.domain.health import DISABLE_AFTER, FAILURES_COUNTED
+from service.domain.imports import MAX_LISTED_FAULTS
+from service.domain.limits import (
+    DEFAULT_PAGE_ITEMS,
+    MAX_DELIVERY_DELAY,
+    MAX_LISTED_VALUES,
+    MAX_PAGE_ITEMS,
+    MIN_DELIVERY_DELAY,
+)
+from service.domain.replays import MAX_RECOVERY
 from service.domain.retention import AUDIT_KEPT, KEYS_KEPT, PAYLOADS_KEPT
-from service.domain.statistics import LONGEST_WINDOW
+from service.domain.statistics import MAX_WINDOW
 from service.settings.groups import Delivery, Storage
 
 WORDS = {1: "a", 2: "two", 4: "four"}
@@ -18,15 +24,15 @@ SAID = {
     "keys": f"For {KEYS_KEPT.total_seconds() / 3600:.0f} hours the same request",
     "keys of messages": f"Makes sending it again safe for {KEYS_KEPT.total_seconds() / 3600:.0f} h.",
     "keys of files": f"Sent again under it within {KEYS_KEPT.total_seconds() / 3600:.0f} h",
-    "pages": f"{USUAL_PAGE} by default and {LONGEST_PAGE} at most",
-    "payloads to be removed": f"the payloads of up to {MOST_NAMED} messages",
-    "faults of a file": f"The first {MOST_LISTED:,} of them are listed",
-    "faults of a file, listed": f"the first {MOST_LISTED:,} of them",
+    "pages": f"{DEFAULT_PAGE_ITEMS} by default and {MAX_PAGE_ITEMS} at most",
+    "payloads to be removed": f"the payloads of up to {MAX_LISTED_VALUES} messages",
+    "faults of a file": f"The first {MAX_LISTED_FAULTS:,} of them are listed",
+    "faults of a file, listed": f"the first {MAX_LISTED_FAULTS:,} of them",
     "tasks": f"the background tasks of the last {PAYLOADS_KEPT.days} days",
     "failures": f"nothing but failures for {DISABLE_AFTER.days} days",
-    "failures of late": f"Of the last {RECENT.total_seconds() / 3600:.0f} hours",
-    "statistics": f"in whole hours of at most {WORDS[LONGEST_WINDOW.days // 7]} weeks",
-    "recoveries": f"at most {WORDS[LONGEST_RECOVERY.days // 7]} weeks long",
+    "failures of late": f"Of the last {FAILURES_COUNTED.total_seconds() / 3600:.0f} hours",
+    "statistics": f"in whole hours of at most {WORDS[MAX_WINDOW.days // 7]} weeks",
+    "recoveries": f"at most {WORDS[MAX_RECOVERY.days // 7]} weeks long",
     "deliveries put off": "From a minute to a day ahead",
 }
 
@@ -37,7 +43,7 @@ def test_the_document_says_what_the_domain_has(app: FastAPI, what: str) -> None:
 
 
 def test_a_minute_and_a_day_are_what_a_message_may_wait() -> None:
-    assert (SOONEST.total_seconds(), LATEST.total_seconds()) == (60, 86_400)
+    assert (MIN_DELIVERY_DELAY.total_seconds(), MAX_DELIVERY_DELAY.total_seconds()) == (60, 86_400)
 
 
 def test_a_payload_is_kept_in_days_or_hours_for_as_long_as_any() -> None:

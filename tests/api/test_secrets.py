@@ -19,7 +19,7 @@ from svix.exceptions import HttpError, HTTPValidationError
 
 from service.adapters.machine.ed25519 import Ed25519
 from service.api.services import Services
-from service.domain.signatures import MOST_OLD_SECRETS
+from service.domain.signatures import MAX_OLD_SECRETS
 from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.clock import HandClock
@@ -129,7 +129,7 @@ async def test_older_secrets_can_be_ended_at_once_and_the_current_one_stays(
     await api.post("/app", json={"name": "a", "uid": "a"})
     path = "/operational-webhook/endpoint" if operational else "/app/a/endpoint"
     endpoint = f"{path}/{(await api.post(path, json={'url': 'http://127.0.0.1:9/'})).json()['id']}"
-    for _ in range(MOST_OLD_SECRETS):
+    for _ in range(MAX_OLD_SECRETS):
         (await api.post(f"{endpoint}/secret/rotate", json={"gracePeriodSeconds": 600})).raise_for_status()
     full = await api.post(f"{endpoint}/secret/rotate", json={})
     current = (await api.get(f"{endpoint}/secret")).json()

@@ -18,7 +18,7 @@ from service.application.revocations import Revocations
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.revocations import MOST_REVOCATIONS
+from service.domain.revocations import MAX_REVOCATIONS
 from tests.api.conftest import TOKENS, serving
 from tests.support.factories import ORG
 
@@ -364,7 +364,7 @@ async def test_who_refreshes_without_end_is_stopped_and_all_can_be_ended_at_once
         " SELECT 'rev_' || n, $1, $2, n::text, now(), now(), now() + interval '1 hour' FROM generate_series(1, $3) n",
         ORG,
         app_id,
-        MOST_REVOCATIONS,
+        MAX_REVOCATIONS,
     )
 
     stopped = await api.post("/auth/refresh", headers=bearer)

@@ -13,12 +13,12 @@ import orjson
 import pytest
 from httpx import AsyncClient
 
-from service.domain.limits import LARGEST_BODY
+from service.domain.limits import MAX_BODY_BYTES
 from tests.support.patience import patient, unhurried
 
 AWAY = 0.1  # seconds of the processor in one go
 TRIES = 5  # since a busy machine makes the same work longer: the best one counts
-ROOM = LARGEST_BODY - 1_000
+ROOM = MAX_BODY_BYTES - 1_000
 
 
 def _many(part: bytes) -> bytes:
@@ -201,7 +201,7 @@ async def endpoint(api: AsyncClient, application: str) -> None:
 async def test_the_loop_is_never_away_for_long(api: AsyncClient, case: str) -> None:
     method, path, written = WORST[case]
     body = written()
-    assert len(body) <= LARGEST_BODY
+    assert len(body) <= MAX_BODY_BYTES
 
     at_best = float("inf")
     for _ in range(TRIES):

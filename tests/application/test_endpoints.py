@@ -14,7 +14,7 @@ from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint, NewEndpoint
 from service.domain.errors import Invalid, LimitReached, NotFound
 from service.domain.operational_webhooks import EndpointEvent
-from service.domain.signatures import MOST_OLD_SECRETS, Kind, Secret
+from service.domain.signatures import MAX_OLD_SECRETS, Kind, Secret
 from tests.support.clock import HandClock
 from tests.support.kept import NOW, an_application, an_event_type
 from tests.support.memory import MemoryStore, MemoryUnitOfWork
@@ -99,7 +99,7 @@ async def test_a_generated_secret_is_of_the_kind_that_the_receiver_knows(site: S
 async def test_too_many_old_secrets_are_refused_until_one_has_ended(site: Site) -> None:
     endpoints = site.endpoints()
     await endpoints.create(NEW, headers={})
-    for _ in range(MOST_OLD_SECRETS):
+    for _ in range(MAX_OLD_SECRETS):
         await endpoints.rotate("e", secret=None, grace=A_DAY)
     before = await site.secrets()
 

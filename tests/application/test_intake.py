@@ -28,7 +28,7 @@ from service.domain import errors
 from service.domain.applications import NewApplication
 from service.domain.errors import Invalid, RelevoError
 from service.domain.ids import ApplicationId, MessageId, OrgId
-from service.domain.limits import LARGEST_BODY
+from service.domain.limits import MAX_BODY_BYTES
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
@@ -261,7 +261,7 @@ def test_plain_values_and_http_are_held_against_the_same_rules(field: str, value
         ("payload", {"payload": b"[1]"}),
         ("payload", {"payload": b'{"a":'}),
         ("payload", {"payload": b'{"a":"\xff"}'}),
-        ("payload", {"payload": b'{"a":"' + b"x" * LARGEST_BODY + b'"}'}),
+        ("payload", {"payload": b'{"a":"' + b"x" * MAX_BODY_BYTES + b'"}'}),
         ("payload_kept", {"payload_kept": timedelta(0)}),
         ("payload_kept", {"payload_kept": timedelta(days=91)}),
         ("deliver_at", {"deliver_at": NOW.replace(tzinfo=None) + timedelta(hours=1)}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.delivery.allowances import BASE, Allowances
+from service.delivery.allowances import DEFAULT_ATTEMPTS, Allowances
 from service.domain.ids import EndpointId
 from service.domain.outcomes import ErrorType
 from tests.support.outcomes import answered, failed
@@ -24,7 +24,7 @@ def fill(allowances: Allowances) -> int:
 
 
 def test_an_unknown_endpoint_starts_at_the_base() -> None:
-    assert fill(Allowances(most=64, capacity=1000)) == BASE
+    assert fill(Allowances(most=64, capacity=1000)) == DEFAULT_ATTEMPTS
 
 
 def test_an_endpoint_that_keeps_up_gets_more_but_never_more_than_the_most() -> None:
@@ -66,7 +66,7 @@ def test_an_answer_that_says_too_much_halves_the_endpoints_share(status: int) ->
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, answered(status))
 
-    assert dict(allowances.rooms()) == {ENDPOINT: BASE // 2}
+    assert dict(allowances.rooms()) == {ENDPOINT: DEFAULT_ATTEMPTS // 2}
 
 
 def test_a_plain_refusal_is_no_strain() -> None:
@@ -80,7 +80,7 @@ def test_a_plain_refusal_is_no_strain() -> None:
 
 def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more_than_one_place() -> None:
     allowances, proven = Allowances(most=64, capacity=40), EndpointId("ep_proven")
-    for _ in range(BASE):
+    for _ in range(DEFAULT_ATTEMPTS):
         allowances.take(proven)
     allowances.give_back(proven, WELL)
 

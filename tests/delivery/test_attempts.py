@@ -96,7 +96,7 @@ def a_courier(queue: Queue, receiver: Sender[HttpDestination], told: DeliveryTel
         schedule=(timedelta(seconds=5), timedelta(minutes=5)),
         signing=Signing(families=("webhook", "svix"), ed25519=Ed25519().sign),
     )
-    return Courier(queue=queue, attempts=attempts, telemetry=told, patience=timedelta(seconds=30))
+    return Courier(queue=queue, attempts=attempts, telemetry=told, give_up_after=timedelta(seconds=30))
 
 
 async def test_what_is_sent_is_the_payload_signed_in_both_families(told: DeliveryTelemetry) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.headers import (
-    LARGEST,
     MASK,
-    MOST_KEPT,
+    MAX_KEPT_BYTES,
+    MAX_TOTAL_BYTES,
     kept,
     may_be_secret,
     why_name_refused,
@@ -65,8 +65,8 @@ def test_headers_that_do_not_go_together_are_refused(headers: dict[str, str | No
 
 def test_headers_that_go_together_are_not() -> None:
     assert why_refused({}) is None
-    assert why_refused({"X-A": "x" * (LARGEST - 3)}) is None
-    assert why_refused({"X-A": "x" * (LARGEST - 2)}) is not None
+    assert why_refused({"X-A": "x" * (MAX_TOTAL_BYTES - 3)}) is None
+    assert why_refused({"X-A": "x" * (MAX_TOTAL_BYTES - 2)}) is not None
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_control_characters_are_replaced() -> None:
 
 
 def test_what_is_kept_ends_with_the_first_that_has_no_room() -> None:
-    assert kept([("X-A", "x" * (MOST_KEPT - 7)), ("X-B", "1"), ("X-C", "2")])[1:] == (("X-B", "1"),)
+    assert kept([("X-A", "x" * (MAX_KEPT_BYTES - 7)), ("X-B", "1"), ("X-C", "2")])[1:] == (("X-B", "1"),)
     assert len(kept([(f"X-{number:02}", "x" * 96) for number in range(100)])) == 40
-    assert kept([("X-A", "x" * MOST_KEPT), ("X-B", "1")]) == ()
+    assert kept([("X-A", "x" * MAX_KEPT_BYTES), ("X-B", "1")]) == ()
 
 
 @given(st.lists(st.tuples(st.text(max_size=5_000), st.text(max_size=5_000)), max_size=20))
 def test_however_many_there_are_what_is_kept_is_bounded(headers: list[tuple[str, str]]) -> None:
     shown = kept(headers)
 
-    assert sum(len(name.encode()) + len(value.encode()) for name, value in shown) <= MOST_KEPT
+    assert sum(len(name.encode()) + len(value.encode()) for name, value in shown) <= MAX_KEPT_BYTES
     assert len(shown) <= len(headers)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.domain.health import AGES, DISABLE_AFTER, RECENT, EndpointHealth, Rest, judged, rested
+from service.domain.health import DISABLE_AFTER, FAILING_AGES, FAILURES_COUNTED, EndpointHealth, Rest, judged, rested
 from tests.support.endpoint_health import CASES, RESTS
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,5 +54,5 @@ def test_chance_spreads_a_rest_to_either_side() -> None:
 
 
 def test_ages_grow_and_none_is_older_than_what_is_looked_at() -> None:
-    assert list(AGES.values()) == sorted(AGES.values())
-    assert max(AGES.values()) <= RECENT
+    assert list(FAILING_AGES.values()) == sorted(FAILING_AGES.values())
+    assert max(FAILING_AGES.values()) <= FAILURES_COUNTED

@@ -6,13 +6,13 @@ import pytest
 
 from service.domain.limits import (
     CHANNEL,
-    LARGEST_BODY,
-    LARGEST_FLAGS,
-    LARGEST_METADATA,
-    LARGEST_SCHEMAS,
-    LONGEST_NAME,
-    LONGEST_URL,
-    MOST_NAMED,
+    MAX_BODY_BYTES,
+    MAX_FLAGS_BYTES,
+    MAX_LISTED_VALUES,
+    MAX_METADATA_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_SCHEMAS_BYTES,
+    MAX_URL_CHARACTERS,
     TAG,
     is_name,
 )
@@ -21,8 +21,8 @@ NAMES = {
     "a": True,
     "Invoice.paid_2-final": True,
     "0": True,
-    "a" * LONGEST_NAME: True,
-    "a" * (LONGEST_NAME + 1): False,
+    "a" * MAX_NAME_CHARACTERS: True,
+    "a" * (MAX_NAME_CHARACTERS + 1): False,
     "": False,
     " ": False,
     "a b": False,
@@ -59,10 +59,16 @@ def test_a_label_may_have_signs_of_its_kind_but_never_a_comma(text: str) -> None
 
 
 def test_what_a_request_may_hold_fits_into_its_body() -> None:
-    whole = LONGEST_URL + LARGEST_METADATA + LARGEST_SCHEMAS + LARGEST_FLAGS + MOST_NAMED * (LONGEST_NAME + 4)
+    whole = (
+        MAX_URL_CHARACTERS
+        + MAX_METADATA_BYTES
+        + MAX_SCHEMAS_BYTES
+        + MAX_FLAGS_BYTES
+        + MAX_LISTED_VALUES * (MAX_NAME_CHARACTERS + 4)
+    )
 
-    assert whole < LARGEST_BODY
+    assert whole < MAX_BODY_BYTES
 
 
 def test_a_list_fits_into_a_statement() -> None:
-    assert MOST_NAMED < 32_767
+    assert MAX_LISTED_VALUES < 32_767

@@ -7,7 +7,7 @@ import pytest
 
 from service.domain.deliveries import Trigger, attempt_of
 from service.domain.ids import AttemptId, OrgId
-from service.domain.operational_webhooks import FAILING_AT, OPERATIONS, OperationalEvent, attempt_event
+from service.domain.operational_webhooks import FAILING_ATTEMPT, OPERATIONS, OperationalEvent, attempt_event
 from service.domain.outcomes import ErrorType, Exchange, Failed, Outcome, Taken
 from service.domain.retries import Canceled, Delivered, Exhausted, Gone, TryAgain, Verdict
 from tests.support.factories import ORG, a_claim
@@ -18,12 +18,12 @@ FAILED = Failed(exchange=Exchange(duration=timedelta(), status=500), error_type=
 AGAIN = TryAgain(delay=timedelta(hours=1))
 
 CASES: list[tuple[int, Outcome, Verdict, str | None]] = [
-    *((number, FAILED, AGAIN, None) for number in range(1, FAILING_AT)),
-    (FAILING_AT, FAILED, AGAIN, "message.attempt.failing"),
-    (FAILING_AT + 1, FAILED, AGAIN, None),
+    *((number, FAILED, AGAIN, None) for number in range(1, FAILING_ATTEMPT)),
+    (FAILING_ATTEMPT, FAILED, AGAIN, "message.attempt.failing"),
+    (FAILING_ATTEMPT + 1, FAILED, AGAIN, None),
     (1, TAKEN, Delivered(), None),
-    (FAILING_AT, TAKEN, Delivered(), None),
-    (FAILING_AT + 1, TAKEN, Delivered(), "message.attempt.recovered"),
+    (FAILING_ATTEMPT, TAKEN, Delivered(), None),
+    (FAILING_ATTEMPT + 1, TAKEN, Delivered(), "message.attempt.recovered"),
     (1, FAILED, Exhausted(reason="attempts_used_up"), "message.attempt.exhausted"),
     (8, FAILED, Exhausted(reason="attempts_used_up"), "message.attempt.exhausted"),
     (2, FAILED, Gone(), "message.attempt.exhausted"),
@@ -50,7 +50,7 @@ def test_nobody_is_told_of_attempts_by_hand_nor_of_what_tells(
 
 
 def test_nobody_is_told_where_nothing_was_sent() -> None:
-    assert attempt_event(a_claim(attempt=FAILING_AT), Canceled(reason="endpoint_disabled"), None) is None
+    assert attempt_event(a_claim(attempt=FAILING_ATTEMPT), Canceled(reason="endpoint_disabled"), None) is None
 
 
 def test_an_event_is_delivered_as_its_type_and_data() -> None:

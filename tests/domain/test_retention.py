@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.domain.background_tasks import LONGEST_PAUSE
-from service.domain.health import LONGEST_REST, RECENT
-from service.domain.limits import LATEST, RATE_BURST
-from service.domain.replays import LONGEST_RECOVERY
+from service.domain.background_tasks import MAX_TASK_BACKOFF
+from service.domain.health import FAILURES_COUNTED, MAX_REST
+from service.domain.limits import MAX_DELIVERY_DELAY, RATE_BURST
+from service.domain.replays import MAX_RECOVERY
 from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT, PAYLOADS_KEPT, RESTS_KEPT, THROTTLES_KEPT, payload_expiry
-from service.domain.statistics import LONGEST_WINDOW
+from service.domain.statistics import MAX_WINDOW
 
 NOW, HOUR = datetime(2026, 3, 1, tzinfo=UTC), timedelta(hours=1)
 
@@ -19,15 +19,15 @@ def test_a_message_outlives_its_payload_by_the_week_that_is_dropped_as_a_whole()
 
 
 def test_what_may_be_asked_for_is_kept_for_as_long() -> None:
-    assert max(LONGEST_WINDOW, LONGEST_RECOVERY, LATEST, RECENT) < PAYLOADS_KEPT
+    assert max(MAX_WINDOW, MAX_RECOVERY, MAX_DELIVERY_DELAY, FAILURES_COUNTED) < PAYLOADS_KEPT
 
 
 def test_a_key_outlives_whatever_is_done_once_in_its_name() -> None:
-    assert KEYS_KEPT > LONGEST_PAUSE
+    assert KEYS_KEPT > MAX_TASK_BACKOFF
 
 
 def test_what_is_forgotten_has_long_ended() -> None:
-    assert RESTS_KEPT > 10 * LONGEST_REST
+    assert RESTS_KEPT > 10 * MAX_REST
     assert THROTTLES_KEPT > 10 * RATE_BURST
 
 

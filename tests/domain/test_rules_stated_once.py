@@ -13,7 +13,7 @@ A_LONG_TIME = {"hours", "days", "weeks"}
 # No rules of the product: how an adapter works, what it takes from others, and the hour and the day as units.
 TIMES_OF_THEIR_OWN = {
     "adapters/access/issuers.py KEYS_LIFETIME",
-    "adapters/destinations/http/outcomes.py LONGEST_WAIT",
+    "adapters/destinations/http/outcomes.py MAX_WAIT",
     "api/idempotency.py KEY_HOURS",
     "api/schemas/messages.py (_MOST_DAYS, _MOST_HOURS)",
     "application/ports/pages.py AHEAD",

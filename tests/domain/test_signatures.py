@@ -54,7 +54,7 @@ def test_the_signature_is_the_one_of_the_published_vector() -> None:
 
 
 @pytest.mark.parametrize(("verifier", "family"), VERIFIERS)
-@given(key=st.binary(min_size=signatures.SHORTEST, max_size=signatures.LONGEST), text=st.text())
+@given(key=st.binary(min_size=signatures.MIN_SECRET_BYTES, max_size=signatures.MAX_SECRET_BYTES), text=st.text())
 def test_receivers_libraries_verify_what_we_sign(verifier: Verifier, family: str, key: bytes, text: str) -> None:
     secret, body = Secret(key=key), json.dumps({"text": text}, ensure_ascii=False).encode()
 
@@ -125,7 +125,7 @@ def test_a_written_key_pair_reads_back() -> None:
     assert signatures.parse("whsk_" + base64.b64encode(key).decode()) == Secret(key=key, kind=Kind.ED25519)
 
 
-@given(key=st.binary(min_size=signatures.SHORTEST, max_size=signatures.LONGEST))
+@given(key=st.binary(min_size=signatures.MIN_SECRET_BYTES, max_size=signatures.MAX_SECRET_BYTES))
 def test_a_written_secret_reads_back_with_or_without_its_prefix(key: bytes) -> None:
     text = Secret(key=key).text
 

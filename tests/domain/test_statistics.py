@@ -5,32 +5,32 @@ from datetime import timedelta
 import pytest
 
 from service.domain.errors import InvalidRange
-from service.domain.limits import CLOCKS_DIFFER
+from service.domain.limits import CLOCK_TOLERANCE
 from service.domain.replays import Window
-from service.domain.statistics import LONGEST_WINDOW, window
+from service.domain.statistics import MAX_WINDOW, window
 from tests.support.kept import NOW
 
 HOUR, DAY, MOMENT = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 
 MEANT = {
-    "nothing": ((None, None), (LONGEST_WINDOW, 0 * DAY)),
+    "nothing": ((None, None), (MAX_WINDOW, 0 * DAY)),
     "a beginning": ((DAY, None), (DAY, 0 * DAY)),
-    "an end": ((None, DAY), (LONGEST_WINDOW + DAY, DAY)),
+    "an end": ((None, DAY), (MAX_WINDOW + DAY, DAY)),
     "both": ((2 * DAY, DAY), (2 * DAY, DAY)),
     "a moment": ((DAY, DAY), (DAY, DAY)),
-    "the longest": ((LONGEST_WINDOW, 0 * DAY), (LONGEST_WINDOW, 0 * DAY)),
+    "the longest": ((MAX_WINDOW, 0 * DAY), (MAX_WINDOW, 0 * DAY)),
     "a little longer, for a clock that differs": (
-        (LONGEST_WINDOW + CLOCKS_DIFFER, 0 * DAY),
-        (LONGEST_WINDOW + CLOCKS_DIFFER, 0 * DAY),
+        (MAX_WINDOW + CLOCK_TOLERANCE, 0 * DAY),
+        (MAX_WINDOW + CLOCK_TOLERANCE, 0 * DAY),
     ),
-    "an end ahead, by a clock that differs": ((DAY, -CLOCKS_DIFFER), (DAY, 0 * DAY)),
+    "an end ahead, by a clock that differs": ((DAY, -CLOCK_TOLERANCE), (DAY, 0 * DAY)),
     "both ahead, by a clock that differs": ((-HOUR / 60, -HOUR / 60), (0 * DAY, 0 * DAY)),
 }
 REFUSED = {
-    "an end in the future": (DAY, -CLOCKS_DIFFER - MOMENT),
+    "an end in the future": (DAY, -CLOCK_TOLERANCE - MOMENT),
     "a beginning in the future": (-HOUR, None),
     "the wrong way round": (DAY, 2 * DAY),
-    "too long": (LONGEST_WINDOW + CLOCKS_DIFFER + MOMENT, 0 * DAY),
+    "too long": (MAX_WINDOW + CLOCK_TOLERANCE + MOMENT, 0 * DAY),
     "much too long": (3650 * DAY, None),
 }
 

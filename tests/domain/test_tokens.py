@@ -4,12 +4,12 @@ import pytest
 
 from service.domain.tokens import (
     APPLICATION_LIFETIME,
-    LONGEST_LIFETIME,
-    LONGEST_PORTAL_LIFETIME,
+    DEFAULT_LIFETIME,
+    MAX_LIFETIME,
+    MAX_PORTAL_LIFETIME,
+    MIN_LIFETIME,
+    MIN_PORTAL_LIFETIME,
     ROLES,
-    SHORTEST_LIFETIME,
-    SHORTEST_PORTAL_LIFETIME,
-    USUAL_LIFETIME,
     is_token_name,
 )
 
@@ -34,8 +34,8 @@ def test_a_name_is_read_in_a_list_and_controls_no_terminal(text: str) -> None:
 
 
 def test_lifetimes_are_in_order() -> None:
-    assert SHORTEST_LIFETIME < USUAL_LIFETIME < LONGEST_LIFETIME
-    assert SHORTEST_PORTAL_LIFETIME < LONGEST_PORTAL_LIFETIME < APPLICATION_LIFETIME
+    assert MIN_LIFETIME < DEFAULT_LIFETIME < MAX_LIFETIME
+    assert MIN_PORTAL_LIFETIME < MAX_PORTAL_LIFETIME < APPLICATION_LIFETIME
 
 
 def test_roles_are_named_from_the_weakest_to_the_strongest() -> None:

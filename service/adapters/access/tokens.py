@@ -16,7 +16,7 @@ from service.application.ports.machine import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.tokens import APPLICATION_LIFETIME, DIGEST_LENGTH, LONGEST_LIFETIME, Role, TokenId
+from service.domain.tokens import APPLICATION_LIFETIME, DIGEST_LENGTH, MAX_LIFETIME, Role, TokenId
 
 DEFAULT_ORGANISATION = OrgId(
     "org_37dGalny40XHSArfSv8SQtVmvyf"
@@ -49,9 +49,7 @@ class Tokens:
         self._clock = clock or SystemClock()
         self._remembered = RememberedTokens()
 
-    def mint(
-        self, org_id: OrgId, *, now: datetime, role: Role = "admin", lifetime: timedelta = LONGEST_LIFETIME
-    ) -> str:
+    def mint(self, org_id: OrgId, *, now: datetime, role: Role = "admin", lifetime: timedelta = MAX_LIFETIME) -> str:
         """A token for a whole organisation, valid for ten years by default. It is not listed in the database."""
         # `jti` makes it differ from one made in the same second, so that each can be revoked alone.
         return self._sign({"sub": org_id, "role": role, "jti": token_hex(12)}, now=now, lifetime=lifetime)

@@ -1,1 +1,1 @@
-"""Where messages go, a package for each kind of destination."""
+"""Senders, a package for each kind of destination."""

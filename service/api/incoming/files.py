@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Iterator
 
 from service.domain.errors import UnreadableFile
-from service.domain.imports import MOST_BLANK
-from service.domain.limits import LARGEST_BODY
+from service.domain.imports import MAX_BLANK_LINES
+from service.domain.limits import MAX_BODY_BYTES
 
 A_PIECE = 256 * 1024
 # JSON unpacks to ten or twenty times its size as gzip; what was made to keep a thread busy, to a thousand times.
@@ -115,7 +115,7 @@ class LineReader:
             else:
                 self._number += 1
                 self._blank()
-        if len(self._decoded) > LARGEST_BODY:
+        if len(self._decoded) > MAX_BODY_BYTES:
             self._too_long = True
             self._decoded.clear()
 
@@ -123,7 +123,7 @@ class LineReader:
         self._number += 1
         if self._number == 1:
             line = line.removeprefix(_BOM)
-        if self._too_long or len(line) > LARGEST_BODY:
+        if self._too_long or len(line) > MAX_BODY_BYTES:
             self._too_long = False
             yield self._number, None
         elif line.strip():
@@ -134,8 +134,8 @@ class LineReader:
 
     def _blank(self) -> None:
         self._blanks += 1
-        if self._blanks > MOST_BLANK:
-            raise UnreadableFile(f"More than {MOST_BLANK:,} lines are blank. Send one message on each line.")
+        if self._blanks > MAX_BLANK_LINES:
+            raise UnreadableFile(f"More than {MAX_BLANK_LINES:,} lines are blank. Send one message on each line.")
 
     def _refuse_other_kinds(self, line: bytes) -> None:
         """UnreadableFile for a file that has no messages on its lines, by how its first one begins."""

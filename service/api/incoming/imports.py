@@ -16,7 +16,7 @@ from service.api.services import Services
 from service.application.access import Caller
 from service.domain.errors import Invalid, UnreadableFile
 from service.domain.idempotency import fingerprint_of
-from service.domain.imports import MOST_REFUSED, Line, LineFault, LineMessage
+from service.domain.imports import MAX_REFUSED_LINES, Line, LineFault, LineMessage
 from service.offloading.threads import Threads
 
 LONGEST_DETAIL = 500
@@ -32,8 +32,10 @@ async def parsed_lines(request: Request, services: Services, caller: Caller) -> 
         async for lines in some:
             yield lines
             refused += sum(isinstance(line, LineFault) for line in lines)
-            if refused > MOST_REFUSED:
-                raise UnreadableFile(f"More than {MOST_REFUSED:,} lines are no message. Send one message on each line.")
+            if refused > MAX_REFUSED_LINES:
+                raise UnreadableFile(
+                    f"More than {MAX_REFUSED_LINES:,} lines are no message. Send one message on each line."
+                )
 
 
 async def _lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:

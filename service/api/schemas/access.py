@@ -8,27 +8,27 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.rules import FeatureFlag, Received, Shown, Text
 from service.application.access import EVERY_CAPABILITY, Capability, Grant
-from service.domain.limits import LARGEST_FLAGS, LONGEST_SESSION, MOST_GRANTED
-from service.domain.tokens import LONGEST_PORTAL_LIFETIME, SHORTEST_PORTAL_LIFETIME
+from service.domain.limits import MAX_FLAGS_BYTES, MAX_GRANTED_VALUES, MAX_SESSION_CHARACTERS
+from service.domain.tokens import MAX_PORTAL_LIFETIME, MIN_PORTAL_LIFETIME
 
-_SHORTEST, _LONGEST = (
-    int(lifetime.total_seconds()) for lifetime in (SHORTEST_PORTAL_LIFETIME, LONGEST_PORTAL_LIFETIME)
-)
+_SHORTEST, _LONGEST = (int(lifetime.total_seconds()) for lifetime in (MIN_PORTAL_LIFETIME, MAX_PORTAL_LIFETIME))
 
 Lifetime = Annotated[
     int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: _LONGEST if value is None else value)
 ]
-SessionId = Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_SESSION), Field(examples=["user-7"])]
+SessionId = Annotated[
+    Text, StringConstraints(min_length=1, max_length=MAX_SESSION_CHARACTERS), Field(examples=["user-7"])
+]
 
 
 class AppPortalAccessIn(Received):
     """What the token shall allow, by default all that an application may do, and for how many seconds."""
 
     capabilities: list[Capability] | None = Field(
-        default=None, max_length=MOST_GRANTED, examples=[["ViewBase", "CreateAttempts"]]
+        default=None, max_length=MAX_GRANTED_VALUES, examples=[["ViewBase", "CreateAttempts"]]
     )
     expiry: Lifetime = _LONGEST
-    feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=MOST_GRANTED)
+    feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=MAX_GRANTED_VALUES)
     read_only: bool | None = Field(default=None, strict=True, description="Whether to grant no more than `ViewBase`.")
     session_id: SessionId | None = None
     application: ApplicationIn | None = None
@@ -41,8 +41,8 @@ class AppPortalAccessIn(Received):
 
     @model_validator(mode="after")
     def _flags_fit_into_a_token(self) -> Self:
-        if sum(map(len, self.feature_flags or ())) > LARGEST_FLAGS:
-            raise ValueError(f"Feature flags are limited to {LARGEST_FLAGS} characters in all.")
+        if sum(map(len, self.feature_flags or ())) > MAX_FLAGS_BYTES:
+            raise ValueError(f"Feature flags are limited to {MAX_FLAGS_BYTES} characters in all.")
         return self
 
     def grant(self) -> Grant:
@@ -69,4 +69,4 @@ class ApplicationTokenExpireIn(Received):
     expiry: Annotated[
         int, Field(ge=0, le=_LONGEST, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
     ] = 0
-    session_ids: list[SessionId] | None = Field(default=None, max_length=MOST_GRANTED)
+    session_ids: list[SessionId] | None = Field(default=None, max_length=MAX_GRANTED_VALUES)

@@ -6,13 +6,13 @@ from typing import Annotated
 from pydantic import Field
 
 from service.api.schemas.rules import Received, Shown, Text
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import MAX_LISTED_VALUES
 
 
 class BulkExpungeContentsIn(Received):
     """Messages by their ids or event ids."""
 
-    ids: Annotated[list[Text], Field(max_length=MOST_NAMED, examples=[["invoice-42-paid"]])] | None = None
+    ids: Annotated[list[Text], Field(max_length=MAX_LISTED_VALUES, examples=[["invoice-42-paid"]])] | None = None
 
 
 class BulkExpungeStatus(StrEnum):

@@ -33,10 +33,10 @@ from service.domain import signatures
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import DisabledReason, Endpoint, NewEndpoint
 from service.domain.health import DISABLE_AFTER
-from service.domain.limits import MOST_NAMED
-from service.domain.signatures import LONGEST_GRACE, USUAL_GRACE, Secret
+from service.domain.limits import MAX_LISTED_VALUES
+from service.domain.signatures import DEFAULT_GRACE, MAX_GRACE, Secret
 
-_LONGEST_GRACE, _USUAL_GRACE = (int(grace.total_seconds()) for grace in (LONGEST_GRACE, USUAL_GRACE))
+_LONGEST_GRACE, _USUAL_GRACE = (int(grace.total_seconds()) for grace in (MAX_GRACE, DEFAULT_GRACE))
 
 REASON = (
     f"Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for {DISABLE_AFTER.days} days, or as"
@@ -54,7 +54,7 @@ def _secret(text: str) -> str:
     return text
 
 
-EventTypes = Annotated[list[EventTypeName], Field(min_length=1, max_length=MOST_NAMED)]
+EventTypes = Annotated[list[EventTypeName], Field(min_length=1, max_length=MAX_LISTED_VALUES)]
 SecretText = Annotated[str, AfterValidator(_secret), Field(examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])]
 
 

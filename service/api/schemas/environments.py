@@ -18,7 +18,7 @@ from service.api.schemas.rules import (
     Time,
 )
 from service.domain.event_types import EventType, NewEventType
-from service.domain.limits import MOST_EVENT_TYPES, MOST_NAMED
+from service.domain.limits import MAX_EVENT_TYPES, MAX_LISTED_VALUES
 
 VERSION = 1
 
@@ -26,9 +26,9 @@ VERSION = 1
 class EnvironmentIn(Received):
     """What was exported. Connectors and settings of the hosted product are not Relevo's, and are left alone."""
 
-    event_types: Annotated[list[EventTypeIn], Field(max_length=MOST_EVENT_TYPES, fail_fast=True)] | None = None
+    event_types: Annotated[list[EventTypeIn], Field(max_length=MAX_EVENT_TYPES, fail_fast=True)] | None = None
     settings: dict[str, Any] | None = Field(default=None, examples=[{}])
-    connectors: list[dict[str, Any]] | None = Field(default=None, max_length=MOST_NAMED, examples=[[]])
+    connectors: list[dict[str, Any]] | None = Field(default=None, max_length=MAX_LISTED_VALUES, examples=[[]])
 
 
 class EnvironmentOut(Shown):

@@ -21,7 +21,7 @@ from service.api.schemas.rules import (
 )
 from service.application import json_schemas
 from service.domain.event_types import EventType, NewEventType
-from service.domain.limits import MOST_FLAGS
+from service.domain.limits import MAX_FLAGS
 
 
 def _kept(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ Schemas = Annotated[
         examples=[{"1": {"type": "object"}}],
     ),
 ]
-Flags = Annotated[list[FeatureFlag], Field(max_length=MOST_FLAGS)]
+Flags = Annotated[list[FeatureFlag], Field(max_length=MAX_FLAGS)]
 Description = Annotated[Text, Field(examples=["An invoice was paid."])]
 Vouching = Annotated[
     Switch, Field(description="Accept a message of this type only when its payload keeps the latest schema.")

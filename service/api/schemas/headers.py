@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from service.api.schemas.rules import FEW, Received, Shown
 from service.domain import headers as rules
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import MAX_LISTED_VALUES
 
 _Value = TypeVar("_Value")
 _Together = TypeVar("_Together", bound=Mapping[str, str | None])
@@ -52,7 +52,7 @@ class EndpointHeadersPatchIn(Received):
     """Headers to set; those that are null, or listed in `deleteHeaders`, are removed."""
 
     headers: HeaderChanges = Field(default_factory=dict)
-    delete_headers: list[str] | None = Field(default=None, max_length=MOST_NAMED, examples=[["X-Tenant"]])
+    delete_headers: list[str] | None = Field(default=None, max_length=MAX_LISTED_VALUES, examples=[["X-Tenant"]])
 
     def applied_to(self, headers: dict[str, str]) -> dict[str, str]:
         """The headers after this change; names are compared as HTTP does, without regard to case."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from service.api.schemas.rules import AnswerClass, Channel, EventTypeName, Moment, Received, StatusCode, Tag
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import MAX_LISTED_VALUES
 from service.domain.replays import ReplayFilter
 
 
@@ -27,7 +27,7 @@ class RecoverIn(ReplayIn):
 class BulkReplayIn(ReplayIn):
     """Messages of a span of time that fit every one of these."""
 
-    event_types: list[EventTypeName] | None = Field(default=None, max_length=MOST_NAMED)
+    event_types: list[EventTypeName] | None = Field(default=None, max_length=MAX_LISTED_VALUES)
     channel: Channel | None = None
     tag: Tag | None = None
     status: StatusCode | None = None

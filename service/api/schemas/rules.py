@@ -26,20 +26,20 @@ from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.limits import (
     CHANNEL,
-    HIGHEST_RATE,
-    HIGHEST_VERSION,
-    LARGEST_METADATA,
-    LONGEST_LABEL,
-    LONGEST_NAME,
-    LONGEST_URL,
-    MOST_CHANNELS,
-    MOST_NAMED,
-    MOST_TAGS,
+    MAX_CHANNELS,
+    MAX_LABEL_CHARACTERS,
+    MAX_LISTED_VALUES,
+    MAX_METADATA_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_RATE,
+    MAX_TAGS,
+    MAX_URL_CHARACTERS,
+    MAX_VERSION,
     NAME,
     TAG,
 )
 
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+EARLIEST, MAX_DELIVERY_DELAY = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile("[\x00-\x08]")
 
 
@@ -92,7 +92,7 @@ def plain(text: str) -> str:
 def utc(at: datetime) -> datetime:
     """The time in UTC, which it is also without a zone; moved to where there is room to reckon with it."""
     zoned = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(zoned, EARLIEST), LATEST).astimezone(UTC)
+    return min(max(zoned, EARLIEST), MAX_DELIVERY_DELAY).astimezone(UTC)
 
 
 def written(at: datetime) -> str:
@@ -110,14 +110,14 @@ def _uid(prefix: str) -> AfterValidator:
 
 
 def _small(metadata: dict[str, str]) -> dict[str, str]:
-    if len(orjson.dumps(metadata)) > LARGEST_METADATA:
-        raise ValueError(f"Metadata is limited to {LARGEST_METADATA} bytes of JSON.")
+    if len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise ValueError(f"Metadata is limited to {MAX_METADATA_BYTES} bytes of JSON.")
     return metadata
 
 
 def _few(members: Any) -> Any:
-    if isinstance(members, dict) and len(members) > MOST_NAMED:
-        raise ValueError(f"There are more than {MOST_NAMED:,} names.")
+    if isinstance(members, dict) and len(members) > MAX_LISTED_VALUES:
+        raise ValueError(f"There are more than {MAX_LISTED_VALUES:,} names.")
     return members
 
 
@@ -145,15 +145,15 @@ def _object(example: dict[str, Any]) -> WithJsonSchema:
 
 
 # How a caller may call something of its own.
-GivenName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=NAME)]
+GivenName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=NAME)]
 
 # What is read.
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
 OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
 Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
-Rate = Annotated[int, Field(ge=1, le=HIGHEST_RATE, strict=True), _like(100)]
-Version = Annotated[int, Field(ge=1, le=HIGHEST_VERSION, strict=True), _or(1)]
+Rate = Annotated[int, Field(ge=1, le=MAX_RATE, strict=True), _like(100)]
+Version = Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True), _or(1)]
 Metadata = Annotated[dict[Text, Text], AfterValidator(_small), FEW, _or({}), _like({"plan": "gold"})]
 ApplicationUid = Annotated[GivenName, _uid(ids.APPLICATION), _like("customer-42")]
 EndpointUid = Annotated[GivenName, _uid(ids.ENDPOINT), _like("production")]
@@ -161,13 +161,15 @@ EventId = Annotated[GivenName, _uid(ids.MESSAGE), _like("invoice-42-paid")]
 EventTypeName = Annotated[GivenName, _like("invoice.paid")]
 GroupName = Annotated[EventTypeName, _like("invoices")]
 FeatureFlag = Annotated[EventTypeName, _like("beta")]
-Channel = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=CHANNEL), _like("project:7")]
-Channels = Annotated[list[Channel], Field(min_length=1, max_length=MOST_CHANNELS)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL, pattern=TAG), _like("billing")]
-Tags = Annotated[list[Tag], Field(min_length=1, max_length=MOST_TAGS)]
+Channel = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_LABEL_CHARACTERS, pattern=CHANNEL), _like("project:7")
+]
+Channels = Annotated[list[Channel], Field(min_length=1, max_length=MAX_CHANNELS)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL_CHARACTERS, pattern=TAG), _like("billing")]
+Tags = Annotated[list[Tag], Field(min_length=1, max_length=MAX_TAGS)]
 WebUrl = Annotated[
     AnyUrl,
-    UrlConstraints(max_length=LONGEST_URL, allowed_schemes=["http", "https"], host_required=True),
+    UrlConstraints(max_length=MAX_URL_CHARACTERS, allowed_schemes=["http", "https"], host_required=True),
     _like("https://example.com/webhooks"),
 ]
 Moment = Annotated[datetime, AfterValidator(utc), _like("2026-03-01T00:00:00Z")]

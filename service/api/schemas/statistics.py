@@ -20,7 +20,7 @@ from service.api.schemas.rules import (
 )
 from service.domain.background_tasks import BackgroundTask
 from service.domain.health import FailingEndpoint
-from service.domain.limits import MOST_NAMED
+from service.domain.limits import MAX_LISTED_VALUES
 from service.domain.statistics import AttemptCounts
 
 
@@ -94,7 +94,7 @@ class AppUsageStatsIn(Received):
     since: Moment
     until: Moment
     app_ids: list[Text] | None = Field(
-        default=None, max_length=MOST_NAMED, description="By id or uid.", examples=[["customer-42"]]
+        default=None, max_length=MAX_LISTED_VALUES, description="By id or uid.", examples=[["customer-42"]]
     )
 
 

@@ -7,18 +7,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from service.api.schemas.rules import Received, Shown, Time
 from service.application.tokens import IssuedToken, NewToken
-from service.domain.limits import LONGEST_NAME
+from service.domain.limits import MAX_NAME_CHARACTERS
 from service.domain.tokens import (
-    LONGEST_LIFETIME,
-    SHORTEST_LIFETIME,
-    USUAL_LIFETIME,
+    DEFAULT_LIFETIME,
+    MAX_LIFETIME,
+    MIN_LIFETIME,
     OrganisationToken,
     Role,
     is_token_name,
 )
 
 _SHORTEST, _USUAL, _LONGEST = (
-    int(lifetime.total_seconds()) for lifetime in (SHORTEST_LIFETIME, USUAL_LIFETIME, LONGEST_LIFETIME)
+    int(lifetime.total_seconds()) for lifetime in (MIN_LIFETIME, DEFAULT_LIFETIME, MAX_LIFETIME)
 )
 
 
@@ -33,7 +33,7 @@ Lifetime = Annotated[
 ]
 TokenName = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=LONGEST_NAME),
+    StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS),
     AfterValidator(_readable),
     Field(examples=["the billing service"]),
 ]

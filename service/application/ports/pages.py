@@ -9,7 +9,7 @@ from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 from service.domain.deliveries import Status
 from service.domain.ids import EndpointId
-from service.domain.limits import USUAL_PAGE
+from service.domain.limits import DEFAULT_PAGE_ITEMS
 from service.domain.retention import PAYLOADS_KEPT
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ ONWARDS = "~"  # before a key in one that leads on, when the key itself begins w
 class PageRequest:
     """Where to read on. `after` is the key of the last item seen; `backwards` reads towards the start of the list."""
 
-    limit: int = USUAL_PAGE
+    limit: int = DEFAULT_PAGE_ITEMS
     after: str | None = None
     backwards: bool = False
     ascending: bool = False

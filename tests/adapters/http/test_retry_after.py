@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.destinations.http.outcomes import LONGEST_WAIT, read_retry_after
+from service.adapters.destinations.http.outcomes import MAX_WAIT, read_retry_after
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -18,11 +18,11 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         pytest.param(" 120 ", timedelta(seconds=120), id="spaces around"),
         pytest.param("0", timedelta(), id="at once"),
         pytest.param("1.01", timedelta(seconds=2), id="fractions are rounded up"),
-        pytest.param("999999999999", LONGEST_WAIT, id="for ever is cut"),
+        pytest.param("999999999999", MAX_WAIT, id="for ever is cut"),
         pytest.param("Mon, 23 Nov 2026 12:00:30 GMT", timedelta(seconds=30), id="a date"),
         pytest.param("Mon, 23 Nov 2026 12:00:30", timedelta(seconds=30), id="a date without a zone"),
         pytest.param("Mon, 23 Nov 2026 11:00:00 GMT", timedelta(), id="a date that has passed"),
-        pytest.param("Sun, 06 Nov 9994 08:49:37 GMT", LONGEST_WAIT, id="a date too far away"),
+        pytest.param("Sun, 06 Nov 9994 08:49:37 GMT", MAX_WAIT, id="a date too far away"),
         pytest.param(None, None, id="no header"),
         pytest.param("", None, id="empty"),
         pytest.param("-5", None, id="negative"),
@@ -35,7 +35,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         pytest.param(f"Wed, 21 Oct {'9' * 90} 07:28:00 GMT", None, id="a year of many digits"),
         pytest.param("Wed, 21 Oct 0000 07:28:00 GMT", timedelta(), id="the year 0, which e-mail takes for 2000"),
         pytest.param("Wed, 21 Oct 0001 00:00:00 +2359", timedelta(), id="before all time"),
-        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", LONGEST_WAIT, id="after all time"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", MAX_WAIT, id="after all time"),
         pytest.param("Wed, 21 Oct 2026 99999999999:28:00 GMT", None, id="an hour of many digits"),
         pytest.param("Wed, 21 Oct 2026 07:28:00 +99999999999", None, id="a zone of many digits"),
         pytest.param("Wed, 32 Oct 2026 07:28:00 GMT", None, id="a day that is none"),
@@ -62,4 +62,4 @@ _NEAR_DATE = st.builds(
 def test_nothing_a_receiver_writes_breaks_it(value: str) -> None:
     wait = read_retry_after(value, at=NOW)
 
-    assert wait is None or timedelta() <= wait <= LONGEST_WAIT
+    assert wait is None or timedelta() <= wait <= MAX_WAIT

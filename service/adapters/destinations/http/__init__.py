@@ -1,1 +1,1 @@
-"""Calls to receivers: one HTTP client for the process, guarded as to where it may connect."""
+"""Calls receivers over HTTP: one client per process, which connects only to permitted addresses."""

@@ -1,17 +1,17 @@
-"""Reading a receiver's answer as its bytes arrive. Pure: bytes go in, a head and pieces of a body come out.
+"""A tolerant parser of HTTP/1 answers. Pure: bytes go in, a head and pieces of a body come out.
 
-It takes what receivers get away with: where curl, Go and Python's requests do not agree, what most of them take. Only a
-status line that is none spoils an answer. Whatever is odd behind it costs the connection, never the status.
+It accepts what most of curl, Go and Python's requests accept. Only an invalid status line makes an answer invalid.
+Anything malformed after the status line costs the connection, never the status.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-LONGEST_HEAD = 65_536
-MOST_INTERIM = 262_144
-LONGEST_CHUNK_LINE = 4_096
-HIGH_WATER = 16_384
+MAX_HEAD_BYTES = 65_536
+MAX_INTERIM_BYTES = 262_144
+MAX_CHUNK_LINE_BYTES = 4_096
+HIGH_WATER_BYTES = 16_384
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9]) +([1-9][0-9]{2})(?=[ \t\r\n]|$)")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
@@ -24,28 +24,28 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Malformed(Exception):
-    """The answer cannot be read further."""
+    """The answer cannot be parsed further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Status and headers. Names are lower case, values without the blanks around them."""
+    """Status and headers. Names are lower case, values are stripped of blanks."""
 
     version: bytes
     status: int
     headers: Headers
 
     def values(self, name: bytes) -> list[bytes]:
-        """What a header says, its lists taken apart, in lower case."""
+        """The items of a header's comma-separated values, in lower case."""
         said = [value for key, value in self.headers if key == name]
         return [item.strip(b" \t").lower() for value in said for item in value.split(b",")] if said else said
 
 
 class AnswerReader:
-    """One answer, whatever comes before it (interim answers) and behind it (what nobody asked for).
+    """Parses one answer, with any interim (1xx) answers before it and unsolicited bytes after it.
 
-    `head` is None until it is known. `complete` tells that all of the body has been read, `reusable` that the
-    connection may carry another exchange. When as much as 16 KiB of the body wait to be taken, the reader is `full`.
+    `head` is None until it has arrived. `complete` means that the whole body was read, `reusable` that the
+    connection may carry another exchange, `full` that 16 KiB of the body wait to be taken.
     """
 
     def __init__(self) -> None:
@@ -63,35 +63,35 @@ class AnswerReader:
     @property
     def full(self) -> bool:
         """Whether the body should be taken before more is fed."""
-        return len(self._body) >= HIGH_WATER
+        return len(self._body) >= HIGH_WATER_BYTES
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection may be used again: everything was plain, and nothing is left over."""
+        """Whether the connection may be used again: the answer was well formed, and no bytes are left."""
         return self.complete and self._keeps_alive and not self._buffer
 
     def feed(self, data: bytes) -> None:
-        """What came in. Raises Malformed."""
+        """Parse these bytes. Raises Malformed."""
         self._buffer += data
         if self.head is not None or self._found_head():
             self._read_body()
 
     def end(self) -> None:
-        """Nothing will come any more; only a body without a length is complete by that."""
+        """The connection has ended. That completes a body without a length, and no other."""
         self._keeps_alive = False
         if self.head is not None and self._read_body == self._read_to_the_end:
             self.complete = True
 
     def give_up(self) -> None:
-        """Something went wrong, here or on the way: the head is what is known of it, if there is a status line."""
+        """The answer broke off. If a status line has arrived, the head is made of the bytes so far."""
         self._keeps_alive = False
-        known = bytes(self._buffer[:LONGEST_HEAD])
+        known = bytes(self._buffer[:MAX_HEAD_BYTES])
         self._buffer.clear()
         if self.head is None and b"\n" in known:
             self._set_head(known[: known.rindex(b"\n")])
 
     def take(self) -> bytes:
-        """What there is of the body. Raises Malformed."""
+        """The part of the body that has arrived since the last call. Raises Malformed."""
         if self._buffer and not self._body and not self.complete and self.head is not None:
             self._read_body()
         taken = bytes(self._body)
@@ -107,32 +107,32 @@ class AnswerReader:
                 self._choose_body(self.head)
                 return True
             self._interim += end.end()
-            if self._interim > MOST_INTERIM:
+            if self._interim > MAX_INTERIM_BYTES:
                 raise Malformed("Too many interim answers.")
         return False
 
     def _end_of_head(self) -> re.Match[bytes] | None:
-        """Where the head ends. Malformed when it cannot be one, or goes on for too long."""
+        """The end of the head, None if it has not arrived. Malformed when it is too long or not a head."""
         buffer = self._buffer
         if not buffer.startswith(b"HTTP/"[: len(buffer)]):
             raise Malformed("No status line.")
         end = _END_OF_HEAD.search(buffer, max(self._seen - 2, 0))
         self._seen = len(buffer)
-        if end is None and len(buffer) <= LONGEST_HEAD:
+        if end is None and len(buffer) <= MAX_HEAD_BYTES:
             return None
-        if end is None or end.end() > LONGEST_HEAD:
+        if end is None or end.end() > MAX_HEAD_BYTES:
             self._cut_head()
             raise Malformed("Too long a head.")
         return end
 
     def _cut_head(self) -> None:
-        """Of a status line without end, its beginning will do."""
-        del self._buffer[LONGEST_HEAD:]
+        """Cut an overlong head, so that its status line can still be read."""
+        del self._buffer[MAX_HEAD_BYTES:]
         if b"\n" not in self._buffer:
             self._buffer[-1:] = b"\n"
 
     def _set_head(self, text: bytes) -> None:
-        """Of an interim answer nothing is kept."""
+        """Set the head, except for an interim answer, which is dropped."""
         status_line, _, rest = text.partition(b"\n")
         found = _STATUS_LINE.match(status_line)
         if found is None:
@@ -188,7 +188,7 @@ class AnswerReader:
             raise Malformed("A chunk without a size.")
         self._left = int(size[1], 16)
         if not self._left:
-            # The body is complete. Trailers are nobody's; without any, the connection can go on.
+            # The body is complete. Trailers are ignored, and cost the connection.
             self.complete = True
             end = 2 if self._buffer.startswith(b"\r\n") else 1 if self._buffer.startswith(b"\n") else 0
             self._keeps_alive = self._keeps_alive and end > 0
@@ -201,9 +201,9 @@ class AnswerReader:
         del self._buffer[: len(piece)]
 
     def _line(self) -> bytes | None:
-        end = self._buffer.find(b"\n", 0, LONGEST_CHUNK_LINE)
+        end = self._buffer.find(b"\n", 0, MAX_CHUNK_LINE_BYTES)
         if end < 0:
-            if len(self._buffer) >= LONGEST_CHUNK_LINE:
+            if len(self._buffer) >= MAX_CHUNK_LINE_BYTES:
                 raise Malformed("Too long a line before a chunk.")
             return None
         line = bytes(self._buffer[:end])
@@ -212,7 +212,7 @@ class AnswerReader:
 
 
 def _headers(lines: Iterable[bytes]) -> Headers:
-    """Name and value of every line that has both; a folded line goes on with the one before it."""
+    """Name and value of every line that has both; a folded line continues the one before it."""
     headers: Headers = []
     for line in lines:
         name, colon, value = line.partition(b":")
@@ -232,7 +232,7 @@ def _keeps_alive(head: Head) -> bool:
 
 
 def _one_length(lengths: list[bytes]) -> int:
-    """The length of the body; Malformed when there are several, or none that is a number."""
+    """The length of the body; Malformed when values differ or are not a number."""
     length = _LENGTH(lengths[0])
     if length is None or len(set(lengths)) > 1:
         raise Malformed("The length of the body is not clear.")

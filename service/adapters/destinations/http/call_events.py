@@ -1,6 +1,6 @@
-"""Where a call's time goes, as events of its span: looking up the name, connecting, the handshake, the first byte.
+"""Records the phases of a call as events of its span: DNS, connect, TLS handshake, first byte.
 
-A call over a connection that is open already has only the last of them. Nothing here tells an address or a name.
+A call over a reused connection has only the last one. No event contains an address or a host name.
 """
 
 import ssl
@@ -14,7 +14,7 @@ REUSED = "relevo.connection.reused"
 
 
 class CallTrace(Trace):
-    """What the connector tells of one call. `queued` is told how many seconds it waited for the pool to have room."""
+    """The connector's callbacks for one call. `queued` gets the seconds that it waited for a free connection."""
 
     def __init__(self, queued: Callable[[float], None]) -> None:
         self.reused = False
@@ -39,7 +39,7 @@ class CallTrace(Trace):
         trace.get_current_span().set_attribute(REUSED, value=True)
 
     async def send_connection_create_start(self) -> None:
-        """A connection is opened, which may take a lookup and a handshake."""
+        """A connection is being opened, with DNS and TLS if needed."""
         _event("connect.start")
 
     async def send_connection_create_end(self) -> None:
@@ -62,12 +62,12 @@ class CallTrace(Trace):
 
 
 class TracedTls(ssl.SSLObject):
-    """A TLS connection that tells when its handshake begins and ends. For `SSLContext.sslobject_class`."""
+    """A TLS connection that records the start and end of its handshake. For `SSLContext.sslobject_class`."""
 
     _span: trace.Span | None = None
 
     def do_handshake(self) -> None:
-        """Called again and again until the handshake is done."""
+        """Called repeatedly until the handshake is done."""
         if self._span is None:
             self._span = trace.get_current_span()
             self._span.add_event("tls.start")

@@ -1,4 +1,4 @@
-"""The one HTTP client of the process. It keeps nothing between calls but connections, and obeys no environment."""
+"""The process's HTTP client. It keeps connections between calls and nothing else, and ignores proxy variables."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,11 +12,11 @@ from service.adapters.destinations.http.egress import Egress, GuardedResolver, L
 from service.adapters.destinations.http.transport import ReceiverConnector, WebhookTransport
 from service.observability.metrics import Metrics
 
-# Many servers drop an idle connection after 5 s; a POST that meets the dropping one is lost, so ours go first.
-KEEPALIVE_SECONDS = 4.0
-DNS_CACHE_SECONDS = 10
-HAPPY_EYEBALLS_SECONDS = 0.25
-# The engine may use all of its concurrency, and a call made for an API request must not wait behind it.
+# Many servers close an idle connection after 5 s. A POST sent at that moment is lost, so we close ours earlier.
+KEEP_ALIVE_S = 4.0
+DNS_CACHE_S = 10
+HAPPY_EYEBALLS_DELAY_S = 0.25
+# Beyond the engine's concurrency, so that a call for an API request does not wait for the engine's.
 SPARE_CONNECTIONS = 32
 POOL = "http"
 
@@ -31,11 +31,11 @@ async def open_http_client(
     metrics: Metrics | None = None,
     look_up: LookUp | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for `concurrency` calls of the engine at once, and `spare` ones of the API's own beside them.
+    """A client with a pool of `concurrency` connections for the engine and `spare` ones for the API.
 
-    It has no timeouts of its own: whoever calls sets one deadline around the whole exchange. Certificates are checked
-    against `ssl_context`, by default the authorities in `SSL_CERT_FILE` or those that come with httpx. Names are looked
-    up by `look_up`, by default as this machine does; whatever it says, only permitted addresses are called.
+    It has no timeouts of its own: the caller sets one deadline for the whole exchange. Certificates are verified
+    by `ssl_context`, by default with the authorities in `SSL_CERT_FILE` or those of httpx. `look_up` resolves names, by
+    default as this machine does; only permitted addresses are called in any case.
     """
     context = ssl_context or httpx.create_ssl_context()
     context.sslobject_class = TracedTls
@@ -46,12 +46,12 @@ async def open_http_client(
         socket_factory=egress.open_socket,
         ssl=context,
         limit=most,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        ttl_dns_cache=DNS_CACHE_SECONDS,
-        happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS,
+        keepalive_timeout=KEEP_ALIVE_S,
+        ttl_dns_cache=DNS_CACHE_S,
+        happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
     )
     if metrics is not None:
-        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001  # it tells nobody
+        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001  # no public count
     try:
         async with _Client(
             transport=WebhookTransport(connector, queued=_waits(metrics)),
@@ -71,7 +71,7 @@ def _waits(metrics: Metrics | None) -> Callable[[float], None]:
 
 
 class _Client(httpx.AsyncClient):
-    """A client that keeps no cookies, so that no tenant's cookie reaches another."""
+    """A client without cookies, so that one tenant's cookie is never sent to another's endpoint."""
 
     @property  # type: ignore[misc]  # without a setter, as there is nothing to set
     def cookies(self) -> httpx.Cookies:
@@ -85,5 +85,5 @@ class _NoCookies(httpx.Cookies):
 
 
 async def _forget_location(response: httpx.Response) -> None:
-    # httpx parses the next URL even when it is told not to follow, and a bad one would hide the receiver's status.
+    # httpx parses `Location` even when redirects are off, and a bad URL there would hide the receiver's status.
     response.headers.pop("location", None)

@@ -1,6 +1,6 @@
-"""Where Relevo may connect to. Every address is checked where its socket is made, whatever name led to it.
+"""The egress guard: which addresses may be called. Each address is checked when its socket is made, after DNS.
 
-A URL that can never be called is refused when it is said.
+A URL that can never be called is refused when an endpoint is created.
 """
 
 import socket
@@ -22,10 +22,10 @@ Network = IPv4Network | IPv6Network
 LookUp = Callable[[str, int, socket.AddressFamily], list[str]]
 Found = tuple[int, int, int, str, tuple[str | int, ...] | tuple[int, bytes]]
 
-# A name server that does not answer holds a thread for its whole timeout, and must not hold the last one.
+# Many, since a name server that does not answer blocks a thread for its whole timeout.
 LOOKUP_THREADS = 32
 
-# The IANA special-purpose registries, with what they mark as reachable: anycast services that are no receivers.
+# The IANA special-purpose registries, including ranges marked as reachable: anycast services, which are no receivers.
 REFUSED_V4 = (
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -46,7 +46,7 @@ REFUSED_V4 = (
     "224.0.0.0/4",
     "240.0.0.0/4",
 )
-# Of IPv6 only 2000::/3 has been given out to the public; the first three rows are everything else.
+# Only 2000::/3 of IPv6 is allocated to the public; the first three rows are everything else.
 REFUSED_V6 = (
     "::/3",
     "4000::/2",
@@ -66,18 +66,18 @@ _log = structlog.stdlib.get_logger("relevo.egress")
 
 
 class EgressRefused(OSError):
-    """Every address of the host is one that Relevo must not call. An OSError, as aiohttp hands only those on."""
+    """None of the host's addresses may be called. An OSError, since aiohttp passes on only those."""
 
 
 class Egress:
-    """Decides which addresses may be called: the public ones, and those in `allow`."""
+    """Permits public addresses, and those in `allow` (RELEVO_EGRESS_ALLOW)."""
 
     def __init__(self, allow: Sequence[Network] = ()) -> None:
         self._allow = tuple(map(_plain, allow))
         self._refused = tuple(ip_network(text) for text in REFUSED_V4 + REFUSED_V6)
 
     def permits(self, address: Address | str) -> bool:
-        """Whether `address` may be called. An IPv4 address inside an IPv6 one must be permitted as well."""
+        """Whether `address` may be called. An IPv4 address embedded in an IPv6 one must be permitted as well."""
         number = ip_address(address)
         if isinstance(number, IPv4Address):
             return self._is_open(number)
@@ -86,12 +86,13 @@ class Egress:
         return self._is_open(number) and all(map(self._is_open, _inside(number)))
 
     def permits_host(self, host: str) -> bool:
-        """False for a host that is itself a refused address. A name is not looked up here, and passes."""
+        """False for a host that is a literal refused address. Names are not resolved here and pass."""
         address = literal(host)
         return address is None or self.permits(address)
 
     def open_socket(self, target: Found) -> socket.socket:
-        """A socket for the address it will be connected to, or EgressRefused: nothing can change in between."""
+        """A socket for this address, or EgressRefused. Checked here, DNS rebinding cannot change the address
+        afterwards."""
         family, kind, protocol, _, address = target
         if not self.permits(str(address[0])):
             raise EgressRefused
@@ -104,9 +105,9 @@ class Egress:
 
 
 def why_refused(url: str, *, egress: Egress) -> str | None:
-    """What is wrong with the URL, for whoever said it; None when it may work.
+    """What is wrong with an endpoint's URL, as a sentence for the caller; None when it may work.
 
-    A name is not looked up: where it leads is judged at each attempt.
+    Names are not resolved here: their addresses are checked at each attempt.
     """
     try:
         target = httpx.URL(url)
@@ -122,14 +123,15 @@ def why_refused(url: str, *, egress: Egress) -> str | None:
 
 
 def tell_operator(host: str) -> None:
-    """Customers are not told of settings, who could change nothing; operators find the one that opens the way."""
+    """Log a refused host with the setting that would permit it. Tenants do not see settings, which they cannot
+    change."""
     _log.warning("egress.refused", host=host, reason=NO_ANSWER[ErrorType.EGRESS], setting=SETTING)
 
 
 def literal(host: str) -> Address | None:
-    """The address that a URL's host spells out, in any form that a socket understands; None for a name.
+    """The literal address in a URL's host, in any form that a socket accepts; None for a name.
 
-    The old forms count: `127.1`, `0177.0.0.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1.
+    Old forms count: `127.1`, `0177.0.0.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1.
     """
     text = host.removeprefix("[").removesuffix("]")
     try:
@@ -143,23 +145,23 @@ def literal(host: str) -> Address | None:
 
 
 def _plain(network: Network) -> Network:
-    """The IPv4 network that an IPv6 one maps, as it is by IPv4 that its addresses are judged."""
+    """The IPv4 network of an IPv4-mapped IPv6 network, since mapped addresses are checked as IPv4."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _inside(address: IPv6Address) -> list[IPv4Address]:
-    # "::" and "::1" are addresses of their own: RFC 4291 takes them out of the IPv4-compatible ones.
+    # RFC 4291 excludes "::" and "::1" from the IPv4-compatible addresses.
     if address in NAT64 or (address in V4_COMPATIBLE and not (address.is_loopback or address.is_unspecified)):
         return [IPv4Address(int(address) & 0xFFFFFFFF)]
     return [*([address.sixtofour] if address.sixtofour else []), *(address.teredo or [])]
 
 
 class GuardedResolver(AbstractResolver):
-    """Looks names up in threads of its own and passes on permitted addresses only."""
+    """Resolves names in its own threads and returns permitted addresses only."""
 
     def __init__(self, egress: Egress, *, metrics: Metrics | None = None, look_up: LookUp | None = None) -> None:
-        """`look_up` gives a name's addresses, by default as this machine knows them."""
+        """`look_up` returns a name's addresses, by default by this machine's resolver."""
         self._egress = egress
         self._look_up = look_up or _look_up
         self._threads = Threads("dns", workers=LOOKUP_THREADS, metrics=metrics)
@@ -167,9 +169,9 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The host's addresses in the order of the system. EgressRefused when all are refused.
+        """The host's permitted addresses in the system's order. EgressRefused when there are none.
 
-        The connector tries both families in turn, a quarter of a second apart (RFC 8305).
+        The connector tries both families, a quarter of a second apart (RFC 8305).
         """
         found = await self._threads.run(partial(self._look_up, host, port, family))
         permitted = [address for address in found if self._egress.permits(address)]
@@ -178,7 +180,7 @@ class GuardedResolver(AbstractResolver):
         return [_result(host, address, port) for address in permitted]
 
     async def close(self) -> None:
-        """Lets lookups that are under way finish unheard."""
+        """Stop. Results of running lookups are dropped."""
         self._threads.close(wait=False)
 
 

@@ -1,4 +1,4 @@
-"""A connection to a receiver, one exchange after another. aiohttp's connector opens it and keeps it."""
+"""A connection to a receiver, for one exchange after another. aiohttp's connector opens and pools it."""
 
 import asyncio
 from typing import cast
@@ -7,14 +7,14 @@ import aiohttp
 
 from service.adapters.destinations.http.answers import AnswerReader, Head, Malformed
 
-MOST_UNASKED = 65_536
+MAX_UNSOLICITED_BYTES = 65_536
 
 
 class HttpExchange(asyncio.Protocol):
-    """What the connector expects of a protocol, and `ask`, `more` and `finish` for the exchange.
+    """The protocol that the connector expects, with `ask`, `more` and `finish` for an exchange.
 
-    Whatever goes wrong once the status line is there leaves the status known: `ask` returns it, and `more` raises what
-    went wrong after the last piece of the body. A line on which anything was odd is not used again.
+    After the status line an error does not hide the status: `ask` returns the head, and `more` raises the error after
+    the last piece of the body. A connection with any malformed answer is not reused.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class HttpExchange(asyncio.Protocol):
         self._closed: asyncio.Future[None] | None = None
 
     async def ask(self, request: bytes, *, deadline: float | None) -> Head:
-        """Send the request and wait for the answer's head, until the event loop's `deadline`."""
+        """Send the request and wait for the answer's head. `deadline` is a time of the event loop's clock."""
         answer = self._answer = AnswerReader()
         self._error = None
         if not self.is_connected():
@@ -49,7 +49,7 @@ class HttpExchange(asyncio.Protocol):
         return answer.head
 
     async def more(self) -> bytes:
-        """What came of the body since the last time; nothing at its end. Raises what made the answer end early."""
+        """The next piece of the body; empty at its end. Raises the error that cut the answer short."""
         while (answer := self._answer) is not None:
             if piece := self._take(answer):
                 return piece
@@ -61,7 +61,7 @@ class HttpExchange(asyncio.Protocol):
         return b""
 
     def finish(self) -> bool:
-        """The exchange is over. Whether the line may carry another one."""
+        """End the exchange. Returns whether the connection may carry another one."""
         answer, self._answer = self._answer, None
         self._used = True
         if self._timer is not None:
@@ -76,10 +76,10 @@ class HttpExchange(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop. What comes when nobody has asked belongs to nothing: it costs the connection."""
+        """Called by the event loop. Unsolicited bytes on a used connection close it."""
         if self._answer is not None:
             self._feed(data)
-        elif self._used or len(self._unasked) + len(data) > MOST_UNASKED:
+        elif self._used or len(self._unasked) + len(data) > MAX_UNSOLICITED_BYTES:
             self.abort()
         else:
             self._unasked += data
@@ -97,7 +97,7 @@ class HttpExchange(asyncio.Protocol):
             self._closed.set_result(None)
 
     def is_connected(self) -> bool:
-        """Asked by the connector before it lends the line again."""
+        """Asked by the connector before it reuses the connection."""
         return self.transport is not None and not self.transport.is_closing()
 
     @property
@@ -108,11 +108,11 @@ class HttpExchange(asyncio.Protocol):
         return self._closed
 
     def force_close(self) -> None:
-        """The line is not used again."""
+        """Do not reuse the connection."""
         self.should_close = True
 
     def close(self) -> None:
-        """Hang up; at once if the receiver has not read everything or has more to say, as it may never be done."""
+        """Close the connection; abort it if bytes are unsent or unread, since waiting for them could take for ever."""
         if self.transport is None:
             return
         if self.should_close or self._answer is not None:
@@ -121,7 +121,7 @@ class HttpExchange(asyncio.Protocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Close the connection at once."""
         self.should_close = True
         if self.transport is not None:
             self.transport.abort()

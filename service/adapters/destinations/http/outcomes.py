@@ -1,4 +1,4 @@
-"""What an HTTP call comes to: a status, or the error that prevented one, as the outcome that the domain knows."""
+"""Turns the result of an HTTP call (a status, or the error that prevented one) into the domain's outcome."""
 
 import codecs
 import errno
@@ -27,9 +27,9 @@ from service.domain.outcomes import (
     Taken,
 )
 
-LONGEST_BODY = 20_000
-LONGEST_WAIT = timedelta(days=365)
-LONGEST_RETRY_AFTER = 128
+MAX_BODY_BYTES = 20_000
+MAX_WAIT = timedelta(days=365)
+MAX_RETRY_AFTER_CHARACTERS = 128
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 _SECONDS = re.compile(r"[ \t]*([0-9]{1,12}(?:\.[0-9]{1,12})?)[ \t]*")
@@ -51,10 +51,10 @@ CONNECT_BY_ERRNO = {
 }
 RESET: Failure = (ErrorType.RESET, "The receiver closed the connection before its answer was complete.")
 
-# What a call may raise on account of the receiver, its name or its URL.
+# The errors of a call that the receiver, its name or its URL may cause.
 POSSIBLE = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 
-# This machine ran out of something, for which no receiver is to be blamed.
+# This machine ran out of a resource, which is no fault of the receiver.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -67,7 +67,8 @@ def answered(
     duration: timedelta,
     broken: ErrorType | None = None,
 ) -> Outcome:
-    """What an answer means. Only a 2xx is a yes, redirects are not followed; what broke behind the status is noted."""
+    """The outcome of an answer. Only 2xx is a success; redirects are not followed. `broken` is an error after the
+    status."""
     exchange = Exchange(
         duration=duration,
         status=status,
@@ -83,14 +84,14 @@ def answered(
             return RefusedForGood(exchange=exchange)
         case 429 | 503:
             return RefusedForNow(exchange=exchange, wait=_wait(headers))
-        case 502 | 504:  # said by a proxy of one who is away; others may not ask for a wait
+        case 502 | 504:  # from a proxy whose server is down; its `Retry-After` is ignored
             return RefusedForNow(exchange=exchange)
         case _:
             return Failed(exchange=exchange, error_type=ErrorType.FAULT if status >= 500 else ErrorType.REFUSED)
 
 
 def unanswered(failure: Failure, *, sent: Pairs, duration: timedelta) -> Failed:
-    """What it means that there is no status. `sent` is told only if the request may have gone out."""
+    """The outcome of a call without a status. `sent` is stored only if the request may have been sent."""
     error_type, message = failure
     told = sent if error_type in _MAY_HAVE_GONE_OUT else ()
     return Failed(exchange=Exchange(duration=duration, text=message, sent=told), error_type=error_type)
@@ -102,37 +103,37 @@ def _wait(headers: Sequence[tuple[bytes, bytes]]) -> timedelta | None:
 
 
 def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
-    """How long after `at` to come back (RFC 9110, 10.2.3); fractions of a second are rounded up.
+    """The wait that a `Retry-After` asks for (RFC 9110, 10.2.3), counted from `at`; fractions of a second are rounded
+    up.
 
-    None when it does not say.
+    None when the header is missing or invalid.
     """
-    if value is None or len(value) > LONGEST_RETRY_AFTER:
+    if value is None or len(value) > MAX_RETRY_AFTER_CHARACTERS:
         return None
     if seconds := _SECONDS.fullmatch(value):
-        return min(timedelta(seconds=math.ceil(float(seconds[1]))), LONGEST_WAIT)
+        return min(timedelta(seconds=math.ceil(float(seconds[1]))), MAX_WAIT)
     try:
         date = parsedate_to_datetime(value)
         wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - at
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
-        # Whatever the parser makes of what is no date: it promises nothing, and a receiver may write anything.
+        # A receiver may write anything, and the parser documents no errors.
         return None
-    return min(max(wait, timedelta()), LONGEST_WAIT)
+    return min(max(wait, timedelta()), MAX_WAIT)
 
 
 def _text(body: bytes) -> str:
-    """The first 20,000 bytes as text; NUL, which PostgreSQL cannot keep, and what is not UTF-8 are replaced."""
-    start = codecs.getincrementaldecoder("utf-8")("replace").decode(body[:LONGEST_BODY], len(body) <= LONGEST_BODY)
+    """The first 20,000 bytes as text. NUL, which PostgreSQL cannot store, and invalid UTF-8 are replaced."""
+    start = codecs.getincrementaldecoder("utf-8")("replace").decode(body[:MAX_BODY_BYTES], len(body) <= MAX_BODY_BYTES)
     text = start.replace("\0", UNREADABLE)
-    # A replacement is longer than the byte it stands for, so the text may have to be cut a second time.
-    return text.encode()[:LONGEST_BODY].decode(errors="ignore")
+    # A replacement character is longer than the byte it replaces, so the text may have to be cut again.
+    return text.encode()[:MAX_BODY_BYTES].decode(errors="ignore")
 
 
 def explain(error: BaseException) -> Failure:
-    """The kind of failure and a sentence for the tenant, from the most telling of the error's causes.
+    """The error type and a sentence for the tenant, from the most specific of the error's causes.
 
-    httpx's own mapping loses the difference between failures, so causes are looked through.
-
-    Raises the error itself when the fault is this machine's.
+    The causes are searched because httpx maps different failures to the same error. Raises the error itself when the
+    fault is this machine's.
     """
     causes = list(_causes(error))
     if any(getattr(cause, "errno", None) in _OURS for cause in causes):
@@ -161,7 +162,7 @@ def _connect(error: BaseException) -> Failure:
     return (ErrorType.CONNECT, message) if message else CONNECT
 
 
-# The first row that fits any of the causes wins, so the narrow come before the wide.
+# The first row that matches any cause wins, so specific errors come before general ones.
 _BY_CAUSE = (
     (EgressRefused, EGRESS),
     (aiohttp.ClientConnectorCertificateError, _tls),

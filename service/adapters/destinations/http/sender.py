@@ -1,4 +1,4 @@
-"""Makes the call to a receiver. Whatever the receiver does, the outcome is a value."""
+"""Makes the HTTP call to a receiver. Whatever the receiver does, the result is an outcome, not an exception."""
 
 import asyncio
 import base64
@@ -14,21 +14,21 @@ import httpx
 from service.adapters.destinations.http import outcomes
 from service.adapters.destinations.http.egress import Egress, EgressRefused, tell_operator
 from service.adapters.destinations.http.transport import DEADLINE
-from service.domain.destinations import LONGEST_REMEMBERED, HttpDestination, Parcel, address
+from service.domain.destinations import MAX_CACHED_URL_CHARACTERS, HttpDestination, Parcel, address
 from service.domain.headers import Pairs, kept
 from service.domain.outcomes import ErrorType, Outcome
 
-REMEMBERED_URLS = 4_096
+CACHED_URLS = 4_096
 
 
 class HttpSender:
-    """Sends over the process's client, with one deadline of `timeout` seconds from connecting to the last byte."""
+    """Sends with the process's client; `timeout` (seconds) bounds everything from connecting to the last byte."""
 
     def __init__(self, client: httpx.AsyncClient, *, timeout: float, egress: Egress) -> None:
         self._client = client
         self._timeout = timeout
         self._egress = egress
-        self._target = lru_cache(maxsize=REMEMBERED_URLS)(self._vet)
+        self._target = lru_cache(maxsize=CACHED_URLS)(self._vet)
         self._defaults = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -37,9 +37,9 @@ class HttpSender:
         }
 
     async def send(self, destination: HttpDestination, parcel: Parcel) -> Outcome:
-        """POST the parcel once. Header names keep their spelling; of an answer's body at most 20,000 bytes are read.
+        """POST the parcel once. Header names keep their spelling; at most 20,000 bytes of an answer's body are read.
 
-        Once there is a status, it decides: whatever goes wrong after it is noted beside it.
+        Once a status has arrived, it decides: an error after it is stored beside it.
         """
         started = time.perf_counter()
         sent: Pairs = ()
@@ -59,9 +59,9 @@ class HttpSender:
 
     def _request(self, destination: HttpDestination, parcel: Parcel) -> httpx.Request:
         url = destination.url
-        target, authorization = self._target(url) if len(url) <= LONGEST_REMEMBERED else self._vet(url)
+        target, authorization = self._target(url) if len(url) <= MAX_CACHED_URL_CHARACTERS else self._vet(url)
         headers = self._headers(destination, parcel, authorization)
-        # Given as a stream, the body costs no guesses at headers: Host and Content-Length come from the transport.
+        # The body is a stream, so that httpx does not compute headers: the transport sets Host and Content-Length.
         deadline = asyncio.get_running_loop().time() + self._timeout
         request = httpx.Request("POST", target, stream=httpx.ByteStream(parcel.body), extensions={DEADLINE: deadline})
         request.read()
@@ -69,7 +69,7 @@ class HttpSender:
         return request
 
     def _headers(self, destination: HttpDestination, parcel: Parcel, authorization: str | None) -> dict[str, str]:
-        """What vouches for the parcel wins over the endpoint's own headers, and those win over ours."""
+        """All headers: signatures override the endpoint's own headers, and those override our defaults."""
         asked = {**destination.headers, **parcel.headers}
         if parcel.content_type is not None:
             asked = {"Content-Type": parcel.content_type, **asked}
@@ -80,9 +80,9 @@ class HttpSender:
         return headers
 
     def _vet(self, url: str) -> tuple[httpx.URL, str | None]:
-        """The URL without its user and password, and the header that they are sent in."""
+        """The URL without user and password, and the `Authorization` value made of them. Raises EgressRefused."""
         target = httpx.URL(url)
-        # Not `host`, which is Unicode and does not know all of the names that DNS does.
+        # Not `host`, which decodes to Unicode and fails for some valid DNS names.
         if not self._egress.permits_host(target.raw_host.decode("ascii")):
             raise EgressRefused
         if not target.userinfo:
@@ -91,7 +91,7 @@ class HttpSender:
 
 
 class _AsSpelled(httpx.Headers):
-    """Headers that the transport sees as they were spelled; httpx would show it lower case."""
+    """Headers that keep their spelling for the transport; httpx would show them in lower case."""
 
     def __init__(self, spelled: dict[str, str]) -> None:
         super().__init__()
@@ -105,18 +105,18 @@ class _AsSpelled(httpx.Headers):
 
 
 async def _read(response: httpx.Response) -> tuple[bytes, ErrorType | None]:
-    """At most 20,000 bytes and what came with them, as sent (nothing is unpacked), and what cut them short."""
+    """The first 20,000 bytes or a little more of the body, not decompressed, and the error that cut it short."""
     body, broken = bytearray(), None
     try:
-        # `aiter_raw` costs a tenth of the whole call; what it adds, counting and closing, is done here or not needed.
+        # Not `aiter_raw`, which costs a tenth of the whole call for counting and closing.
         async for chunk in cast("httpx.AsyncByteStream", response.stream):
             body += chunk
-            if len(body) >= outcomes.LONGEST_BODY:
+            if len(body) >= outcomes.MAX_BODY_BYTES:
                 break
     except outcomes.POSSIBLE as error:
         broken, _ = outcomes.explain(error)
     finally:
-        # A connection with bytes left unread is closed by this, any other is kept for the next call.
+        # Closes the connection if bytes are unread, else returns it to the pool.
         await response.aclose()
     return bytes(body), broken
 

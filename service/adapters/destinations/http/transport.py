@@ -1,5 +1,5 @@
-"""httpx over aiohttp's connector. The connector finds, opens and keeps connections; what is written to them and how
-answers are read is ours: a webhook is sent as it was written, and no answer's oddity may hide its status."""
+"""httpx over aiohttp's connector. The connector opens and pools connections; we write the requests and parse the
+answers ourselves, so that headers keep their spelling and a malformed answer does not hide its status."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,13 +17,13 @@ from aiohttp.connector import Connection
 from service.adapters.destinations.http.answers import Head, Malformed
 from service.adapters.destinations.http.call_events import CallTrace
 from service.adapters.destinations.http.exchange import HttpExchange
-from service.domain.destinations import LONGEST_REMEMBERED
+from service.domain.destinations import MAX_CACHED_URL_CHARACTERS
 
 DEADLINE = "relevo.deadline"
-REMEMBERED_TARGETS = 4_096
+CACHED_TARGETS = 4_096
 
-# A kept connection may be at its end just as we begin to write, or still carry what nobody asked for.
-_SPOILT = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, Malformed)
+# The receiver closed a pooled connection as we began to write, or sent unsolicited bytes on it.
+_STALE_CONNECTION = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, Malformed)
 _FAILURES = (aiohttp.ClientError, Malformed, OSError)
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -31,29 +31,29 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding"})
 
 
 class ReceiverConnector(aiohttp.TCPConnector):
-    """Opens `Line`s, which read answers in our own way."""
+    """A connector whose connections are `HttpExchange`s."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # The connector has no public word for it.
+        # The connector has no public way to set it.
         self._factory = cast("partial[ResponseHandler]", HttpExchange)
 
 
 class WebhookTransport(httpx.AsyncBaseTransport):
-    """Sends over a connector. `queued` is told how many seconds a call waited for a connection to be free.
+    """Sends over a connector. `queued` gets the seconds that a call waited for a free connection.
 
-    A request's extension `relevo.deadline` is a time of the event loop, by which the last byte has to be read.
+    A request's extension `relevo.deadline` is a time of the event loop's clock by which the last byte must be read.
     """
 
     def __init__(self, connector: ReceiverConnector, *, queued: Callable[[float], None]) -> None:
         self._connector = connector
         self._queued = queued
-        self._target = lru_cache(maxsize=REMEMBERED_TARGETS)(_target_of)
+        self._target = lru_cache(maxsize=CACHED_TARGETS)(_target_of)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The head of the answer; the stream has its body, and raises what cut it short."""
+        """The answer with its head; its stream yields the body and raises the error that cut it short."""
         url = str(request.url)
-        target = self._target(url) if len(url) <= LONGEST_REMEMBERED else _target_of(url)
+        target = self._target(url) if len(url) <= MAX_CACHED_URL_CHARACTERS else _target_of(url)
         content = await request.aread()
         written = _written(request, target, content)
         try:
@@ -69,15 +69,15 @@ class WebhookTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Hang up everywhere."""
+        """Close all connections."""
         await self._connector.close()
 
     async def _exchange(self, target: "_Target", written: bytes, deadline: float | None) -> "tuple[_Exchange, Head]":
         trace = CallTrace(self._queued)
         try:
             return await self._once(target, trace, written, deadline)
-        except _SPOILT:
-            # Should the request have been read all the same, the receiver gets it twice, as by the attempt's retry.
+        except _STALE_CONNECTION:
+            # If the receiver has read the request all the same, it gets it twice, as with any retry.
             if not trace.reused:
                 raise
         return await self._once(target.apart, CallTrace(self._queued), written, deadline)
@@ -98,7 +98,7 @@ class WebhookTransport(httpx.AsyncBaseTransport):
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """A connection that is lent for one exchange, and the body that comes over it."""
+    """A connection taken from the pool for one exchange, and the body of its answer."""
 
     def __init__(self, connection: Connection, *, apart: bool) -> None:
         self._connection: Connection | None = connection
@@ -113,11 +113,11 @@ class _Exchange(httpx.AsyncByteStream):
             raise _as_httpx(error) from error
 
     async def aclose(self) -> None:
-        """Give the connection back if all of the answer has been read, hang up otherwise."""
+        """Return the connection to the pool if the whole answer was read, else close it."""
         self.close()
 
     def close(self) -> None:
-        """The same, without waiting, of which there is none."""
+        """The same, synchronously."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -129,9 +129,9 @@ class _Exchange(httpx.AsyncByteStream):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """Where to connect, as the connector asks a request for it, and what a request says of it.
+    """Where to connect, with the attributes that the connector reads from a request, and the request's path and Host.
 
-    Connections of the target that `is_apart` are not kept, so one that is asked for is new.
+    Connections of a target that `is_apart` are not pooled, so each one is new.
     """
 
     url: SimpleNamespace
@@ -150,7 +150,7 @@ class _Target:
 
     @property
     def apart(self) -> "_Target":
-        """The same place, with connections of its own."""
+        """The same address, with new connections only."""
         return replace(self, is_apart=True, connection_key=self.connection_key._replace(proxy_headers_hash=1))
 
 
@@ -169,7 +169,7 @@ def _target_of(text: str) -> _Target:
 
 
 def _written(request: httpx.Request, target: _Target, content: bytes) -> bytes:
-    """The request as bytes: headers as they were spelled, in Latin-1. ValueError for a header that is none."""
+    """The request as bytes: headers as spelled, in Latin-1. ValueError for an invalid header."""
     lines = [f"{request.method} {target.path} HTTP/1.1", f"Host: {target.host_header}"]
     lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS]
     if content or request.method == "POST":

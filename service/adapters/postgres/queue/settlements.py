@@ -14,7 +14,7 @@ from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import Bell
 from service.domain.deliveries import Claim, Settled, Settlement, Status
-from service.domain.health import FIRST_REST, LONGEST_REST, MOST_RESTS, REST_SPREAD
+from service.domain.health import MAX_REST, MAX_REST_COUNT, MIN_REST, REST_SPREAD
 from service.domain.ids import ApplicationId, AttemptId
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
@@ -116,10 +116,10 @@ def settling(batch: Sequence[Settlement], *, disable_after: timedelta) -> tuple[
         **_columns([_settle_row(settlement) for settlement in batch])
         | {
             "disable_after": disable_after,
-            "first_rest": FIRST_REST.total_seconds(),
-            "longest_rest": LONGEST_REST.total_seconds(),
+            "first_rest": MIN_REST.total_seconds(),
+            "longest_rest": MAX_REST.total_seconds(),
             "rest_spread": REST_SPREAD,
-            "most_rests": MOST_RESTS,
+            "most_rests": MAX_REST_COUNT,
         }
     )
 

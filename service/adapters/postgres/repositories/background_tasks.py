@@ -17,7 +17,7 @@ from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import POLL, Bell
 from service.application.ports.pages import Page, PageRequest, TaskFilter
-from service.domain.background_tasks import LONGEST_PAUSE, BackgroundTask, TaskClaim, TaskKind, TaskStatus
+from service.domain.background_tasks import MAX_TASK_BACKOFF, BackgroundTask, TaskClaim, TaskKind, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
 LEASE = timedelta(seconds=30)
@@ -103,7 +103,7 @@ class PostgresTaskQueue:
         """Give the lease back after a batch that went wrong: the more of them, the longer the wait, up to 5 minutes."""
         with unavailable_when_lost():
             seconds = await self._pool.fetchval(
-                *POSTPONE(id=claim.task.id, lease=claim.lease, longest_wait=LONGEST_PAUSE.total_seconds())
+                *POSTPONE(id=claim.task.id, lease=claim.lease, longest_wait=MAX_TASK_BACKOFF.total_seconds())
             )
         if seconds is not None:
             self._bell.announce(seconds)

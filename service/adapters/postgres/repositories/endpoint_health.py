@@ -10,7 +10,7 @@ import asyncpg
 
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
-from service.domain.health import AGES, RECENT, FailingEndpoint
+from service.domain.health import FAILING_AGES, FAILURES_COUNTED, FailingEndpoint
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 
 LOOKED_AT = 1000
@@ -21,7 +21,7 @@ FAILING, COUNT_FAILING = _statements["failing"], _statements["count_failing"]
 
 async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: int) -> list[FailingEndpoint]:
     """The organisation's endpoints that have failed for longest."""
-    failing = FAILING(org=org_id, looked_at=LOOKED_AT, recent=RECENT, size=size)
+    failing = FAILING(org=org_id, looked_at=LOOKED_AT, recent=FAILURES_COUNTED, size=size)
     return [
         FailingEndpoint(
             id=EndpointId(row.id),
@@ -38,5 +38,7 @@ async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: in
 
 async def sample_failing(pool: asyncpg.Pool) -> Mapping[str, int]:
     """How many fail, by the ages of the domain; no more than so many are counted."""
-    rows = await pool.fetch(*COUNT_FAILING(ages=list(AGES.values()), recent=RECENT, looked_at=LOOKED_AT))
-    return {name: row["count"] for name, row in zip(AGES, rows, strict=True)}
+    rows = await pool.fetch(
+        *COUNT_FAILING(ages=list(FAILING_AGES.values()), recent=FAILURES_COUNTED, looked_at=LOOKED_AT)
+    )
+    return {name: row["count"] for name, row in zip(FAILING_AGES, rows, strict=True)}
