@@ -3,8 +3,10 @@
 import gc
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import chain, groupby
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,14 @@ def _takes_long(module: Sequence[pytest.Item]) -> bool:
 def pytest_collection_finish() -> None:
     """What has been loaded and collected stays to the end, and need not be looked through for garbage."""
     gc.freeze()
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Like `tmp_path`, for PostgreSQL: short enough for the path of a socket below it, and not below pytest's own
+    directory, which the next run on the machine closes to all other users, PostgreSQL's among them."""
+    with tempfile.TemporaryDirectory(prefix="relevo-") as path:
+        yield Path(path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,20 +2,11 @@
 
 import os
 import random
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.receiver import Receiver, running_receiver
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Like `tmp_path`, but short enough for the path of a Unix socket below it."""
-    with tempfile.TemporaryDirectory(prefix="relevo-") as path:
-        yield Path(path)
 
 
 @pytest.fixture

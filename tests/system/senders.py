@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import httpx
 from svix.api import (
@@ -17,7 +18,7 @@ from svix.api import (
 )
 from svix.exceptions import HttpError
 
-from tests.support.processes import run
+from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 
 EVENT_TYPE = "order.paid"
 AGAIN_AFTER = 0.1  # seconds
@@ -65,20 +66,23 @@ class Customer:
 
 async def prepare(environ: Mapping[str, str], receiver_url: str) -> Customer:
     """A customer of the server that runs with these settings, whose endpoint is at `receiver_url`."""
-    status, out, err = await run("token", environ=environ)
-    assert status == 0, err
-    url, token = f"http://127.0.0.1:{environ['RELEVO_PORT']}", out.strip()
+    url = f"http://127.0.0.1:{environ['RELEVO_PORT']}"
+    token = Tokens(environ["RELEVO_JWT_SECRET"]).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))
     async with opened(url, token) as sdk:
         await sdk.event_type.create(EventTypeIn(name=EVENT_TYPE, description="An order was paid."))
-    return await new_customer(url, token, receiver_url)
+        return await _made(sdk, url, token, receiver_url)
 
 
 async def new_customer(url: str, token: str, receiver_url: str) -> Customer:
     """One more customer of a server, whose endpoint is at `receiver_url`."""
     async with opened(url, token) as sdk:
-        application = await sdk.application.create(ApplicationIn(name="A customer"))
-        endpoint = await sdk.endpoint.create(application.id, EndpointIn(url=receiver_url))
-        secret = await sdk.endpoint.get_secret(application.id, endpoint.id)
+        return await _made(sdk, url, token, receiver_url)
+
+
+async def _made(sdk: SvixAsync, url: str, token: str, receiver_url: str) -> Customer:
+    application = await sdk.application.create(ApplicationIn(name="A customer"))
+    endpoint = await sdk.endpoint.create(application.id, EndpointIn(url=receiver_url))
+    secret = await sdk.endpoint.get_secret(application.id, endpoint.id)
     return Customer(url=url, token=token, app_id=application.id, secret=secret.key)
 
 
@@ -86,14 +90,14 @@ async def send_all(customer: Customer, *, count: int, clients: int, promises: Pr
     """Send `count` messages from so many clients at once, each until it is accepted."""
     numbers = iter(range(count))
 
-    async def client() -> None:
-        async with opened(customer.url, customer.token) as sdk:
-            for number in numbers:
-                await send(sdk, customer.app_id, number, promises)
+    async def client(sdk: SvixAsync) -> None:
+        for number in numbers:
+            await send(sdk, customer.app_id, number, promises)
 
-    async with asyncio.TaskGroup() as group:
+    # They share what holds their connections: the SDK reads all authorities for each.
+    async with opened(customer.url, customer.token) as sdk, asyncio.TaskGroup() as group:
         for _ in range(clients):
-            group.create_task(client())
+            group.create_task(client(sdk))
 
 
 async def send(sdk: SvixAsync, app_id: str, number: int, promises: Promises) -> None:

@@ -13,9 +13,9 @@ from tests.support.receiver import Receiver
 from tests.system import audit, senders
 from tests.system.senders import Promises
 
-MESSAGES = 2000
+MESSAGES = 800
 CLIENTS = 16
-KILLS = 5
+KILLS = 3
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
 
 pytestmark = pytest.mark.timeout(300)

@@ -28,7 +28,7 @@ from tests.support import postgres
 from tests.support.factories import ORG
 from tests.support.issuer import new_rsa_key, running_issuer, signed
 from tests.support.otlp import Collector, running_collector
-from tests.support.patience import patient
+from tests.support.patience import patient, unhurried
 from tests.support.postgres import asyncpg_dsn
 from tests.support.processes import SECRET, command, environment, free_port, settings
 from tests.support.receiver import Receiver
@@ -175,9 +175,9 @@ async def test_the_attempt_timeout_ends_attempts_and_examples(start: Start, rece
         (attempt,) = await attempts(whole, app_id)
         tried = await example(whole, app_id)
 
-    # The default is 15 s, and what tests set otherwise 2 s.
     assert [one["status"] for one in (attempt, tried)] == [2, 2]
-    assert max(one["responseDurationMs"] for one in (attempt, tried)) < 1900
+    # The default is 15 s, and what tests set otherwise 2 s.
+    assert max(one["responseDurationMs"] for one in (attempt, tried)) < 1000 * min(unhurried(1.9), 14)
 
 
 @pytest.mark.parametrize(("allowed", "calls"), [("127.0.0.0/8", 2), ("10.0.0.0/8", 0)])
@@ -342,12 +342,10 @@ async def test_what_a_pooler_cannot_carry_goes_to_the_direct_address(
         start(RELEVO_DATABASE_DIRECT_URL=direct),
     ):
         name = direct.partition("?")[0].rpartition("/")[2]
-        listeners = [
-            await rows.fetchval(listening, of) for of in (name, await rows.fetchval("SELECT current_database()"))
-        ]
+        await until(partial(rows.fetchval, listening, name))
+        through_the_pooler = await rows.fetchval(listening, await rows.fetchval("SELECT current_database()"))
 
-    assert listeners[0] > 0
-    assert listeners[1] == 0
+    assert through_the_pooler == 0
 
 
 async def test_a_server_of_its_own_is_where_it_was_told_and_as_quiet(database: str, directory: Path) -> None:

@@ -63,8 +63,8 @@ async def test_a_server_that_leaves_while_messages_come_in_keeps_what_it_promise
     async with running(server):
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         async with audit.auditing(database) as findings, asyncio.TaskGroup() as group:
-            group.create_task(senders.send_all(customer, count=500, clients=16, promises=promises))
-            await promises.reach(150)
+            group.create_task(senders.send_all(customer, count=300, clients=16, promises=promises))
+            await promises.reach(100)
             started = time.monotonic()
             status = await server.stop()
             took = time.monotonic() - started

@@ -33,10 +33,10 @@ async def test_this_release_goes_on_and_starts_anew_on_the_schema_of_a_later_one
     async with running(server, worker):
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
         async with asyncio.TaskGroup() as group:
-            group.create_task(senders.send_all(customer, count=1500, clients=16, promises=promises))
-            await promises.reach(300)
+            group.create_task(senders.send_all(customer, count=600, clients=16, promises=promises))
+            await promises.reach(150)
             await expand(database)
-            await promises.reach(900)
+            await promises.reach(350)
             assert await worker.stop() == 0
             await worker.start()
         await audit.until_nothing_is_owed(database, within=patient(30))
