@@ -228,9 +228,62 @@ READINESS: dict[str, Promise] = {
         "health.draining",
         "tests/system/test_readiness.py::test_a_server_is_ready_once_all_is_open_and_until_it_is_told_to_leave",
     ),
+    "the intake": Promise(
+        "service/runtime/resources.py",
+        "health.watch_intake(",
+        "tests/system/test_full_intake.py::test_a_server_whose_intake_is_full_is_not_ready",
+    ),
 }
 
-EVERY = {**SETTINGS, **WHO_MAY_WHAT, **LIMITS, **READINESS}
+_FORGOTTEN = "tests/adapters/test_forgetting.py::test_what_is_over_is_forgotten_and_what_is_not_stays"
+_UPKEEP = "service/adapters/postgres/upkeep.py"
+
+TIMES: dict[str, Promise] = {
+    "how long messages are kept": Promise(
+        "service/runtime/core.py",
+        "PostgresUpkeep(",
+        "tests/system/test_upkeep.py::test_messages_are_kept_for_97_days_and_keys_for_twelve_hours",
+    ),
+    "how long payloads are kept": Promise(
+        _UPKEEP,
+        '"remove_payloads": now',
+        "tests/adapters/test_payload_expiry.py::test_a_payload_is_removed_when_its_time_is_over_and_the_message_stays",
+    ),
+    "how long idempotency keys are kept": Promise(_UPKEEP, '"forget_keys": now - KEYS_KEPT', _FORGOTTEN),
+    "how long event ids are kept": Promise(_UPKEEP, '"forget_event_ids"', _FORGOTTEN),
+    "how long rests are kept": Promise(_UPKEEP, '"forget_rests": now - RESTS_KEPT', _FORGOTTEN),
+    "how long throttles are kept": Promise(_UPKEEP, '"forget_throttles": now - THROTTLES_KEPT', _FORGOTTEN),
+    "how long statistics are kept": Promise(_UPKEEP, '"forget_hours"', _FORGOTTEN),
+    "how long background tasks are kept": Promise(_UPKEEP, '"forget_tasks"', _FORGOTTEN),
+    "how long imports are kept": Promise(
+        _UPKEEP,
+        '"forget_imports"',
+        "tests/api/test_imports.py"
+        "::test_an_import_is_forgotten_with_its_refused_lines_when_it_is_as_old_as_messages_get",
+    ),
+    "how long revocations are kept": Promise(
+        "service/adapters/postgres/repositories/revocations.py",
+        "FORGET(now=now",
+        "tests/adapters/test_forgetting.py::test_a_revocation_is_forgotten_when_no_token_that_it_ends_can_hold",
+    ),
+    "revocations elsewhere": Promise(
+        "service/runtime/access.py",
+        "REVOCATIONS_REFRESH_INTERVAL",
+        "tests/system/test_revocations.py::test_what_is_ended_elsewhere_is_known_after_a_second",
+    ),
+    "the longest rest": Promise(
+        "service/adapters/postgres/queue/settlements.py",
+        "LONGEST_REST",
+        "tests/adapters/test_rests.py::test_no_rest_is_longer_than_the_longest_however_many_came_before",
+    ),
+    "what a tail missed": Promise(
+        "service/api/routes/streams.py",
+        "came_back=",
+        "tests/api/test_streams.py::test_who_comes_back_is_told_of_the_gap",
+    ),
+}
+
+EVERY = {**SETTINGS, **WHO_MAY_WHAT, **LIMITS, **READINESS, **TIMES}
 
 
 def test_every_setting_has_its_row() -> None:

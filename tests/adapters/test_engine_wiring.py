@@ -10,6 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from service.adapters.destinations.http.client import POOL, SPARE_CONNECTIONS
 from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
@@ -83,28 +84,37 @@ async def test_an_attempt_takes_no_longer_than_its_timeout_and_comes_again_as_th
     pool: asyncpg.Pool, database: str, receiver: Receiver
 ) -> None:
     await owe_messages(pool, f"{receiver.url}/silence")
-    said = {"RELEVO_ATTEMPT_TIMEOUT": str(TIMEOUT), "RELEVO_RETRY_SCHEDULE": f"[{RETRY.total_seconds()}]"}
+    await pool.execute("UPDATE pending_delivery SET attempts = 1 WHERE message_id = (SELECT max(id) FROM message)")
+    schedule = [RETRY.total_seconds(), 2 * RETRY.total_seconds()]
+    said = {"RELEVO_ATTEMPT_TIMEOUT": str(TIMEOUT), "RELEVO_RETRY_SCHEDULE": str(schedule)}
 
     async with an_engine(database, **said):
         attempts = await attempts_of(pool, MESSAGES)
-    waits = await pool.fetch("SELECT due_at - now() AS wait FROM pending_delivery WHERE attempts = 1")
+    waits = await pool.fetch("SELECT attempts, due_at - now() AS wait FROM pending_delivery")
 
     assert all(end - start >= TIMEOUT * 0.9 for start, end in attempts)
     assert min(end - start for start, end in attempts) < 15, "what it is without the setting"
-    assert len(waits) == MESSAGES
-    assert all(RETRY * 0.7 < row["wait"] < RETRY * 1.21 for row in waits)
+    assert sorted(row["attempts"] for row in waits) == [1] * (MESSAGES - 1) + [2]
+    assert all(0.7 < row["wait"] / (row["attempts"] * RETRY) < 1.21 for row in waits)
 
 
-@pytest.mark.parametrize("most", [1, 2])
-async def test_an_endpoint_has_no_more_attempts_at_once_than_the_settings_say(
-    pool: asyncpg.Pool, database: str, receiver: Receiver, most: int
+@pytest.mark.parametrize(("setting", "most"), [("RELEVO_PER_ENDPOINT", 2), ("RELEVO_CONCURRENCY", 1)])
+async def test_there_are_no_more_attempts_at_once_than_the_settings_say(
+    *, pool: asyncpg.Pool, database: str, receiver: Receiver, setting: str, most: int
 ) -> None:
     await owe_messages(pool, f"{receiver.url}/slow/1")
 
-    async with an_engine(database, RELEVO_PER_ENDPOINT=str(most)):
+    async with an_engine(database, **{setting: str(most)}):
         attempts = await attempts_of(pool, MESSAGES)
 
     assert max(sum(start <= at < end for start, end in attempts) for at, _ in attempts) == most
+
+
+async def test_there_is_a_connection_for_each_attempt_that_the_settings_allow_at_once(database: str) -> None:
+    async with an_engine(database, RELEVO_CONCURRENCY="300") as health:
+        connections = health._registry.get_sample_value("relevo_pool_size", {"pool": POOL})
+
+    assert connections == 300 + SPARE_CONNECTIONS
 
 
 @pytest.mark.parametrize(("name", "task"), [("engine", "delivery engine"), ("background tasks", "background tasks")])

@@ -164,7 +164,9 @@ async def test_the_retry_schedule_says_how_often_and_when(start: Start, receiver
         (message,) = (await whole.api.get(f"/api/v1/app/{app_id}/msg")).json()["data"]
         (delivery,) = (await whole.api.get(f"/api/v1/app/{app_id}/msg/{message['id']}/endpoint")).json()["data"]
 
+    began = [datetime.fromisoformat(attempt["timestamp"]) for attempt in made]
     assert len(made) == len(receiver.calls) == 3
+    assert began[-1] - began[0] < timedelta(seconds=unhurried(5)), "the default waits for 5 s and for 5 minutes"
     assert (delivery["status"], delivery.get("nextAttempt")) == (2, None)
 
 
