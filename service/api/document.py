@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from service.api.protocol.ignored import MOST_TOLD
 from service.api.schemas.operational_events import AttemptEventOut, EndpointEventOut
 from service.domain.health import DISABLE_AFTER
+from service.domain.idempotency import KEYS_KEPT
 from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS
 from service.domain.operational_webhooks import FAILING_ATTEMPT, AttemptEvent, EndpointEvent
-from service.domain.retention import KEYS_KEPT
 
 PATH = "/docs"  # of the page
 _SCRIPT = re.compile(r"<script(?:\s+src=\"([^\"]+)\")?[^>]*>(.*?)</script>", re.DOTALL)

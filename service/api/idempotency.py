@@ -13,8 +13,7 @@ from service.api.dependencies import CallerDep, UnitOfWorkDep
 from service.api.json_routes import as_json
 from service.application.access import Caller
 from service.application.ports.repositories import IdempotencyRepository, StoredResponse
-from service.domain.idempotency import IdempotencyKey, fingerprint_of, key_of
-from service.domain.retention import KEYS_KEPT
+from service.domain.idempotency import KEYS_KEPT, IdempotencyKey, fingerprint_of, key_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

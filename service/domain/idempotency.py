@@ -1,13 +1,16 @@
 """An idempotency key: a caller's promise that two requests under one key are the same request.
 
-A key belongs to its caller and operation and is stored for `retention.KEYS_KEPT`, with the fingerprint of its first
+A key belongs to its caller and operation and is stored for KEYS_KEPT, with the fingerprint of its first
 request. Another request under the same key is refused.
 """
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 
 from service.domain.ids import ApplicationId, OrgId
+
+KEYS_KEPT = timedelta(hours=12)  # a request under an idempotency key is the same request for so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
-"""How long things are kept."""
+"""How long things are kept, but for idempotency keys, whose module says so."""
 
 from datetime import datetime, timedelta
 
 from service.domain.limits import MAX_DELIVERY_DELAY
 
-KEYS_KEPT = timedelta(hours=12)  # idempotency keys
 # Payloads, unless a message asks for less (in hours or days). No list reaches further back.
 PAYLOADS_KEPT = timedelta(days=90)
 MESSAGES_KEPT = PAYLOADS_KEPT + timedelta(weeks=1)  # and their attempts; dropped in weekly partitions

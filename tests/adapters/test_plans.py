@@ -14,9 +14,9 @@ from service.adapters.postgres.queue.settlements import SETTLE
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn
 from service.domain import ids
+from service.domain.idempotency import KEYS_KEPT
 from service.domain.ids import EndpointId
 from service.domain.limits import RATE_BURST
-from service.domain.retention import KEYS_KEPT
 
 A_LOT = 20_000
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from service.api.schemas.messages import MessageHead
 from service.domain.health import DISABLE_AFTER, FAILURES_COUNTED
+from service.domain.idempotency import KEYS_KEPT
 from service.domain.imports import MAX_LISTED_FAULTS
 from service.domain.limits import (
     DEFAULT_PAGE_ITEMS,
@@ -15,7 +16,7 @@ from service.domain.limits import (
     MIN_DELIVERY_DELAY,
 )
 from service.domain.replays import MAX_RECOVERY
-from service.domain.retention import AUDIT_KEPT, KEYS_KEPT, PAYLOADS_KEPT
+from service.domain.retention import AUDIT_KEPT, PAYLOADS_KEPT
 from service.domain.statistics import MAX_WINDOW
 from service.settings.groups import Delivery, Storage
 

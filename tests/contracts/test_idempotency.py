@@ -8,7 +8,7 @@ import pytest
 from service.adapters.postgres.server.database import Database
 from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused, StillRunning
-from service.domain.retention import KEYS_KEPT
+from service.domain.idempotency import KEYS_KEPT
 from tests.contracts.conftest import BeginKept
 from tests.support.factories import idempotency_key
 

@@ -6,9 +6,10 @@ import pytest
 
 from service.domain.background_tasks import MAX_TASK_BACKOFF
 from service.domain.health import FAILURES_COUNTED, MAX_REST
+from service.domain.idempotency import KEYS_KEPT
 from service.domain.limits import MAX_DELIVERY_DELAY, RATE_BURST
 from service.domain.replays import MAX_RECOVERY
-from service.domain.retention import KEYS_KEPT, MESSAGES_KEPT, PAYLOADS_KEPT, RESTS_KEPT, THROTTLES_KEPT, payload_expiry
+from service.domain.retention import MESSAGES_KEPT, PAYLOADS_KEPT, RESTS_KEPT, THROTTLES_KEPT, payload_expiry
 from service.domain.statistics import MAX_WINDOW
 
 NOW, HOUR = datetime(2026, 3, 1, tzinfo=UTC), timedelta(hours=1)

@@ -12,7 +12,8 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import beside
 from service.application.ports.queue import QueueSample
 from service.domain import ids
-from service.domain.retention import AUDIT_KEPT, KEYS_KEPT, MESSAGES_KEPT, RESTS_KEPT, THROTTLES_KEPT
+from service.domain.idempotency import KEYS_KEPT
+from service.domain.retention import AUDIT_KEPT, MESSAGES_KEPT, RESTS_KEPT, THROTTLES_KEPT
 
 A_BATCH = 5_000
 BATCH_TAKES = 60  # seconds at most

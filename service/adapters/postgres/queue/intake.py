@@ -13,7 +13,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL
-from service.domain.idempotency import IdempotencyKey
+from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
     Accepted,
@@ -25,7 +25,6 @@ from service.domain.messages import (
     Unchecked,
     UnknownApplication,
 )
-from service.domain.retention import KEYS_KEPT
 from service.observability.deliveries import DeliveryTelemetry
 
 LARGEST_BATCH = 256

@@ -12,8 +12,7 @@ from service.adapters.postgres.server.transaction import Transaction
 from service.application.ports.machine import Vault
 from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused, StillRunning
-from service.domain.idempotency import IdempotencyKey
-from service.domain.retention import KEYS_KEPT
+from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 
 PATIENCE = "2s"
 
