@@ -1,7 +1,7 @@
 """What can be asked of the endpoints of one application, their secrets and headers included."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -187,19 +187,12 @@ class Endpoints:
 
     def _made(self, new: NewEndpoint) -> Endpoint:
         now = self._clock.now()
+        said = {field.name: getattr(new, field.name) for field in fields(NewEndpoint)}
         return Endpoint(
+            **said,
             id=EndpointId(self._new_id(ids.ENDPOINT)),
             app_id=self._application.id,
             org_id=self._application.org_id,
-            destination=new.destination,
-            description=new.description,
-            uid=new.uid,
-            version=new.version,
-            disabled=new.disabled,
-            throttle_rate=new.throttle_rate,
-            event_types=new.event_types,
-            channels=new.channels,
-            metadata=new.metadata,
             created_at=now,
             updated_at=now,
         )

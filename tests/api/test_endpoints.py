@@ -1,14 +1,30 @@
 """Endpoints: changes, secrets, headers."""
 
 import asyncio
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from httpx import AsyncClient
+from pydantic.alias_generators import to_camel
 
 from service.adapters.postgres.server.database import Database
+from service.api.schemas.endpoints import EndpointPatch, EndpointUpsertIn
+from service.domain.endpoints import NewEndpoint
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+# Another value than is usual, for every field that a caller may say: one that is forgotten somewhere fails.
+SAID: dict[str, Any] = {
+    "url": "http://127.0.0.1/other",
+    "description": "theirs",
+    "throttleRate": 7,
+    "uid": "other",
+    "version": 3,
+    "disabled": True,
+    "eventTypes": ["invoice.paid"],
+    "channels": ["c"],
+    "metadata": {"k": "v"},
+}
 
 
 async def _create(api: AsyncClient, **body: Any) -> dict[str, Any]:
@@ -124,6 +140,27 @@ async def test_a_url_that_was_taken_before_does_not_stand_in_the_way_of_other_ch
     answer = await api.patch("/app/u/endpoint/e", json={"description": "still mine"})
 
     assert (answer.status_code, answer.json()["url"]) == (200, "http://10.0.0.1/")
+
+
+def test_every_field_of_an_endpoint_may_be_said_when_it_is_created_replaced_and_patched() -> None:
+    said, patched = ({to_camel(name) for name in model.model_fields} for model in (EndpointUpsertIn, EndpointPatch))
+
+    assert SAID.keys() == said == patched
+    assert {to_camel(field.name) for field in fields(NewEndpoint)} - {"destination"} == said - {"url"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_every_field_is_shown_as_it_was_said(application: str, api: AsyncClient, method: str) -> None:
+    await api.post("/event-type", json={"name": "invoice.paid", "description": ""})
+    before = {} if method == "POST" else await _create(api)
+    path = f"/app/{application}/endpoint"
+
+    answer = await api.request(method, path if method == "POST" else f"{path}/{before['id']}", json=SAID)
+    shown = (await api.get(f"{path}/other")).json()
+
+    assert answer.json() == shown
+    assert {name: shown[name] for name in SAID} == SAID
+    assert [name for name in SAID if before.get(name) == SAID[name]] == []
 
 
 @pytest.mark.usefixtures("application")

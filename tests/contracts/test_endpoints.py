@@ -1,18 +1,37 @@
 """What every EndpointRepository does."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from service.application.ports.pages import PageRequest
 from service.domain.applications import Application
 from service.domain.destinations import HttpDestination
+from service.domain.endpoints import DisabledReason, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.signatures import Secret
 from tests.contracts.conftest import Begin
 from tests.support.kept import NOW, an_application, an_endpoint
 
 OLD, NEW = Secret(key=b"o" * 24, expires_at=NOW), Secret(key=b"n" * 24)
+LATER = NOW + timedelta(hours=1)
+# Another value than `an_endpoint` has, for every field that can change: one that is forgotten somewhere fails.
+CHANGED: dict[str, Any] = {
+    "destination": HttpDestination(url="http://127.0.0.1:10/"),
+    "description": "d",
+    "uid": "e",
+    "version": 3,
+    "disabled": True,
+    "throttle_rate": 7,
+    "event_types": ("a.b",),
+    "channels": ("c",),
+    "metadata": {"k": "v"},
+    "updated_at": LATER,
+    "disabled_reason": DisabledReason.CUSTOMER,
+    "disabled_at": LATER,
+}
 
 
 async def _an_application(begin: Begin) -> Application:
@@ -79,16 +98,26 @@ async def test_a_uid_is_taken_once_in_an_application(begin: Begin) -> None:
             await work.endpoints.replace(replace(second, uid="same"))
 
 
+def test_there_is_another_value_for_every_field_that_can_change() -> None:
+    plain = an_endpoint(an_application())
+
+    assert CHANGED.keys() == {field.name for field in fields(Endpoint)} - {"id", "app_id", "org_id", "created_at"}
+    assert [name for name, value in CHANGED.items() if getattr(plain, name) == value] == []
+
+
+async def test_every_field_is_kept(begin: Begin) -> None:
+    kept = an_endpoint(await _an_application(begin), **CHANGED)
+
+    async with begin() as work:
+        await work.endpoints.add(kept, [NEW], {})
+
+    async with begin() as work:
+        assert await work.endpoints.get(kept.app_id, kept.id) == kept
+
+
 async def test_replacing_keeps_every_change_and_leaves_the_secret_alone(begin: Begin) -> None:
-    kept = an_endpoint(await _an_application(begin), event_types=("a.b",))
-    changed = replace(
-        kept,
-        destination=HttpDestination(url="http://127.0.0.1:10/"),
-        disabled=True,
-        event_types=None,
-        channels=("c",),
-        description="d",
-    )
+    kept = an_endpoint(await _an_application(begin))
+    changed = replace(kept, **CHANGED)
 
     async with begin() as work:
         await work.endpoints.add(kept, [NEW], {})

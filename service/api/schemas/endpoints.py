@@ -1,5 +1,6 @@
 """Endpoints as they come in and go out, and their secrets."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -73,17 +74,7 @@ class EndpointUpsertIn(Received):
 
     def new(self) -> NewEndpoint:
         """In the words of the domain."""
-        return NewEndpoint(
-            destination=HttpDestination(url=str(self.url)),
-            description=self.description,
-            uid=self.uid,
-            version=self.version,
-            disabled=self.disabled,
-            throttle_rate=self.throttle_rate,
-            event_types=_tuple(self.event_types),
-            channels=_tuple(self.channels),
-            metadata=dict(self.metadata),
-        )
+        return NewEndpoint(**_said(self, EndpointUpsertIn.model_fields))
 
 
 class EndpointIn(EndpointUpsertIn):
@@ -113,12 +104,7 @@ class EndpointPatch(Received):
 
     def changes(self) -> dict[str, Any]:
         """Only what was said, in the domain's names and types."""
-        said = {name: getattr(self, name) for name in self.model_fields_set}
-        for name in {"event_types", "channels"} & said.keys():
-            said[name] = _tuple(said[name])
-        if "url" in said:
-            said["destination"] = HttpDestination(url=str(said.pop("url")))
-        return said
+        return _said(self, self.model_fields_set)
 
 
 class EndpointCommon(Shown):
@@ -201,5 +187,11 @@ def common(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _tuple(items: list[str] | None) -> tuple[str, ...] | None:
-    return None if items is None else tuple(items)
+def _said(body: EndpointUpsertIn | EndpointPatch, names: Iterable[str]) -> dict[str, Any]:
+    """The fields of these names, in the domain's names and types."""
+    said = {name: getattr(body, name) for name in names}
+    for name in {"event_types", "channels"} & said.keys():
+        said[name] = None if said[name] is None else tuple(said[name])
+    if "url" in said:
+        said["destination"] = HttpDestination(url=str(said.pop("url")))
+    return said
