@@ -1,12 +1,14 @@
 """The metrics, one method for each fact that is counted or timed. Names, units and labels are defined only here."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
 Labels = dict[str, str | int]
+Read = Callable[[CallbackOptions], Iterable[Observation]]
 Unsettled = Literal["too_late", "unavailable", "error"]
 
 FAST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -16,48 +18,54 @@ DELAY_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
 BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-_LABELS: Mapping[str, set[str]] = {
-    "http.server.request.duration": {
-        "http.request.method",
-        "http.route",
-        "http.response.status_code",
-        "url.scheme",
-        "error.type",
-    },
-    "http.server.active_requests": {"http.request.method", "url.scheme"},
-    "relevo.request.failed_after_answer": set(),
-    "relevo.message.accepted": {"outcome"},
-    "relevo.delivery.attempt.duration": {"outcome", "status_class", "error.type"},
-    "relevo.delivery.first_attempt.delay": set(),
-    "relevo.delivery.latency": {"outcome"},
-    "relevo.delivery.exhausted": {"reason"},
-    "relevo.delivery.throttled": set(),
-    "relevo.delivery.unsettled": {"reason"},
-    "relevo.queue.depth": {"state"},
-    "relevo.queue.oldest_due_age": set(),
-    "relevo.worker.inflight": set(),
-    "relevo.worker.capacity": set(),
-    "relevo.commit.batch.size": {"batch"},
-    "relevo.commit.duration": {"batch"},
-    "relevo.endpoint.disabled": {"reason"},
-    "relevo.endpoint.failing": {"longer_than"},
-    "relevo.breaker.open": set(),
-    "relevo.eventloop.lag": set(),
-    "relevo.pool.size": {"pool"},
-    "relevo.pool.checked_out": {"pool"},
-    "relevo.pool.wait": {"pool"},
-    "relevo.executor.duration": {"pool"},
-}
-_BUCKETS: Mapping[str, tuple[float, ...]] = {
-    "http.server.request.duration": REQUEST_BUCKETS_S,
-    "relevo.delivery.attempt.duration": ATTEMPT_BUCKETS_S,
-    "relevo.delivery.first_attempt.delay": DELAY_BUCKETS_S,
-    "relevo.delivery.latency": LATENCY_BUCKETS_S,
-    "relevo.commit.batch.size": BATCH_SIZE_BUCKETS,
-    "relevo.commit.duration": FAST_BUCKETS_S,
-    "relevo.eventloop.lag": FAST_BUCKETS_S,
-    "relevo.pool.wait": FAST_BUCKETS_S,
-    "relevo.executor.duration": FAST_BUCKETS_S,
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What the SDK is told of an instrument: its unit, what it measures, the only labels that are let through, and the
+    buckets of a histogram."""
+
+    unit: str
+    about: str
+    labels: Set[str] = frozenset()
+    buckets: tuple[float, ...] | None = None
+
+
+INSTRUMENTS: Mapping[str, Instrument] = {
+    "http.server.request.duration": Instrument(
+        "s",
+        "Duration of requests, until the last byte",
+        {"http.request.method", "http.route", "http.response.status_code", "url.scheme", "error.type"},
+        REQUEST_BUCKETS_S,
+    ),
+    "http.server.active_requests": Instrument(
+        "{request}", "Requests being answered", {"http.request.method", "url.scheme"}
+    ),
+    "relevo.request.failed_after_answer": Instrument(
+        "{request}", "Requests that failed after their answer was complete"
+    ),
+    "relevo.message.accepted": Instrument("{message}", "Messages that came in", {"outcome"}),
+    "relevo.delivery.attempt.duration": Instrument(
+        "s", "Duration of calls to receivers", {"outcome", "status_class", "error.type"}, ATTEMPT_BUCKETS_S
+    ),
+    "relevo.delivery.first_attempt.delay": Instrument("s", "Due to first attempt", buckets=DELAY_BUCKETS_S),
+    "relevo.delivery.latency": Instrument("s", "Accept to final state", {"outcome"}, LATENCY_BUCKETS_S),
+    "relevo.delivery.exhausted": Instrument("{delivery}", "Deliveries given up", {"reason"}),
+    "relevo.delivery.throttled": Instrument("{delivery}", "Deliveries held back by a throttle"),
+    "relevo.delivery.unsettled": Instrument("{attempt}", "Attempts whose outcome was not kept", {"reason"}),
+    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state"}),
+    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery"),
+    "relevo.worker.inflight": Instrument("{attempt}", "Attempts under way"),
+    "relevo.worker.capacity": Instrument("{attempt}", "Attempts possible at once"),
+    "relevo.commit.batch.size": Instrument("{item}", "Callers per group commit", {"batch"}, BATCH_SIZE_BUCKETS),
+    "relevo.commit.duration": Instrument("s", "Duration of group commits", {"batch"}, FAST_BUCKETS_S),
+    "relevo.endpoint.disabled": Instrument("{endpoint}", "Endpoints switched off", {"reason"}),
+    "relevo.endpoint.failing": Instrument("{endpoint}", "Endpoints that take nothing, by age", {"longer_than"}),
+    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers"),
+    "relevo.eventloop.lag": Instrument("s", "How late the event loop wakes a sleeper", buckets=FAST_BUCKETS_S),
+    "relevo.pool.size": Instrument("{place}", "Connections or threads that a pool has", {"pool"}),
+    "relevo.pool.checked_out": Instrument("{place}", "Connections or threads in use", {"pool"}),
+    "relevo.pool.wait": Instrument("s", "Wait for a place in a pool", {"pool"}, FAST_BUCKETS_S),
+    "relevo.executor.duration": Instrument("s", "Work outside of the event loop", {"pool"}, FAST_BUCKETS_S),
 }
 
 
@@ -66,10 +74,10 @@ def views() -> list[View]:
     return [
         View(
             instrument_name=name,
-            attribute_keys=labels,
-            aggregation=ExplicitBucketHistogramAggregation(_BUCKETS[name]) if name in _BUCKETS else None,
+            attribute_keys=set(instrument.labels),
+            aggregation=ExplicitBucketHistogramAggregation(instrument.buckets) if instrument.buckets else None,
         )
-        for name, labels in _LABELS.items()
+        for name, instrument in INSTRUMENTS.items()
     ]
 
 
@@ -186,47 +194,55 @@ class Metrics:
         self._pools[pool] = (size, checked_out)
 
     def _make_request_instruments(self) -> None:
-        self._request_duration = self._meter.create_histogram(
-            "http.server.request.duration", "s", "Duration of requests, until the last byte"
-        )
-        self._meter.create_observable_up_down_counter(
-            "http.server.active_requests", [self._read_active], "{request}", "Requests being answered"
-        )
-        self._failed_after_answer = self._meter.create_counter(
-            "relevo.request.failed_after_answer", "{request}", "Requests that failed after their answer was complete"
-        )
+        self._request_duration = self._histogram("http.server.request.duration")
+        self._up_down_counter("http.server.active_requests", self._read_active)
+        self._failed_after_answer = self._counter("relevo.request.failed_after_answer")
         # Without a first value of 0, Prometheus' `increase` would miss the first event.
         self._failed_after_answer.add(0)
 
     def _make_delivery_instruments(self) -> None:
-        histogram, counter = self._meter.create_histogram, self._meter.create_counter
-        self._accepted = counter("relevo.message.accepted", "{message}", "Messages that came in")
-        self._attempt_duration = histogram("relevo.delivery.attempt.duration", "s", "Duration of calls to receivers")
-        self._first_attempt_delay = histogram("relevo.delivery.first_attempt.delay", "s", "Due to first attempt")
-        self._latency = histogram("relevo.delivery.latency", "s", "Accept to final state")
-        self._exhausted = counter("relevo.delivery.exhausted", "{delivery}", "Deliveries given up")
-        self._unsettled = counter("relevo.delivery.unsettled", "{attempt}", "Attempts whose outcome was not kept")
-        self._throttled = counter("relevo.delivery.throttled", "{delivery}", "Deliveries held back by a throttle")
-        self._disabled = counter("relevo.endpoint.disabled", "{endpoint}", "Endpoints switched off")
+        self._accepted = self._counter("relevo.message.accepted")
+        self._attempt_duration = self._histogram("relevo.delivery.attempt.duration")
+        self._first_attempt_delay = self._histogram("relevo.delivery.first_attempt.delay")
+        self._latency = self._histogram("relevo.delivery.latency")
+        self._exhausted = self._counter("relevo.delivery.exhausted")
+        self._unsettled = self._counter("relevo.delivery.unsettled")
+        self._throttled = self._counter("relevo.delivery.throttled")
+        self._disabled = self._counter("relevo.endpoint.disabled")
         for reason in get_args(Unsettled):
             self._unsettled.add(0, self._labelled("reason", reason))
         self._throttled.add(0)
 
     def _make_engine_instruments(self) -> None:
-        histogram, gauge = self._meter.create_histogram, self._meter.create_observable_gauge
-        self._batch_size = histogram("relevo.commit.batch.size", "{item}", "Callers per group commit")
-        self._batch_duration = histogram("relevo.commit.duration", "s", "Duration of group commits")
-        self._loop_lag = histogram("relevo.eventloop.lag", "s", "How late the event loop wakes a sleeper")
-        self._pool_wait = histogram("relevo.pool.wait", "s", "Wait for a place in a pool")
-        self._executor_duration = histogram("relevo.executor.duration", "s", "Work outside of the event loop")
-        gauge("relevo.queue.depth", [self._read_depths], "{delivery}", "Deliveries owed, by state")
-        gauge("relevo.queue.oldest_due_age", [self._read_age], "s", "Age of the oldest due delivery")
-        gauge("relevo.worker.inflight", [self._read_inflight], "{attempt}", "Attempts under way")
-        gauge("relevo.worker.capacity", [self._read_capacity], "{attempt}", "Attempts possible at once")
-        gauge("relevo.endpoint.failing", [self._read_failing], "{endpoint}", "Endpoints that take nothing, by age")
-        gauge("relevo.breaker.open", [self._read_breakers], "{endpoint}", "Open circuit breakers")
-        gauge("relevo.pool.size", [self._read_pool_sizes], "{place}", "Connections or threads that a pool has")
-        gauge("relevo.pool.checked_out", [self._read_checked_out], "{place}", "Connections or threads in use")
+        self._batch_size = self._histogram("relevo.commit.batch.size")
+        self._batch_duration = self._histogram("relevo.commit.duration")
+        self._loop_lag = self._histogram("relevo.eventloop.lag")
+        self._pool_wait = self._histogram("relevo.pool.wait")
+        self._executor_duration = self._histogram("relevo.executor.duration")
+        self._gauge("relevo.queue.depth", self._read_depths)
+        self._gauge("relevo.queue.oldest_due_age", self._read_age)
+        self._gauge("relevo.worker.inflight", self._read_inflight)
+        self._gauge("relevo.worker.capacity", self._read_capacity)
+        self._gauge("relevo.endpoint.failing", self._read_failing)
+        self._gauge("relevo.breaker.open", self._read_breakers)
+        self._gauge("relevo.pool.size", self._read_pool_sizes)
+        self._gauge("relevo.pool.checked_out", self._read_checked_out)
+
+    def _histogram(self, name: str) -> Histogram:
+        instrument = INSTRUMENTS[name]
+        return self._meter.create_histogram(name, instrument.unit, instrument.about)
+
+    def _counter(self, name: str) -> Counter:
+        instrument = INSTRUMENTS[name]
+        return self._meter.create_counter(name, instrument.unit, instrument.about)
+
+    def _gauge(self, name: str, read: Read) -> None:
+        instrument = INSTRUMENTS[name]
+        self._meter.create_observable_gauge(name, [read], instrument.unit, instrument.about)
+
+    def _up_down_counter(self, name: str, read: Read) -> None:
+        instrument = INSTRUMENTS[name]
+        self._meter.create_observable_up_down_counter(name, [read], instrument.unit, instrument.about)
 
     def _labelled(self, name: str, value: str) -> Labels:
         labels = self._labels.get((name, value))

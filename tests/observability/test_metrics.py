@@ -1,7 +1,10 @@
-"""Every metric that there is, with every label that it has: what dashboards and alerts ask for is there."""
+"""Every metric that there is, with every label that it has, and read by somebody."""
 
-from service.observability.metrics import Metrics
+import re
+
+from service.observability.metrics import INSTRUMENTS, Metrics
 from service.observability.telemetry import Telemetry
+from tests.stack.expressions import expressions, names_in
 
 # By the name that Prometheus has for them, the labels of a point in which there is something to be said of each.
 ALL: dict[str, dict[str, str]] = {
@@ -37,6 +40,24 @@ ALL: dict[str, dict[str, str]] = {
     "relevo_executor_duration_seconds": {"pool": "db"},
 }
 OF_PROMETHEUS = {"le", "quantile"}
+UNITS = {"s": "_seconds", "By": "_bytes"}
+
+
+def test_every_instrument_has_a_row_here_with_its_labels() -> None:
+    instruments = {
+        name.replace(".", "_") + UNITS.get(instrument.unit, ""): {
+            label.replace(".", "_") for label in instrument.labels
+        }
+        for name, instrument in INSTRUMENTS.items()
+    }
+
+    assert instruments == {name: set(labels) for name, labels in ALL.items()}
+
+
+def test_every_metric_of_ours_is_read_by_a_panel_or_a_rule() -> None:
+    read = {re.sub("_(total|bucket|count|sum)$", "", name) for _, said in expressions() for name in names_in(said)}
+
+    assert {name for name in ALL if name.startswith("relevo_")} - read == set()
 
 
 def everything_happens(metrics: Metrics) -> None:
