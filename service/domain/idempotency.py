@@ -1,7 +1,7 @@
 """An idempotency key: a caller's promise that two requests under one key are the same request.
 
-A key belongs to its caller and operation and is stored for KEYS_KEPT, with the fingerprint of its first
-request. Another request under the same key is refused.
+A key belongs to its caller and operation and is stored for KEYS_KEPT, with the fingerprint of its first request.
+Another request under the same key is refused.
 """
 
 import hashlib

@@ -13,6 +13,10 @@ from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import Database, dsn
 from service.adapters.postgres.server.wakeups import Wakeups
+from service.api.schemas.operational_webhooks import (
+    OperationalWebhookEndpointOut,
+    OperationalWebhookEndpointUpsertIn,
+)
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Settlement, Status
 from service.domain.ids import AttemptId, OrgId
@@ -93,6 +97,12 @@ async def settle(queue: PostgresQueue, claim: Claim, verdict: Verdict, *, number
     settled = await queue.settle(Settlement(claim=replace(claim, attempt=number), verdict=verdict, attempt=attempt))
     assert settled.applied
     return attempt
+
+
+def test_whatever_may_be_said_of_an_operational_endpoint_is_shown() -> None:
+    said, shown = OperationalWebhookEndpointUpsertIn.model_fields, OperationalWebhookEndpointOut.model_fields
+
+    assert said.keys() - shown.keys() == {"channels", "version"}  # which the SDK's own model of it has not either
 
 
 async def test_an_operational_endpoint_is_made_read_changed_and_deleted(api: AsyncClient) -> None:

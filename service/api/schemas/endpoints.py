@@ -166,7 +166,7 @@ class EndpointSecretRotateIn(Received):
 
 
 def common(endpoint: Endpoint) -> dict[str, Any]:
-    """The fields of `EndpointCommon`, both spellings of those that have two."""
+    """The fields of every view of an endpoint, both spellings of those that have two. A view ignores what it lacks."""
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     return {
         "id": endpoint.id,

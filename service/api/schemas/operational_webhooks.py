@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from service.api.schemas.endpoints import DISABLED_AT, REASON, EndpointIn, EndpointUpsertIn
+from service.api.schemas.endpoints import DISABLED_AT, REASON, EndpointIn, EndpointUpsertIn, common
 from service.api.schemas.rules import (
     DescriptionOut,
     EndpointIdOut,
@@ -56,20 +56,4 @@ class OperationalWebhookEndpointOut(Shown):
     @classmethod
     def of(cls, endpoint: Endpoint) -> "OperationalWebhookEndpointOut":
         """The answer for an endpoint."""
-        types = None if endpoint.event_types is None else list(endpoint.event_types)
-        return cls(
-            id=endpoint.id,
-            url=endpoint.destination.shown,
-            description=endpoint.description,
-            uid=endpoint.uid,
-            disabled=endpoint.disabled,
-            rate_limit=endpoint.throttle_rate,
-            throttle_rate=endpoint.throttle_rate,
-            event_types=types,
-            filter_types=types,
-            metadata=endpoint.metadata,
-            disabled_reason=endpoint.disabled_reason,
-            disabled_at=endpoint.disabled_at,
-            created_at=endpoint.created_at,
-            updated_at=endpoint.updated_at,
-        )
+        return cls(**common(endpoint), metadata=endpoint.metadata)
