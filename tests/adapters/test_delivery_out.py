@@ -18,6 +18,7 @@ from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import open_telemetry
 from service.runtime.destinations import senders
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.factories import add_application, add_endpoint
 from tests.support.patience import patient
 from tests.support.queues import a_worker, owe
@@ -56,7 +57,7 @@ async def ran(pool: asyncpg.Pool, database: str) -> set[str]:
     async with (
         open_telemetry(role="test", version="0", environ={}) as telemetry,
         running_receiver() as receiver,
-        open_http_client(LOCAL, concurrency=4) as client,
+        open_http_client(LOCAL, concurrency=4, ssl_context=NO_AUTHORITIES) as client,
         a_worker(pool, database, DeliveryTelemetry(telemetry)) as queue,
     ):
         told = DeliveryTelemetry(telemetry)

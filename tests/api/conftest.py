@@ -37,6 +37,7 @@ from service.offloading.threads import Threads
 from service.runtime.destinations import senders
 from tests.api.tenancy import listening, unbound
 from tests.api.walking import Things, one_of_each
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.factories import ORG, VAULT
 from tests.support.patience import patient
 
@@ -59,7 +60,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
     """What the API needs, over PostgreSQL."""
     async with (
         open_telemetry(role="test", version="0", environ={}) as telemetry,
-        open_http_client(EGRESS, concurrency=8) as http_client,
+        open_http_client(EGRESS, concurrency=8, ssl_context=NO_AUTHORITIES) as http_client,
         AsyncExitStack() as exits,
     ):
         intake = PostgresIntake(postgres.pool, accepted=lambda: None, telemetry=DeliveryTelemetry(telemetry))

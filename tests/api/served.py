@@ -11,6 +11,7 @@ from httpx import AsyncClient
 from service.api.protocol.connections import CallerProtocol
 from service.api.protocol.patience import Patience
 from tests.api.conftest import TOKENS
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.factories import ORG
 from tests.support.patience import patient
 from tests.support.serving import serving
@@ -29,6 +30,9 @@ async def served(app: FastAPI) -> AsyncIterator[AsyncClient]:
         address = f"http://127.0.0.1:{port}/api/v1"
         token = TOKENS.mint(ORG, now=datetime.now(UTC))
         async with AsyncClient(
-            base_url=address, headers={"authorization": f"Bearer {token}"}, timeout=patient(20)
+            base_url=address,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=patient(20),
+            verify=NO_AUTHORITIES,
         ) as client:
             yield client

@@ -23,7 +23,7 @@ from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.telemetry import Telemetry
 from tests.delivery.test_attempts import Broken
-from tests.support.certificates import self_signed
+from tests.support.certificates import NO_AUTHORITIES, self_signed
 from tests.support.factories import a_claim
 from tests.support.otlp import Collector
 from tests.support.patience import patient
@@ -41,7 +41,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def client(telemetry: Telemetry) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_http_client(LOCAL, concurrency=4, metrics=telemetry.metrics) as client:
+    async with open_http_client(LOCAL, concurrency=4, ssl_context=NO_AUTHORITIES, metrics=telemetry.metrics) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ from tests.stack.relevo import Relevo, running_receiver, running_relevo
 from tests.stack.story import Story, told
 
 HERE = Path(__file__).parent
+IMPATIENT = {"COLLECTOR_METRICS_INTERVAL_MS": "1000", "SPAN_METRICS_INTERVAL": "1s"}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -35,8 +36,7 @@ def promtool() -> Path:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Collector, Jaeger and Prometheus, impatient."""
-    impatient = {"COLLECTOR_METRICS_INTERVAL_MS": "1000", "SPAN_METRICS_INTERVAL": "1s"}
-    with running_stack(tmp_path_factory.mktemp("stack"), Ports.free(), impatient) as running:
+    with running_stack(tmp_path_factory.mktemp("stack"), Ports.free(), IMPATIENT) as running:
         yield running
 
 

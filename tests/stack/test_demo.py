@@ -12,26 +12,16 @@ from typing import IO
 
 import httpx
 
-from deploy.stack.processes import Stack
+from tests.stack.conftest import IMPATIENT
 from tests.support.patience import patient
+
+WIDE = {**os.environ, "COLUMNS": "160"}
 
 
 def demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """`relevo demo`, to its end."""
     command = [sys.executable, "-m", "service", "demo", *arguments]
-    environment = {**os.environ, "COLUMNS": "160"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_the_demo_finds_its_story_in_jaeger_prometheus_and_the_log(stack: Stack, tmp_path: Path) -> None:
-    addresses = tmp_path / "stack.json"
-    addresses.write_text(stack.as_json())
-
-    done = demo("--stack", str(addresses))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    for found in ("yes Jaeger finds the attempts", "yes Prometheus counts 10 messages", f"yes {stack.logs} has"):
-        assert found in done.stdout
+    return subprocess.run(command, env=WIDE, capture_output=True, text=True, check=False)
 
 
 def test_a_demo_without_the_stack_it_was_told_of_says_what_makes_one(tmp_path: Path) -> None:
@@ -44,12 +34,13 @@ def test_a_demo_without_the_stack_it_was_told_of_says_what_makes_one(tmp_path: P
     assert "make stack" in done.stderr
 
 
-def test_at_a_terminal_the_stack_of_the_demo_stays_until_enter() -> None:
+def test_the_demo_finds_its_story_in_a_stack_that_at_a_terminal_stays_until_enter(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deploy.stack", "--free-ports", "--demo"]
     with (
+        (tmp_path / "story").open("w") as story,
         terminal() as (keys, its_end),
         subprocess.Popen(
-            command, stdin=its_end, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, stdin=its_end, stdout=story, stderr=subprocess.PIPE, text=True, env=WIDE | IMPATIENT
         ) as process,
     ):
         told = _up_to("Enter stops it", process.stderr)
@@ -60,7 +51,10 @@ def test_at_a_terminal_the_stack_of_the_demo_stays_until_enter() -> None:
         os.write(keys, b"\n")
         status = process.wait(timeout=patient(60))
 
-    assert status == 0, told
+    found = (tmp_path / "story").read_text()
+    assert status == 0, told + found
+    for where in ("Jaeger finds the attempts", "Prometheus counts 10 messages", r"\S+\.jsonl? has"):
+        assert re.search(f"yes {where}", found), found
     assert "relevo" in services
     assert "/static/index-" in page.text
 

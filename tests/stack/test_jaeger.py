@@ -30,14 +30,11 @@ def test_traces_outlive_a_restart(tmp_path: Path) -> None:
     assert after == before
 
 
-def test_jaeger_has_its_pages(tmp_path: Path) -> None:
-    with running_jaeger(tmp_path, Ports.free()) as jaeger:
-        page = httpx.get(f"{jaeger.jaeger}/search", trust_env=False).text
-        # The page also names scripts for browsers that know no modules; those are not there.
-        parts = re.findall(
-            r'<(?:script type="module"|link rel="stylesheet")[^>]* (?:src|href)="\./(static/[^"]+)"', page
-        )
-        answers = [httpx.get(f"{jaeger.jaeger}/{part}", trust_env=False) for part in parts]
+def test_jaeger_has_its_pages(stack: Stack) -> None:
+    page = httpx.get(f"{stack.jaeger}/search", trust_env=False).text
+    # The page also names scripts for browsers that know no modules; those are not there.
+    parts = re.findall(r'<(?:script type="module"|link rel="stylesheet")[^>]* (?:src|href)="\./(static/[^"]+)"', page)
+    answers = [httpx.get(f"{stack.jaeger}/{part}", trust_env=False) for part in parts]
 
     assert {part.rpartition(".")[2] for part in parts} == {"js", "css"}
     assert all(answer.is_success and len(answer.text) > 10_000 for answer in answers)

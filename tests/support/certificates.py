@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whoever asks over http only need not wait until all are read
+
 
 def self_signed(directory: Path, *, valid_for: timedelta = timedelta(days=1)) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context for 127.0.0.1, and the context of a client who trusts that server."""

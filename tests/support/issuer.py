@@ -15,6 +15,7 @@ from httpx import AsyncClient
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from service.adapters.access.issuers import Issuer, Trust
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.clock import HandClock
 from tests.support.factories import ORG
 
@@ -129,7 +130,7 @@ class IssuerSite:
 @asynccontextmanager
 async def open_site(key: rsa.RSAPrivateKey) -> AsyncIterator[IssuerSite]:
     """An issuer with this key, and ours of it, on a clock that stands still."""
-    async with running_issuer() as stub, AsyncClient(trust_env=False) as client:
+    async with running_issuer() as stub, AsyncClient(trust_env=False, verify=NO_AUTHORITIES) as client:
         stub.publish("first", key)
         clock = HandClock(NOW)
         trust = Trust(issuer=stub.url, audience="relevo", org_claim="org_id", role_claim="roles")

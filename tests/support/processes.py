@@ -10,17 +10,16 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
 import httpx
 
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.patience import patient, unhurried
 
 READY_WITHIN = patient(60)
 GONE_WITHIN = patient(30)
 POLL = 0.05
 LONGEST_ATTEMPT = 30.0  # seconds that receivers here and now may take to answer, however busy the machine
-NO_AUTHORITIES = SSLContext(PROTOCOL_TLS_CLIENT)  # reading those that there are takes longer than the question
 SECRET = "a secret of thirty-two characters and more"
 
 

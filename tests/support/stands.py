@@ -13,6 +13,7 @@ from service.adapters.destinations.http.egress import Egress
 from service.application.ports.destinations import Sender
 from service.domain.destinations import Destination, HttpDestination
 from service.runtime.destinations import senders
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.receiver import Receiver, running_receiver
 
 SECRET = "marker-of-a-secret"
@@ -99,7 +100,10 @@ async def http_stand() -> AsyncIterator[Stand]:
     local = Egress([ip_network("127.0.0.0/8")])
     with socket.socket() as bound:  # bound, and not listening
         bound.bind(("127.0.0.1", 0))
-        async with running_receiver() as receiver, open_http_client(local, concurrency=8) as client:
+        async with (
+            running_receiver() as receiver,
+            open_http_client(local, concurrency=8, ssl_context=NO_AUTHORITIES) as client,
+        ):
             yield HttpStand(
                 make=lambda seconds: senders(client, timeout=seconds, egress=local)[HttpDestination],
                 receiver=receiver,
