@@ -155,7 +155,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "what of an export is read at once": Promise(
         "service/application/streams.py",
-        "LARGEST_PAGE",
+        "MAX_PAGE_ITEMS",
         "tests/api/test_exports.py"
         "::test_of_event_types_no_more_is_read_than_the_caller_takes_and_no_connection_is_kept",
     ),

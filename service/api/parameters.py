@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from service.api.protocol.refusals import Misplaced
 from service.api.schemas.rules import AnswerClass, Channel, Moment, StatusCode, Tag
-from service.application.ports.pages import BACK, ONWARDS, AttemptFilter, MessageFilter, PageRequest
+from service.application.ports.pages import BACKWARDS_MARK, FORWARDS_MARK, AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.errors import NotFound
 from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_LISTED_VALUES, MAX_PAGE_ITEMS, is_name
@@ -161,8 +161,8 @@ def _page(limit: int, iterator: str | None, is_key: Callable[[str], bool], *, as
         raise Misplaced(f"Given limit must not exceed {MAX_PAGE_ITEMS}", place=("query", "limit"))
     if not iterator:
         return PageRequest(limit=limit, ascending=ascending)
-    backwards = iterator.startswith(BACK)
-    key = iterator[1:] if iterator.startswith((BACK, ONWARDS + BACK)) else iterator
+    backwards = iterator.startswith(BACKWARDS_MARK)
+    key = iterator[1:] if iterator.startswith((BACKWARDS_MARK, FORWARDS_MARK + BACKWARDS_MARK)) else iterator
     if not is_key(key):
         raise Misplaced("This iterator was not returned by a list.", place=("query", "iterator"))
     return PageRequest(limit=limit, after=key, backwards=backwards, ascending=ascending)

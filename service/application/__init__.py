@@ -1,1 +1,1 @@
-"""What a caller may ask for. Speaks to ports only; neither commits nor rolls back."""
+"""The use cases. They call ports only, and neither commit nor roll back."""

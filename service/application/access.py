@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do. How a token proves it is an adapter's business."""
+"""The caller and its permissions. How tokens are verified is the adapters' part."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,9 +27,9 @@ _IMPLIED: dict[Capability, frozenset[Capability]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """The token that a caller came with, as far as others may know it. Times are seconds since 1970.
+    """The public facts of a caller's token. Times are seconds since 1970.
 
-    `granted_at` is when the first token was issued of those that this one was refreshed from.
+    `granted_at` is when the first token of its chain of refreshes was issued.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An organisation, or with `app_id` one application of it. No feature flags means that all are on."""
+    """An organisation, or with `app_id` one application of it. None as feature flags means that all are on."""
 
     org_id: OrgId
     app_id: ApplicationId | None = None
@@ -51,17 +51,17 @@ class Caller:
     credential: Credential | None = field(default=None, compare=False, repr=False)
 
     def require_organisation(self) -> None:
-        """NotAllowed for a caller who is only an application."""
+        """NotAllowed for an application's token."""
         if self.app_id is not None:
             raise NotAllowed
 
     def require_role(self, least: Role | None) -> None:
-        """NotAllowed for an organisation's token of a lesser role, and for every one where `least` is None."""
+        """NotAllowed for an organisation's token below the role `least`; None allows no organisation's token."""
         if least is None or ROLES.index(self.role) < ROLES.index(least):
             raise NotAllowed
 
     def require(self, *capabilities: Capability) -> None:
-        """NotAllowed for an application whose token lacks one of these, and whatever includes it."""
+        """NotAllowed for an application's token that lacks one of these and any capability that implies it."""
         for capability in capabilities:
             if self.capabilities.isdisjoint({capability, *_IMPLIED.get(capability, ())}):
                 raise NotAllowed
@@ -69,7 +69,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token for an application is to allow. `granted_at` (seconds since 1970) is when that was first said."""
+    """The permissions of a new application token. `granted_at` (seconds since 1970) is when they were first granted."""
 
     capabilities: frozenset[Capability] = EVERY_CAPABILITY
     feature_flags: frozenset[str] | None = None
@@ -79,7 +79,7 @@ class Grant:
 
     @classmethod
     def again(cls, caller: Caller) -> "Grant":
-        """What the caller's own token allows, for as long again. NotAllowed for any but an application's."""
+        """The same permissions and lifetime as the caller's own token. NotAllowed for an organisation's token."""
         credential = caller.credential
         if caller.app_id is None or credential is None:
             raise NotAllowed
@@ -93,17 +93,17 @@ class Grant:
 
 
 class TokenVerifier(Protocol):
-    """Tells who a bearer token speaks for."""
+    """Verifies bearer tokens."""
 
     async def verify(self, token: str) -> Caller:
-        """NotAuthenticated for a token that does not hold, or no longer."""
+        """The caller that the token authenticates. NotAuthenticated for an invalid, expired or revoked token."""
         ...
 
     async def confirm(self, caller: Caller) -> None:
-        """NotAuthenticated when the caller's token was revoked by now, wherever that was."""
+        """Check again with the latest revocations of all processes. NotAuthenticated when the token was revoked."""
 
     async def refresh(self) -> None:
-        """Learn now of what was revoked; without it that takes a second."""
+        """Read the latest revocations now instead of within a second."""
 
 
 class TokenIssuer(Protocol):
@@ -116,5 +116,5 @@ class TokenIssuer(Protocol):
     def mint_listed(
         self, token_id: TokenId, org_id: OrgId, *, now: datetime, role: Role, lifetime: timedelta
     ) -> tuple[str, str]:
-        """A token for a whole organisation, and the digest by which it is told apart."""
+        """A token for a whole organisation, and its digest."""
         ...

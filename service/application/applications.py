@@ -1,4 +1,4 @@
-"""What can be asked of applications."""
+"""Use cases of applications."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Applications:
             return await self.get(new.uid or ""), False
 
     async def upsert(self, ref: str, new: NewApplication) -> tuple[Application, bool]:
-        """Replace what is said of an application, or create one; tells whether it was created.
+        """Replace an application's fields, or create one; returns whether it was created.
 
         Conflict when the uid is another application's.
         """
@@ -65,7 +65,7 @@ class Applications:
         return await self._change(known, changes)
 
     async def delete(self, ref: str) -> Application:
-        """It and its endpoints receive nothing from now on; the uid is free again."""
+        """Delete it with its endpoints; its uid can be used again."""
         known = _found(await self._applications.get(self._org_id, ref, lock=True))
         await self._applications.delete(known, at=self._clock.now())
         return known

@@ -10,7 +10,7 @@ from service.domain.ids import ApplicationId
 
 
 class AuditTrail:
-    """What `caller` does is written down, and an organisation may read what was done in its name."""
+    """Adds the actions of `caller`, and lists those of its organisation."""
 
     def __init__(self, caller: Caller, events: AuditRepository, *, new_id: NewId, correlation_id: str) -> None:
         self._caller = caller
@@ -23,11 +23,11 @@ class AuditTrail:
         return await self._events.page(self._caller.org_id, page)
 
     async def add(self, action: str, *, app_id: ApplicationId | None, target: str | None) -> None:
-        """Write down that the caller did this."""
+        """Store that the caller did this, in the current transaction."""
         await self._events.add(self.event(action, app_id=app_id, target=target))
 
     def event(self, action: str, *, app_id: ApplicationId | None, target: str | None) -> AuditEvent:
-        """What `add` would write."""
+        """The event that `add` would store."""
         caller = self._caller
         return AuditEvent(
             id=self._new_id(ids.AUDIT_EVENT),

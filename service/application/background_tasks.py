@@ -1,4 +1,4 @@
-"""Background tasks: starting them, reading how far they are, and what a kind of task has to provide."""
+"""Use cases of background tasks, and the function that each kind of task provides."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -16,11 +16,11 @@ from service.observability.naming import name
 
 
 class Step(Protocol):
-    """One batch of a kind of task, begun where `task.cursor` says.
+    """Runs one batch of a kind of task, from `task.cursor` on.
 
-    Its effects go through `work` and are committed together with the progress it returns. Whatever it awaits besides
-    comes before its first use of `work`, so that no transaction waits for somebody else. An error of the domain ends
-    the task as failed; any other has the batch done again later.
+    Its effects go through `work` and are committed together with the progress that it returns. It must await anything
+    else before its first use of `work`, so that no transaction stays open meanwhile. A domain error fails the task;
+    after any other error the batch is repeated later.
     """
 
     async def __call__(self, task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress: ...
@@ -50,7 +50,7 @@ class BackgroundTasks:
     async def start(
         self, kind: TaskKind, *, params: dict[str, Any], data: dict[str, Any], due_at: datetime | None = None
     ) -> BackgroundTask:
-        """A new task, kept with the transaction at hand; its first batch is done from `due_at` on, or at once."""
+        """Store a new task in the current transaction; its first batch is due at `due_at`, or at once."""
         now = self._clock.now()
         task = BackgroundTask(
             id=TaskId(self._new_id(ids.TASK)),

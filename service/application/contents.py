@@ -1,4 +1,4 @@
-"""Removing what messages and answers said: one by one, by a list, or all of an application's."""
+"""Removing the contents of messages and answers: one, several, or all of an application."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from service.domain.deliveries import Attempt
 from service.domain.errors import NotFound
 from service.domain.messages import Message
 
-A_BATCH = 1000
+BATCH_MESSAGES = 1000
 
 _PURGED = "messagesPurged"
 
@@ -32,15 +32,15 @@ class Contents:
         self._clock = clock
 
     async def expunge(self, message: Message) -> None:
-        """Remove a message's payload; what is still owed of it is not sent."""
+        """Remove a message's payload; its pending deliveries are canceled."""
         await self._contents.expunge(self._application.id, [message.id])
 
     async def expunge_attempt(self, attempt: Attempt) -> None:
-        """Remove what the receiver answered."""
+        """Remove the receiver's answer from an attempt."""
         await self._contents.expunge_attempt(attempt, self._application.id)
 
     async def expunge_several(self, refs: Sequence[str]) -> dict[str, bool]:
-        """Remove the payloads of messages by their ids or event ids; tells of each whether there is such a message."""
+        """Remove the payloads of messages by id or event id; returns for each whether the message exists."""
         named = await self._contents.named(self._application.id, refs)
         await self._contents.expunge(self._application.id, list(named.values()))
         return {ref: ref in named for ref in refs}
@@ -55,8 +55,8 @@ class Contents:
         return await self._tasks.start(TaskKind.PURGE_CONTENT, params=params, data={_PURGED: 0})
 
 
-def steps(*, size: int = A_BATCH) -> Steps:
-    """What the engine does for these kinds of tasks, `size` messages at a time."""
+def steps(*, size: int = BATCH_MESSAGES) -> Steps:
+    """The batch functions of these kinds of tasks, for `size` messages each."""
 
     async def expunge(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
         del now

@@ -1,4 +1,4 @@
-"""What became of messages: attempts, destinations, and asking for one more attempt."""
+"""Use cases of deliveries: attempts, the endpoints of a message, resend."""
 
 from collections.abc import Callable, Sequence
 
@@ -53,24 +53,24 @@ class Deliveries:
         return await self._deliveries.attempts_by_endpoint(self._application.id, endpoint.id, opening, wanted)
 
     async def destinations(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
-        """One page of the endpoints that a message goes to, by id, and how each stands."""
+        """One page of a message's endpoints, by id, with the state of each delivery."""
         return await self._deliveries.states(message, page)
 
     async def messages(
         self, endpoint: Endpoint, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
-        """One page of the messages that an endpoint is sent, by time, and how each stands."""
+        """One page of an endpoint's messages, by time, with the state of each delivery."""
         wanted = wanted.within_reach(page, now=self._clock.now())
         opening = wanted.opening(page, ids.MESSAGE)
         return await self._deliveries.messages(self._application.id, endpoint.id, opening, wanted)
 
     async def heads(self, attempts: Sequence[Attempt]) -> dict[MessageId, Message]:
-        """The messages of these attempts, without their payloads; those that are gone are missing."""
+        """The messages of these attempts, without payloads; deleted ones are missing."""
         found = await self._messages.by_ids(self._application.id, {attempt.message_id for attempt in attempts})
         return {message.id: message for message in found}
 
     async def resend(self, message: Message, endpoint: Endpoint) -> None:
-        """Owe one manual attempt. `message` is with its content. MissingPayload, EndpointDisabled."""
+        """Queue one manual attempt. `message` must have its payload. Raises MissingPayload, EndpointDisabled."""
         if message.payload is None:
             raise MissingPayload
         refuse_disabled(endpoint)

@@ -1,4 +1,4 @@
-"""What can be asked of the endpoints of one application, their secrets and headers included."""
+"""Use cases of an application's endpoints, with their secrets and headers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -23,9 +23,9 @@ Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 
 
 class Endpoints:
-    """The endpoints of one application. `new_key` makes the bytes of a signing key, `key_pairs` those of ed25519.
+    """The endpoints of one application. `new_key` makes an HMAC key, `key_pairs` makes ed25519 keys.
 
-    `refuses_url` says why a URL can never be called, or None.
+    `refuses_url` returns why a URL can never be called, or None.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Endpoints:
         return await self._found(ref)
 
     async def create(self, new: NewEndpoint, *, secret: Secret | None = None, headers: dict[str, str]) -> Endpoint:
-        """Conflict when the uid is taken; without a secret it gets one of its own."""
+        """Create an endpoint; without a `secret` one is generated. Raises Conflict when the uid is taken, Invalid."""
         await self._check(new.destination, event_types=new.event_types)
         if secret is not None:
             self._check_pair(secret, field="secret")
@@ -72,7 +72,7 @@ class Endpoints:
         return endpoint
 
     async def upsert(self, ref: str, new: NewEndpoint) -> tuple[Endpoint, bool]:
-        """Replace what is said of an endpoint, or create one; tells whether it was created.
+        """Replace an endpoint's fields, or create one; returns whether it was created.
 
         Conflict when the uid is another endpoint's.
         """
@@ -91,20 +91,20 @@ class Endpoints:
         return await self._change(known, replace(known, **changes, updated_at=self._clock.now()))
 
     async def delete(self, ref: str) -> None:
-        """It receives nothing from now on; the uid is free again."""
+        """Delete it; its uid can be used again."""
         endpoint = await self._found(ref, lock=True)
         await self._endpoints.delete(endpoint, at=self._clock.now())
         await self._announce("endpoint.deleted", self._application, endpoint)
 
     async def secret(self, ref: str) -> Secret:
-        """The current one."""
+        """The current secret."""
         secrets = await self._endpoints.secrets((await self._found(ref)).id)
         return secrets[0]
 
     async def rotate(self, ref: str, *, secret: Secret | None, grace: timedelta) -> Secret:
-        """Sign with a new key from now on, and with the old one too until `grace` is over.
+        """Sign with a new key from now on, and also with the old one until `grace` is over.
 
-        A key that is made here is of the old one's kind, which is what the receiver knows how to check.
+        A generated key has the old key's kind, which the receiver can verify. Raises LimitReached, Invalid.
         """
         if secret is not None:
             self._check_pair(secret, field="key")
@@ -116,18 +116,18 @@ class Endpoints:
         return newest
 
     async def end_old_secrets(self, ref: str) -> None:
-        """Sign with the current secret alone from now on."""
+        """Sign with the current secret only, from now on."""
         endpoint = await self._found(ref, lock=True)
         current, *_old = await self._endpoints.secrets(endpoint.id)
         await self._endpoints.keep_secrets(endpoint.id, [current])
         await self._touch(endpoint)
 
     async def headers(self, ref: str) -> dict[str, str]:
-        """The endpoint's own headers, credentials and all."""
+        """The endpoint's own headers, including credentials."""
         return await self._endpoints.headers((await self._found(ref)).id)
 
     async def set_headers(self, ref: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        """Put what `change` makes of the headers in their place; Invalid when they do not go together."""
+        """Replace the headers by `change(headers)`. Raises Invalid when they are refused as a whole."""
         endpoint = await self._found(ref, lock=True)
         changed = change(await self._endpoints.headers(endpoint.id))
         if reason := rules.why_refused(changed):
@@ -142,14 +142,14 @@ class Endpoints:
         return endpoint
 
     async def _touch(self, endpoint: Endpoint) -> None:
-        """What is read on its own has changed. `endpoint` is locked."""
+        """Record that the endpoint's secrets or headers have changed. `endpoint` is locked."""
         await self._endpoints.replace(replace(endpoint, updated_at=self._clock.now()))
         await self._announce("endpoint.updated", self._application, endpoint)
 
     async def _change(self, known: Endpoint, changed: Endpoint) -> Endpoint:
         changed = explained(changed, before=known)
         fresh_types = changed.event_types if changed.event_types != known.event_types else None
-        # What was taken under other settings is not held against other changes.
+        # Values accepted under earlier settings do not block changes of other fields.
         fresh_place = changed.destination if changed.destination != known.destination else None
         await self._check(fresh_place, event_types=fresh_types)
         await self._endpoints.replace(changed)
@@ -163,7 +163,7 @@ class Endpoints:
 
     def _check_pair(self, secret: Secret, *, field: str) -> None:
         if secret.kind is Kind.ED25519 and not self._key_pairs.holds(secret.key):
-            raise Invalid("The public half of this ed25519 secret is not its seed's own.", field=(field,))
+            raise Invalid("The public key of this ed25519 secret does not belong to its seed.", field=(field,))
 
     async def _check(self, destination: Destination | None, *, event_types: Sequence[str] | None) -> None:
         if destination is not None:
@@ -199,7 +199,7 @@ class Endpoints:
 
 
 def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
-    """The secrets that still sign beside a new one: the current with its grace, and older ones while they last."""
+    """The secrets that still sign beside a new one: the current one until `grace` is over, and unexpired older ones."""
     current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
     aged = [replace(current, expires_at=at + grace), *older] if grace else older
     if len(aged) > MAX_OLD_SECRETS:

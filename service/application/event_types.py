@@ -1,4 +1,4 @@
-"""What can be asked of event types."""
+"""Use cases of event types."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -13,11 +13,11 @@ from service.domain.errors import NotFound
 from service.domain.event_types import EventType, NewEventType
 from service.domain.ids import OrgId
 
-A_PAGE = 1000
+PAGE_EVENT_TYPES = 1000
 
 
 class EventTypes:
-    """The event types of one organisation. With `flags` only those are seen that need no flag or one of these."""
+    """The event types of one organisation. With `flags` only those that need no feature flag, or one of these."""
 
     def __init__(
         self,
@@ -44,13 +44,14 @@ class EventTypes:
         return _found(event_type if event_type.is_visible(self._flags) else None)
 
     async def create(self, new: NewEventType) -> EventType:
-        """Takes the place of an archived one; EventTypeExists when a live one has the name. Invalid."""
+        """Create it, or replace an archived one. Raises EventTypeExists when one that is not archived exists,
+        Invalid."""
         event_type = self._made(new)
         await self._event_types.add(event_type)
         return event_type
 
     async def upsert(self, new: NewEventType) -> tuple[EventType, bool]:
-        """Replace what is said of an event type, or create it; tells whether it was created."""
+        """Replace an event type's fields, or create it; returns whether it was created."""
         return await upserted(
             lambda: self._event_types.get(self._org_id, new.name, lock=True),
             change=lambda known: self._change(replace(self._made(new), created_at=known.created_at)),
@@ -66,7 +67,7 @@ class EventTypes:
         return await self._change(changed)
 
     async def delete(self, name: str, *, expunge: bool) -> None:
-        """Archive it, or remove it for good."""
+        """Archive it, or with `expunge` delete it."""
         known = _found(await self._event_types.get(self._org_id, name, lock=True))
         if expunge:
             await self._event_types.delete(known)
@@ -81,9 +82,9 @@ class EventTypes:
         archive_others: bool = False,
         dry_run: bool = False,
     ) -> list[NewEventType | EventType]:
-        """Have these event types as they are described; those that change, or would in a `dry_run`, as they are then.
+        """Import these event types. Returns those that changed, or would in a `dry_run`, with their new fields.
 
-        `unsaid` are the fields that the descriptions do not speak of: what is known of them stays.
+        `unsaid` are fields that the descriptions do not contain: existing event types keep theirs.
         """
         by_name = {new.name: new for new in described}
         modified: list[NewEventType | EventType] = []
@@ -99,23 +100,23 @@ class EventTypes:
     async def _known(
         self, names: Sequence[str], *, lock: bool
     ) -> AsyncIterator[tuple[Sequence[str], Mapping[str, EventType]]]:
-        """The sorted names, some at a time, and what is known of these. In one order, so that two that take over the
-        same at once wait for each other one way."""
+        """The existing event types by name, page by page. In sorted order, so that two imports at the same time lock
+        rows in the same order and do not deadlock."""
         while names:
-            found = await self._event_types.named(self._org_id, names[:A_PAGE], lock=lock)
-            covered = A_PAGE if found.done else names.index(found.items[-1].name) + 1
+            found = await self._event_types.named(self._org_id, names[:PAGE_EVENT_TYPES], lock=lock)
+            covered = PAGE_EVENT_TYPES if found.done else names.index(found.items[-1].name) + 1
             yield names[:covered], {known.name: known for known in found.items}
             names = names[covered:]
 
     async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[EventType]:
-        """Those that are archived, or would be; without their schemas, of which there may be very many."""
+        """The event types that are archived, or would be; without their schemas, which may be large."""
         others = [found async for found in self._every_live_one() if found.name not in names]
         if others and not dry_run:
             await self._event_types.archive(self._org_id, [other.name for other in others], at=self._clock.now())
         return [replace(other, archived=True) for other in others]
 
     async def _every_live_one(self) -> AsyncIterator[EventType]:
-        page, done = PageRequest(limit=A_PAGE, ascending=True), False
+        page, done = PageRequest(limit=PAGE_EVENT_TYPES, ascending=True), False
         while not done:
             found = await self.page(page, include_archived=False, with_content=False)
             for event_type in found.items:
@@ -163,7 +164,7 @@ def _changed(
 
 
 def _says(known: EventType, new: NewEventType) -> bool:
-    """Whether an event type is already what is said of it."""
+    """Whether an event type already has these fields."""
     others = (field.name for field in fields(NewEventType) if field.name != "schemas")
     return all(getattr(known, name) == getattr(new, name) for name in others) and _mean_the_same(known, new)
 

@@ -1,7 +1,6 @@
-"""JSON without loss: whole numbers of any size, decimals with every digit, names in their order.
+"""JSON without loss: integers of any size, decimals with every digit, names in their order.
 
-What a double cannot hold is no less JSON: 19.99 is not 19.989999999999998, and a constant of 30 digits is not its
-neighbour.
+Doubles would change values: 19.99 would become 19.989999999999998, and integers of 30 digits would be rounded.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -15,7 +14,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def read(document: bytes | str) -> Any:
-    """The value of a JSON document; decimals are `Decimal`. ValueError, saying why."""
+    """The value of a JSON document; decimals are `Decimal`. ValueError with the reason."""
     try:
         return _decoder.decode(document)
     except RecursionError:
@@ -25,12 +24,12 @@ def read(document: bytes | str) -> Any:
 
 
 def members(document: bytes | str) -> dict[str, bytes]:
-    """The members of an object, each as it was written. ValueError."""
+    """The members of an object, each as it was written. Raises ValueError."""
     return {name: bytes(raw) for name, raw in _members.decode(document).items()}
 
 
 def written(value: Any) -> bytes:
-    """The value as JSON. ValueError for what is nested too deep."""
+    """The value as JSON. ValueError when it is nested too deep."""
     try:
         return _encoder.encode(value)
     except RecursionError:

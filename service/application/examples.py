@@ -1,4 +1,5 @@
-"""Sending an example to an endpoint while the caller waits, and telling beforehand who would be sent a message."""
+"""Use cases of examples: send an example to an endpoint while the caller waits, and ask whether anybody wants a
+message."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ PING = "svix.ping"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One that is ready to be sent. Its `claim` has all that an attempt needs: nothing is held while that is made."""
+    """An example that is ready to be sent. Its `claim` has all that an attempt needs, so no transaction is open
+    then."""
 
     message: NewMessage
     endpoint: Endpoint
@@ -62,7 +64,7 @@ class Examples:
         correlation_id: str,
         traceparent: str | None,
     ) -> Example:
-        """An example that is ready to be sent. NotFound, EndpointDisabled, NoExample, Invalid."""
+        """Make an example ready to be sent. Raises NotFound, EndpointDisabled, NoExample, Invalid."""
         endpoint = await self._endpoints.get(self._application.id, ref)
         if endpoint is None:
             raise NotFound
@@ -82,11 +84,11 @@ class Examples:
         return Example(message=message, endpoint=endpoint, claim=await self._claim(message, endpoint))
 
     async def keep(self, example: Example, attempt: Attempt) -> None:
-        """Keep the example and what came of it, so that it is found where every message is."""
+        """Store the example and its attempt like any other message."""
         await self._examples.keep(example.message, attempt, example.endpoint)
 
     async def wanted(self, event_type: str, channels: Collection[str] | None) -> bool:
-        """Whether any endpoint would be sent such a message."""
+        """Whether any endpoint of the application wants such a message."""
         return await self._examples.wanted(self._application.id, event_type, channels)
 
     async def _claim(self, message: NewMessage, endpoint: Endpoint) -> Claim:
@@ -132,7 +134,7 @@ class Examples:
 
 
 def _examples(event_type: EventType) -> list[Any]:
-    """Those of the first version that has any, a list of them or one; without any, one that is made from the newest."""
+    """The examples in the first schema version that has any; without any, one generated from the newest version."""
     schemas = exact_json.read(event_type.schemas or "{}")
     for version in sorted(schemas, key=lambda name: (name != "1", name)):
         schema = schemas[version]

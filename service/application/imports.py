@@ -1,4 +1,4 @@
-"""Taking in a file of messages: line by line, a group at a time, each line once however often the file is sent."""
+"""Use cases of imports: a file of messages is accepted line by line, each line once however often the file is sent."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
@@ -32,14 +32,14 @@ from service.domain.imports import (
     Taken,
 )
 
-A_GROUP = 256
-LONGEST_DETAIL = 500
+GROUP_MESSAGES = 256
+MAX_DETAIL_CHARACTERS = 500
 
 _log = structlog.stdlib.get_logger("relevo.import")
 
 
 class Imports:
-    """The imports of one application. `begin` opens a short unit of work: none is held while the file arrives."""
+    """The imports of one application. `begin` opens a short unit of work; none is open while the file arrives."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Imports:
         self._new_id = new_id
 
     async def get(self, ref: str) -> MessageImport:
-        """The import with this id, or of the file with this id. NotFound."""
+        """The import with this id or file id. Raises NotFound."""
         async with self._begin() as work:
             found = await work.imports.get(self._application.id, ref)
         if found is None:
@@ -70,16 +70,16 @@ class Imports:
             return await work.imports.page(self._application.id, page)
 
     async def faults(self, ref: str, page: PageRequest) -> Page[LineFault]:
-        """One page of the lines that were refused, by number. NotFound."""
+        """One page of refused lines, by number. Raises NotFound."""
         found = await self.get(ref)
         async with self._begin() as work:
             return await work.imports.faults(self._application.id, found.id, page)
 
     async def take(self, file_id: str, groups: AsyncIterator[Sequence[Line]]) -> MessageImport:
-        """Take in the file. A line that cannot be taken is reported, and nothing else suffers from it.
+        """Accept the file's messages. A line that is refused is recorded and does not affect the others.
 
-        Unavailable, UnreadableFile, Conflict when the file is sent again meanwhile, or whatever ended it early: what
-        was taken by then stays, and sending the file again under the same id takes the rest.
+        Raises Unavailable, UnreadableFile, Conflict when the file is sent again meanwhile, or the error that ended the
+        upload. Lines accepted by then stay; sending the file again under the same id accepts the rest.
         """
         progress = await self._start(file_id)
         _log.info("import.began", import_id=progress.id)
@@ -88,13 +88,13 @@ class Imports:
                 async for taken in groups_taken:
                     progress = await self._keep(progress, taken)
         except BaseException:
-            # Shielded: when the sender has gone, this request is being cancelled.
+            # Shielded, since this request is being cancelled if the sender has disconnected.
             await asyncio.shield(self._end(progress, ImportStatus.FAILED))
             raise
         return await self._end(progress, ImportStatus.FINISHED)
 
     async def _taken(self, file_id: str, groups: AsyncIterator[Sequence[Line]]) -> AsyncGenerator[list[Taken], None]:
-        """What came of each group. While one is committed the next is read and parsed: neither waits for the other."""
+        """The results of each group. While one group is committed, the next one is read and parsed."""
         ahead: asyncio.Future[list[Taken]] | None = None
         try:
             async for lines in groups:
@@ -105,7 +105,7 @@ class Imports:
             if ahead is not None:
                 yield await ahead
         except Exception:
-            # A file that breaks off is taken up to there, and counted.
+            # The lines before the break are still accepted and counted.
             if ahead is not None:
                 yield await ahead
             raise
@@ -136,7 +136,7 @@ class Imports:
         further = progress.after(taken, at=self._clock.now())
         async with self._begin() as work:
             if not await work.imports.keep(further, progress.listed(taken)):
-                raise errors.Conflict("The file is being sent again, by a request that goes on with it.")
+                raise errors.Conflict("Another request is sending this file again and has taken the import over.")
         return further
 
     async def _accept(self, line: LineMessage, file_id: str) -> Taken:
@@ -177,7 +177,7 @@ class Imports:
 
 @dataclass(slots=True)
 class _Group:
-    """Lines that are taken and counted together: however many faults, since they cost next to nothing."""
+    """Lines that are accepted and counted together: a bounded number of messages, any number of faults."""
 
     messages: list[LineMessage] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)
@@ -189,7 +189,7 @@ def _groups(lines: Sequence[Line]) -> Iterator[_Group]:
         if isinstance(line, LineFault):
             group.faults.append(line)
             continue
-        if len(group.messages) == A_GROUP:
+        if len(group.messages) == GROUP_MESSAGES:
             yield group
             group = _Group()
         group.messages.append(line)
@@ -198,11 +198,11 @@ def _groups(lines: Sequence[Line]) -> Iterator[_Group]:
 
 
 def _key(application: Application, file_id: str, line: LineMessage) -> IdempotencyKey:
-    """A line's own key: the same file and line of the same application is the same message."""
+    """The idempotency key of a line: the same application, file id and line number is the same message."""
     asked = ("msg/import", file_id)
     return key_of(application.org_id, application.id, *asked, key=str(line.line), fingerprint=line.fingerprint)
 
 
 def _fault(line: int, error: RelevoError) -> LineFault:
     code = error.kind if isinstance(error, Invalid) else error.code
-    return LineFault(line=line, code=code, detail=error.detail[:LONGEST_DETAIL])
+    return LineFault(line=line, code=code, detail=error.detail[:MAX_DETAIL_CHARACTERS])

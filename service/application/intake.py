@@ -1,7 +1,6 @@
-"""One way in for every message, however it comes: what was said of it becomes a message that is kept, with all that it
-owes, or one of a few reasons why not.
+"""The intake of messages, for every way in: a `Submission` becomes a stored message with its deliveries, or is refused.
 
-Nothing here knows how it was said: HTTP, files of messages and whatever else takes messages in makes a `Submission`.
+Nothing here knows about HTTP or files: each way in makes a `Submission` and translates the result.
 """
 
 from collections.abc import Callable
@@ -34,35 +33,36 @@ from service.domain.messages import (
 )
 from service.domain.retention import payload_expiry
 
-MOST_CHECKS = 5
+MAX_RECHECKS = 5
 
 Begin = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The message and every delivery that it owes are committed."""
+    """The message and its deliveries are committed."""
 
     id: MessageId
 
 
 @dataclass(frozen=True, slots=True)
 class SameAgain:
-    """It was kept before, as `id`, by its idempotency key; None where only its event id tells so."""
+    """The message was stored before, as `id` by its idempotency key; None if only its event id shows that."""
 
     id: MessageId | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Saying it again changes nothing: `error` has a code for programs and a sentence for people."""
+    """Refused for good: repeating it gives the same result. `error` has a code for programs and a sentence for
+    people."""
 
     error: RelevoError
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Nothing was kept, because of us: say it again after `wait` seconds."""
+    """Not stored, for a reason on our side (overload, database away): repeat it after `wait` seconds."""
 
     error: Busy
     wait: int
@@ -72,7 +72,7 @@ Receipt = Kept | SameAgain | Rejected | Deferred
 
 
 class Submissions:
-    """Takes messages in. `begin` opens a short unit of work, for an application that a message brings along."""
+    """Takes submissions. `begin` opens a short unit of work, to create an application that comes with a message."""
 
     def __init__(self, intake: Intake, checks: PayloadChecks, *, begin: Begin, clock: Clock, new_id: NewId) -> None:
         self._intake = intake
@@ -82,7 +82,8 @@ class Submissions:
         self._new_id = new_id
 
     async def take(self, said: Submission) -> Receipt:
-        """What became of it, for a way in that goes on with the next one whatever that is. Never raises RelevoError."""
+        """Take a submission and return the result. Never raises RelevoError, for ways in that go on with the next
+        one."""
         try:
             refuse_malformed(said)
         except Invalid as error:
@@ -90,7 +91,7 @@ class Submissions:
         return await self.take_well_formed(said)
 
     async def take_well_formed(self, said: Submission) -> Receipt:
-        """The same, for what has been held against the rules of form already."""
+        """The same, for a submission whose names, labels and sizes were checked before."""
         try:
             return await self.submit(said)
         except Busy as busy:
@@ -99,9 +100,9 @@ class Submissions:
             return Rejected(error)
 
     async def submit(self, said: Submission) -> Kept | SameAgain:
-        """The same, raising what is wrong: NotFound, KeyReused, Invalid; Busy and Unavailable when it was not kept.
+        """The same, but raises NotFound, KeyReused, Invalid; Busy and Unavailable when it was not stored.
 
-        An application that it brings along is created when there is none, and then the message is taken once more.
+        If the application does not exist and comes with the message, it is created and the message is taken again.
         """
         message = message_of(said, message_id=MessageId(self._new_id(ids.MESSAGE)), now=self._clock.now())
         reception = await self._received(message)
@@ -111,28 +112,28 @@ class Submissions:
         return _receipt(reception, message)
 
     async def _received(self, message: NewMessage) -> Reception:
-        """What the intake makes of the message, whose payload is checked if its event type asks for it. Invalid."""
+        """The intake's result for the message, after the checks of its times and payload. Raises Invalid."""
         try:
             message.refuse_untimely()
             return await self._checked(message)
         except Invalid:
-            # What would be refused today may have been taken before: whoever repeats it is owed the first answer.
+            # A repetition of an accepted request gets the first answer, even if today it would be invalid.
             first = await self._intake.first_use(message)
             if first is None:
                 raise
             return first
 
     async def _checked(self, message: NewMessage) -> Reception:
-        """A schema that is changed between the check and the commit is noticed there, and the payload checked again."""
+        """Accept the message. If its event type's schema changes between check and commit, check and accept again."""
         reception = await self._intake.accept(await self._checks.checked(message))
-        for _ in range(MOST_CHECKS):
+        for _ in range(MAX_RECHECKS):
             if not isinstance(reception, Unchecked):
                 break
             reception = await self._intake.accept(await self._checks.checked_afresh(message))
         return reception
 
     async def _create_application(self, said: Submission, new: NewApplication) -> None:
-        """Create the application that a message brings along, unless another message just did. Invalid."""
+        """Create the application that comes with a message, unless another message just did. Raises Invalid."""
         field = ("application", "uid")
         if new.uid is None:
             detail = "An application that is created with a message needs a uid."
@@ -145,7 +146,7 @@ class Submissions:
 
 
 def message_of(said: Submission, *, message_id: MessageId, now: datetime) -> NewMessage:
-    """The message, with its identifier and its times."""
+    """The message to store, with its id and times."""
     return NewMessage(
         id=message_id,
         org_id=said.org_id,
@@ -166,7 +167,7 @@ def message_of(said: Submission, *, message_id: MessageId, now: datetime) -> New
 
 
 def refuse_malformed(said: Submission) -> None:
-    """Invalid for values that no message can have: the rules of form that the schemas of a way in may have held."""
+    """Raises Invalid for bad names, labels, sizes and a payload that is no JSON object."""
     said.refuse_malformed()
     if said.content_type is None and not is_object(said.payload):
         raise Invalid("Payload must be an object.", field=("payload",))

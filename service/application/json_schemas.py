@@ -1,7 +1,7 @@
-"""JSON Schema: whether a schema is one, and whether a payload keeps it. `$schema` says of which draft; without it, 7.
+"""JSON Schema: whether a schema is valid, and whether a payload is valid under it. The draft is `$schema`'s, else 7.
 
-Nothing is ever fetched for a schema. All of it may be slow on purpose, and is done in a process of its own unless it
-is known to take a moment: see `payload_checks`.
+Nothing is ever fetched for a schema. A caller can make any of this slow on purpose, so it runs in another process
+unless it is known to be quick: see `payload_checks`.
 """
 
 import re
@@ -15,21 +15,21 @@ from typing import Any
 import jsonschema_rs as rs
 
 from service.application import exact_json
-from service.application.patterns import in_words_of_the_engine
+from service.application.patterns import translated
 from service.domain.errors import Invalid
 from service.domain.limits import MAX_SCHEMAS_BYTES
 
-MOST_FAULTS_TOLD = 3
-# Bytes of a payload times bytes of a schema: above it the first fault alone is told, since all are found at once.
-FEW_FAULTS = 200_000
-LONGEST_MESSAGE = 300
-LONGEST_VALUE = 60
-# All schemas of an event type together, written as JSON.
-QUICK_SCHEMAS = 8 * 1024
-# A process keeps so many validators of schemas up to that size: a hundred patterns may take 10 MB.
-KEPT, SMALL_SCHEMA = 16, 4096
+MAX_REPORTED_FAULTS = 3
+# Bytes of payload times bytes of schema: above it only the first fault is reported, since collecting all takes longer.
+MAX_FAULT_WORK = 200_000
+MAX_MESSAGE_CHARACTERS = 300
+MAX_VALUE_CHARACTERS = 60
+# Size of all schemas of an event type, as JSON, up to which they are checked on the event loop.
+QUICK_SCHEMAS_BYTES = 8 * 1024
+# Validators cached by a process, and the largest schema of which: a hundred patterns may take 10 MB.
+CACHED_VALIDATORS, MAX_CACHED_SCHEMA_BYTES = 16, 4096
 
-# What makes the work more than a product of the sizes of both, or may: the rest is looked at once for each value.
+# Keywords that can take more time than the product of both sizes. All others examine each value once.
 _COSTLY = frozenset(
     {
         "pattern",
@@ -47,15 +47,15 @@ _COSTLY = frozenset(
 )
 Check = Callable[[bytes], list[str]]
 
-# Keywords with values in them, which are no schemas.
+# Keywords whose values are data, not schemas.
 _VALUES = ("const", "default", "enum", "examples")
-_BY_PYTHON = "x-pattern-of-before"
+_PYTHON_PATTERN = "x-pattern-of-before"
 _MASK = "\x00"
 _BOUND = re.compile(r"(minimum|maximum) of ")
 
 
 def written(schemas: Mapping[str, Any]) -> str:
-    """The schemas by version as they are kept. ValueError for what cannot be, or would take long to look at."""
+    """The schemas by version, as JSON to store. ValueError when too deep or too large, or with NUL characters."""
     try:
         text = exact_json.written(schemas)
     except ValueError:
@@ -68,25 +68,25 @@ def written(schemas: Mapping[str, Any]) -> str:
 
 
 def refuse_unusable(schema: Any) -> None:
-    """ValueError, saying why, for what is no schema, or refers to one elsewhere."""
+    """ValueError, with the reason, for an invalid schema or one that refers to another document."""
     if not isinstance(schema, dict | bool):
         raise ValueError("A schema is an object.")  # noqa: TRY004 - reported as the value's fault
     try:
         _validator(schema)
     except rs.ValidationError as error:
-        if _in_words_of_the_engine(schema) is None:
+        if _with_translated_patterns(schema) is None:
             raise ValueError(_unusable(error)) from None
     except ValueError as error:
         raise ValueError("This schema is nested too deep.") from error
 
 
 def is_quick(schemas: str) -> bool:
-    """Whether to look for what is wrong with them is a matter of a moment."""
-    return len(schemas) <= QUICK_SCHEMAS and "pattern" not in schemas
+    """Whether checking these schemas is quick enough for the event loop."""
+    return len(schemas) <= QUICK_SCHEMAS_BYTES and "pattern" not in schemas
 
 
 def unusable(schemas: list[str]) -> list[str | None]:
-    """What is wrong with each of these schemas by version, None where nothing is."""
+    """The first fault of each of these schemas by version, None where there is none."""
     return [_first_fault(versions) for versions in schemas]
 
 
@@ -100,21 +100,21 @@ def _first_fault(versions: str) -> str | None:
 
 
 def faults(schema: bytes, payload: bytes) -> list[str]:
-    """What is wrong with the payload, path and reason, a few faults at most; nothing when it keeps the schema."""
-    check = _kept(schema) if len(schema) <= SMALL_SCHEMA else checking(schema)
+    """Up to three faults of the payload, each with path and reason; empty when it is valid."""
+    check = _kept(schema) if len(schema) <= MAX_CACHED_SCHEMA_BYTES else checking(schema)
     return check(payload)
 
 
 def checking(schema: bytes) -> Check:
-    """What tells the faults of payloads by this schema."""
+    """A function that returns the faults of a payload under this schema."""
     try:
-        return partial(_faults, _compiled(schema), FEW_FAULTS // max(len(schema), 1))
+        return partial(_faults, _compiled(schema), MAX_FAULT_WORK // max(len(schema), 1))
     except rs.ValidationError as error:
         fault = f"the schema cannot be used any more, replace it. {_unusable(error)}"
         return lambda _: [fault]
 
 
-_kept = lru_cache(KEPT)(checking)
+_kept = lru_cache(CACHED_VALIDATORS)(checking)
 
 
 def _faults(validator: rs.Validator, small: int, payload: bytes) -> list[str]:
@@ -124,7 +124,7 @@ def _faults(validator: rs.Validator, small: int, payload: bytes) -> list[str]:
         return [f"it is not JSON that can be checked: {error}"]
     try:
         if len(payload) <= small:
-            return [_told(error) for error in islice(validator.iter_errors(document), MOST_FAULTS_TOLD)]
+            return [_told(error) for error in islice(validator.iter_errors(document), MAX_REPORTED_FAULTS)]
         validator.validate(document)
     except rs.ValidationError as error:
         return [_told(error)]
@@ -134,51 +134,52 @@ def _faults(validator: rs.Validator, small: int, payload: bytes) -> list[str]:
 
 
 def _is_of_depth(error: ValueError) -> bool:
-    # The engine gives it no type of its own.
+    # The library has no exception type for it.
     return "Recursion limit" in str(error)
 
 
 def _compiled(schema: bytes) -> rs.Validator:
-    """The validator of a schema that is kept already: perhaps since patterns were Python's and every draft was 7."""
+    """The validator of a stored schema. It may be from an earlier release, with Python's patterns and any draft read as
+    7."""
     kept = exact_json.read(schema)
     try:
         return _validator(kept)
     except rs.ValidationError:
-        return _in_words_of_the_engine(kept) or _validator(_as_before(kept))
+        return _with_translated_patterns(kept) or _validator(_with_python_patterns(kept))
 
 
 def _validator(schema: Any) -> rs.Validator:
     make = rs.validator_for if isinstance(schema, dict) and "$schema" in schema else rs.Draft7Validator
-    keywords: Any = {_BY_PYTHON: _PatternOfBefore}
+    keywords: Any = {_PYTHON_PATTERN: _PythonPattern}
     return make(schema, offline=True, validate_formats=False, mask=_MASK, keywords=keywords)
 
 
-def _in_words_of_the_engine(schema: Any) -> rs.Validator | None:
-    """None where that makes no difference, so that what is slow to refuse is looked at once."""
+def _with_translated_patterns(schema: Any) -> rs.Validator | None:
+    """The validator of the schema with its patterns translated; None when that changes nothing or it stays invalid."""
     try:
-        said = _with_patterns_said(schema)
+        said = _translated(schema)
         return None if said == schema else _validator(said)
     except (ValueError, RecursionError):
         return None
 
 
-def _with_patterns_said(node: Any) -> Any:
+def _translated(node: Any) -> Any:
     match node:
         case dict():
-            said = {name: _with_patterns_said(value) for name, value in node.items()}
+            said = {name: _translated(value) for name, value in node.items()}
             pattern, by_pattern = said.get("pattern"), said.get("patternProperties")
             if isinstance(pattern, str):
-                said["pattern"] = in_words_of_the_engine(pattern)
+                said["pattern"] = translated(pattern)
             if isinstance(by_pattern, dict):
-                said["patternProperties"] = {in_words_of_the_engine(name): by_pattern[name] for name in by_pattern}
+                said["patternProperties"] = {translated(name): by_pattern[name] for name in by_pattern}
             return said | {name: node[name] for name in _VALUES if name in node}
         case list():
-            return [_with_patterns_said(value) for value in node]
+            return [_translated(value) for value in node]
     return node
 
 
-class _PatternOfBefore:
-    """A pattern that is no pattern of ECMA-262 but one of Python."""
+class _PythonPattern:
+    """A stored pattern that is valid in Python only, not in ECMA-262."""
 
     def __init__(self, _parent: dict[str, Any], value: Any, _path: list[str | int]) -> None:
         self._pattern = re.compile(value)
@@ -188,16 +189,16 @@ class _PatternOfBefore:
             raise ValueError(f'{_MASK} does not match "{self._pattern.pattern}"')
 
 
-def _as_before(node: Any) -> Any:
+def _with_python_patterns(node: Any) -> Any:
     match node:
         case dict():
-            kept = {name: _as_before(value) for name, value in node.items() if name != "$schema"}
+            kept = {name: _with_python_patterns(value) for name, value in node.items() if name != "$schema"}
             pattern = kept.get("pattern")
             if isinstance(pattern, str) and not _is_pattern(pattern):
-                kept[_BY_PYTHON] = kept.pop("pattern")
+                kept[_PYTHON_PATTERN] = kept.pop("pattern")
             return kept
         case list():
-            return [_as_before(value) for value in node]
+            return [_with_python_patterns(value) for value in node]
     return node
 
 
@@ -210,14 +211,14 @@ def _is_pattern(pattern: str) -> bool:
 
 
 def weight(schema: bytes | None) -> float:
-    """How many values there are to look at in a schema; endlessly many where any of it can be made slow on purpose."""
+    """The number of values in a schema; infinite if a keyword in it can be made slow on purpose."""
     values = list(_values(None if schema is None else exact_json.read(schema)))
     costly = any(not _COSTLY.isdisjoint(value) for value in values if isinstance(value, dict))
     return inf if costly else len(values)
 
 
 def newest(schemas: str | None) -> bytes | None:
-    """Of schemas by version the latest one, by number if the versions are numbers; None when there is none."""
+    """The latest of schemas by version, numerically if versions are numbers; None when there is none."""
     versions = exact_json.members(schemas or "{}")
     if not versions:
         return None
@@ -237,19 +238,19 @@ def _unusable(error: rs.ValidationError) -> str:
 
 
 def _told(error: rs.ValidationError) -> str:
-    # A text or more may be long, and is nobody's business but the sender's.
+    # Texts, lists and objects are not repeated: they may be long or confidential.
     simple = error.instance is None or isinstance(error.instance, bool | int | float | Decimal)
     shown = _written(error.instance) if simple else "the value"
     return f"{'/'.join(map(str, error.instance_path)) or 'payload'}: {_expected(error, shown=shown)}"
 
 
 def _expected(error: rs.ValidationError, *, shown: str) -> str:
-    return _BOUND.sub(r"\1 ", error.message.replace(_MASK, shown))[:LONGEST_MESSAGE]
+    return _BOUND.sub(r"\1 ", error.message.replace(_MASK, shown))[:MAX_MESSAGE_CHARACTERS]
 
 
 def _written(value: Any) -> str:
     text = exact_json.written(value).decode()
-    return text if len(text) <= LONGEST_VALUE else "the value"
+    return text if len(text) <= MAX_VALUE_CHARACTERS else "the value"
 
 
 def _texts(schema: Any) -> Iterator[str]:
@@ -261,7 +262,7 @@ def _texts(schema: Any) -> Iterator[str]:
 
 
 def _values(schema: Any) -> Iterator[Any]:
-    """The schema and all that is in it, however deep. A list of a thousand numbers is a thousand values."""
+    """The schema and every value in it. A list of a thousand numbers is a thousand values."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()

@@ -1,16 +1,16 @@
-"""An example made from a JSON Schema that has none: always the same one, and never large. Pure.
+"""Generates an example from a JSON Schema: always the same one, never large. Pure.
 
-It has the shape of what the schema asks for. Patterns, formats of its own and the like it does not solve.
+It has the structure that the schema asks for. It does not satisfy patterns or unknown formats.
 """
 
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-MOST_VALUES = 200
-DEEPEST = 8
-LONGEST_TEXT = 100
-MOST_ITEMS = 3
+MAX_VALUES = 200
+MAX_DEPTH = 8
+MAX_TEXT_CHARACTERS = 100
+MAX_ITEMS = 3
 
 _ORDER = ("object", "array", "string", "integer", "number", "boolean", "null")
 _FORMATS = {
@@ -34,49 +34,49 @@ _WORDS = (*_SAID, *_OF_NUMBERS, *_OF_LISTS, *_OF_TEXTS, "examples", "enum", "typ
 
 
 def made(schema: Any) -> Any:
-    """A value of the shape that the schema asks for."""
+    """A value with the structure that the schema asks for."""
     return _Maker(schema).value(schema, depth=0)
 
 
 class _Maker:
-    """Makes one example, and counts what is in it."""
+    """Makes one example of a bounded number of values."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._left = MOST_VALUES
+        self._left = MAX_VALUES
 
     def value(self, schema: Any, *, depth: int) -> Any:
         self._left -= 1
-        if self._left < 0 or depth > DEEPEST or not isinstance(schema, dict):
+        if self._left < 0 or depth > MAX_DEPTH or not isinstance(schema, dict):
             return None
         whole = self._whole(schema)
         said = _said(whole)
         return said[0] if said else self._of_type(_type(whole), whole, depth)
 
     def _whole(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema with what it refers to and consists of, as one."""
+        """The schema merged with what it refers to and consists of."""
         whole: dict[str, Any] = {}
         properties: dict[str, Any] = {}
         required: list[Any] = []
         waiting, seen = [schema], 0
-        while waiting and seen < DEEPEST:
+        while waiting and seen < MAX_DEPTH:
             part, seen = waiting.pop(0), seen + 1
             whole = {word: part[word] for word in _WORDS if word in part} | whole
-            properties = dict(islice(_object(part.get("properties")).items(), MOST_VALUES)) | properties
-            required += _list(part.get("required"))[:MOST_VALUES]
+            properties = dict(islice(_object(part.get("properties")).items(), MAX_VALUES)) | properties
+            required += _list(part.get("required"))[:MAX_VALUES]
             waiting += [other for other in self._others(part) if isinstance(other, dict)]
         return whole | {"properties": properties, "required": required}
 
     def _others(self, schema: dict[str, Any]) -> list[Any]:
-        """What holds as well: what is referred to, all of several, and the first of alternatives."""
+        """The schemas that also apply: `$ref`, all of `allOf`, the first of `anyOf` and `oneOf`."""
         alternatives = [one for word in ("anyOf", "oneOf") for one in _list(schema.get(word))[:1]]
-        return [self._referred(schema.get("$ref")), *_list(schema.get("allOf"))[:DEEPEST], *alternatives]
+        return [self._referred(schema.get("$ref")), *_list(schema.get("allOf"))[:MAX_DEPTH], *alternatives]
 
     def _referred(self, reference: object) -> Any:
         if not isinstance(reference, str) or not reference.startswith("#"):
             return None
         found = self._root
-        for name in reference.split("/")[1 : DEEPEST + 1]:
+        for name in reference.split("/")[1 : MAX_DEPTH + 1]:
             found = _object(found).get(name.replace("~1", "/").replace("~0", "~"))
         return found
 
@@ -110,12 +110,12 @@ class _Maker:
         first = _list(schema.get("prefixItems")) or _list(items)
         if first:
             return [self.value(part, depth=depth + 1) for part in first[: max(self._left, 0)]]
-        count = min(max(_whole_number(schema.get("minItems"), 1), 1), MOST_ITEMS)
+        count = min(max(_whole_number(schema.get("minItems"), 1), 1), MAX_ITEMS)
         return [self.value(items if isinstance(items, dict) else {"type": "string"}, depth=depth + 1)] * count
 
 
 def _said(schema: dict[str, Any]) -> list[Any]:
-    """What the schema itself gives as a value, if anything."""
+    """The values that the schema itself gives: examples, enum, const, default."""
     several = (_list(schema.get(word)) for word in ("examples", "enum"))
     return [*(one for ones in several for one in ones[:1]), *(schema[word] for word in _SAID if word in schema)]
 
@@ -135,13 +135,13 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _text(schema: dict[str, Any]) -> str:
     text = _FORMATS.get(str(schema.get("format")), "string")
-    least = min(_whole_number(schema.get("minLength"), 0), LONGEST_TEXT)
-    most = max(_whole_number(schema.get("maxLength"), LONGEST_TEXT), 0)
+    least = min(_whole_number(schema.get("minLength"), 0), MAX_TEXT_CHARACTERS)
+    most = max(_whole_number(schema.get("maxLength"), MAX_TEXT_CHARACTERS), 0)
     return text.ljust(least, "x")[:most]
 
 
 def _number(schema: dict[str, Any]) -> Any:
-    """The least that is allowed, or 0, or the most: moved to a multiple of what it has to be one of."""
+    """The minimum, or 0, or the maximum, adjusted to a multiple of `multipleOf`."""
     low, high, above, below, step = (_bound(schema.get(word)) for word in _OF_NUMBERS)
     if low is not None:
         return low if step is None else _multiple(low, step)

@@ -1,4 +1,4 @@
-"""Reading the messages that were accepted."""
+"""Use cases of accepted messages: reading them."""
 
 from service.application.ports.machine import Clock
 from service.application.ports.pages import MessageFilter, Page, PageRequest

@@ -1,4 +1,5 @@
-"""Event types read from the webhooks of an OpenAPI document. Pure and slow: what is large is read in a process."""
+"""Reads event types from the webhooks of an OpenAPI document. Pure, and slow for large documents, which go to a
+process."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -11,14 +12,14 @@ from service.domain.event_types import NewEventType
 from service.domain.limits import MAX_EVENT_TYPES
 
 VERSION = "1"
-MOST_REFERENCES = 20
+MAX_REFERENCES = 20
 _METHODS = ("post", "put", "patch", "get", "delete")
 _COMPONENTS = "#/components/schemas/"
 _DEFINITIONS = "#/definitions/"
 
 
 def read(text: str) -> list[NewEventType]:
-    """The event types of a document written as YAML or JSON. UnusableSpecification."""
+    """The event types of a document in YAML or JSON. Raises UnusableSpecification."""
     try:
         document = exact_json.read(text)
     except ValueError:
@@ -27,7 +28,7 @@ def read(text: str) -> list[NewEventType]:
 
 
 def described(document: Any) -> list[NewEventType]:
-    """The event types of a document, one for each of its webhooks. UnusableSpecification."""
+    """The event types of a document, one for each of its webhooks. Raises UnusableSpecification."""
     if not isinstance(document, dict):
         raise UnusableSpecification("An OpenAPI document is an object.")
     webhooks = document.get("webhooks") or document.get("x-webhooks") or {}
@@ -87,7 +88,7 @@ def _examples(media: Any) -> list[Any]:
 
 
 def _bundled(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """The schema with every component that it needs as a definition of its own."""
+    """The schema with every component that it refers to, as definitions inside it."""
     components = document.get("components")
     known = components.get("schemas") if isinstance(components, dict) else None
     known = known if isinstance(known, dict) else {}
@@ -132,7 +133,7 @@ def _moved(node: Any) -> Any:
 
 
 def _resolved(node: Any, document: dict[str, Any]) -> Any:
-    for _ in range(MOST_REFERENCES):
+    for _ in range(MAX_REFERENCES):
         if not isinstance(node, dict) or not isinstance(node.get("$ref"), str):
             return node
         node = _at(node["$ref"], document)
@@ -151,17 +152,17 @@ def _at(pointer: str, document: dict[str, Any]) -> Any:
 def _yaml(text: str) -> Any:
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Plain)):
-            # A few lines of them can stand for more than any memory holds.
+            # A few lines of aliases can expand to more than any memory holds.
             raise UnusableSpecification("YAML aliases are not allowed.")
-        # There and back, so that of all that YAML can say nothing is left but JSON.
+        # Written and read again as JSON, so that only JSON's types are left.
         return exact_json.read(exact_json.written(yaml.load(text, Loader=_Plain)))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        # What is tagged as a number, a date or a switch and is none makes the parser raise whatever it meets.
+        # For wrongly tagged values (`!!int x`) the parser raises errors of many kinds.
         raise UnusableSpecification(f"This is neither JSON nor YAML: {type(error).__name__}.") from None
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML with the types of JSON: dates stay text, and names are what is written there, be it 200, yes or null."""
+    """YAML with JSON's types: dates stay text, and mapping keys such as 200, yes or null stay text as written."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - typed by the class above
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]

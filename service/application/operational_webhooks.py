@@ -1,4 +1,4 @@
-"""Operational webhooks: where an organisation wants to be told of what happens, and the telling."""
+"""Operational webhooks: an organisation's operational endpoints, and sending messages to them."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from service.domain.operational_webhooks import OPERATIONS, EndpointEvent, Opera
 async def operational_application(
     org_id: OrgId, applications: ApplicationRepository, *, clock: Clock, new_id: NewId
 ) -> Application:
-    """The application that holds the organisation's operational endpoints, made when it is first asked for."""
+    """The application with the organisation's operational endpoints, created at first use."""
     known = await applications.get(OPERATIONS, org_id)
     if known is not None:
         return known
@@ -28,7 +28,7 @@ async def operational_application(
 
 
 class Announcer:
-    """Tells an organisation of its endpoints' changes, in the transaction of the change itself."""
+    """Queues operational webhooks about endpoints, in the transaction of the change itself."""
 
     def __init__(self, outbox: Outbox, *, clock: Clock, new_id: NewId, correlation_id: str) -> None:
         self._outbox = outbox
@@ -37,7 +37,7 @@ class Announcer:
         self._correlation_id = correlation_id
 
     async def endpoint(self, event_type: EndpointEvent, application: Application, endpoint: Endpoint) -> None:
-        """Something became of an endpoint. Those of operational webhooks are not spoken of."""
+        """Queue a webhook about a change of an endpoint. Changes of operational endpoints cause none."""
         if application.org_id == OPERATIONS:
             return
         data = {
@@ -58,7 +58,7 @@ class Announcer:
 def operational_message(
     event: OperationalEvent, *, message_id: MessageId, correlation_id: str, now: datetime
 ) -> NewMessage:
-    """The event as the message that is delivered."""
+    """The event as a message to store."""
     said = Submission(
         org_id=OPERATIONS,
         app=event.org_id,

@@ -1,7 +1,7 @@
-"""Patterns of ECMA-262 in the words of the engine that looks for them. Pure.
+"""Translates regular expressions of ECMA-262 into the syntax of the library that runs them. Pure.
 
-The engine reads most of them as they are. Here is what JavaScript takes and the engine refuses: classes of nothing and
-of everything, groups referred to by name, brackets that are no syntax where they stand, and some escapes.
+Most are the same in both. Translated is what the library would refuse: `[]` and `[^]`, references to named groups,
+literal brackets and braces, and some escapes.
 """
 
 import re
@@ -26,18 +26,18 @@ _TOKEN = re.compile(
 )
 
 
-def in_words_of_the_engine(pattern: str) -> str:
-    """The same pattern, as the engine takes it; what is wrong in both stays wrong."""
+def translated(pattern: str) -> str:
+    """The same pattern in the library's syntax. An invalid pattern stays invalid."""
     groups = _groups(pattern)
     return "".join(_in_class(token) if in_class else _outside(token, groups) for token, in_class in _tokens(pattern))
 
 
 def _tokens(pattern: str) -> Iterator[tuple[re.Match[str], bool]]:
-    """Each token, and whether it stands in a class."""
+    """Each token, and whether it is inside a character class."""
     in_class = False
     for token in _TOKEN.finditer(pattern):
         yield token, in_class
-        # In a class no other one begins, so that `[]` and `[^]` end it.
+        # Classes do not nest, so `[]` and `[^]` inside a class end it.
         in_class = not (token["end"] or token["all"] or token["nothing"]) if in_class else token["begin"] is not None
 
 

@@ -1,7 +1,7 @@
-"""Holding payloads against the schemas of their event types before they are accepted, and schemas against their own.
+"""Validates payloads by the schemas of their event types before they are accepted, and checks schemas themselves.
 
-What was learnt of a rule is used until the intake says that it has changed meanwhile, so nothing goes stale and a
-message costs no question of its own.
+Rules are cached. The accept statement compares the rule's version, so a stale rule is noticed and a message needs no
+query of its own.
 """
 
 from collections import OrderedDict
@@ -16,17 +16,17 @@ from service.domain.ids import OrgId
 from service.domain.messages import NewMessage
 from service.offloading.processes import Processes
 
-REMEMBERED = 4096
-# Bytes of a payload times values of its schema: as many comparisons take some 20 ms at the very worst.
-A_MOMENT = 1_000_000
-# Values of a schema that is compiled where it is.
-MOST_VALUES = 1_000
-# Bytes that are parsed where they are, which takes some 10 ms at the very worst.
-SMALL_PAYLOAD = 64 * 1024
+CACHED_RULES = 4096
+# Bytes of payload times values of its schema that are checked on the event loop: 20 ms at worst.
+MAX_INLINE_WORK = 1_000_000
+# Values of a schema that is compiled on the event loop.
+MAX_VALUES = 1_000
+# Bytes that are parsed on the event loop: 10 ms at worst.
+MAX_INLINE_PAYLOAD_BYTES = 64 * 1024
 
 
 class PayloadChecks:
-    """Checks what takes a moment at once, and everything else in a process with a deadline."""
+    """Makes quick checks on the event loop, and all others in a process with a timeout."""
 
     def __init__(self, rules: PayloadRules, processes: Processes) -> None:
         self._rules = rules
@@ -34,27 +34,25 @@ class PayloadChecks:
         self._known: OrderedDict[tuple[OrgId, str], _Known] = OrderedDict()
 
     async def checked(self, message: NewMessage) -> NewMessage:
-        """The message, held against the rule as far as one is known. Invalid, Busy."""
+        """The message, validated by the cached rule if there is one. Raises Invalid, Busy."""
         known = self._known.get((message.org_id, message.event_type))
         return message if known is None else await self._held_against(known, message)
 
     async def checked_afresh(self, message: NewMessage) -> NewMessage:
-        """The same, against the rule as it is now."""
+        """The same, by the current rule of the database."""
         rule = await self._rules.rule(message.org_id, message.event_type)
         known = self._remembered((message.org_id, message.event_type), rule)
         return replace(message, checked_against=None) if known is None else await self._held_against(known, message)
 
     async def refuse_unusable(self, org_id: OrgId, schemas: Mapping[tuple[str, ...], str | None]) -> None:
-        """Invalid for schemas by version one of which is none. Busy."""
+        """Raises Invalid if one of the schemas is not valid. Raises Busy."""
         written = {field: versions for field, versions in schemas.items() if versions is not None}
         if not written:
             return
         try:
             faults = await self._unusable(org_id, list(written.values()))
         except TimeoutError:
-            raise Invalid(
-                "Looking at the schemas took too long. Make them simpler.", field=next(iter(written))
-            ) from None
+            raise Invalid("Checking the schemas took too long. Make them simpler.", field=next(iter(written))) from None
         for field, fault in zip(written, faults, strict=True):
             if fault is not None:
                 raise Invalid(fault, field=field)
@@ -67,7 +65,7 @@ class PayloadChecks:
     async def _held_against(self, known: "_Known", message: NewMessage) -> NewMessage:
         faults = await self._faults(known, message)
         if faults:
-            # The rule may be an old one: only what is refused by the present one is refused.
+            # The cached rule may be stale: only the current rule may refuse a payload.
             if await self._rules.rule(message.org_id, message.event_type) != known.rule:
                 return message
             raise json_schemas.refused(faults)
@@ -91,18 +89,21 @@ class PayloadChecks:
         if rule is None:
             return None
         self._known[name] = _Known(rule)
-        if len(self._known) > REMEMBERED:
+        if len(self._known) > CACHED_RULES:
             self._known.popitem(last=False)
         return self._known[name]
 
 
-def is_a_moment(weight: float, payload: bytes) -> bool:
-    """Whether checking takes a moment: little to look at, and nothing that can be made slow on purpose."""
-    return weight <= MOST_VALUES and len(payload) <= SMALL_PAYLOAD and weight * len(payload) <= A_MOMENT
+def is_cheap_to_check(weight: float, payload: bytes) -> bool:
+    """Whether the check is quick enough for the event loop: little work, and nothing that can be made slow on
+    purpose."""
+    return (
+        weight <= MAX_VALUES and len(payload) <= MAX_INLINE_PAYLOAD_BYTES and weight * len(payload) <= MAX_INLINE_WORK
+    )
 
 
 class _Known:
-    """A rule, what work it makes, and its validator once there is need for it."""
+    """A cached rule, the work that it makes, and its validator, compiled at first use."""
 
     def __init__(self, rule: PayloadRule) -> None:
         self.rule = rule
@@ -110,10 +111,10 @@ class _Known:
         self._check: Check | None = None
 
     def is_cheap(self, payload: bytes) -> bool:
-        """Whether the payload may be checked where it is."""
-        return is_a_moment(self._weight, payload)
+        """Whether the payload may be checked on the event loop."""
+        return is_cheap_to_check(self._weight, payload)
 
     def faults(self, schema: bytes, payload: bytes) -> list[str]:
-        """What is wrong with the payload."""
+        """The faults of the payload."""
         self._check = self._check or json_schemas.checking(schema)
         return self._check(payload)

@@ -1,6 +1,6 @@
-"""Cutting the members of a JSON object out of a document, each byte for byte as it was written.
+"""Cuts the members of a JSON object out of a document, each byte for byte as it was written.
 
-By msgspec, which reads what it skips as strictly as what it parses, and makes no objects of it.
+It uses msgspec, which checks skipped text as strictly as parsed text and makes no objects of it.
 """
 
 import sys
@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-# A document of that size may have a hundred thousand names: only those that are asked for are kept.
-LARGE_BYTES = 64 * 1024
-# Levels of recursion: a document may be nested so deep, less our own stack. By default a thousand are left, or fewer.
-_ROOM = 2048
+# A larger document may have a hundred thousand names, so only the requested members are kept of it.
+MAX_WHOLE_BYTES = 64 * 1024
+# For deeply nested documents: Python's default limit of 1,000 levels includes our own stack.
+_RECURSION_LIMIT = 2048
 
 _every = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _none = msgspec.json.Decoder(msgspec.defstruct("Nothing", []))
 
 
 class Members:
-    """Cuts out the members with these names, however many others there are."""
+    """Cuts out the members with these names."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = {f"_{number}": name for number, name in enumerate(names)}
@@ -27,23 +27,23 @@ class Members:
         self._decoder = msgspec.json.Decoder(msgspec.defstruct("Members", fields, rename=self._names))
 
     def of(self, document: bytes) -> dict[str, bytes]:
-        """Those of the names that the document has, and all others too when it is small. ValueError, as `members`."""
-        if len(document) <= LARGE_BYTES:
+        """The members with these names, and all others if the document is small. ValueError as in `members`."""
+        if len(document) <= MAX_WHOLE_BYTES:
             return members(document)
         found = _decoded(self._decoder, document)
         return _written({name: getattr(found, field) for field, name in self._names.items()})
 
 
 def members(document: bytes) -> dict[str, bytes]:
-    """The values of an object by name, each as it was written; of a repeated name, the last, as parsers do.
+    """The members of an object by name, each as it was written; of a repeated name the last one, as parsers do.
 
-    ValueError, saying why, for what is not UTF-8, nested too deep, or not the JSON of an object.
+    ValueError, with the reason, if the document is not UTF-8, is nested too deep, or is not a JSON object.
     """
     return _written(_decoded(_every, document))
 
 
 def is_object(document: bytes) -> bool:
-    """Whether the document is the JSON of an object."""
+    """Whether the document is a JSON object."""
     try:
         _decoded(_none, document)
     except ValueError:
@@ -53,7 +53,7 @@ def is_object(document: bytes) -> bool:
 
 def _decoded(decoder: "msgspec.json.Decoder[Any]", document: bytes) -> Any:
     if not document.isascii():
-        document.decode()  # since text that is skipped is not decoded
+        document.decode()  # msgspec does not check the UTF-8 of skipped text
     try:
         return decoder.decode(document)
     except RecursionError:
@@ -61,7 +61,7 @@ def _decoded(decoder: "msgspec.json.Decoder[Any]", document: bytes) -> Any:
 
 
 def _decoded_deep(decoder: "msgspec.json.Decoder[Any]", document: bytes) -> Any:
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), _ROOM))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
     try:
         return decoder.decode(document)
     except RecursionError:

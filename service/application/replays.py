@@ -1,4 +1,4 @@
-"""Sending messages to an endpoint again: asked for in one request, owed stretch by stretch as a background task."""
+"""Use cases of replays: sending messages to an endpoint again, as a background task."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -18,13 +18,13 @@ from service.domain.limits import CLOCK_TOLERANCE
 from service.domain.replays import MAX_RECOVERY, UNDELIVERED, Covered, ReplayFilter, Stretch
 from service.domain.subscriptions import refuse_disabled
 
-A_BATCH = 1000
+BATCH_MESSAGES = 1000
 
 _SENT = "messagesSent"
 
 
 class Replays:
-    """The replays of one application's endpoints. Each message that is meant gets one attempt, marked manual."""
+    """The replays of one application's endpoints. Each selected message gets one manual attempt."""
 
     def __init__(self, application: Application, endpoints: EndpointRepository, tasks: BackgroundTasks) -> None:
         self._application = application
@@ -32,18 +32,18 @@ class Replays:
         self._tasks = tasks
 
     async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
-        """Send again what was sent to the endpoint and has not been delivered: once, however many ask for it before it
-        is. EndpointDisabled, Invalid."""
+        """Send again the messages whose delivery to the endpoint has not succeeded; overlapping recoveries send each
+        once. Raises EndpointDisabled, Invalid."""
         if until - since > MAX_RECOVERY + CLOCK_TOLERANCE:
             raise Invalid(f"Recover at most {MAX_RECOVERY.days} days at once.", field=("since",))
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
 
     async def replay_missing(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
-        """Send what the endpoint wants and was never sent. EndpointDisabled, Invalid."""
+        """Send the messages that the endpoint wants and was never sent. Raises EndpointDisabled, Invalid."""
         return await self._start(TaskKind.REPLAY, ref, ReplayFilter(), since=since, until=until)
 
     async def bulk_replay(self, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime) -> BackgroundTask:
-        """Send again what was sent to the endpoint, delivered or not. EndpointDisabled, Invalid."""
+        """Send again the messages that the endpoint was sent, delivered or not. Raises EndpointDisabled, Invalid."""
         return await self._start(TaskKind.BULK_REPLAY, ref, wanted, since=since, until=until)
 
     async def _start(
@@ -61,8 +61,8 @@ class Replays:
         return await self._tasks.start(kind, params=params, data={_SENT: 0})
 
 
-def steps(*, size: int = A_BATCH) -> Steps:
-    """What the engine does for these kinds of tasks, `size` messages at a time."""
+def steps(*, size: int = BATCH_MESSAGES) -> Steps:
+    """The batch functions of these kinds of tasks, for `size` messages each."""
 
     async def sent(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
         del now
@@ -79,12 +79,12 @@ def steps(*, size: int = A_BATCH) -> Steps:
 
 
 def stretch_of(task: BackgroundTask, *, size: int) -> Stretch:
-    """The next messages of a task that goes from `since` to `until`."""
+    """The next stretch of messages of a task."""
     return Stretch(after=MessageId(task.cursor or task.params["since"]), until=task.params["until"], size=size)
 
 
 def counted(task: BackgroundTask, covered: Covered, name: str) -> Progress:
-    """The task's progress, when it counts what it covers under that name."""
+    """The task's progress after a stretch, with its count added to the task's data under `name`."""
     done = covered.reached >= task.params["until"]
     return Progress(cursor=covered.reached, data={**task.data, name: task.data[name] + covered.count}, done=done)
 

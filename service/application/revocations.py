@@ -1,4 +1,4 @@
-"""The ending of tokens before their time."""
+"""Use cases of revocations: ending tokens before they expire."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from service.domain.limits import CLOCK_TOLERANCE
 from service.domain.revocations import MAX_REVOCATIONS, Revocation
 from service.domain.tokens import APPLICATION_LIFETIME, MAX_LIFETIME, OrganisationToken
 
-_TOO_MANY = "So many tokens of this application were ended one by one that no more can be. End them all, by expire-all."
+_TOO_MANY = "Too many tokens of this application were revoked one by one. Revoke all of them by `expire-all`."
 _TOO_MANY_UNLISTED = (
-    "So many tokens of this organisation were ended one by one that no more can be. Another RELEVO_JWT_SECRET ends all."
+    "Too many tokens of this organisation were revoked one by one. A new RELEVO_JWT_SECRET revokes all of them."
 )
 
 
@@ -27,7 +27,7 @@ class _Own:
 
 
 class Revocations:
-    """Ends tokens of one organisation and of its applications."""
+    """Revokes tokens of one organisation and of its applications."""
 
     def __init__(self, org_id: OrgId, revocations: RevocationRepository, *, clock: Clock, new_id: NewId) -> None:
         self._org_id = org_id
@@ -36,18 +36,19 @@ class Revocations:
         self._new_id = new_id
 
     async def log_out(self, caller: Caller) -> None:
-        """End the caller's own token. NotAllowed for any but an application's, NotAuthenticated when it has ended."""
+        """Revoke the caller's own token. Raises NotAllowed for an organisation's token, NotAuthenticated for a revoked
+        one."""
         own = _own(caller)
         now = self._clock.now()
         ended = await self._revocations.add(
             Revocation(
-                # The token's own, so that of many requests at once with the same token one ends it.
+                # An id made of the token's, so that of concurrent requests with the same token only one succeeds.
                 id=f"{ids.REVOCATION}{own.credential.id}",
                 org_id=self._org_id,
                 app_id=own.app_id,
                 token_id=own.credential.id,
                 session_id=None,
-                # A token that another process issued just now may have been issued by a clock that is ahead.
+                # The clock of the process that issued the token may be ahead.
                 issued_before=now + CLOCK_TOLERANCE,
                 effective_at=now,
                 forgettable_at=datetime.fromtimestamp(own.credential.expires_at, UTC) + CLOCK_TOLERANCE,
@@ -57,15 +58,15 @@ class Revocations:
             raise NotAuthenticated
 
     async def give_up(self, caller: Caller) -> ApplicationId:
-        """End the caller's own token for a fresh one, and tell whose it was. As `log_out`; LimitReached."""
+        """Revoke the caller's own token before it is refreshed; returns its application. As `log_out`; LimitReached."""
         app_id = _own(caller).app_id
         await self._refuse_too_many(app_id)
         await self.log_out(caller)
         return app_id
 
     async def expire_all(self, app_id: ApplicationId, *, sessions: Sequence[str], after: timedelta) -> None:
-        """End every token that the application has by now, or those of some sessions, once `after` is over.
-        LimitReached; ending all at once is always possible, and makes room."""
+        """Revoke all tokens that the application has now, or those of some sessions, once `after` is over. Raises
+        LimitReached; revoking all at once is always possible and replaces earlier revocations."""
         now = self._clock.now()
         if sessions or after:
             await self._refuse_too_many(app_id)
@@ -75,17 +76,17 @@ class Revocations:
             await self._end(app_id, session_id=session_id, issued_before=now, effective_at=now + after)
 
     async def end(self, app_id: ApplicationId) -> None:
-        """End every token of an application that is no more, those included that are being made meanwhile."""
+        """Revoke all tokens of a deleted application, including those that are being made at this moment."""
         now = self._clock.now()
         await self._revocations.forget(app_id, issued_before=now)
         await self._end(app_id, session_id=None, issued_before=now + APPLICATION_LIFETIME, effective_at=now)
 
     async def end_token(self, token: OrganisationToken) -> None:
-        """End one token of the organisation itself."""
+        """Revoke one listed token of the organisation itself."""
         await self._end_one(token.digest, until=token.expires_at)
 
     async def end_unlisted(self, digest: str) -> None:
-        """End a token of the organisation itself of which nothing but its digest is known. LimitReached."""
+        """Revoke a token of the organisation itself that is not listed, by its digest. Raises LimitReached."""
         if await self._revocations.has(self._org_id, at_least=MAX_REVOCATIONS):
             raise LimitReached(_TOO_MANY_UNLISTED)
         await self._end_one(digest, until=self._clock.now() + MAX_LIFETIME)
@@ -93,7 +94,7 @@ class Revocations:
     async def _end_one(self, digest: str, *, until: datetime) -> None:
         await self._revocations.add(
             Revocation(
-                # With the organisation in it, since a stranger may have said the same digest before.
+                # With the organisation in the id, since another organisation may revoke the same digest.
                 id=f"{ids.REVOCATION}{self._org_id}.{digest}",
                 org_id=self._org_id,
                 app_id=None,

@@ -1,4 +1,4 @@
-"""What became of attempts: of one endpoint at once, of a whole organisation as a background task."""
+"""Use cases of statistics: of one endpoint at once, of a whole organisation as a background task."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from service.domain.ids import OrgId
 from service.domain.replays import Window
 from service.domain.statistics import AttemptCounts, Subscriptions, Usage
 
-A_BATCH = 200
+BATCH_APPLICATIONS = 200
 
 _USAGE = "appStats"
 _SUBSCRIPTIONS = "event_types"
@@ -35,14 +35,15 @@ class Statistics:
         self._clock = clock
 
     async def attempts(self, endpoint: Endpoint, *, since: datetime | None, until: datetime | None) -> AttemptCounts:
-        """The attempts to reach an endpoint, of every whole hour that the window touches. InvalidRange."""
+        """Count an endpoint's attempts in every hour that the window touches. Raises InvalidRange."""
         window = statistics.window(since, until, now=self._clock.now())
         return await self._statistics.attempts(endpoint, window)
 
     async def usage(
         self, refs: Sequence[str] | None, *, since: datetime, until: datetime
     ) -> tuple[BackgroundTask, list[str]]:
-        """Count the attempts made for these applications, or for all; tells which of them are unknown. Invalid."""
+        """Start counting the attempts of these applications, or of all; returns also the unknown ones. Raises
+        Invalid."""
         if since > until:
             raise Invalid("`since` must be before `until`.", field=("since",))
         known = None if refs is None else await self._statistics.applications(self._org_id, refs)
@@ -57,17 +58,17 @@ class Statistics:
         return task, [ref for ref in refs or () if ref not in (known or {})]
 
     async def failing(self, *, most: int) -> tuple[list[FailingEndpoint], bool]:
-        """The endpoints that take nothing, the longest first, and whether these are all."""
+        """The failing endpoints, longest failing first, and whether these are all."""
         found = await self._statistics.failing(self._org_id, size=most + 1)
         return list(found[:most]), len(found) <= most
 
     async def subscriptions(self) -> BackgroundTask:
-        """Find out which event types the endpoints of every application want."""
+        """Start collecting the event types that the endpoints of every application want."""
         return await self._tasks.start(TaskKind.EVENT_TYPE_AGGREGATE, params={}, data={_SUBSCRIPTIONS: []})
 
 
-def steps(*, size: int = A_BATCH) -> Steps:
-    """What the engine does for these kinds of tasks, `size` applications at a time."""
+def steps(*, size: int = BATCH_APPLICATIONS) -> Steps:
+    """The batch functions of these kinds of tasks, for `size` applications each."""
 
     async def usage(task: BackgroundTask, work: UnitOfWork, *, now: datetime) -> Progress:
         del now

@@ -1,22 +1,22 @@
-"""Reading everything there is, a page at a time, so that neither memory nor a transaction grows with it."""
+"""Reads all items of a kind, page by page, so that memory is bounded and no transaction lasts."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
-from service.application.ports.pages import MOST_BYTES, MessageFilter, PageRequest
+from service.application.ports.pages import MAX_PAGE_BYTES, MessageFilter, PageRequest
 from service.application.ports.unit_of_work import UnitOfWork
 from service.domain.event_types import EventType
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.messages import Message
 
-SMALLEST_PAGE, LARGEST_PAGE = 4, 500
+MIN_PAGE_ITEMS, MAX_PAGE_ITEMS = 4, 500
 
 
 async def every_message(
     app_id: ApplicationId, work: UnitOfWork, wanted: MessageFilter
 ) -> AsyncGenerator[Sequence[Message], None]:
     """The application's messages, oldest first, in pages of a bounded size. Between pages no transaction is open."""
-    page, done = PageRequest(limit=SMALLEST_PAGE, ascending=True), False
+    page, done = PageRequest(limit=MIN_PAGE_ITEMS, ascending=True), False
     while not done:
         found = await work.messages.page(app_id, page, wanted)
         await work.rollback()
@@ -27,9 +27,9 @@ async def every_message(
 
 
 async def every_event_type(org_id: OrgId, work: UnitOfWork) -> AsyncGenerator[Sequence[EventType], None]:
-    """The organisation's event types by name, archived ones included, in pages of a bounded size: one at least, be it
-    empty. Between pages no transaction is open."""
-    page, done = PageRequest(limit=LARGEST_PAGE, ascending=True), False
+    """The organisation's event types by name, including archived ones, in pages of a bounded size; at least one page,
+    which may be empty. Between pages no transaction is open."""
+    page, done = PageRequest(limit=MAX_PAGE_ITEMS, ascending=True), False
     while not done:
         found = await work.event_types.page(org_id, page, include_archived=True)
         await work.rollback()
@@ -40,7 +40,7 @@ async def every_event_type(org_id: OrgId, work: UnitOfWork) -> AsyncGenerator[Se
 
 
 def _next_limit(items: Sequence[Message], limit: int) -> int:
-    """As many as fit by the size of these, and never many times as many at once."""
+    """The next page's number of items: as many as fit by these items' size, and at most four times as many as now."""
     size = sum(len(message.payload or b"") for message in items) / len(items)
-    fitting = int(MOST_BYTES / max(size, 1))
-    return max(SMALLEST_PAGE, min(fitting, limit * 4, LARGEST_PAGE))
+    fitting = int(MAX_PAGE_BYTES / max(size, 1))
+    return max(MIN_PAGE_ITEMS, min(fitting, limit * 4, MAX_PAGE_ITEMS))

@@ -1,4 +1,4 @@
-"""Attempts for those who follow live: each is read once for all of them, by few at a time."""
+"""Reads attempts for live streams: each attempt once for all streams, with few sessions at a time."""
 
 from asyncio import Semaphore
 from collections import OrderedDict
@@ -9,24 +9,24 @@ from service.application.ports.unit_of_work import UnitOfWork
 from service.domain.deliveries import Attempt
 from service.domain.ids import ApplicationId, AttemptId
 
-AT_ONCE = 2  # of the sessions that every request shares
-REMEMBERED = 500
+CONCURRENT_READS = 2  # sessions of the pool that all requests share
+CACHED_ATTEMPTS = 500
 
 
 class AttemptReader:
-    """What is told of an attempt does not change, so whoever hears of it later than others is given the same."""
+    """Reads attempts and caches them, since a stored attempt does not change."""
 
     def __init__(self, begin: Callable[[], AbstractAsyncContextManager[UnitOfWork]]) -> None:
         self._begin = begin
-        self._turns = Semaphore(AT_ONCE)
+        self._turns = Semaphore(CONCURRENT_READS)
         self._read: OrderedDict[tuple[ApplicationId, AttemptId], Attempt] = OrderedDict()
 
     async def attempts(self, app_id: ApplicationId, attempt_ids: Sequence[AttemptId]) -> Sequence[Attempt]:
-        """Those that there are, by id. No session is held before or after."""
+        """The attempts with these ids that exist, by id. A session is held only during the read."""
         known = self._known(app_id, attempt_ids)
         if len(known) < len(attempt_ids):
             async with self._turns:
-                # Those who went before may have read the same.
+                # Another stream may have read them while this one waited.
                 known = self._known(app_id, attempt_ids)
                 missing = [attempt_id for attempt_id in attempt_ids if attempt_id not in known]
                 if missing:
@@ -42,6 +42,6 @@ class AttemptReader:
             found = {attempt.id: attempt for attempt in await work.deliveries.attempts(app_id, attempt_ids)}
         for attempt_id, attempt in found.items():
             self._read[app_id, attempt_id] = attempt
-        while len(self._read) > REMEMBERED:
+        while len(self._read) > CACHED_ATTEMPTS:
             self._read.popitem(last=False)
         return found

@@ -1,4 +1,4 @@
-"""Tokens of an organisation that are listed: given a name and a role, and revoked by whoever administers it."""
+"""Use cases of an organisation's listed tokens: create, list, revoke."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from service.domain.tokens import MAX_TOKENS, OrganisationToken, Role, TokenId, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """What was asked for."""
+    """The requested fields of a token."""
 
     name: str
     role: Role
@@ -25,7 +25,7 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """A token that was just made, and its text, which nobody can show again."""
+    """A new token and its text, which cannot be shown again."""
 
     token: OrganisationToken
     text: str
@@ -56,14 +56,14 @@ class OrganisationTokens:
         return await self._tokens.page(self._org_id, page)
 
     async def get(self, ref: str) -> OrganisationToken:
-        """NotFound when none with this id, or digest, is listed."""
+        """NotFound when no token with this id or digest is listed."""
         token = await self._tokens.get(self._org_id, ref)
         if token is None:
             raise NotFound
         return token
 
     async def create(self, new: NewToken) -> IssuedToken:
-        """A token that holds from now on. LimitReached."""
+        """Make a token that is valid from now on. Raises LimitReached."""
         now = self._clock.now()
         await self._tokens.forget(self._org_id, expired_before=now)
         if await self._tokens.has(self._org_id, at_least=MAX_TOKENS):
@@ -83,8 +83,8 @@ class OrganisationTokens:
         return IssuedToken(token=token, text=text)
 
     async def revoke(self, ref: str) -> None:
-        """End the token with this id, or whichever has this digest. A listed one stays in the list until it would have
-        expired; of one that is not nothing else is known. NotFound, LimitReached."""
+        """Revoke the token with this id or digest. A listed one stays in the list until it expires; a digest that is
+        not listed is revoked as well. Raises NotFound, LimitReached."""
         token = await self._tokens.get(self._org_id, ref)
         if token is None:
             if not is_digest(ref):

@@ -1,11 +1,11 @@
-"""Replacing what is there or else creating it, while others do the same or take it away."""
+"""Update or create, safe against concurrent requests that create or delete the same."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from service.domain.errors import Conflict
 
-TURNS = 10  # of somebody else who creates and removes it between our looking and our creating
+MAX_TRIES = 10  # in case other requests keep creating and deleting it between our steps
 
 T = TypeVar("T")
 
@@ -17,17 +17,18 @@ async def upserted(
     create: Callable[[], Awaitable[T]],
     is_the_same: bool = True,
 ) -> tuple[T, bool]:
-    """The thing as it is then, and whether it was created. `find` locks what it finds.
+    """Change what `find` returns, or create it; returns the result and whether it was created. `find` locks the row.
 
-    Conflict when something else stands in the way: unless `is_the_same`, what is created is not what is looked for.
+    Raises Conflict when something else has the uid: unless `is_the_same`, `create` makes another thing than `find`
+    finds.
     """
-    for _ in range(TURNS if is_the_same else 1):
+    for _ in range(MAX_TRIES if is_the_same else 1):
         known = await find()
         if known is not None:
             return await change(known), False
         try:
             return await create(), True
         except Conflict as error:
-            # It may have been created a moment ago, by somebody who asked for the same.
+            # A concurrent request may have just created the same.
             refused = error
     raise refused

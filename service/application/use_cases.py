@@ -1,4 +1,4 @@
-"""What a caller may ask for, built in one place for every way in: from the caller, a unit of work, and what is open."""
+"""Makes the use cases, in one place for every way in: from the caller, a unit of work and the open resources."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ def _new_key() -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What use cases need beside a caller and a unit of work, open for as long as the process takes anything in.
+    """What use cases need besides a caller and a unit of work; open for as long as the process takes requests.
 
-    `begin` opens a short unit of work: committed at the end of the block, or undone. `new_id` takes a prefix.
+    `begin` opens a short unit of work, committed at the end of the block or rolled back. `new_id` takes a prefix.
     """
 
     begin: Begin
@@ -67,12 +67,12 @@ def submissions(open_: Resources) -> Submissions:
 
 
 def imports(open_: Resources, application: Application) -> Imports:
-    """The application's imports, which last: none of them holds a unit of work while its file arrives."""
+    """The application's imports. They open units of work themselves, so that none is open while a file arrives."""
     return Imports(application, submissions(open_), begin=open_.begin, clock=open_.clock, new_id=open_.new_id)
 
 
 class UseCases:
-    """The use cases of one caller within one unit of work. `correlation_id` is of the request that asks for them."""
+    """The use cases of one caller in one unit of work. `correlation_id` is that of the request."""
 
     def __init__(self, open_: Resources, caller: Caller, work: UnitOfWork, *, correlation_id: str) -> None:
         self._open = open_
@@ -81,7 +81,7 @@ class UseCases:
         self._correlation_id = correlation_id
 
     async def application(self, ref: str) -> Application:
-        """The application with this id or uid: the caller's own, or else there is none. NotFound."""
+        """The caller's application with this id or uid. Raises NotFound."""
         found = await self._work.applications.get(self._caller.org_id, ref)
         if found is None or self._caller.app_id not in {None, found.id}:
             raise NotFound("Application not found")
@@ -94,7 +94,7 @@ class UseCases:
         )
 
     def event_types(self) -> EventTypes:
-        """The organisation's event types, as far as the caller's feature flags show them."""
+        """The organisation's event types that the caller's feature flags allow."""
         return EventTypes(
             self._caller.org_id, self._work.event_types, clock=self._open.clock, flags=self._caller.feature_flags
         )
@@ -121,14 +121,14 @@ class UseCases:
         )
 
     async def operational_endpoints(self) -> Endpoints:
-        """The organisation's own endpoints, which are told of what happens."""
+        """The organisation's operational endpoints."""
         application = await operational_application(
             self._caller.org_id, self._work.applications, clock=self._open.clock, new_id=self._open.new_id
         )
         return self.endpoints(application)
 
     def messages(self, application: Application) -> Messages:
-        """The reading of the application's messages."""
+        """The application's messages."""
         return Messages(application, self._work.messages, clock=self._open.clock)
 
     def deliveries(self, application: Application) -> Deliveries:
@@ -152,7 +152,7 @@ class UseCases:
         return Replays(application, self._work.endpoints, self.background_tasks(application))
 
     def contents(self, application: Application) -> Contents:
-        """The removal of what the application's messages say."""
+        """The contents of the application's messages."""
         return Contents(application, self._work.contents, self.background_tasks(application), clock=self._open.clock)
 
     def statistics(self) -> Statistics:
@@ -171,7 +171,7 @@ class UseCases:
         )
 
     def revocations(self) -> Revocations:
-        """The ending of tokens of the organisation's applications."""
+        """Revocations of tokens of the organisation and its applications."""
         return Revocations(
             self._caller.org_id, self._work.revocations, clock=self._open.clock, new_id=self._open.new_id
         )
@@ -188,5 +188,5 @@ class UseCases:
         )
 
     def audit_trail(self) -> AuditTrail:
-        """The organisation's audit trail, and the caller's name on what is added to it."""
+        """The organisation's audit trail, to which the caller's actions are added."""
         return AuditTrail(self._caller, self._work.audit, new_id=self._open.new_id, correlation_id=self._correlation_id)

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.server.database import Database
-from service.application.ports.pages import MOST_BYTES
+from service.application.ports.pages import MAX_PAGE_BYTES
 from service.domain import ids
 from tests.support.factories import ORG, add_event_types
 
@@ -28,7 +28,7 @@ async def ids_of_pages(api: AsyncClient, path: str, *, back: bool = False, **que
         asked = query if iterator is None else query | {"iterator": iterator}
         answer = await api.get(path, params=asked)
         assert answer.status_code == 200
-        assert len(answer.content) < MOST_BYTES + 2 * LARGE
+        assert len(answer.content) < MAX_PAGE_BYTES + 2 * LARGE
         page = answer.json()
         pages.append([item.get("id") or item["name"] for item in page["data"]])
         if page["done"]:

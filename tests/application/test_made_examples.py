@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.application import exact_json, json_schemas
-from service.application.made_examples import MOST_VALUES, made
+from service.application.made_examples import MAX_VALUES, made
 
 SCHEMAS: list[tuple[str, str]] = [
     ('{"type": "object"}', "{}"),
@@ -58,4 +58,4 @@ HOSTILE: dict[str, Any] = {
 def test_an_example_is_never_large(case: str) -> None:
     written = exact_json.written(made(HOSTILE[case]))
 
-    assert len(written) < 20 * MOST_VALUES
+    assert len(written) < 20 * MAX_VALUES

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from service.application import json_schemas
-from service.application.payload_checks import PayloadChecks, is_a_moment
+from service.application.payload_checks import PayloadChecks, is_cheap_to_check
 from service.application.ports.intake import PayloadRule
 from service.domain.errors import Invalid
 from service.domain.ids import OrgId
@@ -59,7 +59,7 @@ class Rule:
 def test_a_check_that_could_take_long_is_never_made_on_the_loop(case: str) -> None:
     schema, payload = BOMBS[case]
 
-    assert not is_a_moment(json_schemas.weight(orjson.dumps(schema)), orjson.dumps(payload))
+    assert not is_cheap_to_check(json_schemas.weight(orjson.dumps(schema)), orjson.dumps(payload))
 
 
 async def test_a_check_made_to_take_long_is_ended() -> None:
@@ -108,12 +108,12 @@ def test_what_is_checked_on_the_loop_is_a_matter_of_a_moment(wide: Callable[[int
     def weight(size: int) -> float:
         return json_schemas.weight(orjson.dumps({"items": wide(size)}))
 
-    largest = next(size for size in range(1_000, 0, -1) if is_a_moment(weight(size), payload))
+    largest = next(size for size in range(1_000, 0, -1) if is_cheap_to_check(weight(size), payload))
     began = time.thread_time()
     json_schemas.faults(orjson.dumps({"items": wide(largest)}), payload)
 
     assert time.thread_time() - began < 1  # of the processor, not of the clock; it is a twentieth of that
-    assert not is_a_moment(weight(largest * 10), payload)
+    assert not is_cheap_to_check(weight(largest * 10), payload)
 
 
 def test_schemas_that_take_long_to_look_at_are_refused_before_anybody_does() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.application.raw_json import LARGE_BYTES, Members, is_object, members
+from service.application.raw_json import MAX_WHOLE_BYTES, Members, is_object, members
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 values = st.recursive(
@@ -124,7 +124,7 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("case", NO_JSON)
-@pytest.mark.parametrize("size", [0, LARGE_BYTES], ids=["small", "large"])
+@pytest.mark.parametrize("size", [0, MAX_WHOLE_BYTES], ids=["small", "large"])
 def test_what_is_not_the_json_of_an_object_is_refused_wherever_it_stands(case: str, size: int) -> None:
     document = b" " * size + NO_JSON[case]
 

@@ -21,7 +21,7 @@ from tests.benchmarks.invoice import PAYLOAD_BYTES, invoice, written
 from tests.benchmarks.measure import Turn, check
 from tests.benchmarks.processes import Process
 
-A_GROUP = 256  # as many as an import commits at once
+GROUP_MESSAGES = 256  # as many as an import commits at once
 A_PIECE = 2**16
 PATIENCE = 300.0
 
@@ -72,7 +72,10 @@ def inserted(used: Database, app_id: str, rows: int) -> Turn:
 
 async def _insert(url: str, app_id: str, rows: int) -> float:
     payload, later = written().encode(), _later()
-    groups = [[new_id(ids.MESSAGE) for _ in range(min(A_GROUP, rows - first))] for first in range(0, rows, A_GROUP)]
+    groups = [
+        [new_id(ids.MESSAGE) for _ in range(min(GROUP_MESSAGES, rows - first))]
+        for first in range(0, rows, GROUP_MESSAGES)
+    ]
     connection = await asyncpg.connect(dsn(url))
     try:
         began = time.perf_counter()

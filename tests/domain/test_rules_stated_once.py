@@ -16,7 +16,7 @@ TIMES_OF_THEIR_OWN = {
     "adapters/destinations/http/outcomes.py MAX_WAIT",
     "api/idempotency.py KEY_HOURS",
     "api/schemas/messages.py (_MOST_DAYS, _MOST_HOURS)",
-    "application/ports/pages.py AHEAD",
+    "application/ports/pages.py CLOCK_TOLERANCE",
 }
 A_LONG_INTERVAL = re.compile(r"interval '\d+ (?:hour|day|week|month)s?'")
 # How long what waits aside under a throttle need not be looked at; it is taken from there by its rate.

@@ -19,7 +19,7 @@ from service.domain.idempotency import fingerprint_of
 from service.domain.imports import MAX_REFUSED_LINES, Line, LineFault, LineMessage
 from service.offloading.threads import Threads
 
-LONGEST_DETAIL = 500
+MAX_DETAIL_CHARACTERS = 500
 AT_ONCE = 8_192  # lines
 
 
@@ -83,7 +83,7 @@ def _parsed(line: NumberedLine, caller: Caller, scope: Scope) -> Line:
     except RequestValidationError as error:
         faults = [fault_of(fault) for fault in error.errors()]
         told = "; ".join(_told(fault.loc, fault.msg) for fault in faults)
-        return LineFault(line=number, code=faults[0].type, detail=told[:LONGEST_DETAIL])
+        return LineFault(line=number, code=faults[0].type, detail=told[:MAX_DETAIL_CHARACTERS])
     # Blanks around it, such as the carriage return of another system, make no other line of it.
     return LineMessage(line=number, said=said, fingerprint=fingerprint_of(text.strip()))
 

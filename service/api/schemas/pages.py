@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from service.api.schemas.rules import Shown
-from service.application.ports.pages import BACK, ONWARDS, Page
+from service.application.ports.pages import BACKWARDS_MARK, FORWARDS_MARK, Page
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -42,4 +42,6 @@ def _iterators(page: Page[T], key: Callable[[T], str]) -> tuple[str | None, str 
     if not page.items:
         return None, None
     last = key(page.items[-1])
-    return f"{ONWARDS}{last}" if last.startswith(BACK) else last, f"{BACK}{key(page.items[0])}"
+    return f"{FORWARDS_MARK}{last}" if last.startswith(
+        BACKWARDS_MARK
+    ) else last, f"{BACKWARDS_MARK}{key(page.items[0])}"

@@ -1,1 +1,1 @@
-"""What the use cases and the engine need from the world. Adapters fulfil these; nothing here is imported from them."""
+"""The protocols (ports) that use cases and the engine need. Adapters fulfil them."""

@@ -1,4 +1,4 @@
-"""Who is told of attempts as they are made."""
+"""News of attempts as they are made, for live streams."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,22 +10,22 @@ from service.domain.ids import ApplicationId, AttemptId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """So many news could not be told; None when nobody knows how many."""
+    """News that were lost; `count` is None when their number is unknown."""
 
     count: int | None
 
 
 class Follower(Protocol):
-    """Who hears of attempts as they are made."""
+    """Receives the news of one application."""
 
     async def next(self) -> Sequence[AttemptId] | Missed | None:
-        """The next news, at least one; what was missed before them; None when there will be no more."""
+        """Wait for the next news: at least one attempt id, or `Missed`; None when there will be no more."""
         ...
 
 
 class AttemptNews(Protocol):
-    """Tells of attempts, whichever process made them."""
+    """Distributes news of attempts between all processes."""
 
     def follow(self, app_id: ApplicationId) -> AbstractAsyncContextManager[Follower]:
-        """News of the application from now on. Unavailable when nobody can be told."""
+        """Follow an application's news from now on. Raises Unavailable while there is no connection for them."""
         ...

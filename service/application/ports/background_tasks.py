@@ -1,4 +1,4 @@
-"""Background tasks, and what they read and write: replays, contents to be forgotten."""
+"""Ports of background tasks, and of what they do: replays, removal of contents."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,7 +16,7 @@ class BackgroundTaskRepository(Protocol):
     """Background tasks of one organisation, or of one application of it."""
 
     async def add(self, task: BackgroundTask, *, due_at: datetime) -> None:
-        """Its first batch is done from `due_at` on, by whichever process is first."""
+        """Store a new task; its first batch is due at `due_at`, for any process."""
 
     async def get(self, org_id: OrgId, task_id: TaskId, *, app_id: ApplicationId | None) -> BackgroundTask | None: ...
     async def page(
@@ -24,55 +24,55 @@ class BackgroundTaskRepository(Protocol):
     ) -> Page[BackgroundTask]: ...
 
     async def keep(self, task: BackgroundTask, *, lease: str | None, due_at: datetime) -> bool:
-        """Keep the task's progress and give its lease back; False, and nothing changed, when it has another by now.
+        """Store the task's progress and release its lease. Returns False, without a change, if the lease is another's
+        now.
 
-        `lease` is None for a task that nobody has claimed: whoever works at it outside the engine keeps the engine
-        away by a `due_at` ahead of time.
+        `lease` is None for a task that is run outside the engine, which a later `due_at` keeps from claiming it.
         """
         ...
 
 
 class TaskQueue(Protocol):
-    """Background tasks whose next batch is due, taken under a lease."""
+    """Due background tasks, claimed under a lease."""
 
     async def claim(self, kinds: Collection[TaskKind]) -> TaskClaim | None:
-        """The one that has waited longest, among these kinds; None when none is due."""
+        """Claim the due task of these kinds that has waited longest; None when none is due."""
         ...
 
     async def postpone(self, claim: TaskClaim) -> None:
-        """Give the lease back after a batch that went wrong; the task is due again later, the later the more did."""
+        """Release the lease after a failed batch; the task is due again after a back-off."""
 
     async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
-        """Keep that the task has failed, if its lease is still ours."""
+        """Store that the task has failed for good, if its lease is still ours."""
 
     async def wait(self) -> None:
         """Return when a batch may be due."""
 
 
 class ReplayRepository(Protocol):
-    """Owing messages to an endpoint once more, a stretch at a time. Each is owed once for a task, by its id.
+    """Queues manual deliveries of messages to an endpoint, a stretch at a time; each message once per task.
 
-    Stretches of one endpoint are done one after the other; the lock is let go at the transaction's end.
+    Stretches of the same endpoint are serialised by a lock that lasts until the transaction's end.
     """
 
     async def sent(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch, wanted: ReplayFilter) -> Covered:
-        """Of the messages that the endpoint was sent, those that are meant and still have their payload."""
+        """Queue the messages of the stretch that the endpoint was sent, that match, and that have their payload."""
         ...
 
     async def missing(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch) -> Covered:
-        """Those of the application's messages that the endpoint wants, and was never sent nor is owed."""
+        """Queue the messages of the stretch that the endpoint wants, was never sent and has no pending delivery of."""
         ...
 
 
 class ContentRepository(Protocol):
-    """Removing what messages and answers said, while what is known of them stays."""
+    """Removes payloads and answers; messages and attempts stay."""
 
     async def expunge(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> None: ...
     async def named(self, app_id: ApplicationId, refs: Collection[str]) -> dict[str, MessageId]:
-        """The messages by these ids or event ids; those that are unknown are missing."""
+        """The messages with these ids or event ids; unknown ones are missing."""
         ...
 
     async def expunge_attempt(self, attempt: Attempt, app_id: ApplicationId) -> None: ...
     async def expunge_all(self, app_id: ApplicationId, stretch: Stretch) -> Covered:
-        """Of the next messages, all. Counts those that had a payload."""
+        """Remove the payloads of the stretch's messages. Counts those that had one."""
         ...

@@ -1,4 +1,4 @@
-"""Where deliveries go: what reaches a destination of each kind, and what makes one attempt at any."""
+"""Ports of senders, one for each kind of destination, and of making one attempt."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
@@ -11,12 +11,12 @@ Kind_contra = TypeVar("Kind_contra", contravariant=True)
 
 
 class Sender(Protocol[Kind_contra]):
-    """Reaches destinations of one kind."""
+    """Sends to destinations of one kind."""
 
     async def send(self, destination: Kind_contra, parcel: Parcel) -> Outcome:
-        """Hand the parcel over once, bounded by the attempt timeout.
+        """Send the parcel once, within the attempt timeout.
 
-        It never raises for a bad receiver: the outcome is a value. What it raises is our own fault, and told as such.
+        Whatever the receiver does is an outcome. An exception is a fault of ours and is recorded as such.
         """
         ...
 
@@ -25,8 +25,8 @@ Senders = Mapping[type[Destination], Sender[Any]]
 
 
 class AttemptMaker(Protocol):
-    """Makes an attempt while somebody waits for what comes of it."""
+    """Makes an attempt while the caller waits for its outcome."""
 
     async def once(self, claim: Claim) -> Attempt:
-        """Sign, send, judge and tell. Never raises on account of the receiver, nor of a fault of ours."""
+        """Make one attempt. Neither the receiver nor a fault of ours makes it raise."""
         ...

@@ -1,4 +1,4 @@
-"""Where messages come in, and what is asked of them before."""
+"""Ports of the intake of messages, and of the rules for their payloads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,27 +10,28 @@ from service.domain.messages import KeyTaken, NewMessage, Reception, Repeated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadRule:
-    """What an event type asks of its payloads: a JSON Schema as it is written, if it has one, as of `version`."""
+    """The JSON Schema (as JSON) that an event type's payloads must be valid under, if it has one; `version` is its
+    time."""
 
     schema: bytes | None
     version: datetime
 
 
 class PayloadRules(Protocol):
-    """Where the rules for payloads are kept."""
+    """Reads the rules for payloads."""
 
     async def rule(self, org_id: OrgId, event_type: str) -> PayloadRule | None:
-        """None when the event type does not vouch for its payloads."""
+        """The rule of an event type; None when it does not validate payloads."""
         ...
 
 
 class Intake(Protocol):
-    """Where messages come in: many callers, one commit."""
+    """Stores messages, many in one group commit."""
 
     async def accept(self, message: NewMessage) -> Reception:
-        """Answers once the message and every delivery it owes are committed. Busy when too many wait."""
+        """Return once the message and its deliveries are committed. Raises Busy when too many wait."""
         ...
 
     async def first_use(self, message: NewMessage) -> Repeated | KeyTaken | None:
-        """What the message's idempotency key stands for, if it was used before."""
+        """The result of the first use of the message's idempotency key; None if it was not used before."""
         ...

@@ -1,4 +1,4 @@
-"""What a list is asked for and what it answers."""
+"""Pages of lists: what is requested, which items, and the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from service.domain.retention import PAYLOADS_KEPT
 
 T = TypeVar("T")
 
-MOST_BYTES = 4 * 1024 * 1024  # of payloads on a page, which has one item at least
-BACK = "-"  # before the key in an iterator that leads back
-AHEAD = timedelta(hours=1)  # the clocks of others may be
-ONWARDS = "~"  # before a key in one that leads on, when the key itself begins with BACK
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of payloads on a page; a page has at least one item
+BACKWARDS_MARK = "-"  # prefix of an iterator that reads backwards
+CLOCK_TOLERANCE = timedelta(hours=1)  # how far other clocks may be ahead
+FORWARDS_MARK = "~"  # prefix of an iterator that reads forwards, when its key begins with BACKWARDS_MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Where to read on. `after` is the key of the last item seen; `backwards` reads towards the start of the list."""
+    """Which page to read. `after` is the key of the last item seen; `backwards` reads towards the start of the list."""
 
     limit: int = DEFAULT_PAGE_ITEMS
     after: str | None = None
@@ -32,7 +32,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """Items in display order. `done` tells that nothing follows in the direction that was read."""
+    """Items in display order. `done` means that no items follow in the direction that was read."""
 
     items: Sequence[T]
     done: bool
@@ -58,16 +58,18 @@ class MessageFilter:
     with_content: bool = True
 
     def within_reach(self, page: PageRequest, *, now: datetime) -> Self:
-        """The same, within 90 days of now or of the place to read on from where no time is named; never far ahead."""
-        latest = now + AHEAD
+        """The same filter, bounded: without times, to 90 days around the page's start; never to more than an hour
+        ahead."""
+        latest = now + CLOCK_TOLERANCE
         if self.before is not None or self.after is not None:
-            # An `after` alone is where a list opens, which a `before` would hide.
+            # An `after` alone opens a list for new items, which a `before` would hide.
             return self if self.before is None else replace(self, before=min(self.before, latest))
         place = now if page.after is None else ids.time_of(page.after)
         return replace(self, after=place - PAYLOADS_KEPT, before=min(place + PAYLOADS_KEPT, latest))
 
     def opening(self, page: PageRequest, prefix: str) -> PageRequest:
-        """The page, which for `after` alone begins there: who follows the news reads on from it and misses none."""
+        """The page request; with `after` alone it starts there and reads towards newer items, so that none is
+        missed."""
         if self.after is None or self.before is not None or page.after is not None:
             return page
         return replace(page, after=ids.lowest(prefix, self.after), backwards=True)

@@ -1,4 +1,4 @@
-"""The queue of deliveries that are owed, and what keeps it in order."""
+"""Ports of the delivery queue and of its maintenance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from service.domain.ids import EndpointId
 
 
 class DeliveryQueue(Protocol):
-    """Deliveries that are owed: taken under a lease, given back or settled."""
+    """Pending deliveries: claimed under a lease, then settled or released."""
 
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
-        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
+        """Claim up to `limit` due deliveries: per endpoint at most its number in `rooms`, else `per_endpoint`."""
         ...
 
     async def settle(self, settlement: Settlement) -> Settled:
-        """Keep what came of an attempt, if its lease is still ours."""
+        """Store the outcome of an attempt, if its lease is still ours. Raises Unavailable."""
         ...
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Give leases back unspent; the deliveries are due at once."""
+        """Release leases without an attempt; the deliveries are due at once."""
 
     async def wait(self) -> None:
         """Return when something may be due."""
@@ -29,14 +29,14 @@ class DeliveryQueue(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSample:
-    """How many deliveries are due, leased and scheduled for later; how many seconds the oldest has been due."""
+    """The numbers of deliveries by state (due, leased, scheduled); how many seconds the oldest has been due."""
 
     depths: dict[str, int]
     oldest_due_age: float
 
 
 class Upkeep(Protocol):
-    """What has to be done now and then; any number of processes may do it at once."""
+    """Periodic maintenance; any number of processes may do it at the same time."""
 
     async def make_room(self, *, now: datetime) -> None: ...
     async def clear_away(self, *, now: datetime) -> None: ...

@@ -1,4 +1,4 @@
-"""What is kept of each noun: applications, endpoints, event types, messages, deliveries and what belongs to them."""
+"""The repositories, one for each noun of the product."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ EVERY_APPLICATION = ApplicationFilter()
 
 
 class ApplicationRepository(Protocol):
-    """Applications of one organisation. `ref` is an id or a uid; `lock` holds what is read till the end."""
+    """Applications of one organisation. `ref` is an id or a uid; `lock` locks the row until the transaction's end."""
 
     async def get(self, org_id: OrgId, ref: str, *, lock: bool = False) -> Application | None: ...
     async def page(
@@ -37,14 +37,14 @@ class ApplicationRepository(Protocol):
         """Conflict when the uid is taken."""
 
     async def replace(self, application: Application) -> None:
-        """Conflict when the uid is taken, NotFound when it has gone meanwhile."""
+        """Conflict when the uid is taken, NotFound when it was deleted meanwhile."""
 
     async def delete(self, application: Application, *, at: datetime) -> None:
-        """Mark it and its endpoints deleted, and free the uid."""
+        """Mark it and its endpoints as deleted; the uid can be used again."""
 
 
 class EndpointRepository(Protocol):
-    """Endpoints of one application. `ref` is an id or a uid; `lock` holds what is read till the end."""
+    """Endpoints of one application. `ref` is an id or a uid; `lock` locks the row until the transaction's end."""
 
     async def get(self, app_id: ApplicationId, ref: str, *, lock: bool = False) -> Endpoint | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[Endpoint]: ...
@@ -53,10 +53,10 @@ class EndpointRepository(Protocol):
         """Conflict when the uid is taken."""
 
     async def replace(self, endpoint: Endpoint) -> None:
-        """Conflict when the uid is taken, NotFound when it has gone meanwhile."""
+        """Conflict when the uid is taken, NotFound when it was deleted meanwhile."""
 
     async def forget_failures(self, endpoint: Endpoint) -> None:
-        """Start the clock of automatic switching-off afresh."""
+        """Reset its series of failures, after which it would be disabled."""
 
     async def delete(self, endpoint: Endpoint, *, at: datetime) -> None: ...
 
@@ -82,63 +82,63 @@ class EventTypeRepository(Protocol):
         flags: Collection[str] | None = None,
         with_content: bool = True,
     ) -> Page[EventType]:
-        """With `flags` only those that need no flag or one of these; without content, no schemas."""
+        """With `flags` only those that need no feature flag, or one of these; without content, no schemas."""
         ...
 
     async def named(self, org_id: OrgId, names: Sequence[str], *, lock: bool = False) -> Page[EventType]:
-        """Those of the names, archived or not, by name: the first ones, up to a bounded size."""
+        """The event types with these names, archived or not, by name; as many as a page's size in bytes allows."""
         ...
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
-        """Those of the names that are not live event types, in order."""
+        """The names for which no event type exists that is not archived, in order."""
         ...
 
     async def add(self, event_type: EventType) -> None:
-        """Takes the place of an archived one; EventTypeExists when a live one has the name."""
+        """Replaces an archived one; EventTypeExists when one that is not archived has the name."""
 
     async def replace(self, event_type: EventType) -> None: ...
     async def delete(self, event_type: EventType) -> None: ...
     async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
-        """Create them, or say this of those that are there, which stay as old as they are. No name may come twice."""
+        """Create or replace them; existing ones keep their `created_at`. No name may occur twice."""
 
     async def archive(self, org_id: OrgId, names: Sequence[str], *, at: datetime) -> None:
-        """Archive those of the names that are there."""
+        """Archive the event types with these names."""
 
 
 class MessageRepository(Protocol):
-    """Messages that were accepted. `ref` is an id or an event id."""
+    """Accepted messages. `ref` is an id or an event id."""
 
     async def get(self, app_id: ApplicationId, ref: str, *, with_content: bool) -> Message | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> Page[Message]: ...
     async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
-        """Those that there are, without their payloads."""
+        """The messages with these ids that exist, without payloads."""
         ...
 
 
 class ImportRepository(Protocol):
-    """Imports of one application's messages. `ref` is an import's id, or its file's."""
+    """Imports of one application. `ref` is an import's id or its file id."""
 
     async def get(self, app_id: ApplicationId, ref: str) -> MessageImport | None: ...
     async def page(self, app_id: ApplicationId, page: PageRequest) -> Page[MessageImport]: ...
     async def start(self, new: MessageImport) -> MessageImport:
-        """Keep a new import, or begin the one of the same file again."""
+        """Store a new import, or restart the one of the same file."""
         ...
 
     async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
-        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
+        """Store its progress and newly refused lines; False when another request has taken the import over."""
         ...
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
-        """Refused lines by their number; `after` is one."""
+        """Refused lines by line number; `page.after` is a line number."""
         ...
 
 
 class DeliveryRepository(Protocol):
-    """Attempts and the states of deliveries, for reading, and the asking for one more attempt."""
+    """Attempts and states of deliveries, and resending."""
 
     async def attempt(self, app_id: ApplicationId, message_id: MessageId, attempt_id: AttemptId) -> Attempt | None: ...
     async def attempts(self, app_id: ApplicationId, attempt_ids: Collection[AttemptId]) -> Sequence[Attempt]:
-        """Those that there are, by id."""
+        """The attempts with these ids that exist, by id."""
         ...
 
     async def attempts_by_message(
@@ -148,87 +148,88 @@ class DeliveryRepository(Protocol):
         self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
     ) -> Page[Attempt]: ...
     async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
-        """The message's destinations by endpoint id, deleted endpoints included."""
+        """The message's endpoints by id, including deleted ones, with the state of each delivery."""
         ...
 
     async def messages(
         self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
-        """What the endpoint was sent or is owed, by message id."""
+        """The messages that the endpoint was sent or has pending, by message id."""
         ...
 
     async def resend(self, message: Message, endpoint: Endpoint, *, resend: str, at: datetime) -> None:
-        """Owe one manual attempt, told from others by `resend`. Nothing that is scheduled changes."""
+        """Queue one manual attempt, identified by `resend`. The scheduled delivery does not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResponse:
-    """The answer a request got the first time."""
+    """The answer to the first request under an idempotency key."""
 
     status: int
     body: bytes
 
 
 class IdempotencyRepository(Protocol):
-    """Answers by idempotency key, kept in the same transaction as what they tell of."""
+    """Answers by idempotency key, stored in the transaction of the request itself."""
 
     async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
-        """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
+        """Claim the key: None if it is ours now, else the first answer. Raises KeyReused for another body,
+        StillRunning."""
 
     async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None: ...
 
 
 class StatisticsRepository(Protocol):
-    """What became of attempts, by whole hours, and what endpoints want."""
+    """Counts of attempts by hour, failing endpoints, and event types that endpoints want."""
 
     async def attempts(self, endpoint: Endpoint, window: Window) -> AttemptCounts: ...
     async def applications(self, org_id: OrgId, refs: Collection[str]) -> dict[str, ApplicationId]:
-        """The applications by these ids or uids; those that are unknown are missing."""
+        """The applications with these ids or uids; unknown ones are missing."""
         ...
 
     async def usage(
         self, org_id: OrgId, page: PageRequest, window: Window, *, among: Collection[ApplicationId] | None
     ) -> Page[Usage]:
-        """How many attempts were made for each application, by id."""
+        """The number of attempts of each application, by application id."""
         ...
 
     async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
-        """The endpoints that take nothing, those that have failed for longest first."""
+        """The failing endpoints, longest failing first."""
         ...
 
     async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
-        """What the endpoints of each application want, by id."""
+        """The event types that the endpoints of each application want, by application id."""
         ...
 
 
 class ExampleRepository(Protocol):
-    """Examples: messages that were sent to one endpoint while somebody waited for the answer."""
+    """Examples: messages sent to one endpoint while the caller waited."""
 
     async def keep(self, message: NewMessage, attempt: Attempt, endpoint: Endpoint) -> None:
-        """The message, its one attempt, and how it stands."""
+        """Store the message, its attempt, and the state of its delivery."""
 
     async def wanted(self, app_id: ApplicationId, event_type: str, channels: Collection[str] | None) -> bool:
-        """Whether any endpoint would be sent such a message."""
+        """Whether any endpoint of the application wants such a message."""
         ...
 
 
 class RevocationRepository(Protocol):
-    """Revocations of tokens. They are read by whoever verifies tokens, not here."""
+    """Stores revocations of tokens. The verifier of tokens reads them elsewhere."""
 
     async def add(self, revocation: Revocation) -> bool:
-        """False, and nothing is kept, when there is one with its id."""
+        """False, and nothing is stored, when one with its id exists."""
         ...
 
     async def has(self, owner: ApplicationId | OrgId, *, at_least: int) -> bool:
-        """Whether so many are kept for the application, or for the organisation itself."""
+        """Whether the application, or the organisation itself, has at least this many revocations."""
         ...
 
     async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
-        """Those that end nothing but what was issued before: one that ends all of that has come."""
+        """Delete revocations that a new one covers: those of tokens issued before this time."""
 
 
 class OrganisationTokenRepository(Protocol):
-    """The listed tokens of one organisation, without their texts."""
+    """The listed tokens of one organisation, without their text."""
 
     async def add(self, token: OrganisationToken) -> None: ...
     async def get(self, org_id: OrgId, ref: str) -> OrganisationToken | None:
@@ -238,7 +239,7 @@ class OrganisationTokenRepository(Protocol):
     async def page(self, org_id: OrgId, page: PageRequest) -> Page[OrganisationToken]: ...
     async def revoke(self, token: OrganisationToken, *, at: datetime) -> None: ...
     async def has(self, org_id: OrgId, *, at_least: int) -> bool:
-        """Whether the organisation has so many."""
+        """Whether the organisation has at least this many listed tokens."""
         ...
 
     async def forget(self, org_id: OrgId, *, expired_before: datetime) -> None: ...

@@ -1,4 +1,4 @@
-"""One transaction, the repositories that share it, and the messages of our own that it owes."""
+"""The unit of work: one transaction, the repositories that share it, and an outbox for our own messages."""
 
 from typing import Protocol
 
@@ -21,14 +21,14 @@ from service.domain.messages import NewMessage
 
 
 class Outbox(Protocol):
-    """Messages of Relevo's own, owed in the same transaction as what they tell of."""
+    """Operational webhooks, queued in the transaction of the change that they are about."""
 
     async def send(self, message: NewMessage) -> None:
-        """Owe it to whoever wants it; nothing happens when the organisation has no operational endpoints."""
+        """Queue the message for the operational endpoints that want it; without any, nothing happens."""
 
 
 class UnitOfWork(Protocol):
-    """One transaction and the repositories that share it. The edge commits it, nobody else."""
+    """One transaction and the repositories that share it. Only the edge (API, engine) commits it."""
 
     @property
     def applications(self) -> ApplicationRepository: ...
@@ -64,6 +64,6 @@ class UnitOfWork(Protocol):
     def outbox(self) -> Outbox: ...
 
     async def commit(self) -> None:
-        """Make everything last, or raise. Unavailable when the database was lost."""
+        """Commit. Raises Unavailable when the database was lost."""
 
     async def rollback(self) -> None: ...

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, TableValuedAlias, cast, func, select, tuple_
 
-from service.application.ports.pages import MOST_BYTES, Page, PageRequest
+from service.application.ports.pages import MAX_PAGE_BYTES, Page, PageRequest
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def within_bytes(
         (func.sum(size(rows)).over(order_by=order) - size(rows)).label(_BEFORE),
         func.count().over().label(_CANDIDATES),
     ).subquery()
-    return select(weighed).where(weighed.c[_BEFORE] < MOST_BYTES).order_by(_in_order(weighed.c[key], page))
+    return select(weighed).where(weighed.c[_BEFORE] < MAX_PAGE_BYTES).order_by(_in_order(weighed.c[key], page))
 
 
 def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
