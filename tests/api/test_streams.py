@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -64,9 +64,18 @@ async def events(answer: Response) -> AsyncIterator[Event]:
 async def tailing(api: AsyncClient, **headers: str) -> AsyncIterator[AsyncIterator[Event]]:
     async with api.stream("GET", "/app/u/attempt/tail", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        heard = events(answer)
+        heard = _within(patient(10), events(answer))
         assert (await anext(heard)).name == "ready"
         yield heard
+
+
+async def _within(seconds: float, heard: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """The same, but whoever waits for one that does not come is told. TimeoutError."""
+    with suppress(StopAsyncIteration):
+        while True:
+            async with asyncio.timeout(seconds):
+                event = await anext(heard)
+            yield event
 
 
 async def an_attempt(database: Database, app_id: str) -> AttemptId:

@@ -231,16 +231,20 @@ async def test_a_lease_outlasts_the_attempt_by_its_margin(
     assert timedelta(seconds=100) < left <= timedelta(seconds=261)
 
 
-async def test_an_endpoint_is_disabled_after_that_long(start: Start, receiver: Receiver) -> None:
-    async with start(RELEVO_DISABLE_AFTER="0.05", RELEVO_RETRY_SCHEDULE="[0.2, 0.2]") as whole:
+@pytest.mark.parametrize(("seconds", "disabled"), [("0.05", True), ("3600", False)])
+async def test_an_endpoint_is_disabled_after_that_long(
+    *, start: Start, receiver: Receiver, rows: asyncpg.Connection, seconds: str, disabled: bool
+) -> None:
+    async def nothing_is_owed() -> bool:
+        return not await rows.fetchval("SELECT EXISTS (SELECT FROM pending_delivery)")
+
+    async with start(RELEVO_DISABLE_AFTER=seconds, RELEVO_RETRY_SCHEDULE="[0.2, 0.2]") as whole:
         app_id = await whole.application("a", f"{receiver.url}/status/500")
         await whole.message(app_id)
+        await until(nothing_is_owed)
+        (endpoint,) = (await whole.api.get(f"/api/v1/app/{app_id}/endpoint")).json()["data"]
 
-        async def disabled() -> bool:
-            (endpoint,) = (await whole.api.get(f"/api/v1/app/{app_id}/endpoint")).json()["data"]
-            return bool(endpoint["disabled"])
-
-        await until(disabled)
+    assert endpoint["disabled"] is disabled
 
 
 async def test_the_trace_url_shows_an_attempts_trace(start: Start, receiver: Receiver) -> None:
