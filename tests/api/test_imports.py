@@ -185,6 +185,13 @@ async def test_a_sender_that_hangs_up_leaves_a_failed_import_and_what_was_taken(
     assert found["accepted"] == await postgres.pool.fetchval("SELECT count(*) FROM message") > 0
 
 
+NO_LINE_GOES_WITH_ITS_IMPORT = """
+CREATE FUNCTION by_itself() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN ASSERT pg_trigger_depth() = 1, 'as many lines as there are would go at once'; RETURN old; END $$;
+CREATE TRIGGER by_itself BEFORE DELETE ON message_import_fault FOR EACH ROW EXECUTE FUNCTION by_itself();
+"""
+
+
 @pytest.mark.usefixtures("application")
 async def test_an_import_is_forgotten_with_its_refused_lines_when_it_is_as_old_as_messages_get(
     api: AsyncClient, postgres: Database
@@ -195,6 +202,7 @@ async def test_an_import_is_forgotten_with_its_refused_lines_when_it_is_as_old_a
         await postgres.pool.execute(
             "UPDATE message_import SET updated_at = now() - $2::interval WHERE file_id = $1", name, age
         )
+    await postgres.pool.execute(NO_LINE_GOES_WITH_ITS_IMPORT)
 
     await PostgresUpkeep(postgres.pool, kept=kept).clear_away(now=datetime.now(UTC))
 
