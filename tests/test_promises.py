@@ -273,7 +273,7 @@ TIMES: dict[str, Promise] = {
     ),
     "the longest rest": Promise(
         "service/adapters/postgres/queue/settlements.py",
-        "LONGEST_REST",
+        "MAX_REST",
         "tests/adapters/test_rests.py::test_no_rest_is_longer_than_the_longest_however_many_came_before",
     ),
     "what a tail missed": Promise(

@@ -34,39 +34,40 @@ def test_nothing_has_to_be_set() -> None:
 
 
 def test_every_setting_is_read_from_its_variable() -> None:
-    settings = Settings.from_environment(
-        {
-            "RELEVO_HOST": "0.0.0.0",
-            "RELEVO_PORT": "9000",
-            "RELEVO_OPS_PORT": "9464",
-            "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
-            "RELEVO_PUBLIC_URL": "https://relevo.example.com/",
-            "RELEVO_OIDC_ISSUER": "https://login.example.com",
-            "RELEVO_OIDC_AUDIENCE": "relevo",
-            "RELEVO_OIDC_ORG_CLAIM": "org_id",
-            "RELEVO_OIDC_ROLE_CLAIM": "roles",
-            "RELEVO_DATA_DIR": "/data",
-            "RELEVO_AUDIT_DAYS": "30",
-            "RELEVO_DATABASE_URL": "postgresql://relevo@pgbouncer/relevo",
-            "RELEVO_DATABASE_DIRECT_URL": "postgresql://relevo@db/relevo",
-            "RELEVO_JWT_SECRET": SECRET,
-            "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
-            "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
-            "RELEVO_ATTEMPT_TIMEOUT": "3",
-            "RELEVO_LEASE_MARGIN": "4",
-            "RELEVO_DRAIN": "7",
-            "RELEVO_DISABLE_AFTER": "60",
-            "RELEVO_SIGNATURE_HEADERS": "svix",
-            "RELEVO_EGRESS_ALLOW": "127.0.0.0/8, fd00::/8",
-            "RELEVO_CONCURRENCY": "12",
-            "RELEVO_PER_ENDPOINT": "3",
-            "RELEVO_ENDPOINT_HTTPS_ONLY": "true",
-            "RELEVO_LOG_LEVEL": "DEBUG",
-            "RELEVO_TRACE_URL": "https://jaeger.example.com/trace/{trace_id}",
-            "RELEVO_ADMIN_TOKEN": SECRET,
-        }
-    )
+    given = {
+        "RELEVO_HOST": "0.0.0.0",
+        "RELEVO_PORT": "9000",
+        "RELEVO_OPS_PORT": "9464",
+        "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
+        "RELEVO_PUBLIC_URL": "https://relevo.example.com/",
+        "RELEVO_OIDC_ISSUER": "https://login.example.com",
+        "RELEVO_OIDC_AUDIENCE": "relevo",
+        "RELEVO_OIDC_ORG_CLAIM": "org_id",
+        "RELEVO_OIDC_ROLE_CLAIM": "roles",
+        "RELEVO_DATA_DIR": "/data",
+        "RELEVO_AUDIT_DAYS": "30",
+        "RELEVO_DATABASE_URL": "postgresql://relevo@pgbouncer/relevo",
+        "RELEVO_DATABASE_DIRECT_URL": "postgresql://relevo@db/relevo",
+        "RELEVO_JWT_SECRET": SECRET,
+        "RELEVO_SECRET_KEYS": f"{SECRET}-new, {SECRET}-old",
+        "RELEVO_RETRY_SCHEDULE": "[0.5, 300]",
+        "RELEVO_ATTEMPT_TIMEOUT": "3",
+        "RELEVO_LEASE_MARGIN": "4",
+        "RELEVO_DRAIN": "7",
+        "RELEVO_DISABLE_AFTER": "60",
+        "RELEVO_SIGNATURE_HEADERS": "svix",
+        "RELEVO_EGRESS_ALLOW": "127.0.0.0/8, fd00::/8",
+        "RELEVO_CONCURRENCY": "12",
+        "RELEVO_PER_ENDPOINT": "3",
+        "RELEVO_ENDPOINT_HTTPS_ONLY": "true",
+        "RELEVO_LOG_LEVEL": "DEBUG",
+        "RELEVO_TRACE_URL": "https://jaeger.example.com/trace/{trace_id}",
+        "RELEVO_ADMIN_TOKEN": SECRET,
+    }
 
+    settings = Settings.from_environment(given)
+
+    assert given.keys() | {"RELEVO_SECRET_KEY"} == {row.variable for row in Settings.describe()}
     assert settings.server.model_dump() == {
         "host": "0.0.0.0",
         "port": 9000,

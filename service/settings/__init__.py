@@ -58,12 +58,12 @@ class Settings(BaseSettings):
 
     def with_secrets(self, *, jwt_secret: str, secret_key: str) -> Self:
         """These settings with the given secrets where none were set."""
-        access = Access(
-            jwt_secret=self.access.jwt_secret or SecretStr(jwt_secret),
-            secret_key=self.access.secret_key or (None if self.access.secret_keys else SecretStr(secret_key)),
-            secret_keys=self.access.secret_keys,
-        )
-        return self.model_copy(update={"access": access})
+        generated = {}
+        if self.access.jwt_secret is None:
+            generated["jwt_secret"] = SecretStr(jwt_secret)
+        if not (self.access.secret_key or self.access.secret_keys):
+            generated["secret_key"] = SecretStr(secret_key)
+        return self.model_copy(update={"access": self.access.model_copy(update=generated)})
 
     def with_addresses(self, complete: Callable[[str], str]) -> Self:
         """These settings with both database URLs completed by `complete`. Its ValueError becomes a SettingsError."""
