@@ -1,25 +1,47 @@
-"""What the documents point at is there: files by links and by paths, tests by their names."""
+"""What the documents name is there: files, folders, tests, words of the code, targets of make, commands, settings."""
 
 import re
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
+
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [
-    *ROOT.glob("*.md"),
-    *(path for floor in ("service", "tests", "deploy") for path in sorted((ROOT / floor).rglob("*.md"))),
-]
+FLOORS = [ROOT / floor for floor in ("service", "tests", "deploy")]
+DOCUMENTS = [*ROOT.glob("*.md"), *(path for floor in FLOORS for path in sorted(floor.rglob("*.md")))]
 
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 _CODE = re.compile(r"`([^`\n]+)`")
-_PATH = re.compile(r"(?:[\w.-]+/)+[\w.-]+\.(?:py|md|ya?ml|json|toml|sh|c)|(?:service|tests|deploy)(?:/[\w.-]+)+/?")
+_GENERATED = re.compile(r"<!-- (\w+) -->.*<!-- /\1 -->", re.DOTALL)  # which have tests of their own
+_INDENTED = re.compile(r"^    (.+)$", re.MULTILINE)
+_PATH = re.compile(
+    r"(?:[\w.-]+/)+[\w.-]+\.(?:py|sql|md|ya?ml|json|toml|sh|c)|(?:[a-z_]+/)+|(?:service|tests|deploy)(?:/[\w.-]+)+"
+)
+_FILE = re.compile(r"[\w-]+\.(?:py|sql|md|ya?ml|toml|sh|lock)")
 _TEST = re.compile(r"test_\w+")
 _DEFINED = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
+_COMMAND = re.compile(r"\brelevo (?:--\w+ )*([a-z]+)\b")
+_VARIABLE = re.compile(r"\bRELEVO_[A-Z_]+\b")
+
+CODE = {".py", ".sql", ".yml", ".yaml", ".json", ".toml", ".tpl", ".go", ".jq", ".txt", ".lock", ""}
+# Other projects' words: libraries that were not taken, and settings of programs that were tried by hand.
+FOREIGN = {"LRUCache.get", "cachetools", "debootstrap", "enable_multi_variant_queries", "stamina", "svcs", "tenacity"}
+# What others read than Relevo's servers do.
+NOT_SETTINGS = {"RELEVO_TOKEN", "RELEVO_TEST_PATIENCE"}
+
+NOTHING: dict[str, list[str]] = {"links": [], "paths": [], "files": [], "tests": []}
+
+of_every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@of_every_document
 def test_what_a_document_points_at_is_there(document: Path) -> None:
     text = document.read_text()
     functions, modules = set(defined()), {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
@@ -27,17 +49,41 @@ def test_what_a_document_points_at_is_there(document: Path) -> None:
     links = [target for target in _LINK.findall(text) if not (document.parent / target).exists()]
     code = _CODE.findall(text)
     paths = [named for named in code if _PATH.fullmatch(named) and not is_there(named, document)]
+    files = [named for named in code if _FILE.fullmatch(named) and named not in file_names()]
     tests = [named for named in code if _TEST.fullmatch(named) and named not in functions | modules]
 
-    assert {"links": links, "paths": paths, "tests": tests} == {"links": [], "paths": [], "tests": []}
+    assert {"links": links, "paths": paths, "files": files, "tests": tests} == NOTHING
 
 
-def test_the_documents_point_at_tests_at_all() -> None:
-    """Otherwise the test above would prove nothing."""
-    patterns = (ROOT / "service" / "README.md").read_text()
+@of_every_document
+def test_what_a_document_quotes_as_code_is_a_word_of_the_code(document: Path) -> None:
+    text = _GENERATED.sub("", document.read_text())
+    named = {named for named in _CODE.findall(text) if _NAME.fullmatch(named)} - FOREIGN
 
-    assert len([target for target in _LINK.findall(patterns) if target.startswith("../tests/")]) > 20
-    assert any(_TEST.fullmatch(named) for named in _CODE.findall(patterns))
+    assert {name for name in named if not set(_WORD.findall(name)) <= words()} == set()
+
+
+@of_every_document
+def test_every_target_command_and_setting_of_a_document_can_be_given(document: Path) -> None:
+    text = document.read_text()
+    typed = "\n".join([*_CODE.findall(text), *_INDENTED.findall(text)])
+
+    assert set(_TARGET.findall(typed)) - targets() == set()
+    if "kubectl" not in typed:  # whose own words follow a namespace's name
+        assert set(_COMMAND.findall(typed)) - commands() == set()
+    assert set(_VARIABLE.findall(text)) - NOT_SETTINGS - {row.variable for row in Settings.describe()} == set()
+
+
+def test_the_documents_name_enough_for_these_tests_to_prove_something() -> None:
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    code = _CODE.findall(text)
+
+    assert len([target for target in _LINK.findall(text) if target.startswith("../tests/")]) > 20
+    assert any(_TEST.fullmatch(named) for named in code)
+    assert len({named for named in code if _PATH.fullmatch(named)}) > 50
+    assert len({named for named in code if _NAME.fullmatch(named)}) > 300
+    assert {"demo", "check", "test-faults"} <= set(_TARGET.findall(text))
+    assert {"tail", "token", "migrate"} <= set(_COMMAND.findall(text)) & commands()
 
 
 def test_the_readme_is_read_in_some_minutes() -> None:
@@ -45,10 +91,16 @@ def test_the_readme_is_read_in_some_minutes() -> None:
 
 
 def is_there(named: str, document: Path) -> bool:
-    """Below the root, the packages, or the document itself; what is built is there once it was."""
+    """Below the root, a package, or the document itself; what is built is there once it was."""
     if named.startswith("build/"):
         return True
-    places = [ROOT, ROOT / "service", ROOT / "tests", ROOT / "deploy", document.parent]
+    places = [
+        ROOT,
+        *FLOORS,
+        document.parent,
+        ROOT / "service" / "adapters" / "postgres",
+        ROOT / "deploy" / "kubernetes",
+    ]
     return any((place / named).exists() for place in places)
 
 
@@ -56,3 +108,36 @@ def defined() -> Iterator[str]:
     """The name of every test."""
     for path in (ROOT / "tests").rglob("test_*.py"):
         yield from _DEFINED.findall(path.read_text())
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Every file of the project."""
+    below = (path for floor in FLOORS for path in floor.rglob("*"))
+    return tuple(path for path in [*ROOT.iterdir(), *below] if path.is_file() and "__pycache__" not in path.parts)
+
+
+@cache
+def file_names() -> frozenset[str]:
+    """Their names."""
+    return frozenset(path.name for path in files())
+
+
+@cache
+def words() -> frozenset[str]:
+    """Every word of the code, names of modules, packages and what comes with Python included."""
+    code = [path for path in files() if path.suffix in CODE]
+    said = (word for path in code for word in _WORD.findall(path.read_text(errors="ignore")))
+    return frozenset(said) | {part for path in code for part in path.with_suffix("").parts} | sys.stdlib_module_names
+
+
+@cache
+def targets() -> frozenset[str]:
+    """What `make` can make."""
+    return frozenset(re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@cache
+def commands() -> frozenset[str]:
+    """What `relevo` can be told to do."""
+    return frozenset(re.findall(r"\badd\(\"([a-z]+)\"", (ROOT / "service" / "__main__.py").read_text()))

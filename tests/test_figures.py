@@ -1,0 +1,83 @@
+"""What the documents say in figures is what the code has. No more words stand here than tell which figure is meant."""
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.adapters.access import issuers
+from service.adapters.destinations.http import answers, outcomes
+from service.adapters.postgres.server import schema
+from service.api.protocol import bodies, patience
+from service.domain import headers, health, idempotency, limits, retention
+from service.observability import telemetry
+from service.runtime import access, resources
+from service.settings.groups import Delivery
+from tests.faults.cases import FAULTS
+
+ROOT = Path(__file__).parents[1]
+KIB, MIB = 1024, 1024 * 1024
+WORDS = {5: "five"}
+
+
+def hours(time: timedelta) -> int:
+    return time // timedelta(hours=1)
+
+
+def written(seconds: float) -> str:
+    """As the README writes a wait: `5 s`, `30 min`, `10 h`."""
+    unit, length = next((unit, length) for unit, length in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= length)
+    return f"{seconds / length:g} {unit}"
+
+
+def pinned(lock: str) -> int:
+    """The packages of a lock."""
+    return len(re.findall(r"^[\w.-]+==", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+README, OPERATIONS, SECURITY = "README.md", "deploy/operations.md", "deploy/security.md"
+HOUSE, API, FAULTS_FOUND = "service/README.md", "service/api/README.md", "tests/faults/README.md"
+RUN, DEVELOP = pinned("requirements.lock"), pinned("requirements-dev.lock")
+KEY_HOURS = hours(idempotency.KEYS_KEPT)
+PATIENCE = patience.Patience()
+SAID: Iterable[tuple[str, str]] = (
+    (README, f"wait: {', '.join(map(written, Delivery().retry_schedule))} "),
+    (README, f"key and body within {KEY_HOURS} hours"),
+    (README, f"{WORDS[health.DISABLE_AFTER.days]} days of failures"),
+    (README, f"{outcomes.MAX_BODY_BYTES:,} bytes of an answer"),
+    (README, f"{answers.MAX_HEAD_BYTES // KIB} KiB of headers"),
+    (README, f"{headers.MAX_KEPT_BYTES // KIB} KiB of the request's headers"),
+    (README, f"{limits.MAX_BODY_BYTES // MIB} MiB"),
+    (README, f"{retention.MESSAGES_KEPT.days} days"),
+    (README, f"{len(FAULTS)} faults"),
+    (FAULTS_FOUND, f"{len(FAULTS)} faults"),
+    (API, f"within {KEY_HOURS} hours"),
+    (OPERATIONS, f"{Delivery().drain:g} s)"),
+    (OPERATIONS, f"within {telemetry.CLOSING_BUDGET_S:g} s"),
+    (SECURITY, f"after {PATIENCE.head:g} s"),
+    (SECURITY, f"{PATIENCE.silence:g} s of silence"),
+    (SECURITY, f"{bodies.BODY_WITHIN_S:g} s in all"),
+    (SECURITY, f"{PATIENCE.unread_bytes // KIB} KiB in {PATIENCE.unread:g} s"),
+    (SECURITY, f"after {PATIENCE.head_bytes // KIB} KiB"),
+    (SECURITY, f"{PATIENCE.beside_each_byte} bytes for each"),
+    (SECURITY, f"after {resources.CHECK_TIMEOUT_S:g} s"),
+    (SECURITY, f"{limits.MAX_SCHEMAS_BYTES // KIB} KiB"),
+    (SECURITY, f"{limits.MAX_BODY_BYTES // MIB} MiB"),
+    (SECURITY, f"{bodies.MOST_HELD_BYTES // MIB} MiB"),
+    (SECURITY, f"{outcomes.MAX_BODY_BYTES:,} bytes"),
+    (SECURITY, f"every {issuers.MIN_FETCH_INTERVAL.seconds} s"),
+    (HOUSE, f"{RUN} packages"),
+    (HOUSE, f"the same and {DEVELOP - RUN} "),
+)
+
+
+@pytest.mark.parametrize(("document", "sentence"), SAID)
+def test_a_document_says_what_the_code_has(document: str, sentence: str) -> None:
+    assert sentence in " ".join((ROOT / document).read_text().split())
+
+
+def test_what_is_said_in_words_of_a_time_is_so() -> None:
+    assert timedelta(seconds=1) == access.REVOCATIONS_REFRESH_INTERVAL  # "that every process reads each second"
+    assert schema.WAIT_FOR_TABLE == 0.5  # "waits for a table half a second at a time"
