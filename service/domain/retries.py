@@ -93,7 +93,7 @@ def pauses(first: float, *, longest: float) -> Iterator[float]:
     """Exponential back-off for our own operations: seconds, doubled each time up to `longest`, without end."""
     pause = first
     while True:
-        yield min(pause, longest)
+        yield pause
         pause = min(pause * 2, longest)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from service.delivery.engine import Engine
+from structlog.testing import capture_logs
+
+from service.delivery.engine import MIN_BACKOFF_S, Engine
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
@@ -161,14 +163,21 @@ async def test_leaving_gives_back_what_does_not_finish_in_time() -> None:
     assert (courier.carried, queue.released) == ([], [claim])
 
 
-async def test_a_lost_database_is_waited_for() -> None:
-    queue, courier = Queue([a_claim()], fails=1), Courier(expected=1)
+async def test_a_lost_database_is_waited_for_longer_each_time_and_from_the_start_when_it_was_back() -> None:
+    queue, courier = Queue([a_claim()], fails=2), Courier(expected=1)
     courier.arrive.set()
 
-    async with an_engine(queue, courier).running():
-        await asyncio.wait_for(courier.all_carried.wait(), patient(5))
+    with capture_logs() as lines:
+        async with an_engine(queue, courier).running():
+            await asyncio.wait_for(courier.all_carried.wait(), patient(5))
+            courier.all_carried.clear()
+            courier.expected, queue.fails = 2, 1
+            queue.due.append(a_claim())
+            queue.more.set()
+            await asyncio.wait_for(courier.all_carried.wait(), patient(5))
 
-    assert len(courier.carried) == 1
+    told = [line["seconds"] for line in lines if line["event"] == "claim.failed"]
+    assert told == [MIN_BACKOFF_S, 2 * MIN_BACKOFF_S, MIN_BACKOFF_S]
 
 
 async def test_an_error_that_nobody_foresaw_does_not_end_the_engine() -> None:
