@@ -35,6 +35,7 @@ from service.domain import ids
 from tests.api.conftest import TOKENS
 from tests.api.test_deliveries import ATTEMPT, TRIED
 from tests.support.factories import ORG
+from tests.support.patience import patient
 from tests.support.serving import serving
 
 
@@ -43,7 +44,7 @@ async def svix(app: FastAPI) -> AsyncIterator[SvixAsync]:
     """The SDK, talking to the API over a socket."""
     async with serving(app) as port:
         token = TOKENS.mint(ORG, now=datetime.now(UTC))
-        sdk = SvixAsync(token, SvixOptions(server_url=f"http://127.0.0.1:{port}"))
+        sdk = SvixAsync(token, SvixOptions(server_url=f"http://127.0.0.1:{port}", timeout=patient(15)))
         yield sdk
         await sdk._httpx_client.aclose()
 

@@ -24,6 +24,7 @@ from service.domain import ids
 from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.factories import ORG
+from tests.support.patience import patient
 
 DOCUMENT = Path(__file__).parents[2] / "service" / "api" / "README.md"
 BEGIN, END = "<!-- sdk -->", "<!-- /sdk -->"
@@ -170,7 +171,7 @@ async def _attempt(database: Database, app: str, endpoint: str, message: str) ->
 
 def _sdk(exits: AsyncExitStack, api: AsyncClient, token: str | None = None) -> SvixAsync:
     address = str(api.base_url).rstrip("/").removesuffix("/api/v1")
-    options = SvixOptions(server_url=address, retry_schedule=[])
+    options = SvixOptions(server_url=address, retry_schedule=[], timeout=patient(15))
     sdk = SvixAsync(token or TOKENS.mint(ORG, now=datetime.now(UTC)), options)
     exits.push_async_callback(sdk._httpx_client.aclose)
     return sdk

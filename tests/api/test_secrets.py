@@ -24,6 +24,7 @@ from tests.api.conftest import TOKENS
 from tests.api.served import served
 from tests.support.clock import HandClock
 from tests.support.factories import ORG
+from tests.support.patience import patient
 from tests.support.receiver import Call, Receiver, running_receiver
 
 A_DAY = timedelta(days=1)
@@ -66,7 +67,7 @@ async def sdk(app: FastAPI, receiver: Receiver) -> AsyncIterator[SvixAsync]:
     """The SDK of a customer with an application `a` and its endpoint `e`."""
     async with served(app) as client:
         address = str(client.base_url).removesuffix("/api/v1/")
-        sdk = SvixAsync(TOKENS.mint(ORG, now=datetime.now(UTC)), SvixOptions(server_url=address))
+        sdk = SvixAsync(TOKENS.mint(ORG, now=datetime.now(UTC)), SvixOptions(server_url=address, timeout=patient(15)))
         await sdk.application.create(ApplicationIn(name="a", uid="a"))
         await sdk.endpoint.create("a", EndpointIn(url=f"{receiver.url}/ok", uid="e"))
         yield sdk

@@ -30,7 +30,7 @@ def test_a_demo_without_the_stack_it_was_told_of_says_what_makes_one(tmp_path: P
     done = demo("--stack", str(missing))
 
     assert done.returncode == 1
-    assert f"There is no {missing}" in done.stderr
+    assert f"There is no file {missing}" in done.stderr
     assert "make stack" in done.stderr
 
 

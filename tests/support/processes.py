@@ -142,6 +142,13 @@ async def run(*arguments: str, environ: Mapping[str, str]) -> tuple[int | None, 
     return process.returncode, out.decode(), err.decode()
 
 
+def asking(url: str = "", **headers: str) -> httpx.AsyncClient:
+    """A client of a server here and now, who waits for its answers however busy the machine is."""
+    return httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=READY_WITHIN, trust_env=False, verify=NO_AUTHORITIES
+    )
+
+
 def settings(**others: str) -> dict[str, str]:
     """Settings for a server on a free port that may call receivers on this machine, and gives up on them soon: after
     two seconds where nobody else works."""
@@ -175,7 +182,7 @@ def free_port() -> int:
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(trust_env=False, verify=NO_AUTHORITIES) as client:
+    async with asking() as client:
         try:
             return (await client.get(url)).status_code == 200
         except httpx.TransportError:

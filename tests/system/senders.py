@@ -19,6 +19,7 @@ from svix.api import (
 from svix.exceptions import HttpError
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
+from tests.support.patience import patient
 
 EVENT_TYPE = "order.paid"
 AGAIN_AFTER = 0.1  # seconds
@@ -47,7 +48,7 @@ class Promises:
 @asynccontextmanager
 async def opened(url: str, token: str) -> AsyncIterator[SvixAsync]:
     """A client of the SDK, closed at the end."""
-    sdk = SvixAsync(token, SvixOptions(server_url=url))
+    sdk = SvixAsync(token, SvixOptions(server_url=url, timeout=patient(15)))
     try:
         yield sdk
     finally:

@@ -5,14 +5,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from service.observability.telemetry import open_telemetry
 from tests.observability.whole import running_whole
 from tests.support.otlp import Collector, running_collector
 from tests.support.patience import patient
-from tests.support.processes import RelevoProcess, free_port, running, settings
+from tests.support.processes import RelevoProcess, asking, free_port, running, settings
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.timeout(180)
@@ -58,7 +57,7 @@ async def test_a_server_is_ready_once_all_is_open_and_until_it_is_told_to_leave(
     environ = settings(RELEVO_DATABASE_URL=database, RELEVO_OPS_PORT=str(port), RELEVO_DRAIN="120", **slow)
     process = RelevoProcess(role, environ, directory / "log")
 
-    async with running(process), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as prober:
+    async with running(process), asking(f"http://127.0.0.1:{port}") as prober:
         await receiver.wait_for(2)
         before = [(await prober.get(path)).status_code for path in ("/startupz", "/readyz", "/livez")]
         process.send(signal.SIGTERM)

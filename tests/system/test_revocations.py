@@ -15,7 +15,7 @@ from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.observability.telemetry import open_telemetry
 from tests.observability.whole import Whole, running_whole
 from tests.support.patience import patient
-from tests.support.processes import SECRET, RelevoProcess, running, settings
+from tests.support.processes import SECRET, RelevoProcess, asking, running, settings
 
 WITHIN = patient(20)  # seconds; a second is what it takes
 QUIET = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
@@ -104,12 +104,7 @@ async def two_processes(database: str, directory: Path) -> AsyncIterator[list[ht
     bearer = {"authorization": f"Bearer {Tokens(SECRET).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))}"}
     servers = [RelevoProcess("serve", site, directory / f"log {number}") for number, site in enumerate(sites)]
     async with running(*servers):
-        clients = [
-            httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{site['RELEVO_PORT']}/api/v1", headers=bearer, trust_env=False
-            )
-            for site in sites
-        ]
+        clients = [asking(f"http://127.0.0.1:{site['RELEVO_PORT']}/api/v1", **bearer) for site in sites]
         async with clients[0], clients[1]:
             yield clients
 

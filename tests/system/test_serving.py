@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
@@ -18,7 +17,7 @@ from service.runtime.services import open_services
 from service.settings import Settings
 from tests.api.raw_callers import Caller, calling
 from tests.support.patience import patient
-from tests.support.processes import SECRET, RelevoProcess, running, settings
+from tests.support.processes import SECRET, RelevoProcess, asking, running, settings
 
 BODY = b'{"eventType": "t", "payload": {}, "application": {"name": "a", "uid": "a"}}'
 
@@ -33,7 +32,7 @@ async def test_all_addresses_of_ipv6_are_those_of_ipv4_as_well(database: str, di
     )
     server = RelevoProcess("serve", environ, directory / "log")
 
-    async with running(server), httpx.AsyncClient(headers=bearer(), trust_env=False) as client:
+    async with running(server), asking(**bearer()) as client:
         for host in ("127.0.0.1", "[::1]"):
             answer = await client.post(
                 f"http://{host}:{environ['RELEVO_PORT']}/api/v1/auth/app-portal-access/a",

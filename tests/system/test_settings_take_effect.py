@@ -30,7 +30,7 @@ from tests.support.issuer import new_rsa_key, running_issuer, signed
 from tests.support.otlp import Collector, running_collector
 from tests.support.patience import patient, unhurried
 from tests.support.postgres import asyncpg_dsn
-from tests.support.processes import SECRET, command, environment, free_port, settings
+from tests.support.processes import SECRET, asking, command, environment, free_port, settings
 from tests.support.receiver import Receiver
 
 Start = Callable[..., AbstractAsyncContextManager[Whole]]
@@ -371,7 +371,7 @@ async def test_a_server_of_its_own_is_where_it_was_told_and_as_quiet(database: s
             *command("serve"), env=environment(environ), stdout=output, stderr=output
         )
         try:
-            async with httpx.AsyncClient(trust_env=False) as anybody:
+            async with asking() as anybody:
                 await until(partial(_answers, anybody, f"http://127.0.0.2:{port}/readyz"))
                 elsewhere = await _answers(anybody, f"http://127.0.0.1:{port}/readyz")
                 metrics = [(await anybody.get(f"http://127.0.0.2:{at}/metrics")).status_code for at in (port, ops_port)]

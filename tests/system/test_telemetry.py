@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.otlp import Collector, running_collector
 from tests.support.patience import patient, unhurried
-from tests.support.processes import RelevoProcess, running, settings
+from tests.support.processes import RelevoProcess, asking, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
 from tests.system.senders import Promises
@@ -98,7 +98,7 @@ async def test_whatever_a_process_writes_at_debug_level_is_json_with_ids_and_wit
     async with running(server):
         customer = await senders.prepare(environ, f"{receiver.url}/status/500/marker?token=marker")
         headers = {"authorization": f"Bearer {customer.token}", "x-request-id": "order-17", "x-custom": "marker"}
-        async with httpx.AsyncClient(base_url=customer.url, headers=headers, trust_env=False) as client:
+        async with asking(customer.url, **headers) as client:
             body = {"eventType": senders.EVENT_TYPE, "payload": {"marker": "marker"}}
             await client.post(f"/api/v1/app/{customer.app_id}/msg", json=body)
             await client.get("/marker?token=marker")
@@ -197,7 +197,7 @@ async def send_later(customer: senders.Customer, *, request_id: str) -> str:
     due = datetime.now(UTC) + timedelta(hours=1)
     body = {"eventType": senders.EVENT_TYPE, "payload": {}, "deliverAt": due.isoformat()}
     headers = {"authorization": f"Bearer {customer.token}", "x-request-id": request_id}
-    async with httpx.AsyncClient(base_url=customer.url, headers=headers) as client:
+    async with asking(customer.url, **headers) as client:
         answer = await client.post(f"/api/v1/app/{customer.app_id}/msg", json=body)
     assert answer.status_code == 202
     return str(answer.json()["id"])
@@ -222,7 +222,7 @@ async def seconds_to_start(environ: dict[str, str], directory: Path) -> float:
 
 
 async def status_of(url: str) -> int:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with asking() as client:
         return (await client.get(url)).status_code
 
 
@@ -237,7 +237,7 @@ async def write(url: str, request: bytes) -> None:
 
 async def lost(url: str) -> dict[str, float]:
     """How many spans and log records the full queues did not take."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with asking() as client:
         page = (await client.get(f"{url}/metrics")).text
     return {
         family.name.removeprefix("otel_sdk_processor_").removesuffix("_processed"): sum(
