@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,20 @@ def test_every_target_command_and_setting_of_a_document_can_be_given(document: P
     if "kubectl" not in typed:  # whose own words follow a namespace's name
         assert set(_COMMAND.findall(typed)) - commands() == set()
     assert set(_VARIABLE.findall(text)) - NOT_SETTINGS - {row.variable for row in Settings.describe()} == set()
+
+
+def test_the_map_of_the_code_has_every_package_and_the_layers_that_the_linter_keeps() -> None:
+    text = (ROOT / "service/README.md").read_text()
+    drawn = {name.strip("/").removesuffix(".py") for name in re.findall("[├└]── ([\\w./]+)", text)}
+    packages = {
+        path.stem for path in (ROOT / "service").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    told = re.findall(r"`(\w+)`", text.partition("Imports point inwards")[2].partition(";")[0])
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+    assert packages - {"__init__"} - drawn == set()
+    assert [name for name in drawn if not any((ROOT / "service").rglob(f"{name}*"))] == []
+    assert told == [name for layer in contracts[0]["layers"] for name in layer.split(" | ")]
 
 
 def test_the_documents_name_enough_for_these_tests_to_prove_something() -> None:

@@ -20,8 +20,14 @@ from service.domain.operational_webhooks import OPERATIONS, AttemptEvent, Endpoi
 from tests.api.fitting import Fit, Schema, resolved
 from tests.api.test_sdk_table import NOT_OFFERED, methods
 from tests.api.walking import HEALTH
+from tests.test_documents import DOCUMENTS, is_there
 
 JSON = "application/json"
+# A path in a code span of Markdown, whole or its end: `msg/import`, `GET .../app/{app_id}/import`.
+QUOTED_PATH = re.compile(
+    r"`(?:(?:GET|POST|PUT|PATCH|DELETE) )?(?:\.\.\.)?(/?[a-z][\w{}-]*(?:/[\w{}.-]+)+)(?:\?[^`]*)?`"
+)
+NO_OPERATION = {"/api/v1/openapi.json", "pkg/push"}  # the document itself, and a folder of Loki's
 OURS = "#/components/schemas/"
 _HOSTED = "a filter of the hosted service's own applications"
 _IN_FULL = "a canceled delivery is always shown as one"
@@ -105,6 +111,23 @@ async def test_what_the_sdk_sends_the_document_takes(document: Schema, name: str
     if body is not None:
         fit = Fit(written=_theirs(call.sends), read=_ours(body["schema"], document), sdk_reads=False, at=name)
         assert list(fit.misfits()) == []
+
+
+def test_every_path_that_is_quoted_in_the_manuals_is_one_of_the_api(document: Schema) -> None:
+    paths = {_without_names(path) for path in document["paths"]}
+    quoted = {
+        path: _without_names(path)
+        for manual in DOCUMENTS
+        for path in QUOTED_PATH.findall(manual.read_text())
+        if not is_there(path.lstrip("/"), manual)
+    }
+
+    assert len(quoted) > 8
+    assert {path for path, asked in quoted.items() if not any(known.endswith(asked) for known in paths)} == NO_OPERATION
+
+
+def _without_names(path: str) -> str:
+    return "/" + re.sub(r"\{\w+\}|customer-1", "{}", path).lstrip("/")
 
 
 async def test_every_operation_is_described_with_its_errors(document: Schema) -> None:
