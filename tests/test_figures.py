@@ -80,4 +80,4 @@ def test_a_document_says_what_the_code_has(document: str, sentence: str) -> None
 
 def test_what_is_said_in_words_of_a_time_is_so() -> None:
     assert timedelta(seconds=1) == access.REVOCATIONS_REFRESH_INTERVAL  # "that every process reads each second"
-    assert schema.WAIT_FOR_TABLE == 0.5  # "waits for a table half a second at a time"
+    assert schema.LOCK_TIMEOUT_S == 0.5  # "waits for a table half a second at a time"

@@ -192,7 +192,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "what waits to be accepted": Promise(
         "service/adapters/postgres/queue/intake.py",
-        "MOST_WAITING",
+        "MAX_QUEUED_MESSAGES",
         "tests/adapters/test_group_commit.py::test_whoever_comes_when_it_is_full_is_turned_away",
     ),
     "bytes of an answer that are kept": Promise(

@@ -34,8 +34,8 @@ async def test_a_long_reader_does_not_make_those_who_accept_wait_behind_a_change
         await partitions.ensure(upkeep, now=WEEK)
 
         assert made_beside_the_reader == 0
-        assert await weeks_of(pool, "message") == partitions.AHEAD
-        assert await weeks_of(pool, "attempt") == partitions.AHEAD
+        assert await weeks_of(pool, "message") == partitions.WEEKS_AHEAD
+        assert await weeks_of(pool, "attempt") == partitions.WEEKS_AHEAD
 
 
 async def test_a_week_that_somebody_reads_is_dropped_later(pool: asyncpg.Pool) -> None:

@@ -16,7 +16,7 @@ from service.adapters.postgres.queue.intake import PostgresIntake
 from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, open_unit_of_work
 from service.adapters.postgres.server.database import Database, dsn, open_database
-from service.adapters.postgres.server.wakeups import CHANNEL, POLL, Bell, Wakeups
+from service.adapters.postgres.server.wakeups import CHANNEL, POLL_INTERVAL_S, Bell, Wakeups
 from service.application.operational_webhooks import Announcer
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, TaskClaim, TaskKind
@@ -324,7 +324,13 @@ async def test_only_what_is_due_before_anything_told_and_before_the_next_look_is
     await listener.add_listener(CHANNEL, lambda *said: heard.append(int(said[-1])))
     await listener.add_listener("ended", lambda *_: ended.set())
     async with pool.acquire() as speaker:
-        for seconds in (POLL - 1, POLL - 0.5, POLL + 10, POLL - 1.5, *(POLL - 1 for _ in range(50))):
+        for seconds in (
+            POLL_INTERVAL_S - 1,
+            POLL_INTERVAL_S - 0.5,
+            POLL_INTERVAL_S + 10,
+            POLL_INTERVAL_S - 1.5,
+            *(POLL_INTERVAL_S - 1 for _ in range(50)),
+        ):
             bell.announce(seconds)
             await bell.tell(speaker)
         await speaker.execute("NOTIFY ended")

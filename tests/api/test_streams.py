@@ -15,10 +15,10 @@ from httpx import AsyncClient, Limits, RemoteProtocolError, Response
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.attempt_news import (
-    BUFFERED,
+    BUFFERED_IDS,
     INTEREST,
+    INTEREST_INTERVAL_S,
     NEWS,
-    SAID_AGAIN,
     PostgresAttemptNews,
     PostgresFollower,
 )
@@ -161,7 +161,7 @@ async def test_a_process_that_comes_later_asks_who_follows(api: AsyncClient, dat
     latecomer = PostgresAttemptNews(dsn(database), answered_within=0)
 
     async with tailing(api) as heard, listening(database, INTEREST) as said, latecomer.running():
-        async with asyncio.timeout(SAID_AGAIN / 2):
+        async with asyncio.timeout(INTEREST_INTERVAL_S / 2):
             while await said.get() != app_id:
                 pass
         # Everybody hears notifications in the same order: who has heard itself has heard what was said before.
@@ -220,7 +220,7 @@ async def test_the_command_that_may_not_follow_says_so_and_ends(api: AsyncClient
 
 async def test_a_follower_who_is_too_slow_is_told_how_much_it_missed() -> None:
     follower = PostgresFollower()
-    told = [AttemptId(str(number)) for number in range(BUFFERED + 50)]
+    told = [AttemptId(str(number)) for number in range(BUFFERED_IDS + 50)]
 
     follower.tell(told)
 

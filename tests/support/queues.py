@@ -11,7 +11,7 @@ import asyncpg
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
-from service.adapters.postgres.server.wakeups import POLL, Wakeups
+from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Wakeups
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Settlement, Status, Trigger
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
@@ -27,7 +27,7 @@ async def a_worker(
     told: DeliveryTelemetry,
     *,
     wakeups: Wakeups | None = None,
-    poll: float = POLL,
+    poll: float = POLL_INTERVAL_S,
     lease: timedelta = timedelta(seconds=30),
 ) -> AsyncIterator[PostgresQueue]:
     """A queue as each process has its own."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from service.adapters.postgres.queue.intake import LARGEST_BATCH, MOST_WAITING
+from service.adapters.postgres.queue.intake import MAX_BATCH_ROWS, MAX_QUEUED_MESSAGES
 from service.adapters.postgres.server.database import dsn
 from service.domain.messages import Reception
 from service.observability.health import Health
@@ -30,7 +30,7 @@ async def test_a_server_whose_intake_is_full_is_not_ready(database: str) -> None
             before = health.ready()["intake"]
             async with nobody_gets_on(database):
                 sent: list[asyncio.Task[Reception]] = []
-                for count in (MOST_WAITING + 8 * LARGEST_BATCH, 8 * LARGEST_BATCH):
+                for count in (MAX_QUEUED_MESSAGES + 8 * MAX_BATCH_ROWS, 8 * MAX_BATCH_ROWS):
                     more = [asyncio.create_task(services.intake.accept(new_message("nobody"))) for _ in range(count)]
                     sent += more
                     await asyncio.wait(more, timeout=patient(20), return_when=asyncio.FIRST_COMPLETED)

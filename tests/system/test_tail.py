@@ -15,7 +15,7 @@ import pytest
 from svix.api import ApplicationIn
 
 from service.adapters.machine.clock import new_id
-from service.adapters.postgres.queue.attempt_news import A_NOTIFICATION, BUFFERED, NEWS
+from service.adapters.postgres.queue.attempt_news import BUFFERED_IDS, NEWS, NOTIFICATION_IDS
 from service.domain import ids
 from tests.support.patience import patient
 from tests.support.postgres import asyncpg_dsn
@@ -63,7 +63,7 @@ async def test_a_client_that_does_not_read_is_told_how_many_attempts_it_missed(d
     environ = settings(RELEVO_DATABASE_URL=database)
     server = RelevoProcess("serve", environ, directory / "serve.log")
     shown: list[str] = []
-    missed, made = 0, BUFFERED * 5
+    missed, made = 0, BUFFERED_IDS * 5
 
     async with running(server):
         token = (await run("token", environ=environ))[1].strip()
@@ -83,7 +83,7 @@ async def test_a_client_that_does_not_read_is_told_how_many_attempts_it_missed(d
     assert len(shown) + missed == made
     assert shown == sorted(set(shown))
     assert set(shown) <= set(told)
-    assert shown[-BUFFERED:] == told[-BUFFERED:], "the latest are kept"
+    assert shown[-BUFFERED_IDS:] == told[-BUFFERED_IDS:], "the latest are kept"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ async def attempts_elsewhere(database: str, app_id: str, *, count: int) -> list[
             app_id,
             made,
         )
-        for start in range(0, count, A_NOTIFICATION):
-            news = f"{app_id} {' '.join(made[start : start + A_NOTIFICATION])}"
+        for start in range(0, count, NOTIFICATION_IDS):
+            news = f"{app_id} {' '.join(made[start : start + NOTIFICATION_IDS])}"
             await connection.execute("SELECT pg_notify($1, $2)", NEWS, news)
     finally:
         await connection.close()

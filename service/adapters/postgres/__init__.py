@@ -1,1 +1,1 @@
-"""State lives in PostgreSQL, and everything that speaks SQL lives here."""
+"""Everything that uses PostgreSQL: the server, the queue and the repositories."""

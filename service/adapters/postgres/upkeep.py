@@ -1,4 +1,4 @@
-"""What has to be done now and then: partitions ahead, old ones away, forgotten keys, and a look at the queue."""
+"""Periodic maintenance: makes and drops partitions, deletes expired rows, samples the queue."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,17 +15,17 @@ from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
 from service.domain.retention import AUDIT_KEPT, MESSAGES_KEPT, RESTS_KEPT, THROTTLES_KEPT
 
-A_BATCH = 5_000
-BATCH_TAKES = 60  # seconds at most
+BATCH_ROWS = 5_000
+BATCH_TIMEOUT_S = 60
 
 CLEARING = dict(beside(__name__))
 ALLOW_SHORTENING = CLEARING.pop("allow_shortening_audit")
 
 
 class PostgresUpkeep:
-    """Fulfils `ports.Upkeep`. Any number of processes may do it at once; nobody leads.
+    """Fulfils `ports.Upkeep`. Any number of processes may do it at the same time; there is no leader.
 
-    `kept` is for messages and what became of them, `audit_kept` for the audit trail.
+    `kept` is how long messages and attempts are kept, `audit_kept` how long the audit trail is.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class PostgresUpkeep:
         self._audit_kept = audit_kept
 
     async def make_room(self, *, now: datetime) -> None:
-        """Partitions for the weeks to come. Must have run once before anything is accepted."""
+        """Make the partitions of the coming weeks. Must have run once before anything is accepted."""
         with unavailable_when_lost():
             async with self._pool.acquire() as connection:
                 await partitions.ensure(connection, now=now)
 
     async def clear_away(self, *, now: datetime) -> None:
-        """Drop the weeks that are over, remove payloads whose time has come, forget the keys that are too old."""
+        """Drop old partitions, remove expired payloads, delete expired keys and other rows."""
         with unavailable_when_lost():
             async with self._pool.acquire() as connection:
-                # A clock of ours that runs ahead must not throw away what the database's clock still keeps.
+                # If our clock is ahead, the database's clock decides what has expired.
                 now = min(now, await connection.fetchval("SELECT now()"))
                 oldest = now - self._kept
                 await partitions.drop_older(connection, before=oldest)
@@ -53,11 +53,11 @@ class PostgresUpkeep:
                     await _all(connection, name, bound)
 
     def _bounds(self, now: datetime, oldest: datetime) -> dict[str, object]:
-        """What is older than that goes, statement by statement, in this order."""
+        """The statements in order, each with the bound below which rows are deleted."""
         return {
             "remove_payloads": now,
             "forget_keys": now - KEYS_KEPT,
-            # An event id guards its message for as long as that can be found.
+            # An event id is kept for as long as its message can be found.
             "forget_event_ids": ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)),
             "forget_rests": now - RESTS_KEPT,
             "forget_throttles": now - THROTTLES_KEPT,
@@ -69,30 +69,30 @@ class PostgresUpkeep:
         }
 
     async def sample(self) -> QueueSample:
-        """How the queue stands now."""
+        """Sample the queue."""
         with unavailable_when_lost():
             return await sample_queue(self._pool)
 
     async def failing(self) -> Mapping[str, int]:
-        """How many endpoints take nothing, by how long at the least."""
+        """How many endpoints have been failing for longer than each of `FAILING_AGES`."""
         with unavailable_when_lost():
             return await sample_failing(self._pool)
 
     async def ping(self) -> None:
-        """Unavailable when the database does not answer."""
+        """Raises Unavailable when the database does not answer."""
         with unavailable_when_lost():
             await self._pool.execute("SELECT 1")
 
 
 async def _all(connection: asyncpg.Connection, name: str, bound: object) -> None:
-    while (await _patiently(connection, name, bound)).endswith(f" {A_BATCH}"):
+    while (await _patiently(connection, name, bound)).endswith(f" {BATCH_ROWS}"):
         pass
 
 
 async def _patiently(connection: asyncpg.Connection, name: str, bound: object) -> str:
-    """One batch. Nobody waits for upkeep, so it may take longer than the others on this pool."""
+    """Delete one batch. It may take longer than other statements of this pool, since no caller waits for it."""
     async with connection.transaction():
-        await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TAKES}s'")
+        await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TIMEOUT_S}s'")
         if name == "shorten_audit":
             await connection.execute(*ALLOW_SHORTENING(before=bound))
-        return str(await connection.execute(*CLEARING[name](before=bound, batch=A_BATCH), timeout=BATCH_TAKES))
+        return str(await connection.execute(*CLEARING[name](before=bound, batch=BATCH_ROWS), timeout=BATCH_TIMEOUT_S))

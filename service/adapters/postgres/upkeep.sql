@@ -1,7 +1,7 @@
--- What is forgotten, a batch at a time: whatever is older than `before`.
+-- Each statement deletes a batch of rows older than `before`.
 
 -- name: remove_payloads
--- Reads by the index of payloads that are there, so what is kept for longer costs nothing.
+-- Uses the index of messages with payloads, so payloads that are kept longer cost nothing.
 UPDATE message SET payload = NULL WHERE id = ANY (ARRAY(
     SELECT id FROM message WHERE expires_at <= :before AND payload IS NOT NULL
     ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED));
@@ -19,7 +19,7 @@ DELETE FROM endpoint_rest WHERE endpoint_id = ANY (ARRAY(
     SELECT endpoint_id FROM endpoint_rest WHERE until < :before LIMIT :batch FOR UPDATE SKIP LOCKED));
 
 -- name: forget_throttles
--- Beyond the burst, a row says the same as none: of endpoints that are deleted, or have no throttle any more, for ever.
+-- After the burst time an unused row means the same as no row, for example of a deleted endpoint.
 DELETE FROM throttle WHERE id = ANY (ARRAY(
     SELECT id FROM throttle WHERE next_at < :before LIMIT :batch FOR UPDATE SKIP LOCKED));
 
@@ -32,7 +32,7 @@ DELETE FROM background_task WHERE id = ANY (ARRAY(
     SELECT id FROM background_task WHERE id < :before AND status <> 'running' ORDER BY id LIMIT :batch));
 
 -- name: forget_refused_lines
--- An import may have refused many lines: they go first, so that no batch takes more than it says.
+-- Refused lines are deleted before their imports, so that no batch cascades to many more rows.
 DELETE FROM message_import_fault WHERE ctid = ANY (ARRAY(
     SELECT f.ctid FROM message_import i JOIN message_import_fault f ON f.import_id = i.id
     WHERE i.updated_at < :before LIMIT :batch));
@@ -42,7 +42,7 @@ DELETE FROM message_import WHERE id = ANY (ARRAY(
     SELECT id FROM message_import WHERE updated_at < :before ORDER BY updated_at LIMIT :batch));
 
 -- name: allow_shortening_audit
--- The trail refuses to be shortened but by a transaction that says up to where.
+-- A trigger allows deletions from the audit trail only up to the bound set here, in this transaction.
 SELECT set_config('relevo.audit_ends_before', :before, true);
 
 -- name: shorten_audit

@@ -26,7 +26,7 @@ from service.application.streams import every_message
 from service.application.tails import AttemptReader
 from service.domain.ids import ApplicationId, AttemptId
 
-HEARTBEAT = 15.0  # seconds
+HEARTBEAT_INTERVAL_S = 15.0  # seconds
 
 _JSON = b"application/json"
 
@@ -118,7 +118,7 @@ async def _events(
         while True:
             heard: Sequence[AttemptId] | Missed | None = ()
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT):
+                async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
                     heard = await follower.next()
             if heard is None or not await token_holds():
                 return

@@ -1,1 +1,1 @@
-"""What is owed: accepted, claimed, settled, throttled, waited for. The hot path's statements live here."""
+"""The queue of pending deliveries: accept, claim, throttle, settle. The hot path's statements are here."""

@@ -1,9 +1,9 @@
-"""News of attempts for those who follow an application live, from whichever process made the attempt.
+"""News of attempts for live streams, across processes, by LISTEN/NOTIFY.
 
-Who follows says so to all processes, and says it again while it lasts and when a process asks, as each does when it
-connects; only attempts of applications that somebody follows are told, and until the answers are there all of them.
-News is the identifiers: whoever follows reads the attempts themselves. What is lost, because a
-follower was too slow or the connection broke, is told as missed.
+A process that has followers of an application notifies the others, repeats that while it lasts, and repeats it when a
+process asks, as each does when it connects. Only attempts of followed applications are sent, or all of them until the
+answers have arrived. News contain attempt ids only; followers read the attempts themselves. News that were lost,
+because a follower was too slow or the connection broke, are reported as missed.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from service.adapters.postgres.server.connections import CONNECT_TIMEOUT
-from service.adapters.postgres.server.notify_line import HEARTBEAT, RECONNECT, NotifyLine, Talk
+from service.adapters.postgres.server.connections import CONNECT_TIMEOUT_S
+from service.adapters.postgres.server.notify_line import HEARTBEAT_INTERVAL_S, RECONNECT_DELAY_S, NotifyLine, Talk
 from service.application.ports.attempt_news import Missed
 from service.domain.errors import Unavailable
 from service.domain.ids import ApplicationId, AttemptId
 
 INTEREST, NEWS = "relevo_follow", "relevo_attempt"
-A_NOTIFICATION = 200  # identifiers; PostgreSQL takes 8,000 bytes
-BUFFERED = 1000
-MOST_OUTGOING = 10_000
-INTEREST_LASTS = 30.0
-SAID_AGAIN = HEARTBEAT
-ANSWERED_WITHIN = 2.0
-ASKING = ""  # in place of an application: who follows what?
-QUIET = 0.02
+NOTIFICATION_IDS = 200  # PostgreSQL takes 8,000 bytes in a notification
+BUFFERED_IDS = 1000
+MAX_OUTGOING_IDS = 10_000
+INTEREST_TTL_S = 30.0
+INTEREST_INTERVAL_S = HEARTBEAT_INTERVAL_S
+ANSWER_TIMEOUT_S = 2.0
+WHO_FOLLOWS = ""  # instead of an application: asks all processes which applications they follow
+COALESCE_DELAY_S = 0.02
 
 
 class PostgresFollower:
-    """One who follows. Keeps the latest news while nobody asks for them, and counts what it had to drop."""
+    """The news of one stream. Buffers the latest ones until they are read, and counts those that it dropped."""
 
     def __init__(self) -> None:
         self._news: deque[AttemptId] = deque()
@@ -43,7 +43,7 @@ class PostgresFollower:
         self.heard_of = asyncio.Event()
 
     async def next(self) -> list[AttemptId] | Missed | None:
-        """The next news, at least one; what was missed before them; None when this process is leaving."""
+        """Wait for the next news: at least one attempt id, or what was missed; None when this process shuts down."""
         while not (self._news or self._missed or self._lost or self._ended):
             self._changed.clear()
             await self._changed.wait()
@@ -53,40 +53,42 @@ class PostgresFollower:
             return missed
         if not self._news:
             return None
-        return [self._news.popleft() for _ in range(min(len(self._news), A_NOTIFICATION))]
+        return [self._news.popleft() for _ in range(min(len(self._news), NOTIFICATION_IDS))]
 
     def tell(self, attempts: list[AttemptId]) -> None:
-        """Something happened."""
+        """Add news."""
         self._news.extend(attempts)
-        while len(self._news) > BUFFERED:
+        while len(self._news) > BUFFERED_IDS:
             self._news.popleft()
             self._missed += 1
         self._changed.set()
 
     def miss(self, count: int | None) -> None:
-        """Something happened, and nobody can tell any more what; None when not even how much."""
+        """Record that news were lost; None when their number is unknown."""
         self._lost = self._lost or count is None
         self._missed += count or 0
         self._changed.set()
 
     def end(self) -> None:
-        """There will be no more news."""
+        """End the stream: there will be no more news."""
         self._ended = True
         self._changed.set()
 
 
 class PostgresAttemptNews:
-    """Fulfils `ports.AttemptNews`. One connection of its own."""
+    """Fulfils `ports.AttemptNews`. Holds one connection."""
 
     def __init__(
         self,
         dsn: str,
         *,
-        answered_within: float = ANSWERED_WITHIN,
-        heartbeat: float = SAID_AGAIN,
-        reconnect: float = RECONNECT,
+        answered_within: float = ANSWER_TIMEOUT_S,
+        heartbeat: float = INTEREST_INTERVAL_S,
+        reconnect: float = RECONNECT_DELAY_S,
     ) -> None:
-        self._line = NotifyLine(dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=QUIET)
+        self._line = NotifyLine(
+            dsn, name="attempt_news", heartbeat=heartbeat, reconnect=reconnect, quiet=COALESCE_DELAY_S
+        )
         self._answered_within = answered_within
         self._sure_from = math.inf
         self._followers: defaultdict[ApplicationId, set[PostgresFollower]] = defaultdict(set)
@@ -97,7 +99,7 @@ class PostgresAttemptNews:
 
     @asynccontextmanager
     async def follow(self, app_id: ApplicationId) -> AsyncIterator[PostgresFollower]:
-        """News of the application from now on. Unavailable when nobody can be told."""
+        """Follow an application's news from now on. Raises Unavailable while the connection is down."""
         follower = PostgresFollower()
         if self._ended:
             follower.end()
@@ -112,25 +114,25 @@ class PostgresAttemptNews:
                 del self._followers[app_id]
 
     def attempted(self, app_id: ApplicationId, attempt_id: AttemptId) -> None:
-        """An attempt was kept. Costs next to nothing when nobody follows."""
+        """Announce a stored attempt. Costs next to nothing when nobody follows its application."""
         now = asyncio.get_running_loop().time()
         if self._followed_until.get(app_id, 0.0) < now and self._sure_from <= now:
             return
-        if len(self._outgoing) < MOST_OUTGOING:
+        if len(self._outgoing) < MAX_OUTGOING_IDS:
             self._outgoing.append((app_id, attempt_id))
         else:
             self._dropped[app_id] += 1
         self._line.stir()
 
     def end(self) -> None:
-        """Tell those who follow that this process is leaving."""
+        """End all streams, since this process shuts down."""
         self._ended = True
         for follower in self._everybody():
             follower.end()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen and tell while the block lasts, reconnecting as needed."""
+        """Listen and notify while the block lasts, reconnecting as needed."""
         talk = Talk(
             hears={INTEREST: self._heard_interest, NEWS: self._heard_news},
             opened=self._opened,
@@ -144,7 +146,7 @@ class PostgresAttemptNews:
                 self.end()
 
     async def _opened(self, connection: asyncpg.Connection) -> None:
-        await connection.execute("SELECT pg_notify($1, $2)", INTEREST, ASKING)
+        await connection.execute("SELECT pg_notify($1, $2)", INTEREST, WHO_FOLLOWS)
         self._sure_from = asyncio.get_running_loop().time() + self._answered_within
 
     def _lost(self) -> None:
@@ -168,18 +170,18 @@ class PostgresAttemptNews:
         for app_id, attempt_id in outgoing:
             by_application[app_id].append(attempt_id)
         for app_id, attempts in by_application.items():
-            for first in range(0, len(attempts), A_NOTIFICATION):
-                yield f"{app_id} {' '.join(attempts[first : first + A_NOTIFICATION])}"
+            for first in range(0, len(attempts), NOTIFICATION_IDS):
+                yield f"{app_id} {' '.join(attempts[first : first + NOTIFICATION_IDS])}"
         for app_id, count in dropped.items():
             yield f"{app_id} missed {count}"
 
     def _heard_interest(self, said: str) -> None:
-        if said == ASKING:
+        if said == WHO_FOLLOWS:
             self._line.stir()
             return
         now = asyncio.get_running_loop().time()
         self._followed_until = {app: until for app, until in self._followed_until.items() if until > now}
-        self._followed_until[ApplicationId(said)] = now + INTEREST_LASTS
+        self._followed_until[ApplicationId(said)] = now + INTEREST_TTL_S
 
     def _heard_news(self, said: str) -> None:
         app_id, *news = said.split(" ")
@@ -195,7 +197,7 @@ class PostgresAttemptNews:
 
 async def _within_reason(event: asyncio.Event) -> None:
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await event.wait()
     except TimeoutError:
         raise Unavailable from None

@@ -1,4 +1,4 @@
-"""Claiming: the statements that take deliveries under a lease, and the claims that are made of their rows."""
+"""Claiming: the statements that take deliveries under a lease, and claims made from their rows."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,31 +20,31 @@ Value = TypeVar("Value")
 
 _log = structlog.stdlib.get_logger("relevo.queue")
 
-MOST_OPENED = 4_000_000
-WINDOW = 5
-WIDE_WINDOW = 1000
+CACHED_SEALED_BYTES = 4_000_000
+WINDOW_ROWS_PER_CLAIM = 5
+WIDE_WINDOW_ROWS = 1000
 
 _statements = beside(__name__)
 CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED = (_statements[name] for name in ("claim", "claim_by_turns", "claim_throttled"))
 
 
 class ClaimReader:
-    """Makes claims of rows."""
+    """Makes claims from rows, with secrets and headers decrypted."""
 
     def __init__(self, vault: Vault) -> None:
-        self._secrets = Opened(partial(open_secrets, vault), most=MOST_OPENED)
-        self._headers = Opened(partial(open_headers, vault), most=MOST_OPENED)
+        self._secrets = Opened(partial(open_secrets, vault), most=CACHED_SEALED_BYTES)
+        self._headers = Opened(partial(open_headers, vault), most=CACHED_SEALED_BYTES)
 
     def claims(self, rows: Sequence[asyncpg.Record]) -> list[Claim]:
-        """The claims of those rows that have one."""
+        """The claims in these rows; rows without a claim are skipped."""
         claims = (self._readable(row) for row in rows if row["lease"] is not None)
         return [claim for claim in claims if claim is not None]
 
     def _readable(self, row: asyncpg.Record) -> Claim | None:
-        """None for a claim whose endpoint's secrets cannot be opened: it waits for its lease, the others go on."""
+        """The claim, or None if its endpoint's secrets cannot be decrypted: it is due again after its lease."""
         try:
             return self._claim(row)
-        except Exception as error:  # noqa: BLE001 - one endpoint's fault must not stop everybody's deliveries
+        except Exception as error:  # noqa: BLE001 - one endpoint's fault must not stop all deliveries
             _log.error("claim.unreadable", endpoint_id=row["endpoint_id"], error_type=type(error).__qualname__)
             return None
 
@@ -77,9 +77,9 @@ class ClaimReader:
 
 
 class Opened(Generic[Value]):
-    """What was unsealed stays so for a while: endpoints are few and claims are many.
+    """A cache of decrypted values by their sealed bytes, since few endpoints have many claims.
 
-    It calls `unseal` for what is not remembered. Of what was asked for last, at most `most` sealed bytes are."""
+    It calls `unseal` for a value that is not cached. The latest values are kept, up to `most` sealed bytes in all."""
 
     def __init__(self, unseal: Callable[[bytes], Value], *, most: int) -> None:
         self._unseal = unseal
@@ -88,7 +88,7 @@ class Opened(Generic[Value]):
         self.size = 0
 
     def __call__(self, sealed: bytes) -> Value:
-        """The value. What `unseal` raises is not remembered."""
+        """The value. Errors of `unseal` are raised and not cached."""
         if sealed in self._known:
             value = self._known[sealed] = self._known.pop(sealed)
             return value
@@ -108,18 +108,18 @@ class Opened(Generic[Value]):
 
 
 def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> dict[str, object]:
-    """Parameters of a claim: the usual share, who gets another one and how large it is."""
+    """Parameters of a claim: the number of deliveries per endpoint, and the endpoints that have another number."""
     others = {endpoint: room for endpoint, room in rooms.items() if room != per_endpoint}
     return {"share": per_endpoint, "others": list(others), "rooms": list(others.values())}
 
 
 def window(limit: int, rooms: Mapping[EndpointId, int]) -> int:
-    """How far to look for so many: further when some of what is seen cannot be taken."""
-    return max(limit * WINDOW, WIDE_WINDOW if 0 in rooms.values() else 0)
+    """How many due rows a claim reads; more when saturated endpoints may fill them."""
+    return max(limit * WINDOW_ROWS_PER_CLAIM, WIDE_WINDOW_ROWS if 0 in rooms.values() else 0)
 
 
 def left(per_endpoint: int, rooms: Mapping[EndpointId, int], claims: Sequence[Claim]) -> dict[EndpointId, int]:
-    """The rooms that these claims leave."""
+    """The free places per endpoint that these claims leave."""
     taken = Counter(claim.endpoint_id for claim in claims)
     rest = {endpoint: rooms.get(endpoint, per_endpoint) - count for endpoint, count in taken.items()}
     return {**rooms, **rest}

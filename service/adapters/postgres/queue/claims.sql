@@ -1,15 +1,15 @@
 -- Claims: due deliveries, taken under a lease with all that an attempt needs.
 --
--- Rows are locked one by one and by key, whatever the planner thinks of a number that it does not know, and no further
--- than needed. `share` is how many one endpoint may have at once; `others` have `rooms` of their own. What is owed to an
--- endpoint that rests is due when the rest ends and has spent no attempt; a manual resend never waits. What is under a
--- throttle waits aside. Who has no throttle at all pays one look at two empty indexes for those who have.
--- All three read the same of what they take: a test compares.
+-- Rows are locked one by one, by key, and no more than needed (LATERAL with FOR UPDATE SKIP LOCKED), whatever row counts
+-- the planner estimates. `share` is the number of deliveries per endpoint; the endpoints `others` have `rooms` instead.
+-- Deliveries to a resting endpoint become due at the end of its rest, without an attempt; manual resends do not rest.
+-- Throttled deliveries are marked `throttled` and left to `claim_throttled`. Without any throttle this costs a look at
+-- two empty indexes. All three statements return the same columns: a test compares them.
 
 -- name: claim
--- The first of what is due, at most so many of one endpoint, and everybody's first before anybody's second. First
--- attempts and retries are looked at apart, so that a flood of retries never hides a new message. What waits for an
--- endpoint without room is left out at once: it may be most of what is seen. Everybody's turn comes: see the next one.
+-- The oldest due deliveries, a bounded number per endpoint, each endpoint's first before any endpoint's second. First
+-- attempts and retries are read separately, so that many retries never hide a new message. Deliveries whose endpoints
+-- are saturated are left out first, as they may be most of the rows. For fairness beyond the window see claim_by_turns.
 WITH seen AS MATERIALIZED (
     (SELECT endpoint_id, message_id, resend, due_at, attempts FROM pending_delivery
      WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT :window::int)
@@ -98,8 +98,8 @@ SELECT (SELECT greatest(count(*) FILTER (WHERE attempts = 0), count(*) FILTER (W
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true;
 
 -- name: claim_by_turns
--- When somebody's backlog fills the window, go from endpoint to endpoint instead, each step one index probe: every
--- application's first before anybody's second, and by lot where there are more of them than may be taken.
+-- For when one backlog fills the window: goes from endpoint to endpoint, each step one index probe. Each application's
+-- first delivery comes before any application's second; in random order if there are more than can be claimed.
 WITH RECURSIVE owed AS (
     (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > :cursor ORDER BY endpoint_id LIMIT 1)
     UNION ALL
@@ -167,10 +167,10 @@ SELECT (SELECT CASE WHEN count(*) = 500 THEN max(endpoint_id) ELSE '' END FROM r
 FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true;
 
 -- name: claim_throttled
--- Each throttled endpoint and application has a row that says when its next delivery may leave. Whoever claims holds
--- the row, so the rate is kept exactly by any number of processes; what was not used is kept for `burst`. Goes from
--- endpoint to endpoint of what waits, and an endpoint's deliveries leave in the order of their messages. Nobody waits
--- for a row that somebody else holds: what is in there is being claimed.
+-- A token bucket: each throttled endpoint and application has a row with the time of its next delivery. A claim locks
+-- that row, so that any number of processes keep the rate exactly; an unused rate is saved for `burst`. Goes from
+-- endpoint to endpoint of the throttled deliveries; those of one endpoint leave in the order of their messages. A row
+-- that another process has locked is skipped, since that process is claiming its deliveries.
 WITH RECURSIVE owed AS (
     (SELECT endpoint_id FROM pending_delivery WHERE throttled AND endpoint_id > :cursor ORDER BY endpoint_id LIMIT 1)
     UNION ALL

@@ -1,4 +1,4 @@
-"""The queue of owed deliveries: claimed under a lease in batches, settled by group commit, given back on leaving."""
+"""The delivery queue: claims under a lease in batches, settlements by group commit, release at shutdown."""
 
 import os
 import time
@@ -21,23 +21,23 @@ from service.adapters.postgres.queue.claims import (
 from service.adapters.postgres.queue.settlements import Settlements
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import Statement, beside
-from service.adapters.postgres.server.wakeups import POLL, Wakeups
+from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Wakeups
 from service.application.ports.machine import Vault
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.domain.limits import RATE_BURST
 from service.observability.deliveries import DeliveryTelemetry
 
-SHORTEST_SLEEP = 0.002  # seconds: whoever wakes a moment early looks again at once
-PACE = 0.03  # seconds between two looks at what waits for its turn under a throttle
-ROUND_EVERY = 0.1  # seconds
-ROUND_SHARE = 4  # a quarter of what may be claimed
+MIN_SLEEP_S = 0.002  # short, since a timer may fire a moment early
+THROTTLE_INTERVAL_S = 0.03  # minimum time between two looks at throttled deliveries
+ROUND_INTERVAL_S = 0.1  # between rounds by endpoints while a backlog fills the window
+ROUND_FRACTION = 4  # a round claims a quarter of the limit
 
 RELEASE = beside(__name__)["release"]
 
 
 class PostgresQueue:
-    """Fulfils `ports.DeliveryQueue`. Looks at the latest after `poll` seconds, whatever was announced."""
+    """Fulfils `ports.DeliveryQueue`. Polls every `poll` seconds, in case a wake-up was lost."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class PostgresQueue:
         disable_after: timedelta,
         telemetry: DeliveryTelemetry,
         attempted: Callable[[ApplicationId, AttemptId], None] = lambda _app, _attempt: None,
-        poll: float = POLL,
+        poll: float = POLL_INTERVAL_S,
     ) -> None:
         self._pool = pool
         self._bell = wakeups.deliveries
@@ -69,7 +69,7 @@ class PostgresQueue:
         self._next_turn_at = 0.0
 
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
-        """Up to `limit` due deliveries, at most `per_endpoint` of one endpoint, or what `rooms` has for it."""
+        """Claim up to `limit` due deliveries: per endpoint at most its number in `rooms`, else `per_endpoint`."""
         self._bell.forget()
         asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
@@ -98,11 +98,11 @@ class PostgresQueue:
         return self._reader.claims(rows), rows[0]
 
     async def _claim_past_the_crowd(self, asked: "_Asked") -> list[Claim]:
-        """Now and then some of what is due behind the horizon: a tenant's backlog may fill all of it."""
+        """While a backlog fills the window, claim a quarter of the limit by turns, at most every 0.1 s."""
         if not self._crowded or time.monotonic() < self._next_round_at:
             return []
-        self._next_round_at = time.monotonic() + ROUND_EVERY
-        return await self._claim_by_turns(replace(asked, limit=-(-asked.limit // ROUND_SHARE)))
+        self._next_round_at = time.monotonic() + ROUND_INTERVAL_S
+        return await self._claim_by_turns(replace(asked, limit=-(-asked.limit // ROUND_FRACTION)))
 
     async def _claim_by_turns(self, asked: "_Asked") -> list[Claim]:
         claims, row = await self._claim(CLAIM_BY_TURNS, asked, cursor=self._cursor)
@@ -118,22 +118,22 @@ class PostgresQueue:
         return claims
 
     def _tell_of_what_was_put_off(self, first: asyncpg.Record) -> None:
-        """The others may have room when it is due, and this process none."""
+        """Announce deferred deliveries to the other processes, which may have free places when they are due."""
         if first["rests_for"] is not None:
             self._bell.announce(first["rests_for"])
         if first["put_aside"]:
-            self._bell.announce(max(self._until_next_turn(), PACE))
+            self._bell.announce(max(self._until_next_turn(), THROTTLE_INTERVAL_S))
 
     def _until_next_turn(self) -> float:
-        """Seconds until something under a throttle may leave, or is worth another look."""
+        """Seconds until a throttled delivery may be due."""
         return self._next_turn_at - time.monotonic() if self._throttled_wait else self._poll
 
     async def settle(self, settlement: Settlement) -> Settled:
-        """Keep what came of an attempt, if its lease is still ours."""
+        """Store the outcome of an attempt, if its lease is still ours. Raises Unavailable."""
         return await self._settlements.settle(settlement)
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Give leases back unspent; the deliveries are due at once."""
+        """Release leases without an attempt; the deliveries are due at once."""
         if not claims:
             return
         with unavailable_when_lost():
@@ -148,8 +148,8 @@ class PostgresQueue:
         self._bell.announce()
 
     async def wait(self) -> None:
-        """Return when something may be due: announced, or by the clock of what is in the queue."""
-        seconds = min(max(self._next_due, SHORTEST_SLEEP), max(self._until_next_turn(), PACE), self._poll)
+        """Return when something may be due: announced, or known from the last claim."""
+        seconds = min(max(self._next_due, MIN_SLEEP_S), max(self._until_next_turn(), THROTTLE_INTERVAL_S), self._poll)
         await self._bell.wait(seconds)
 
     @asynccontextmanager
@@ -161,7 +161,7 @@ class PostgresQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What the engine wants, of which a first statement may have given it some."""
+    """What a claim asks for, less what earlier statements of it have taken."""
 
     lease: str
     limit: int
@@ -169,6 +169,6 @@ class _Asked:
     rooms: Mapping[EndpointId, int]
 
     def after(self, claims: Sequence[Claim]) -> "_Asked":
-        """What is still wanted."""
+        """What is left to claim after these."""
         rooms = left(self.per_endpoint, self.rooms, claims)
         return replace(self, limit=self.limit - len(claims), rooms=rooms)

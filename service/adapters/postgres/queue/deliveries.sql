@@ -1,5 +1,5 @@
 -- name: release
--- Locked in the order of those who settle: what is given back here, a success elsewhere may end.
+-- Rows are locked in the same order as in `settle`, since a success elsewhere may end a delivery that is released here.
 WITH held AS MATERIALIZED (
     SELECT p.endpoint_id, p.message_id, p.resend
     FROM unnest(:endpoint_ids::text[], :message_ids::text[], :resends::text[], :leases::text[]) AS i(endpoint_id, message_id, resend, lease)

@@ -1,4 +1,4 @@
-"""Accepting messages: one statement a batch claims keys and event ids, keeps messages and fans out to deliveries."""
+"""Accepts messages by group commit: one statement claims keys and event ids, inserts messages and fans out."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanContext
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
-from service.adapters.postgres.server.wakeups import POLL
+from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S
 from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
@@ -27,9 +27,9 @@ from service.domain.messages import (
 )
 from service.observability.deliveries import DeliveryTelemetry
 
-LARGEST_BATCH = 256
-MOST_WAITING = 4096
-SOON = timedelta(seconds=POLL + 60)
+MAX_BATCH_ROWS = 256
+MAX_QUEUED_MESSAGES = 4096
+POLLED_WITHIN = timedelta(seconds=POLL_INTERVAL_S + 60)
 
 _statements = beside(__name__)
 ACCEPT, FIRST_USES = _statements["accept"], _statements["first_uses"]
@@ -38,7 +38,7 @@ RELEASE_EVENT_IDS = _statements["release_event_ids"]
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A message, and the span that its batch links to."""
+    """A message, and its span, which the batch's span links to."""
 
     message: NewMessage
     context: SpanContext
@@ -46,7 +46,7 @@ class _Received:
 
 @dataclass(frozen=True, slots=True)
 class _Committed:
-    """A message's answer, and the batch that it shared."""
+    """A message's reception, and the batch it was in."""
 
     reception: Reception
     batch: SpanContext
@@ -54,31 +54,30 @@ class _Committed:
 
 
 class PostgresIntake:
-    """Fulfils `ports.Intake`. `accepted` is called after a commit that left something to deliver soon: whoever
-    looks then learns when."""
+    """Fulfils `ports.Intake`. `accepted` is called after a commit with deliveries that are due before the next poll."""
 
     def __init__(self, pool: asyncpg.Pool, *, accepted: Callable[[], None], telemetry: DeliveryTelemetry) -> None:
         self._pool = pool
         self._accepted = accepted
         self._telemetry = telemetry
         self._group = GroupCommit[_Received, _Committed](
-            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING
+            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_MESSAGES
         )
 
     @property
     def fullness(self) -> float:
-        """From 0 to 1, where the next message is turned away."""
+        """How full the queue of waiting messages is, from 0 to 1; at 1 the next message raises Busy."""
         return self._group.fullness
 
     async def accept(self, message: NewMessage) -> Reception:
-        """Answers once the message and every delivery it owes are committed. Busy, Unavailable."""
+        """Return once the message and its deliveries are committed. Raises Busy, Unavailable."""
         with self._telemetry.accepting(message) as told:
             committed = await self._group.submit(_Received(told.message, told.context))
             told.committed(committed.reception, batch=committed.batch, size=committed.size)
         return committed.reception
 
     async def first_use(self, message: NewMessage) -> Repeated | KeyTaken | None:
-        """What the message's idempotency key stands for, if it was used before. Unavailable."""
+        """The result of the first use of the message's idempotency key, if any. Raises Unavailable."""
         if message.idempotency_key is None:
             return None
         with unavailable_when_lost():
@@ -94,7 +93,7 @@ class PostgresIntake:
     async def _commit(self, batch: Sequence[_Received]) -> list[_Committed]:
         with self._telemetry.batch("accept", [received.context for received in batch], size=len(batch)) as context:
             receptions = await self._accept([received.message for received in batch])
-        # An unchecked message comes back in a moment, checked or refused.
+        # An unchecked message is submitted again after its check, and counted then.
         self._telemetry.received([reception for reception in receptions if not isinstance(reception, Unchecked)])
         return [_Committed(reception, context, len(batch)) for reception in receptions]
 
@@ -113,19 +112,19 @@ class PostgresIntake:
 
 
 def _is_for_later(message: NewMessage) -> bool:
-    """Whether everybody looks at the queue before it is due, also if the database's clock is somewhat ahead of ours."""
-    return message.deliver_at is not None and message.deliver_at - message.accepted_at > SOON
+    """Whether every engine polls before the message is due, even if the database's clock is a minute ahead."""
+    return message.deliver_at is not None and message.deliver_at - message.accepted_at > POLLED_WITHIN
 
 
 def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage]) -> AbstractAsyncContextManager[object]:
-    """A statement is a transaction by itself; only who has both an event id and a key may need a second one."""
+    """A transaction if a message has both an event id and a key, which may need a second statement; else none."""
     if any(message.event_id is not None and message.idempotency_key is not None for message in messages):
         return cast("AbstractAsyncContextManager[object]", connection.transaction())
     return nullcontext()
 
 
 def accepting(messages: Sequence[NewMessage]) -> tuple[object, ...]:
-    """ACCEPT for these messages."""
+    """The accept statement with the parameters for these messages."""
     keys = [message.idempotency_key for message in messages]
     return ACCEPT(
         ids=[message.id for message in messages],
@@ -149,7 +148,7 @@ def accepting(messages: Sequence[NewMessage]) -> tuple[object, ...]:
 
 
 def _joined(names: tuple[str, ...] | None) -> str | None:
-    """An array of arrays of different lengths is what PostgreSQL has not."""
+    """Names as one text, since PostgreSQL has no arrays of arrays of different lengths."""
     return ",".join(names) if names else None
 
 
@@ -168,7 +167,7 @@ def _reception(row: asyncpg.Record) -> Reception | None:
 
 
 async def _explain(connection: asyncpg.Connection, left_out: list[NewMessage]) -> dict[MessageId, Reception | None]:
-    """Why these messages were not taken: their key was used before, or else their event id is another message's."""
+    """Why these messages were refused: their key was used before, or else their event id is another message's."""
     await connection.execute(*RELEASE_EVENT_IDS(ids=[message.id for message in left_out]))
     scopes = [message.idempotency_key.scope for message in left_out if message.idempotency_key]
     first_uses = {row["scope"]: row for row in await connection.fetch(*_first_uses(scopes))}

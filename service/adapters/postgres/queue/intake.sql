@@ -1,7 +1,7 @@
 -- name: accept
--- Messages of one batch: claims their keys and event ids, keeps them, and owes one delivery to each endpoint that wants
--- them. Rows are claimed in one order everywhere, so that two batches never wait for each other. Which endpoint wants a
--- message is said in `domain/subscriptions.py`, and once more here: a test holds the two to one table.
+-- Accepts a batch: claims idempotency keys and event ids, inserts the messages, and inserts one delivery for each
+-- endpoint that wants them (fan-out). Rows are inserted in sorted order, so that two batches never deadlock. Which
+-- endpoint wants a message is decided in `domain/subscriptions.py` and repeated here; one table of cases tests both.
 WITH input AS MATERIALIZED (
     SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id, a.uid AS app_uid
     FROM unnest(
@@ -65,7 +65,7 @@ SELECT input.id, input.unchecked, input.app_id, input.app_uid, input.id IN (SELE
 FROM input;
 
 -- name: release_event_ids
--- A key that lost its race may leave an event id that its message never came to own.
+-- Removes event ids that were claimed by messages which then lost the race for their idempotency key.
 DELETE FROM event_id WHERE message_id = ANY (:ids::text[]);
 
 -- name: first_uses

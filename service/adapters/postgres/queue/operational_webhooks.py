@@ -1,4 +1,4 @@
-"""Telling organisations what became of deliveries, in the transaction that settles them."""
+"""Queues operational webhooks about deliveries, in the transaction that settles them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ class _News:
 
 
 def may_be_news(batch: Sequence[Settlement]) -> bool:
-    """Whether something of the batch may have to be told: a failure can switch its endpoint off."""
+    """Whether a settlement of the batch may cause an operational webhook. Any failure may, by disabling its
+    endpoint."""
     return any(
         _is_of_a_tenant(settlement) and (_failed(settlement) or _attempt_event(settlement) is not None)
         for settlement in batch
@@ -44,9 +45,9 @@ def may_be_news(batch: Sequence[Settlement]) -> bool:
 async def tell(
     connection: asyncpg.Connection, settled: Sequence[Settlement], *, switched_off: Collection[EndpointId]
 ) -> bool:
-    """Owe what is to be told of settlements that were applied; whether there was anything to tell.
+    """Queue the webhooks that applied settlements cause; returns whether there were any.
 
-    A settlement is never lost over what is told of it.
+    In a savepoint: an error here never rolls back the settlements.
     """
     news = list(_news(settled, switched_off))
     if not news:

@@ -1,5 +1,5 @@
 -- name: facts
--- Only of those whose organisation has operational endpoints, or once had.
+-- Only for organisations that have, or once had, operational endpoints.
 SELECT i.nth - 1 AS nth, a.uid AS app_uid, e.uid AS endpoint_uid, e.first_failure_at, m.event_id
 FROM unnest(:app_ids::text[], :endpoint_ids::text[], :message_ids::text[]) WITH ORDINALITY AS i(app_id, endpoint_id, message_id, nth)
 JOIN application a ON a.id = i.app_id

@@ -1,4 +1,4 @@
-"""Messages of Relevo's own, accepted in somebody else's transaction by the statement that accepts all others."""
+"""The outbox: accepts operational webhooks in the caller's transaction, by the statement that accepts all messages."""
 
 from service.adapters.postgres.queue.intake import accepting
 from service.adapters.postgres.server.transaction import Transaction
@@ -12,9 +12,9 @@ class PostgresOutbox:
         self._transaction = transaction
 
     async def send(self, message: NewMessage) -> None:
-        """Owe it to whoever wants it, if this transaction commits.
+        """Queue the message, if this transaction commits.
 
-        The engines are woken after the commit: a NOTIFY inside it would have all such commits wait for each other.
+        Engines are woken after the commit, since a NOTIFY inside a transaction serialises commits.
         """
         result = await self._transaction.execute_driver(*accepting([message]))
         if any(row.deliveries for row in result):

@@ -1,8 +1,8 @@
-"""Owing messages to an endpoint once more: one statement looks at a stretch of them and owes those that are meant.
+"""Replays: one statement examines a stretch of messages and queues manual deliveries for those selected.
 
-The cost of a stretch is that of the rows it looks at, not of those it finds. A message is owed under the task's id,
-so a stretch that is done twice owes nothing twice. What it owes knows the attempt before, to link its trace to.
-What stands undelivered is owed until any attempt delivers it, what was delivered is owed `again`.
+A stretch costs what it examines, not what it selects. Deliveries are queued under the task's id, so a repeated stretch
+queues nothing twice. They carry the previous attempt's traceparent, to link the traces. A delivery of an undelivered
+message ends with any success; one of a delivered message (`again`) only with its own.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class PostgresReplays:
         self._transaction = transaction
 
     async def sent(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch, wanted: ReplayFilter) -> Covered:
-        """Of the messages that the endpoint was sent, those that are meant and still have their payload."""
+        """Queue the messages of the stretch that the endpoint was sent, that match, and that have their payload."""
         parameters = _parameters(endpoint, task_id, stretch) | {
             "statuses": None if wanted.statuses is None else [int(status) for status in wanted.statuses],
             "event_types": None if wanted.event_types is None else list(wanted.event_types),
@@ -36,7 +36,7 @@ class PostgresReplays:
         return await self._replayed(SENT, parameters)
 
     async def missing(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch) -> Covered:
-        """Those of the application's messages that the endpoint wants, and was never sent nor is owed."""
+        """Queue the messages of the stretch that the endpoint wants, was never sent and has no pending delivery of."""
         parameters = _parameters(endpoint, task_id, stretch) | {
             "event_types": None if endpoint.event_types is None else list(endpoint.event_types),
             "channels": None if endpoint.channels is None else list(endpoint.channels),

@@ -1,15 +1,15 @@
--- Replays: a stretch of messages is looked at, and those that are meant are owed. The cost is that of the rows that are
--- looked at, not of those that are found. A message is owed under the task's id, so a stretch that is done twice owes
--- nothing twice. What it owes knows the attempt before, to link its trace to. What stands undelivered is owed until any
--- attempt delivers it, what was delivered is owed `again`.
+-- Replays: examines a stretch of messages and queues manual deliveries for those selected. A stretch costs what it
+-- examines, not what it selects. Deliveries are queued under the task's id, so a repeated stretch queues nothing twice.
+-- They carry the previous attempt's traceparent, to link the traces. A delivery of an undelivered message ends with any
+-- success; one of a delivered message (`again`) only with its own.
 
 -- name: alone
--- Stretches of one endpoint are done one after the other, whoever does them, so that each sees what the others owe. A
--- statement of its own: what the next one sees is what is committed when that begins.
+-- Serialises the stretches of one endpoint, so that each sees the deliveries that the others queued. A statement of its
+-- own, since the next statement's snapshot must be taken after the lock.
 SELECT pg_advisory_xact_lock(hashtextextended(:endpoint, 0));
 
 -- name: sent
--- How a delivery stands: a success stays one, what is still scheduled is being sent, the rest is as it was settled.
+-- The state of a delivery: a success stays one, a pending scheduled delivery is SENDING, others are as settled.
 WITH settled AS MATERIALIZED (
     SELECT message_id, status, attempts FROM settled_delivery
     WHERE endpoint_id = :endpoint AND message_id > :after AND message_id <= :until
@@ -59,8 +59,8 @@ WITH settled AS MATERIALIZED (
 SELECT (SELECT count(*) FROM owed) AS found, reached FROM horizon;
 
 -- name: missing
--- What the endpoint wants by its event types and channels, and was never sent nor is owed. Which that is is said in
--- `domain/subscriptions.py`, and once more here: a test holds the two to one table.
+-- Messages that the endpoint wants, was never sent and has no pending delivery of. Which messages an endpoint wants is
+-- decided in `domain/subscriptions.py` and repeated here; one table of cases tests both.
 WITH stretch AS MATERIALIZED (
     SELECT id, event_type, channels, deliver_at, payload IS NOT NULL AS whole FROM message
     WHERE app_id = :app AND id > :after AND id <= :until ORDER BY id LIMIT :size

@@ -1,5 +1,5 @@
 -- name: sample
--- Each of the four counts walks an index, so nothing is looked at but what is counted.
+-- Each of the four counts walks an index and reads only what it counts.
 WITH due AS MATERIALIZED (
     (SELECT due_at FROM pending_delivery WHERE attempts = 0 AND due_at <= now() ORDER BY due_at LIMIT :most)
     UNION ALL

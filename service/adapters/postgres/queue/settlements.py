@@ -1,4 +1,4 @@
-"""Settling: what came of attempts is kept by group commit, one statement a batch, if their leases still hold."""
+"""Settles attempts by group commit: one statement per batch stores the outcomes whose leases still hold."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,15 +19,17 @@ from service.domain.ids import ApplicationId, AttemptId
 from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 
-LARGEST_BATCH = 256
-MOST_WAITING = 100_000  # the engine's capacity bounds what can wait here, and an attempt that was made must be kept
+MAX_BATCH_ROWS = 256
+MAX_QUEUED_SETTLEMENTS = (
+    100_000  # never reached: the engine's capacity is the bound, and no made attempt may be refused
+)
 
 SETTLE = beside(__name__)["settle"]
 _NOTHING: dict[str, object] = dict.fromkeys(SETTLE.parameters)
 
 
 class Settlements:
-    """Keeps what came of attempts. `attempted` is told of each attempt that was kept."""
+    """Stores the outcomes of attempts. `attempted` is called for each stored attempt."""
 
     def __init__(
         self,
@@ -44,11 +46,11 @@ class Settlements:
         self._telemetry = telemetry
         self._attempted = attempted
         self._group = GroupCommit[Settlement, Settled](
-            self._commit, largest_batch=LARGEST_BATCH, most_waiting=MOST_WAITING
+            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_SETTLEMENTS
         )
 
     async def settle(self, settlement: Settlement) -> Settled:
-        """Keep what came of an attempt, if its lease is still ours."""
+        """Store the outcome of an attempt, if its lease is still ours. Raises Unavailable."""
         return await self._group.submit(settlement)
 
     @asynccontextmanager
@@ -69,7 +71,8 @@ class Settlements:
         return [_settled(applied.get(key(settlement.claim)[:3])) for settlement in batch]
 
     def _tell_of_retries(self, batch: Sequence[Settlement], rows: Sequence[asyncpg.Record], began: float) -> None:
-        """The first of them that is due. Its time counts from when the database began, which is after we did."""
+        """Announce the earliest retry of the batch. Its delay counts from the statement's start, which is after
+        `began`."""
         kept = {(row["endpoint_id"], row["message_id"], row["resend"]) for row in rows if not row["over"]}
         delays = [
             settlement.verdict.delay.total_seconds()
@@ -100,18 +103,18 @@ def _settled(switched_off: bool | None) -> Settled:  # noqa: FBT001 - a column's
 
 
 def _is_told(settlement: Settlement, over: Mapping[tuple[str, str, str], bool]) -> bool:
-    """Whether it was applied, and is no failure of what another attempt has delivered."""
+    """Whether it may cause a webhook: it was applied, and is no failure of an already delivered message."""
     mine = over.get(key(settlement.claim)[:3])
     return mine is not None and (not mine or isinstance(settlement.verdict, Delivered))
 
 
 def key(claim: Claim) -> tuple[str, str, str, str]:
-    """What tells a claim's row from all others, and its lease from all others of the row."""
+    """The primary key of the claim's row, and its lease."""
     return (claim.endpoint_id, claim.message_id, claim.resend, claim.lease)
 
 
 def settling(batch: Sequence[Settlement], *, disable_after: timedelta) -> tuple[object, ...]:
-    """SETTLE for these settlements."""
+    """The settle statement with the parameters for these settlements."""
     return SETTLE(
         **_columns([_settle_row(settlement) for settlement in batch])
         | {
@@ -125,7 +128,7 @@ def settling(batch: Sequence[Settlement], *, disable_after: timedelta) -> tuple[
 
 
 def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:
-    """Rows as `unnest` takes them."""
+    """The rows' columns, as parameters of `unnest`."""
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 

@@ -1,11 +1,10 @@
 -- name: settle
--- What came of attempts, applied only to rows whose lease is still the settler's. Whatever two batches may both want is
--- locked in one order everywhere, so that they never wait for each other. A success ends whatever else is owed of the
--- same message to the same endpoint: what waits leaves with it, what somebody holds is marked, and its holder tries it
--- no more. Health: a success clears the endpoint's clock, the first failure starts it, and failures past the limit, or
--- a destination that is gone, disable the endpoint; faults of ours count for nothing. Rests: the first is short, and
--- each that follows at once is twice as long; a success after a rest ends the series. Chance keeps endpoints that fell
--- together from coming back together. `domain/health.py` says the same, and a test holds the two to one table.
+-- Stores the outcomes of attempts, only for rows whose lease is still the settler's. Rows are locked in sorted order
+-- everywhere, so that two batches never deadlock. A success ends all other pending deliveries of the same message to the
+-- same endpoint: waiting ones are deleted, leased ones are marked `delivered` and not attempted again. Health: a success
+-- ends a series of failures, the first failure begins one; the endpoint is disabled when the series is too long or the
+-- destination is gone; faults of ours do not count. Rests double each time, with jitter, and a success after a rest
+-- ends the series. `domain/health.py` has the same rules; one table of cases tests both.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :endpoint_ids::text[], :message_ids::text[], :resends::text[], :leases::text[], :delays::float8[],
@@ -17,7 +16,7 @@ WITH input AS MATERIALIZED (
            attempt_id, event_type, channels, url, status, response,
            response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest,
            request_headers, response_headers)
-), locked AS MATERIALIZED (  -- its own row and, of a success, the others that it ends
+), locked AS MATERIALIZED (  -- its own row and, for a success, the other rows that it ends
     SELECT i.*, p.org_id, p.app_id, p.delivered, p.resend AS row, p.attempts AS row_attempts, p.lease AS row_lease
     FROM input i
     JOIN pending_delivery p ON p.endpoint_id = i.endpoint_id AND p.message_id = i.message_id
@@ -110,7 +109,7 @@ WITH input AS MATERIALIZED (
     FROM changing h
     WHERE e.id = h.endpoint_id
     RETURNING e.id, e.disabled AND (h.gone OR NOT h.succeeded) AS disabled
-), weary AS MATERIALIZED (  -- attempts that were in flight together are one reason to rest, not many
+), weary AS MATERIALIZED (  -- attempts of one batch that ask for a rest count as one
     SELECT endpoint_id, max(rest) AS asked FROM held WHERE rest IS NOT NULL GROUP BY endpoint_id
 ), rested AS (
     INSERT INTO endpoint_rest AS r (endpoint_id, rests, until)

@@ -1,1 +1,1 @@
-"""What is kept of each noun, for the use cases: one module each, and the unit of work that they share."""
+"""The repositories of the use cases, one module for each noun, and the unit of work that they share."""

@@ -54,7 +54,7 @@ class PostgresApplications:
             raise Conflict(_TAKEN)
 
     async def replace(self, application: Application) -> None:
-        """Conflict when the uid is taken, NotFound when it has gone meanwhile."""
+        """Conflict when the uid is taken, NotFound when it was deleted meanwhile."""
         with conflict_when_taken(_TAKEN):
             result = await self._transaction.execute(
                 update(_table).where(*_this(application)).values(_columns(application)).returning(_table.c.id)
@@ -63,7 +63,7 @@ class PostgresApplications:
             raise NotFound
 
     async def delete(self, application: Application, *, at: datetime) -> None:
-        """Mark it and its endpoints deleted, and free the uids."""
+        """Mark it and its endpoints as deleted, and free the uids."""
         gone = {"deleted_at": at, "uid": None}
         endpoint = tables.endpoint
         await self._transaction.execute(update(_table).where(*_this(application)).values(gone))

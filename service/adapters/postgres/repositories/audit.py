@@ -1,4 +1,4 @@
-"""The audit trail in PostgreSQL. A trigger of the table refuses every change to what was written."""
+"""The audit trail in PostgreSQL. A trigger of the table refuses every change of its rows."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class PostgresAudit:
         self._transaction = transaction
 
     async def add(self, event: AuditEvent) -> None:
-        """Write it down, if this transaction commits."""
+        """Store it, if this transaction commits."""
         values = {column.name: getattr(event, column.name) for column in _table.c}
         await self._transaction.execute(insert(_table).values(values))
 

@@ -1,4 +1,4 @@
-"""Background tasks in PostgreSQL: kept with what their batches do, and handed out under a lease."""
+"""Background tasks in PostgreSQL: progress is stored in the batch's own transaction, and tasks are claimed by lease."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
-from service.adapters.postgres.server.wakeups import POLL, Bell
+from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Bell
 from service.application.ports.pages import Page, PageRequest, TaskFilter
 from service.domain.background_tasks import MAX_TASK_BACKOFF, BackgroundTask, TaskClaim, TaskKind, TaskStatus
 from service.domain.ids import ApplicationId, OrgId, TaskId
 
 LEASE = timedelta(seconds=30)
-SHORTEST_SLEEP = 0.01
+MIN_SLEEP_S = 0.01
 
 _table = tables.background_task
 
@@ -37,7 +37,7 @@ class PostgresBackgroundTasks:
         self._transaction = transaction
 
     async def add(self, task: BackgroundTask, *, due_at: datetime) -> None:
-        """Its first batch is done from `due_at` on."""
+        """Store a new task; its first batch is due at `due_at`."""
         await self._transaction.execute(insert(_table).values(**_columns(task), failures=0, due_at=due_at))
         self._transaction.task_due((due_at - task.created_at).total_seconds())
 
@@ -60,7 +60,7 @@ class PostgresBackgroundTasks:
         return page_of(result.all(), page, _task)
 
     async def keep(self, task: BackgroundTask, *, lease: str | None, due_at: datetime) -> bool:
-        """Keep the task's progress and give its lease back; False, and nothing changed, when it has another by now."""
+        """Store the progress and release the lease; False, without a change, if the lease is another's now."""
         progress = {"status": task.status, "cursor": task.cursor, "data": task.data, "updated_at": task.updated_at}
         result = await self._transaction.execute(
             update(_table)
@@ -80,9 +80,11 @@ class PostgresBackgroundTasks:
 
 
 class PostgresTaskQueue:
-    """Fulfils `ports.TaskQueue`. Looks at the latest after so many seconds of `poll`, whatever `bell` was told."""
+    """Fulfils `ports.TaskQueue`. Polls every `poll` seconds, in case a wake-up was lost."""
 
-    def __init__(self, pool: asyncpg.Pool, bell: Bell, *, lease: timedelta = LEASE, poll: float = POLL) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, bell: Bell, *, lease: timedelta = LEASE, poll: float = POLL_INTERVAL_S
+    ) -> None:
         self._pool = pool
         self._bell = bell
         self._lease = lease
@@ -90,7 +92,7 @@ class PostgresTaskQueue:
         self._next_due: float | None = 0.0
 
     async def claim(self, kinds: Collection[TaskKind]) -> TaskClaim | None:
-        """The one that has waited longest, among these kinds; None when none is due."""
+        """Claim the due task of these kinds that has waited longest; None when none is due."""
         lease = os.urandom(8).hex()
         self._bell.forget()
         with unavailable_when_lost():
@@ -100,7 +102,7 @@ class PostgresTaskQueue:
         return TaskClaim(task=_claimed(row), lease=lease, failures=row["failures"]) if row else None
 
     async def postpone(self, claim: TaskClaim) -> None:
-        """Give the lease back after a batch that went wrong: the more of them, the longer the wait, up to 5 minutes."""
+        """Release the lease after a failed batch; due again after an exponential back-off of up to 5 minutes."""
         with unavailable_when_lost():
             seconds = await self._pool.fetchval(
                 *POSTPONE(id=claim.task.id, lease=claim.lease, longest_wait=MAX_TASK_BACKOFF.total_seconds())
@@ -109,14 +111,14 @@ class PostgresTaskQueue:
             self._bell.announce(seconds)
 
     async def give_up(self, claim: TaskClaim, failed: BackgroundTask) -> None:
-        """Keep that the task has failed, if its lease is still ours."""
+        """Store that the task has failed for good, if its lease is still ours."""
         what = {"status": str(failed.status), "data": json.dumps(failed.data), "at": failed.updated_at}
         with unavailable_when_lost():
             await self._pool.execute(*GIVE_UP(id=claim.task.id, lease=claim.lease, **what))
 
     async def wait(self) -> None:
-        """Return when a batch may be due: announced, or by the clock of what is in the queue."""
-        next_due = self._poll if self._next_due is None else max(self._next_due, SHORTEST_SLEEP)
+        """Return when a batch may be due: announced, or known from the last claim."""
+        next_due = self._poll if self._next_due is None else max(self._next_due, MIN_SLEEP_S)
         await self._bell.wait(min(next_due, self._poll))
 
 

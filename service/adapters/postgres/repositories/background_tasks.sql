@@ -1,5 +1,5 @@
 -- name: claim
--- A lease that ended is simply a task that is due again.
+-- `due_at` becomes the lease's end, so a task whose lease has expired is due again.
 UPDATE background_task t SET lease = :lease, due_at = now() + :lease_lasts::interval
 FROM (SELECT id FROM background_task
       WHERE status = 'running' AND due_at <= now() AND kind = ANY (:kinds::text[])
@@ -8,7 +8,7 @@ WHERE t.id = due.id
 RETURNING t.*;
 
 -- name: postpone
--- After a batch that went wrong: the more of them in a row, the longer.
+-- Exponential back-off after failed batches in a row.
 UPDATE background_task
 SET lease = NULL, failures = least(failures + 1, 100),
     due_at = now() + make_interval(secs => least(2 ^ failures, :longest_wait::float8))
@@ -16,7 +16,7 @@ WHERE id = :id AND lease = :lease
 RETURNING extract(epoch FROM due_at - now())::float8;
 
 -- name: next_due
--- Of a task that somebody works at, the end of the lease.
+-- For a claimed task this is the end of its lease.
 SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
 WHERE status = 'running' AND due_at > now() AND kind = ANY (:kinds::text[]);
 

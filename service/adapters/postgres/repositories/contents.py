@@ -1,4 +1,4 @@
-"""Removing what messages and answers said."""
+"""Removes payloads of messages and answers of receivers."""
 
 from collections.abc import Collection
 
@@ -34,7 +34,7 @@ class PostgresContents:
         )
 
     async def named(self, app_id: ApplicationId, refs: Collection[str]) -> dict[str, MessageId]:
-        """The messages by these ids or event ids; those that are unknown are missing."""
+        """The messages with these ids or event ids; unknown ones are missing."""
         by_id = [ref for ref in refs if ref.startswith(ids.MESSAGE)]
         by_event_id = [ref for ref in refs if not ref.startswith(ids.MESSAGE)]
         statement = select(_message.c.id).where(_message.c.app_id == app_id, _message.c.id.in_(by_id))
@@ -43,7 +43,7 @@ class PostgresContents:
         return found | {row.event_id: row.message_id for row in await self._transaction.execute(named)}
 
     async def expunge_attempt(self, attempt: Attempt, app_id: ApplicationId) -> None:
-        """Remove what the receiver answered, and the headers both ways."""
+        """Remove the receiver's answer, and the headers of request and answer."""
         await self._transaction.execute(
             update(_attempt)
             .where(_attempt.c.app_id == app_id, _attempt.c.id == attempt.id)
@@ -51,7 +51,7 @@ class PostgresContents:
         )
 
     async def expunge_all(self, app_id: ApplicationId, stretch: Stretch) -> Covered:
-        """Of the next messages, all. Counts those that had a payload."""
+        """Remove the payloads of the stretch's messages. Counts those that had one."""
         expunging = EXPUNGE_ALL(app=app_id, after=stretch.after, until=stretch.until, size=stretch.size)
         row = (await self._transaction.execute_driver(*expunging)).one()
         return Covered(count=row.found, reached=row.reached)

@@ -1,4 +1,4 @@
-"""Attempts and the states of deliveries in PostgreSQL, for reading, and the asking for one more attempt."""
+"""Attempts and states of deliveries in PostgreSQL, for reading, and resending."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -48,7 +48,7 @@ class PostgresDeliveries:
         return _attempt_of(row) if row else None
 
     async def attempts(self, app_id: ApplicationId, attempt_ids: Collection[AttemptId]) -> Sequence[Attempt]:
-        """Those that there are, by id."""
+        """The attempts with these ids that exist, by id."""
         statement = select(_attempt).where(_attempt.c.app_id == app_id, _attempt.c.id.in_(attempt_ids))
         return [_attempt_of(row) for row in await self._transaction.execute(statement.order_by(_attempt.c.id))]
 
@@ -77,9 +77,9 @@ class PostgresDeliveries:
         return await self._page(statement, page, wanted)
 
     async def states(self, message: Message, page: PageRequest) -> Page[tuple[Endpoint, DeliveryState]]:
-        """The endpoints where the message was tried or given up, by id, deleted endpoints included."""
+        """The endpoints with an attempt or an end of the message, by id, including deleted endpoints."""
         endpoint = tables.endpoint
-        # From the application's endpoints, which are few: what is owed has no index by message.
+        # Starts from the application's few endpoints, since pending deliveries have no index by message.
         columns = (
             *(column for column in endpoint.c if column.name not in {"secrets", "headers"}),
             literal(message.id).label("message_id"),
@@ -93,7 +93,7 @@ class PostgresDeliveries:
     async def messages(
         self, app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
     ) -> Page[tuple[Message, DeliveryState]]:
-        """What the endpoint was sent at least once, or what was given up, by message id."""
+        """The messages that the endpoint was sent at least once, or that ended without an attempt, by message id."""
         message = tables.message
         tried = messages_tried(app_id, endpoint_id, page, wanted)
         statement = (
@@ -108,8 +108,8 @@ class PostgresDeliveries:
         return page_of(result.all(), page, lambda row: (message_of(row), state_of(row, endpoint_id)))
 
     async def resend(self, message: Message, endpoint: Endpoint, *, resend: str, at: datetime) -> None:
-        """Owe one manual attempt. Nothing that is scheduled changes; a success that comes first ends it, unless the
-        message was delivered before and is wanted again."""
+        """Queue one manual attempt. The scheduled delivery does not change. Another attempt's success ends the manual
+        one, unless the message was delivered before and is sent again on purpose."""
         await self._transaction.execute(
             insert(_pending).values(
                 endpoint_id=endpoint.id,
@@ -134,13 +134,13 @@ class PostgresDeliveries:
 
 
 def _weight(rows: FromClause) -> ColumnElement[int]:
-    """The bytes of what a receiver answered, and of what it was sent besides the payload."""
+    """The bytes of an attempt's answer, URL and headers."""
     said = (rows.c.response, rows.c.url, rows.c.request_headers, rows.c.response_headers)
     return sum((func.coalesce(func.octet_length(part), 0) for part in said), start=literal(0))
 
 
 def _latest_attempt(message: Message, endpoint_id: EndpointId) -> ScalarSelect[Any]:
-    """Its traceparent, NULL when nothing was tried before."""
+    """The latest attempt's traceparent, NULL when there is none."""
     return (
         select(func.concat("00-", _attempt.c.trace_id, "-", _attempt.c.span_id, "-01"))
         .where(_attempt.c.app_id == message.app_id, _attempt.c.message_id == message.id)

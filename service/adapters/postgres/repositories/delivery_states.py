@@ -1,4 +1,4 @@
-"""How deliveries stand: what is owed still and was tried, and what is settled. They are two tables, read as one."""
+"""States of deliveries, read from two tables: pending ones that were attempted, and settled ones."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ _message = tables.message.c
 def messages_tried(
     app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
 ) -> FromClause:
-    """The identifiers of a page of the messages that the endpoint was sent at least once, or that were given up."""
+    """The ids of a page of messages that the endpoint was sent at least once, or whose deliveries ended."""
     if not narrows(replace(wanted, status=None)):
         return _of_endpoint(endpoint_id, page, wanted)
     if wanted.status is not None:
@@ -34,22 +34,22 @@ def messages_tried(
 
 
 def with_state(statement: Select[Any], endpoint_id: ColumnElement[str], message_id: ColumnElement[str]) -> Select[Any]:
-    """The statement, with what is known of the delivery of that message to that endpoint."""
+    """The statement, joined with the pending and settled delivery of that message to that endpoint."""
     pending = and_(_pending.endpoint_id == endpoint_id, _pending.message_id == message_id, *_retried())
     settled = and_(_settled.endpoint_id == endpoint_id, _settled.message_id == message_id)
     return statement.outerjoin(tables.pending_delivery, pending).outerjoin(tables.settled_delivery, settled)
 
 
 def is_tried(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
-    """Of statements `with_state`: that there is something known, and that it stands as is wanted."""
+    """For statements `with_state`: that the delivery was attempted or has ended, and has the wanted status."""
     if wanted.status is not None:
         return [_status() == wanted.status]
     return [or_(_pending.message_id.is_not(None), _settled.message_id.is_not(None))]
 
 
 def state_columns() -> list[ColumnElement[Any]]:
-    """What `state_of` reads, of statements `with_state`."""
-    # The time of a lease's end is nobody's business outside the queue.
+    """The columns that `state_of` reads, for statements `with_state`."""
+    # The end of a lease is not shown as the time of the next attempt.
     next_attempt_at = case((_pending.lease.is_(None), _pending.due_at))
     return [
         _status().label("state"),
@@ -70,7 +70,7 @@ def state_of(row: Row[Any], endpoint_id: EndpointId) -> DeliveryState:
 
 
 def _of_endpoint(endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
-    """A page of each table by its own index; a message that is in both comes once."""
+    """A page from each table by its own index, merged; a message in both tables occurs once."""
     pending = select(_pending.message_id.label("id")).where(_pending.endpoint_id == endpoint_id, *_retried())
     pending = keyset(pending.where(*within(_pending.message_id, ids.MESSAGE, wanted)), _pending.message_id, page)
     settled = select(_settled.message_id.label("id")).where(_settled.endpoint_id == endpoint_id)
@@ -84,7 +84,7 @@ def _of_endpoint(endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilt
 
 
 def _standing(app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
-    """Of a status and more: PostgreSQL knows which is the rarer, and begins there."""
+    """For a status combined with other filters: PostgreSQL starts with the more selective one."""
     table = tables.pending_delivery if wanted.status is Status.SENDING else tables.settled_delivery
     statement = select(_message.id).join(table, table.c.message_id == _message.id)
     statement = statement.where(_message.app_id == app_id, table.c.endpoint_id == endpoint_id)

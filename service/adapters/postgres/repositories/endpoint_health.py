@@ -1,7 +1,7 @@
-"""Endpoints that take nothing: the worst of an organisation, and how many there are in all.
+"""Failing endpoints: the longest failing ones of an organisation, and their number in all.
 
-An endpoint fails from its first failure to its next success. One that nothing was sent to for a day is not looked at:
-its failure is old news. Both look at no more than so many, those that have failed for longest.
+An endpoint is failing from its first failure to its next success. One without a failed attempt in the last day is left
+out. Both statements examine a bounded number, the longest failing first.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from service.adapters.postgres.server.transaction import Transaction
 from service.domain.health import FAILING_AGES, FAILURES_COUNTED, FailingEndpoint
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 
-LOOKED_AT = 1000
+EXAMINED_ENDPOINTS = 1000
 
 _statements = beside(__name__)
 FAILING, COUNT_FAILING = _statements["failing"], _statements["count_failing"]
@@ -21,7 +21,7 @@ FAILING, COUNT_FAILING = _statements["failing"], _statements["count_failing"]
 
 async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: int) -> list[FailingEndpoint]:
     """The organisation's endpoints that have failed for longest."""
-    failing = FAILING(org=org_id, looked_at=LOOKED_AT, recent=FAILURES_COUNTED, size=size)
+    failing = FAILING(org=org_id, looked_at=EXAMINED_ENDPOINTS, recent=FAILURES_COUNTED, size=size)
     return [
         FailingEndpoint(
             id=EndpointId(row.id),
@@ -37,8 +37,8 @@ async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: in
 
 
 async def sample_failing(pool: asyncpg.Pool) -> Mapping[str, int]:
-    """How many fail, by the ages of the domain; no more than so many are counted."""
+    """How many endpoints have been failing for longer than each of `FAILING_AGES`; counts up to a bound."""
     rows = await pool.fetch(
-        *COUNT_FAILING(ages=list(FAILING_AGES.values()), recent=FAILURES_COUNTED, looked_at=LOOKED_AT)
+        *COUNT_FAILING(ages=list(FAILING_AGES.values()), recent=FAILURES_COUNTED, looked_at=EXAMINED_ENDPOINTS)
     )
     return {name: row["count"] for name, row in zip(FAILING_AGES, rows, strict=True)}

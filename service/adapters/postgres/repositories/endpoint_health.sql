@@ -1,5 +1,5 @@
 -- name: failing
--- Looks at those that have failed for longest, and leaves out what nothing was sent to lately.
+-- Examines the longest failing endpoints, and leaves out those without a recent failed attempt.
 SELECT e.id, e.uid, e.app_id, a.uid AS app_uid, e.url, e.first_failure_at, h.failures
 FROM (SELECT id, uid, app_id, url, first_failure_at FROM endpoint
       WHERE org_id = :org AND first_failure_at IS NOT NULL AND NOT disabled AND deleted_at IS NULL

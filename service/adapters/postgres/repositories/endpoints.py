@@ -1,4 +1,4 @@
-"""Endpoints in PostgreSQL, their secrets and headers sealed."""
+"""Endpoints in PostgreSQL, with secrets and headers encrypted."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,7 +63,7 @@ class PostgresEndpoints:
             raise Conflict(_TAKEN)
 
     async def replace(self, endpoint: Endpoint) -> None:
-        """Conflict when the uid is taken. Enabling forgets the failures so far."""
+        """Conflict when the uid is taken, NotFound when it was deleted meanwhile."""
         values = _columns(endpoint)
         with conflict_when_taken(_TAKEN):
             result = await self._transaction.execute(
@@ -73,15 +73,15 @@ class PostgresEndpoints:
             raise NotFound
 
     async def forget_failures(self, endpoint: Endpoint) -> None:
-        """Start the clock of automatic switching-off afresh."""
+        """Reset its series of failures, after which it would be disabled."""
         await self._transaction.execute(update(_table).where(*_this(endpoint)).values(first_failure_at=null()))
 
     async def delete(self, endpoint: Endpoint, *, at: datetime) -> None:
-        """Mark it deleted, and free the uid."""
+        """Mark it as deleted, and free the uid."""
         await self._transaction.execute(update(_table).where(*_this(endpoint)).values(deleted_at=at, uid=null()))
 
     async def secrets(self, endpoint_id: EndpointId, *, lock: bool = False) -> tuple[Secret, ...]:
-        """Newest first; locked until the end of the transaction when asked for."""
+        """The secrets, newest first; with `lock` the row is locked until the end of the transaction."""
         return open_secrets(self._vault, await self._sealed(endpoint_id, "secrets", lock=lock))
 
     async def keep_secrets(self, endpoint_id: EndpointId, secrets: Sequence[Secret]) -> None:
@@ -89,7 +89,7 @@ class PostgresEndpoints:
         await self._keep(endpoint_id, secrets=seal_secrets(self._vault, secrets))
 
     async def headers(self, endpoint_id: EndpointId, *, lock: bool = False) -> dict[str, str]:
-        """The endpoint's own headers; locked until the end of the transaction when asked for."""
+        """The endpoint's own headers; with `lock` the row is locked until the end of the transaction."""
         return open_headers(self._vault, await self._sealed(endpoint_id, "headers", lock=lock))
 
     async def keep_headers(self, endpoint_id: EndpointId, headers: dict[str, str]) -> None:
@@ -107,7 +107,7 @@ class PostgresEndpoints:
 
 
 def endpoint_of(row: Row[Any]) -> Endpoint:
-    """The endpoint in a row that has the columns of the table, secrets and headers left out."""
+    """The endpoint in a row with the table's columns, except secrets and headers."""
     return Endpoint(
         id=row.id,
         app_id=row.app_id,
@@ -123,7 +123,7 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
         metadata=row.metadata,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        # The release before enables an endpoint without a word of why it was disabled.
+        # The release before does not clear the reason when it enables an endpoint.
         disabled_reason=DisabledReason(row.disabled_reason) if row.disabled and row.disabled_reason else None,
         disabled_at=row.disabled_at if row.disabled else None,
     )

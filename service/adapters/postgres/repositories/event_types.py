@@ -60,7 +60,7 @@ class PostgresEventTypes:
         flags: Collection[str] | None = None,
         with_content: bool = True,
     ) -> Page[EventType]:
-        """Event types by name, of a bounded size; with `flags` only those that need no flag or one of these."""
+        """A page by name, bounded in bytes; with `flags` only those that need no feature flag, or one of these."""
         statement = _select(with_content=with_content).where(_table.c.org_id == org_id)
         if not include_archived:
             statement = statement.where(_table.c.archived.is_(False))
@@ -74,7 +74,7 @@ class PostgresEventTypes:
         return page_of(result.all(), page, _event_type)
 
     async def named(self, org_id: OrgId, names: Sequence[str], *, lock: bool = False) -> Page[EventType]:
-        """Those of the names, archived or not, by name: the first ones, up to a bounded size."""
+        """The event types with these names, archived or not, by name; as many as a page's size in bytes allows."""
         page = PageRequest(limit=len(names), ascending=True)
         wanted = _table.c.name == any_(cast(list(names), ARRAY(Text)))
         statement = keyset(select(_table).where(_table.c.org_id == org_id, wanted), _table.c.name, page)
@@ -82,7 +82,7 @@ class PostgresEventTypes:
         return page_of((await self._transaction.execute(found)).all(), page, _event_type)
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
-        """Those of the names that are not live event types, in order."""
+        """The names for which no event type exists that is not archived, in order."""
         statement = select(_table.c.name).where(
             _table.c.org_id == org_id, _table.c.name.in_(names), _table.c.archived.is_(False)
         )
@@ -90,7 +90,7 @@ class PostgresEventTypes:
         return [name for name in names if name not in known]
 
     async def add(self, event_type: EventType) -> None:
-        """Takes the place of an archived one; EventTypeExists when a live one has the name."""
+        """Replaces an archived one; EventTypeExists when one that is not archived has the name."""
         statement = insert(_table).values(_columns(event_type))
         statement = statement.on_conflict_do_update(
             index_elements=[_table.c.org_id, _table.c.name],
@@ -101,7 +101,7 @@ class PostgresEventTypes:
             raise EventTypeExists
 
     async def replace(self, event_type: EventType) -> None:
-        """NotFound when it has gone meanwhile."""
+        """NotFound when it was deleted meanwhile."""
         statement = update(_table).where(*_this(event_type)).values(_columns(event_type)).returning(_table.c.name)
         if (await self._transaction.execute(statement)).first() is None:
             raise NotFound
@@ -111,7 +111,7 @@ class PostgresEventTypes:
         await self._transaction.execute(delete(_table).where(*_this(event_type)))
 
     async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
-        """Create them, or say this of those that are there, which stay as old as they are. No name may come twice."""
+        """Create or replace them; existing ones keep their `created_at`. No name may occur twice."""
         values = {
             "names": [each.name for each in event_types],
             "descriptions": [each.description for each in event_types],
@@ -127,12 +127,12 @@ class PostgresEventTypes:
         await self._transaction.execute_driver(*PUT(org=org_id, **values))
 
     async def archive(self, org_id: OrgId, names: Sequence[str], *, at: datetime) -> None:
-        """Archive those of the names that are there."""
+        """Archive the event types with these names."""
         await self._transaction.execute_driver(*ARCHIVE(org=org_id, names=list(names), at=at))
 
 
 def _select(*, with_content: bool) -> Select[Any]:
-    """The columns that `_event_type` reads; schemas are left in the database when nobody wants them."""
+    """The columns that `_event_type` reads; without content, schemas are not read."""
     said = [column for column in _table.c if column is not _table.c.schemas]
     return select(*said, _table.c.schemas if with_content else literal(None).label("schemas"))
 

@@ -1,7 +1,7 @@
--- Event types, many at once. Always in the order of their names, so that two who write the same wait one way.
+-- Writes many event types, always in the order of their names, so that concurrent writers do not deadlock.
 
 -- name: put
--- Those that are there stay as old as they are. Arrays of arrays would have to be of one length: the flags are JSON.
+-- Existing rows keep their `created_at`. Flags are passed as JSON, since arrays of arrays must have equal lengths.
 INSERT INTO event_type (org_id, name, description, archived, deprecated, schemas, feature_flags, group_name,
                         validate_payloads, created_at, updated_at)
 SELECT :org::text, name, description, archived, deprecated, schemas::json,

@@ -1,4 +1,4 @@
-"""Examples that were sent while somebody waited for the answer, kept as messages and attempts are."""
+"""Stores examples like other messages and attempts, and finds out whether any endpoint wants a message."""
 
 from collections.abc import Collection
 
@@ -23,7 +23,7 @@ class PostgresExamples:
         self._transaction = transaction
 
     async def keep(self, message: NewMessage, attempt: Attempt, endpoint: Endpoint) -> None:
-        """The message, its one attempt, and how it stands."""
+        """Store the message, its attempt, and the state of its delivery."""
         tenant = {"org_id": endpoint.org_id, "app_id": endpoint.app_id}
         delivery = {"message_id": message.id, "endpoint_id": endpoint.id}
         await self._transaction.execute(
@@ -63,7 +63,7 @@ class PostgresExamples:
         )
 
     async def wanted(self, app_id: ApplicationId, event_type: str, channels: Collection[str] | None) -> bool:
-        """Whether any endpoint would be sent such a message."""
+        """Whether any endpoint of the application wants such a message."""
         types, wanted = _endpoint.c.event_types, _endpoint.c.channels
         statement = (
             select(_endpoint.c.id)

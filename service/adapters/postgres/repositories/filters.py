@@ -1,7 +1,7 @@
-"""What the filters of lists want, each read by an index that has it in the order of the list.
+"""Filters of lists. Each one is read by an index in the order of the list.
 
-Where one of several values is wanted, a page of each is read and they are merged: a page costs what is on it, however
-many there are of others. Only a combination of filters costs what the rarer one of them has to show.
+A filter with several values reads a page for each value and merges them, so that a page costs what is on it, however
+long the list is. Only combined filters cost as much as all matches of the more selective one.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ _CODE_CLASSES = range(10)  # a code has three digits
 def messages_wanted(
     app_id: ApplicationId, page: PageRequest, wanted: MessageFilter, narrow: Narrowing = lambda statement: statement
 ) -> FromClause:
-    """The identifiers of a page of messages. `narrow` may want more of each."""
+    """The ids of a page of messages. `narrow` may add conditions."""
     statement = select(_message.id).where(_message.app_id == app_id, *within(_message.id, ids.MESSAGE, wanted))
     statement = narrow(labelled(statement, app_id, _message.id, wanted, page))
     if wanted.event_types is None:
@@ -39,7 +39,7 @@ def messages_wanted(
 def attempts_wanted(
     app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter
 ) -> FromClause:
-    """The identifiers of a page of an endpoint's attempts."""
+    """The ids of a page of an endpoint's attempts."""
     statement = select(_attempt.id).where(_attempt.app_id == app_id, _attempt.endpoint_id == endpoint_id)
     statement = statement.where(*within(_attempt.id, ids.ATTEMPT, wanted))
     if _labels(wanted) or (_by_end(wanted) and wanted.event_types is not None):
@@ -52,13 +52,13 @@ def attempts_wanted(
 
 
 def narrows(wanted: MessageFilter) -> bool:
-    """Whether something else than the time decides."""
+    """Whether the filter has a condition other than time."""
     named = wanted.event_types is not None or bool(_labels(wanted))
     return named or (isinstance(wanted, AttemptFilter) and _by_end(wanted))
 
 
 def within(key: ColumnElement[str], prefix: str, wanted: MessageFilter) -> list[ColumnElement[bool]]:
-    """The bounds in time, as bounds of identifiers."""
+    """The filter's time bounds, as bounds of ids."""
     conditions = []
     if wanted.before is not None:
         conditions.append(key < ids.lowest(prefix, wanted.before))
@@ -68,7 +68,7 @@ def within(key: ColumnElement[str], prefix: str, wanted: MessageFilter) -> list[
 
 
 def told_by_attempt(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
-    """What an attempt's own row tells, the time left out."""
+    """The filter's conditions on the attempt's own row, except time."""
     conditions = []
     if wanted.status is not None:
         conditions.append(_attempt.status == wanted.status)
@@ -88,13 +88,13 @@ def labelled(
     wanted: MessageFilter,
     page: PageRequest | None = None,
 ) -> Select[Any]:
-    """The statement, restricted to messages with the channel and the tag that are wanted."""
+    """The statement, restricted to messages with the wanted channel and tag."""
     for name in _labels(wanted):
         label = tables.message_label.alias()
         same = label.c.message_id == message_id
         statement = statement.join(label, same).where(label.c.app_id == app_id, label.c.label == name)
         if page is not None:
-            # PostgreSQL concludes from one column that equals another, but passes no bounds on.
+            # Repeated for this column, since PostgreSQL does not transfer range conditions between equal columns.
             bounds = (*within(label.c.message_id, ids.MESSAGE, wanted), *beyond(label.c.message_id, page))
             statement = statement.where(*bounds)
     return statement
@@ -118,5 +118,5 @@ def _code_classes(wanted: AttemptFilter) -> Iterable[int]:
 
 
 def _code_class() -> ColumnElement[int]:
-    # As the index has it, to the letter.
+    # Exactly the expression of the index.
     return _attempt.response_status_code.op("/", return_type=Integer())(text("100"))

@@ -1,4 +1,4 @@
-"""First answers by idempotency key in PostgreSQL, for every POST but that of messages, whose intake has its own."""
+"""First answers by idempotency key in PostgreSQL, for every POST except that of messages, which the intake handles."""
 
 from typing import Any
 
@@ -14,20 +14,21 @@ from service.application.ports.repositories import StoredResponse
 from service.domain.errors import KeyReused, StillRunning
 from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 
-PATIENCE = "2s"
+LOCK_TIMEOUT = "2s"
 
 _table = tables.idempotency_key
 
 
 class PostgresIdempotency:
-    """Fulfils `ports.IdempotencyRepository`. Answers are sealed, for some of them hold a secret."""
+    """Fulfils `ports.IdempotencyRepository`. Answers are encrypted, since some contain a secret."""
 
     def __init__(self, transaction: Transaction, vault: Vault) -> None:
         self._transaction = transaction
         self._vault = vault
 
     async def claim(self, key: IdempotencyKey) -> StoredResponse | None:
-        """None when the key is ours now. KeyReused on another body; StillRunning when its first request runs on."""
+        """Claim the key: None if it is ours now, else the first answer. Raises KeyReused for another body,
+        StillRunning."""
         if await self._take(key):
             return None
         statement = select(_table).where(_table.c.scope == key.scope)
@@ -35,13 +36,13 @@ class PostgresIdempotency:
         return self._answer(first, key)
 
     async def keep(self, key: IdempotencyKey, response: StoredResponse) -> None:
-        """Remember the answer, if this transaction commits."""
+        """Store the answer, if this transaction commits."""
         answer = {"status": response.status, "body": self._vault.seal(response.body)}
         await self._transaction.execute(update(_table).where(_table.c.scope == key.scope).values(**answer))
 
     async def _take(self, key: IdempotencyKey) -> bool:
-        # The row of a request that has not committed blocks this insert, which is how its answer is waited for.
-        await self._transaction.configure(f"lock_timeout = '{PATIENCE}'")
+        # The uncommitted row of the first request blocks this insert, up to the lock timeout; so its answer is awaited.
+        await self._transaction.configure(f"lock_timeout = '{LOCK_TIMEOUT}'")
         try:
             taken = (await self._transaction.execute(_claim(key))).first() is not None
         except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""Imports of messages in PostgreSQL, and the lines that they refused."""
+"""Imports in PostgreSQL, and their refused lines."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ class PostgresImports:
         self._transaction = transaction
 
     async def get(self, app_id: ApplicationId, ref: str) -> MessageImport | None:
-        """The import with this id, or of the file with this id."""
+        """The import with this id or file id."""
         statement = select(_table).where(_table.c.app_id == app_id, or_(_table.c.id == ref, _table.c.file_id == ref))
         row = (await self._transaction.execute(statement)).first()
         return _import(row) if row else None
@@ -40,7 +40,7 @@ class PostgresImports:
         return page_of(result.all(), page, _import)
 
     async def start(self, new: MessageImport) -> MessageImport:
-        """Keep a new import, or begin the one of the same file again."""
+        """Store a new import, or restart the one of the same file."""
         again = asdict(new.begun_again(at=new.updated_at))
         kept = {name: value for name, value in again.items() if name not in {"id", "created_at"}}
         statement = insert(_table).values(asdict(new))
@@ -50,7 +50,7 @@ class PostgresImports:
         return _import(row)
 
     async def keep(self, progress: MessageImport, faults: Sequence[LineFault]) -> bool:
-        """How far it is, and the lines that were refused on the way there; False when the file is being sent again."""
+        """Store progress and newly refused lines; False when another request has taken the import over."""
         statement = update(_table).where(_table.c.app_id == progress.app_id, _table.c.id == progress.id)
         statement = statement.where(_table.c.sending == progress.sending).values(asdict(progress))
         kept = (await self._transaction.execute(statement.returning(_table.c.id))).first() is not None
@@ -66,7 +66,7 @@ class PostgresImports:
         return kept
 
     async def faults(self, app_id: ApplicationId, import_id: str, page: PageRequest) -> Page[LineFault]:
-        """Refused lines by their number; `after` is one."""
+        """Refused lines by line number; `page.after` is a line number."""
         upwards = not page.backwards
         statement = (
             select(_fault)

@@ -1,4 +1,4 @@
-"""Accepted messages in PostgreSQL, for reading. Accepting them is the intake's business."""
+"""Accepted messages in PostgreSQL, for reading. The intake (`queue/intake.py`) writes them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ class PostgresMessages:
     async def get(self, app_id: ApplicationId, ref: str, *, with_content: bool) -> Message | None:
         """The message with this id or event id."""
         statement = select_messages(with_content=with_content).where(_table.c.app_id == app_id)
-        # An event id never begins with the prefix of an id. Going through its own table finds the partition.
+        # An event id never begins with the prefix of an id. The table `event_id` gives the id, and so the partition.
         if ref.startswith(ids.MESSAGE):
             statement = statement.where(_table.c.id == ref)
         else:
@@ -48,18 +48,18 @@ class PostgresMessages:
         return page_of(result.all(), page, message_of)
 
     async def by_ids(self, app_id: ApplicationId, message_ids: Collection[MessageId]) -> Sequence[Message]:
-        """Those that there are, without their payloads."""
+        """The messages with these ids that exist, without payloads."""
         statement = select_messages(with_content=False).where(_table.c.app_id == app_id, _table.c.id.in_(message_ids))
         return [message_of(row) for row in await self._transaction.execute(statement)]
 
 
 def select_messages(*, with_content: bool) -> Select[Any]:
-    """The columns that `message_of` reads; payloads are left in the database when nobody wants them."""
+    """The columns that `message_of` reads; without content, payloads are not read."""
     return select(*_head, _table.c.payload if with_content else literal(None).label("payload"))
 
 
 def page_with_payloads(statement: Select[Any], page: PageRequest, wanted: MessageFilter) -> Select[Any]:
-    """The page of `select_messages` by id, of a bounded size."""
+    """The page of `select_messages` by id, bounded in bytes."""
     found = keyset(statement, _table.c.id, page)
     if not wanted.with_content:
         return found

@@ -1,4 +1,4 @@
-"""Keyset pagination: every page costs an index probe and its rows, however long the list is."""
+"""Keyset pagination: a page costs an index probe and its rows, however long the list is."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,16 +14,17 @@ BEFORE_ALL, AFTER_ALL = "", "~"  # no key is either
 
 
 def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
-    """The statement for one page by `key`, and one row more to learn whether anything follows."""
+    """The statement for one page by `key`, with one row more to find out whether items follow."""
     return statement.where(*beyond(key, page)).order_by(_in_order(key, page)).limit(page.limit + 1)
 
 
 def within_bytes(
     statement: Select[Any], size: Callable[[FromClause], ColumnElement[int]], key: str, page: PageRequest
 ) -> Select[Any]:
-    """The statement of `keyset`, ended by what its rows weigh before it is by their number: one comes in any case.
+    """The statement of `keyset`, cut where its rows exceed MAX_PAGE_BYTES; at least one row is returned.
 
-    `size` is asked of the page. PostgreSQL knows it without reading the value, and reads those alone that come.
+    `size` is the expression of a row's bytes. PostgreSQL knows the length of a value without reading it, and reads the
+    values of returned rows only.
     """
     rows = statement.subquery()
     order = _in_order(rows.c[key], page)
@@ -36,7 +37,7 @@ def within_bytes(
 
 
 def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
-    """What follows the last item seen."""
+    """The condition for rows after the last item seen."""
     if page.after is None:
         return []
     return [key > page.after if _upwards(page) else key < page.after]
@@ -48,10 +49,10 @@ def merged(
     key: ColumnElement[str],
     page: PageRequest,
 ) -> FromClause:
-    """The pages by `key` of all that has one of the values wanted of each column, merged. Selects the key alone.
+    """A page by `key` of rows that have one of the wanted values in each column, merged. Selects the key alone.
 
-    Each is read by an index on those columns and the key. Bounds and order name the columns too: of an equality
-    PostgreSQL may think that so many have it that any index by the key will do, and pass over all that have not.
+    Each combination of values is read by an index on these columns and the key. Bounds and order include the columns:
+    with an equality alone PostgreSQL may choose another index by the key and filter, which reads far more rows.
     """
     values = [_each(column, options) for column, options in wanted.items()]
     columns, found = (*wanted, key), [value.c.value for value in values]
@@ -64,7 +65,7 @@ def merged(
 
 
 def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any]], T]) -> Page[T]:
-    """The page, in display order whichever way it was read."""
+    """The page, in display order whichever direction it was read in."""
     items = [make(row) for row in rows[: page.limit]]
     if page.backwards:
         items.reverse()

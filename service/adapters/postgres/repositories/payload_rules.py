@@ -1,4 +1,4 @@
-"""What event types ask of their payloads, in PostgreSQL."""
+"""Rules for payloads, read from event types in PostgreSQL."""
 
 import asyncpg
 
@@ -19,7 +19,7 @@ class PostgresPayloadRules:
         self._pool = pool
 
     async def rule(self, org_id: OrgId, event_type: str) -> PayloadRule | None:
-        """None when the event type does not vouch for its payloads."""
+        """The rule of an event type; None when it does not validate payloads."""
         with unavailable_when_lost():
             row = await self._pool.fetchrow(RULE, org_id, event_type)
         if row is None:

@@ -1,6 +1,6 @@
-"""Revocations in PostgreSQL: written in the transaction of a request, and remembered by each process that verifies.
+"""Revocations in PostgreSQL: written in the transaction of a request, and cached by each process that verifies tokens.
 
-Verifying asks no database. A process reads what is new every second, and all of it now and then.
+Verifying costs no query. Each process reads new revocations every second, and all of them every five minutes.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from service.adapters.postgres.server.transaction import Transaction
 from service.domain.ids import ApplicationId, OrgId
 from service.domain.revocations import Revocation
 
-EVERYTHING_AGAIN = timedelta(minutes=5)
-# What is written before others may be committed after them, as long as a transaction takes.
-LATE_COMMITS = timedelta(seconds=30)
-A_BATCH = 5_000
+FULL_REFRESH_INTERVAL = timedelta(minutes=5)
+# How long after its time of writing a row may be committed: rows that old are read again.
+COMMIT_DELAY = timedelta(seconds=30)
+BATCH_ROWS = 5_000
 
 _COLUMNS = tuple(column.name for column in fields(Revocation))
 _statements = beside(__name__)
@@ -38,20 +38,20 @@ class PostgresRevocations:
         self._transaction = transaction
 
     async def add(self, revocation: Revocation) -> bool:
-        """Keep it, if this transaction commits; False when there is one with its id."""
+        """Store it, if this transaction commits; False when one with its id exists."""
         values = {name: getattr(revocation, name) for name in _COLUMNS}
         statement = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
         return (await self._transaction.execute(statement)).first() is not None
 
     async def has(self, owner: ApplicationId | OrgId, *, at_least: int) -> bool:
-        """Whether so many are kept for the application, or for the organisation itself."""
+        """Whether the application, or the organisation itself, has at least this many."""
         of_organisation = and_(_table.c.org_id == owner, _table.c.app_id.is_(None))
         some = select(_table.c.id).where(or_(_table.c.app_id == owner, of_organisation)).limit(at_least).subquery()
         statement = select(func.count()).select_from(some)
         return int((await self._transaction.execute(statement)).scalar_one()) >= at_least
 
     async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
-        """Those that end nothing but what was issued before."""
+        """Delete those that concern only tokens issued before this time."""
         await self._transaction.execute(
             delete(_table).where(_table.c.app_id == app_id, _table.c.issued_before <= issued_before)
         )
@@ -59,7 +59,7 @@ class PostgresRevocations:
 
 @dataclass(slots=True)
 class _Ended:
-    """The revocations of one owner: of single tokens by their digest, of others by session, None being all of them."""
+    """The revocations of one owner: of single tokens by digest, others by session id (None: all sessions)."""
 
     tokens: dict[str, Revocation] = field(default_factory=dict)
     sessions: dict[str | None, dict[str, Revocation]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class _Ended:
             self.sessions.setdefault(revocation.session_id, {})[revocation.id] = revocation
 
     def concerning(self, token_id: str, session_id: str | None) -> Iterable[Revocation]:
-        """However many there are, looking for a token's own is one step."""
+        """The revocations that may cover a token, by look-ups in dictionaries."""
         if token_id in self.tokens:
             yield self.tokens[token_id]
         for session in {None, session_id}:
@@ -79,8 +79,7 @@ class _Ended:
 
 
 class RememberedRevocations:
-    """Every revocation that still matters, by owner: an application or an organisation. `refresh` before the first
-    question."""
+    """A cache of all current revocations, by owner (application or organisation). Call `refresh` before first use."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -99,17 +98,17 @@ class RememberedRevocations:
         )
 
     async def refresh(self, *, now: datetime) -> None:
-        """Read what is new; all of it when that was long ago. Unavailable."""
-        if self._whole_at is None or now - self._whole_at >= EVERYTHING_AGAIN:
+        """Read new revocations, or all of them every five minutes. Raises Unavailable."""
+        if self._whole_at is None or now - self._whole_at >= FULL_REFRESH_INTERVAL:
             await self._read_everything(now)
             return
         with unavailable_when_lost():
-            rows = await self._pool.fetch(*SINCE(since=self._seen_until - LATE_COMMITS))
+            rows = await self._pool.fetch(*SINCE(since=self._seen_until - COMMIT_DELAY))
         self._remember(rows, self._by_owner)
 
     async def _read_everything(self, now: datetime) -> None:
         with unavailable_when_lost():
-            await self._pool.execute(*FORGET(now=now, batch=A_BATCH))
+            await self._pool.execute(*FORGET(now=now, batch=BATCH_ROWS))
             rows = await self._pool.fetch(*SINCE(since=_BEGINNING))
         everything: dict[str, _Ended] = {}
         self._remember(rows, everything)

@@ -1,4 +1,4 @@
-"""What became of attempts, read from the counts of whole hours: the cost does not grow with the attempts."""
+"""Statistics of attempts, read from hourly counts, so that the cost does not grow with the attempts."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ class PostgresStatistics:
         self._transaction = transaction
 
     async def attempts(self, endpoint: Endpoint, window: Window) -> AttemptCounts:
-        """The endpoint's attempts of every hour that the window touches."""
+        """The endpoint's attempts in every hour that the window touches."""
         statement = select(*(_sum(_hour.c[name]).label(name) for name in ("success", "fail", "canceled"))).where(
             _hour.c.app_id == endpoint.app_id, _hour.c.endpoint_id == endpoint.id, *_within(window)
         )
@@ -38,7 +38,7 @@ class PostgresStatistics:
         return AttemptCounts(success=row.success, fail=row.fail, canceled=row.canceled)
 
     async def applications(self, org_id: OrgId, refs: Collection[str]) -> dict[str, ApplicationId]:
-        """The applications by these ids or uids; those that are unknown are missing."""
+        """The applications with these ids or uids; unknown ones are missing."""
         found: dict[str, ApplicationId] = {}
         for key in (_application.c.id, _application.c.uid):
             named = [ref for ref in refs if ref.startswith(ids.APPLICATION) == (key is _application.c.id)]
@@ -51,7 +51,7 @@ class PostgresStatistics:
     async def usage(
         self, org_id: OrgId, page: PageRequest, window: Window, *, among: Collection[ApplicationId] | None
     ) -> Page[Usage]:
-        """How many attempts were made for each application, by id."""
+        """The number of attempts of each application, by application id."""
         chosen = select(_application.c.id, _application.c.uid).where(
             _application.c.org_id == org_id, _application.c.deleted_at.is_(None)
         )
@@ -70,11 +70,11 @@ class PostgresStatistics:
         return page_of(rows, page, lambda row: Usage(app_id=row.id, app_uid=row.uid, attempts=row.attempts))
 
     async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
-        """The endpoints that take nothing, those that have failed for longest first."""
+        """The failing endpoints, longest failing first."""
         return await failing_endpoints(self._transaction, org_id, size=size)
 
     async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
-        """What the endpoints of each application want, by id."""
+        """The event types that the endpoints of each application want, by application id."""
         chosen = select(_application.c.id).where(_application.c.org_id == org_id, _application.c.deleted_at.is_(None))
         apps = keyset(chosen, _application.c.id, page).cte()
         live = and_(_endpoint.c.org_id == org_id, _endpoint.c.app_id == apps.c.id, _endpoint.c.deleted_at.is_(None))

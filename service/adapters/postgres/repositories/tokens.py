@@ -1,4 +1,4 @@
-"""The listed tokens of organisations in PostgreSQL. What could be used as a token is not among what is kept."""
+"""The listed tokens of organisations in PostgreSQL, without their text."""
 
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ class PostgresOrganisationTokens:
         self._transaction = transaction
 
     async def add(self, token: OrganisationToken) -> None:
-        """Keep it, if this transaction commits."""
+        """Store it, if this transaction commits."""
         values = {column.name: getattr(token, column.name) for column in _table.c}
         await self._transaction.execute(insert(_table).values(values))
 
@@ -39,17 +39,17 @@ class PostgresOrganisationTokens:
         return page_of((await self._transaction.execute(statement)).all(), page, _token)
 
     async def revoke(self, token: OrganisationToken, *, at: datetime) -> None:
-        """Mark it."""
+        """Mark it as revoked."""
         this = _table.c.org_id == token.org_id, _table.c.id == token.id, _table.c.revoked_at.is_(None)
         await self._transaction.execute(update(_table).where(*this).values(revoked_at=at))
 
     async def has(self, org_id: OrgId, *, at_least: int) -> bool:
-        """Whether the organisation has so many."""
+        """Whether the organisation has at least this many."""
         statement = select(func.count()).select_from(_table).where(_table.c.org_id == org_id)
         return int((await self._transaction.execute(statement)).scalar_one()) >= at_least
 
     async def forget(self, org_id: OrgId, *, expired_before: datetime) -> None:
-        """Those that have expired."""
+        """Delete those that have expired."""
         await self._transaction.execute(
             delete(_table).where(_table.c.org_id == org_id, _table.c.expires_at < expired_before)
         )

@@ -1,4 +1,4 @@
-"""One transaction of a session, and the repositories that share it."""
+"""The unit of work: one transaction of a session, and the repositories that share it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -27,9 +27,9 @@ from service.application.ports.machine import Vault
 
 
 class PostgresUnitOfWork:
-    """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before a repository is asked for something.
+    """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before the first call of a repository.
 
-    `wakeups` are told of what becomes due, once it is committed.
+    What becomes due is announced by `wakeups` after the commit.
     """
 
     def __init__(self, session: AsyncSession, vault: Vault, wakeups: Wakeups | None = None) -> None:
@@ -52,7 +52,7 @@ class PostgresUnitOfWork:
         self.outbox = PostgresOutbox(self._transaction)
 
     async def commit(self) -> None:
-        """Make everything last, or raise. Unavailable when the database was lost."""
+        """Commit. Raises Unavailable when the database was lost."""
         await self._transaction.commit()
 
     async def rollback(self) -> None:
@@ -64,7 +64,7 @@ class PostgresUnitOfWork:
 async def open_unit_of_work(
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault, wakeups: Wakeups | None = None
 ) -> AsyncIterator[PostgresUnitOfWork]:
-    """A unit of work outside of requests: committed when the block ends, undone when it raises."""
+    """A unit of work outside of requests: committed when the block ends, rolled back when it raises."""
     async with sessions() as session:
         work = PostgresUnitOfWork(session, vault, wakeups)
         try:

@@ -1,1 +1,1 @@
-"""The server: its address, connections and pools, group commit, schema and migrations. What runs on it lives beside."""
+"""The PostgreSQL server: address, connections, pools, group commit, wake-ups, schema and migrations."""

@@ -1,9 +1,8 @@
-"""Where a database is and how to talk to it: the address that psql takes, read in this one place.
+"""Parses a database's address, in the form that psql takes.
 
     postgresql://user:password@host1:5432,host2:5433/database?sslmode=verify-full&connect_timeout=3
 
-Everything in it is honoured or refused with the name of the parameter. Who opens a connection, of whatever kind, opens
-it with an `ServerAddress`.
+Every parameter is honoured or refused by its name. All connections are opened with a `ServerAddress`.
 """
 
 import getpass
@@ -28,11 +27,11 @@ _HOST = re.compile(r"\[(?P<v6>[^\[\]]+)\](?::(?P<v6_port>[^:]*))?|(?P<name>[^:\[
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NO_NAME = re.compile(r"[\s@#?/\\\"'<>|^`{}\[\]\x00-\x1f\x7f]|\A\.|\.\.")
 _ENCODED = "is the password percent-encoded?"
-_LONGEST_HOST = 253
-_LONGEST_LABEL = 63
-_LONGEST_SOCKET = 107  # bytes of the path of a Unix socket
-# Where packages of PostgreSQL have their socket, for an address without a host.
-_USUAL_HOSTS = ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq looks there too
+_MAX_HOST_CHARACTERS = 253
+_MAX_LABEL_CHARACTERS = 63
+_MAX_SOCKET_PATH_BYTES = 107
+# For an address without a host: where packages of PostgreSQL put their socket.
+_DEFAULT_HOSTS = ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq looks there too
 _TLS = (
     "sslmode",
     "sslcert",
@@ -44,7 +43,7 @@ _TLS = (
     "ssl_min_protocol_version",
     "ssl_max_protocol_version",
 )
-_KEPT_ALIVE = {
+_KEEPALIVE_OPTIONS = {
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
     "keepalives_count": "TCP_KEEPCNT",
@@ -54,7 +53,7 @@ _KEPT_ALIVE = {
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One server: a name, an address or the directory of a socket."""
+    """One server: a host name, an IP address or the directory of a Unix socket."""
 
     name: str
     port: int
@@ -64,13 +63,13 @@ class Host:
 
     @property
     def is_socket(self) -> bool:
-        """Whether it is on this machine, without a network in between."""
+        """Whether it is a Unix socket."""
         return self.name.startswith("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """An address as it was read. `server_settings` are those it asks for, by `application_name` and `options`;
+    """A parsed address. `server_settings` are those of `application_name` and `options`;
     `connect_timeout` is in seconds for each host, None where the address has none."""
 
     hosts: tuple[Host, ...]
@@ -88,13 +87,13 @@ class ServerAddress:
 
 
 def read(url: str) -> ServerAddress:
-    """What the address says. ParameterRefused for what cannot be honoured."""
+    """Parse an address. ParameterRefused for what cannot be honoured."""
     return _address(_parameters(url), {})
 
 
 def completed(url: str, environ: Mapping[str, str]) -> str:
-    """The same address with what libpq's own variables (PGSSLMODE, PGPASSWORD...) add to it, to be read without them.
-    ParameterRefused for what cannot be honoured, and for files that are not there."""
+    """The address with the parameters that libpq's variables (PGSSLMODE, PGPASSWORD ...) add, in one URL.
+    ParameterRefused for what cannot be honoured, and for files that cannot be read."""
     said = _parameters(url)
     added = {
         parameter: (variable, environ[variable])
@@ -107,7 +106,7 @@ def completed(url: str, environ: Mapping[str, str]) -> str:
         address = _address(everything, variables)
         _refuse_unusable_files(address)
     except ParameterRefused as refused:
-        # By the name that it was given by.
+        # By the name of the variable, if one gave the parameter.
         raise ParameterRefused(variables.get(refused.name, refused.name), refused.reason) from None
     everything.setdefault("user", address.user)
     return f"postgresql:///?{urlencode(everything, quote_via=quote, safe='')}"
@@ -130,7 +129,7 @@ def _parameters(url: str) -> dict[str, str]:
 
 
 def _parts(rest: str) -> tuple[str, str, str]:
-    """Authority, path and query; libpq looks for the credentials first, which may therefore have a `?` in them."""
+    """Authority, path and query. Credentials may contain a `?`, since libpq looks for them first."""
     credentials = re.match(r"[^@/]*@", rest)
     begin = credentials.end() if credentials else 0
     end = re.compile(r"[/?]|\Z").search(rest, begin)
@@ -165,7 +164,7 @@ def _queried(query: str) -> dict[str, str]:
 
 
 def _as_libpq(name: str, value: str) -> tuple[str, str]:
-    """Names that JDBC, SQLAlchemy and asyncpg have for the same."""
+    """Translate the names that JDBC, SQLAlchemy and asyncpg use into libpq's."""
     match name:
         case "ssl":
             return "sslmode", "require" if value == "true" else "disable" if value == "false" else value
@@ -200,19 +199,19 @@ def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> ServerAdd
         password=said.get("password"),
         passfile=said.get("passfile"),
         tls=_tls(said, hosts),
-        # A standby that answers first would refuse everything that is written.
+        # With several hosts a standby may answer first, which refuses all writes.
         target_session_attrs=said.get("target_session_attrs")
         or ("read-write" if "," in said.get("host", "") else "any"),
         server_settings=settings,
         set_by_options=set_by_options,
         connect_timeout=int(said["connect_timeout"]) if "connect_timeout" in said else None,
         keepalives=said.get("keepalives", "1") != "0",
-        kept_alive={option: int(said[name]) for name, option in _KEPT_ALIVE.items() if name in said},
+        kept_alive={option: int(said[name]) for name, option in _KEEPALIVE_OPTIONS.items() if name in said},
     )
 
 
 def _hosts(names: str, ports: str, variables: Mapping[str, str]) -> tuple[Host, ...]:
-    listed = names.split(",") if names else list(_USUAL_HOSTS)
+    listed = names.split(",") if names else list(_DEFAULT_HOSTS)
     numbers = [_port(port.strip(), variables.get("port", "port")) for port in ports.split(",")]
     if len(numbers) == 1:
         numbers *= len(listed)
@@ -224,9 +223,9 @@ def _hosts(names: str, ports: str, variables: Mapping[str, str]) -> tuple[Host, 
 
 def _host(name: str, port: int, called: str) -> Host:
     if name.startswith("/"):
-        # The path of the socket itself is taken as well as that of its directory.
-        if len(f"{name}/.s.PGSQL.{port}".encode()) > _LONGEST_SOCKET and "/.s.PGSQL." not in name:
-            raise ParameterRefused(called, f"the path of a socket has at most {_LONGEST_SOCKET} bytes")
+        # Accepts the path of the socket itself, and that of its directory.
+        if len(f"{name}/.s.PGSQL.{port}".encode()) > _MAX_SOCKET_PATH_BYTES and "/.s.PGSQL." not in name:
+            raise ParameterRefused(called, f"the path of a socket has at most {_MAX_SOCKET_PATH_BYTES} bytes")
     elif name.startswith("@"):
         raise ParameterRefused(called, "the driver cannot use abstract sockets; give the server a directory for one")
     elif not _is_name(name):
@@ -239,7 +238,9 @@ def _is_name(name: str) -> bool:
         return _is_ipv6(name)
     labels = name.removesuffix(".").split(".")
     return (
-        not _NO_NAME.search(name) and len(name) <= _LONGEST_HOST and all(len(one) <= _LONGEST_LABEL for one in labels)
+        not _NO_NAME.search(name)
+        and len(name) <= _MAX_HOST_CHARACTERS
+        and all(len(one) <= _MAX_LABEL_CHARACTERS for one in labels)
     )
 
 
@@ -254,7 +255,7 @@ def _port(port: str, called: str) -> int:
     if not port:
         return PORT
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65_535):
-        # Without quoting it: it may be a part of the password.
+        # The value is not quoted, since it may be a part of the password.
         raise ParameterRefused(called, f"what should be the port is not one; {_ENCODED}")
     return int(port)
 
@@ -306,7 +307,7 @@ def _tls(said: Mapping[str, str], hosts: tuple[Host, ...]) -> dict[str, str]:
 
 
 def _refuse_unusable_files(address: ServerAddress) -> None:
-    """Whatever would be found out by the first connection, and told without the file's name."""
+    """Refuse files that the first connection could not use; it would report that without the file's name."""
     tls, context = address.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name in ("sslrootcert", "sslcrl"):
         if name in tls and tls[name] != SYSTEM:

@@ -1,7 +1,6 @@
-"""The parameters of a connection, as libpq has them: which are honoured, which only with some values, which not at all.
+"""libpq's connection parameters: which are honoured, which only with certain values, and which are refused.
 
-What is written into an address and left unheeded is a promise broken in silence, so that every parameter is in one of
-these tables or refused.
+Every parameter is either in this table or refused, so that none is ignored silently.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +11,12 @@ MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 ATTRIBUTES = ("any", "read-write", "primary")
 
-_LONGEST_TIMEOUT = 3600
-_MOST_KEPT_ALIVE = 32_767  # what Linux takes for the first two
-_MOST_PROBES = 127
-_MOST_MILLISECONDS = 2**31 - 1
+_MAX_TIMEOUT_S = 3600
+_MAX_KEEPALIVE_S = 32_767  # what Linux takes for the first two
+_MAX_PROBES = 127
+_MAX_MS = 2**31 - 1
 
-# The environment variables of libpq that stand in for a parameter that an address does not have.
+# libpq's environment variables, and the parameters that they set where an address does not.
 VARIABLES: Mapping[str, str] = {
     "PGHOST": "host",
     "PGHOSTADDR": "hostaddr",
@@ -58,7 +57,7 @@ VARIABLES: Mapping[str, str] = {
 
 
 class ParameterRefused(ValueError):
-    """A parameter that cannot be honoured; the text names it and says what to do. It never shows a password."""
+    """A parameter that cannot be honoured; the text names it and says what to do, and never shows a password."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
@@ -93,7 +92,7 @@ class _Number:
 
 @dataclass(frozen=True, slots=True)
 class _Never:
-    """Not to be had."""
+    """A parameter that is always refused."""
 
     instead: str
 
@@ -102,12 +101,12 @@ class _Never:
 
 
 def _anything(_name: str, _value: str) -> None:
-    """Checked where it is used, or true as it stands."""
+    """Accepts any value: it is checked where it is used."""
 
 
 def _writable(name: str, value: str) -> None:
     if value in {"standby", "read-only", "prefer-standby"}:
-        raise ParameterRefused(name, "Relevo writes, so that a standby is of no use to it; set it to read-write")
+        raise ParameterRefused(name, "Relevo writes and cannot use a standby; set it to read-write")
     _OneOf(ATTRIBUTES)(name, value)
 
 
@@ -124,13 +123,13 @@ _PARAMETERS: Mapping[str, Callable[[str, str], None]] = {
     "ssl_min_protocol_version": _OneOf(TLS_VERSIONS),
     "ssl_max_protocol_version": _OneOf(TLS_VERSIONS),
     "target_session_attrs": _writable,
-    "connect_timeout": _Number(1, _LONGEST_TIMEOUT),
+    "connect_timeout": _Number(1, _MAX_TIMEOUT_S),
     "keepalives": _Number(0, 1),
-    "keepalives_idle": _Number(0, _MOST_KEPT_ALIVE),
-    "keepalives_interval": _Number(0, _MOST_KEPT_ALIVE),
-    "keepalives_count": _Number(0, _MOST_PROBES),
-    "tcp_user_timeout": _Number(0, _MOST_MILLISECONDS),
-    # Honoured as far as it says what happens anyway.
+    "keepalives_idle": _Number(0, _MAX_KEEPALIVE_S),
+    "keepalives_interval": _Number(0, _MAX_KEEPALIVE_S),
+    "keepalives_count": _Number(0, _MAX_PROBES),
+    "tcp_user_timeout": _Number(0, _MAX_MS),
+    # Accepted only with the value that is true anyway.
     "channel_binding": _OneOf(
         ("disable", "prefer"),
         "the driver has no channel binding; leave it out, and have the server prove who it is by sslmode=verify-full "
@@ -162,7 +161,7 @@ _PARAMETERS: Mapping[str, Callable[[str, str], None]] = {
 
 
 def refuse_unheeded(parameter: str, value: str, *, called: str) -> None:
-    """ParameterRefused unless this value of the parameter will have its effect. `called` is the name it came by."""
+    """ParameterRefused unless this value of the parameter is honoured. `called` is the name that it was given by."""
     heed = _PARAMETERS.get(parameter)
     if heed is None:
         near = get_close_matches(parameter, _PARAMETERS, n=1)

@@ -1,4 +1,4 @@
-"""What rows hold as JSON: secrets and headers of endpoints, sealed by the vault; headers of attempts, in the clear."""
+"""JSON in columns: secrets and headers of endpoints, encrypted by the vault; headers of attempts, not encrypted."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from service.domain.signatures import Kind, Secret
 
 
 def seal_secrets(vault: Vault, secrets: Sequence[Secret]) -> bytes:
-    """The bytes to keep for these secrets, in their order."""
+    """The encrypted bytes of these secrets, in their order."""
     rows = [
         {"key": base64.b64encode(secret.key).decode(), "expires_at": _written(secret), "kind": secret.kind.value}
         for secret in secrets
@@ -22,34 +22,34 @@ def seal_secrets(vault: Vault, secrets: Sequence[Secret]) -> bytes:
 
 
 def open_secrets(vault: Vault, blob: bytes) -> tuple[Secret, ...]:
-    """The secrets that were sealed, in their order."""
+    """The decrypted secrets, in their order."""
     return tuple(
         Secret(
             key=base64.b64decode(row["key"]),
             expires_at=_read(row["expires_at"]),
-            kind=Kind(row.get("kind", Kind.HMAC)),  # the first release knew of no other
+            kind=Kind(row.get("kind", Kind.HMAC)),  # the first release had no other kind
         )
         for row in json.loads(vault.open(blob))
     )
 
 
 def seal_headers(vault: Vault, headers: Mapping[str, str]) -> bytes:
-    """The bytes to keep for these headers; capitalisation and order stay."""
+    """The encrypted bytes of these headers; spelling and order are kept."""
     return vault.seal(json.dumps(dict(headers)).encode())
 
 
 def open_headers(vault: Vault, blob: bytes) -> dict[str, str]:
-    """The headers that were sealed."""
+    """The decrypted headers."""
     return {str(name): str(value) for name, value in json.loads(vault.open(blob)).items()}
 
 
 def write_pairs(headers: Pairs) -> str | None:
-    """The headers of an attempt as a column holds them: a JSON list of pairs; NULL when there are none."""
+    """An attempt's headers as a column: a JSON list of pairs; NULL when there are none."""
     return orjson.dumps(headers).decode() if headers else None
 
 
 def read_pairs(column: str | None) -> Pairs:
-    """What was kept of an attempt's headers."""
+    """An attempt's headers from a column."""
     return () if column is None else tuple((name, value) for name, value in orjson.loads(column))
 
 

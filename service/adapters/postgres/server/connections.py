@@ -1,4 +1,4 @@
-"""How every connection is opened, and connections that find out when nobody is at the other end any more."""
+"""Opens all connections, and makes dead connections noticed soon, by TCP keep-alive and time limits."""
 
 import socket
 import ssl
@@ -12,16 +12,16 @@ import asyncpg
 
 from service.adapters.postgres.server.address import SYSTEM, Host, ServerAddress, read
 
-CONNECT_TIMEOUT = 5.0  # seconds for each host, unless the address says otherwise
-SILENCE = 10.0  # seconds without an answer after which a connection is not one any more
-IDLE_IN_TRANSACTION = 60.0
+CONNECT_TIMEOUT_S = 5.0  # for each host, unless the address sets another
+DEAD_AFTER_S = 10.0  # without an answer a connection is dead after this time
+IDLE_IN_TRANSACTION_S = 60.0
 
-# An idle connection is asked after five seconds, three times; one with something on its way gives up as late.
-_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": round(SILENCE * 1000)}
+# Probes after five idle seconds, three times; unacknowledged data also gives up after ten seconds.
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": round(DEAD_AFTER_S * 1000)}
 
 
 class WatchedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """A connection whose death is noticed by the network's own means, where they know."""
+    """A connection with TCP keep-alive, so that a dead one is noticed."""
 
     __slots__ = ()
 
@@ -31,8 +31,8 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ha
 
 
 class HotConnection(WatchedConnection):
-    """One for short statements. Whichever is not finished, because of its time limit or because nobody waits for it any
-    more, takes the connection with it: asking the server to cancel would mean to wait for it once more."""
+    """A connection for short statements. A statement that times out or is cancelled closes the connection, since
+    cancelling it at the server would mean to wait for a silent server once more."""
 
     __slots__ = ()
 
@@ -62,8 +62,8 @@ class HotConnection(WatchedConnection):
 
 
 async def connect(url: str, *, server_settings: Mapping[str, str] | None = None, **options: Any) -> asyncpg.Connection:
-    """The first host of the address that answers and may be written to, as asyncpg has it. What the address says wins
-    over `server_settings` and `options`. An OSError tells which host did what."""
+    """Connect to the first host of the address that answers and has the wanted session attributes. The address
+    overrides `server_settings` and `options`. Raises an OSError that names each host and its fault."""
     address = read(url)
     settings = {name: value for name, value in (server_settings or {}).items() if name not in address.set_by_options}
     asked = {**options, **_identity(address), "server_settings": {**settings, **address.server_settings}}
@@ -77,21 +77,21 @@ async def connect(url: str, *, server_settings: Mapping[str, str] | None = None,
 
 
 async def _connect(host: Host, address: ServerAddress, asked: Mapping[str, Any]) -> asyncpg.Connection:
-    patience = address.connect_timeout or asked.get("timeout") or CONNECT_TIMEOUT
+    timeout = address.connect_timeout or asked.get("timeout") or CONNECT_TIMEOUT_S
     try:
-        connection = await asyncpg.connect(**{**asked, "host": host.name, "port": host.port, "timeout": patience})
+        connection = await asyncpg.connect(**{**asked, "host": host.name, "port": host.port, "timeout": timeout})
     except TimeoutError as error:
-        raise TimeoutError(f"{host} did not answer within {patience:g} s") from error
+        raise TimeoutError(f"{host} did not answer within {timeout:g} s") from error
     except (OSError, UnicodeError) as error:
         raise ConnectionError(f"{host}: {getattr(error, 'strerror', None) or error}") from error
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise ConnectionError(f"{host} is not {address.target_session_attrs}") from error
-    _keep_alive(connection._transport.get_extra_info("socket"), address)  # noqa: SLF001  # asyncpg hands it to nobody
+    _keep_alive(connection._transport.get_extra_info("socket"), address)  # noqa: SLF001  # no public way to it
     return connection
 
 
 def _identity(address: ServerAddress) -> dict[str, Any]:
-    """All of it explicitly, since asyncpg asks the environment for what it is not told."""
+    """All parameters explicitly, since asyncpg reads missing ones from the environment."""
     tls = {"sslnegotiation": "postgres", **address.tls}
     if address.tls.get("sslrootcert") == SYSTEM:
         trusted = {"ssl": _trusting_the_system(address.tls), "direct_tls": tls["sslnegotiation"] == "direct"}
@@ -111,7 +111,7 @@ def _identity(address: ServerAddress) -> dict[str, Any]:
 
 
 def _trusting_the_system(tls: Mapping[str, str]) -> ssl.SSLContext:
-    """`sslrootcert=system`, which asyncpg takes for a file's name."""
+    """The context for `sslrootcert=system`, which asyncpg would take for a file name."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["postgresql"])
     if "sslcert" in tls:
@@ -129,16 +129,16 @@ def _trusting_the_system(tls: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def limits(*, statement: float, pooled: bool = False) -> dict[str, str]:
-    """Settings for the server's end: how long a statement may take, and what becomes of it when we are gone.
+    """Server settings: time limits (seconds) of statements and idle transactions, and the end of orphaned statements.
 
-    PgBouncer lets nobody in who asks for them: its connections are everybody's. There they are for the role to have.
+    With PgBouncer (`pooled`) they cannot be set by a connection and have to be set for the role.
     """
     if pooled:
         return {"application_name": "relevo"}
     return {
         "application_name": "relevo",
         "statement_timeout": f"{statement * 1000:.0f}",
-        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000:.0f}",
         "client_connection_check_interval": "2s",
     }
 
@@ -150,7 +150,7 @@ def _watch(sock: socket.socket) -> None:
 
 
 def _keep_alive(sock: socket.socket, address: ServerAddress) -> None:
-    """As the address says; 0 is the system's own measure, as for libpq."""
+    """Set keep-alive as the address says; 0 means the system's default, as in libpq."""
     if not _is_networked(sock):
         return
     if address.kept_alive:

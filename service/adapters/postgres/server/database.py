@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL: SQLAlchemy's engine for the sessions of requests, a small asyncpg pool for the hot path.
+"""The connection pools: SQLAlchemy's engine for the sessions of requests, and a small asyncpg pool for the hot path.
 
-The hot path (accept, claim, settle) sends one set-based statement a batch and needs no ORM in between.
+The hot path (accept, claim, settle) sends one set-based statement per batch, without SQLAlchemy.
 """
 
 import asyncio
@@ -25,28 +25,28 @@ from service.domain.errors import Unavailable
 SESSIONS, HOT = "sessions", "hot"
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
-POOL_TIMEOUT = 5.0
+POOL_TIMEOUT_S = 5.0
 HOT_CONNECTIONS = 4
-FAREWELL = 2.0
+CLOSE_TIMEOUT_S = 2.0
 
-# What a statement may take, first by the server's clock: a refusal says more than a silence. A batch of the hot path
-# takes milliseconds, a page of a list may take longer, and nobody waits longer than this for either.
-HOT_STATEMENT, HOT_SILENCE = 8.0, 10.0
-STATEMENT, SILENCE = 20.0, 22.0
+# Time limits of statements: the server's limit, and a larger one of ours, since the server's error says more than a
+# timeout. A batch of the hot path takes milliseconds, a page of a list may take longer.
+HOT_STATEMENT_TIMEOUT_S, HOT_CLIENT_TIMEOUT_S = 8.0, 10.0
+STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 20.0, 22.0
 
-# Lists are planned for the values at hand. A plan for all values takes a rare tag for as common as any, and a page for
-# a tenth of its list: at a million messages it read all of them for 50, 280 ms in place of 6.
-_PLANNED_FOR_VALUES = {"plan_cache_mode": "force_custom_plan"}
+# Lists are planned for their actual parameters. A generic plan takes a rare tag to be as common as any: with a million
+# messages it read all of them for a page of 50, in 280 ms instead of 6.
+_CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
 
-# Behind a pooler the next transaction has another connection, which does not know what this one prepared. What has no
-# name is forgotten with the transaction.
+# Behind a pooler the next transaction may have another server connection, without our prepared statements. Unnamed
+# statements last for one transaction only.
 _NOTHING_PREPARED: dict[str, Any] = {"statement_cache_size": 0}
 _NOTHING_PREPARED_BY_SESSIONS: dict[str, Any] = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": lambda: "",
 }
 
-_LOST = (
+_CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -60,14 +60,14 @@ _LOST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Open connections; `sessions` for requests, `pool` for the hot path."""
+    """The open pools: `sessions` for requests, `pool` for the hot path."""
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     pool: asyncpg.Pool
 
     def pools(self) -> dict[str, "PoolGauges"]:
-        """How large each pool is and how much of it is in use, to be asked at any time."""
+        """The size and use of each pool, readable at any time."""
         queue, hot = cast(QueuePool, self.engine.pool), self.pool
         return {
             SESSIONS: PoolGauges(size=lambda: queue.checkedin() + queue.checkedout(), checked_out=queue.checkedout),
@@ -77,7 +77,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolGauges:
-    """Two numbers of connections, read when asked for."""
+    """Functions that read a pool's size and its connections in use."""
 
     size: Callable[[], int]
     checked_out: Callable[[], int]
@@ -87,27 +87,27 @@ class PoolGauges:
 async def open_database(
     url: str,
     *,
-    silence: float = SILENCE,
+    silence: float = CLIENT_TIMEOUT_S,
     waited: Callable[[str, float], None] = lambda _pool, _seconds: None,
     pooled: bool = False,
 ) -> AsyncIterator[Database]:
-    """Open both pools on an address as psql takes it; closed in reverse order. A session's connection that is silent
-    for so many seconds is lost. `waited` is told how long callers wait for a connection of which pool. `pooled` says
-    that PgBouncer in transaction mode is at that address."""
+    """Open both pools on an address as psql takes it; closed in reverse order. A session's connection is dead after
+    `silence` seconds without an answer. `waited` is called with the pool's name and the seconds that a caller waited
+    for a connection. `pooled` means that the address is that of a PgBouncer in transaction mode."""
     engine = engine_on(
         url,
         connecting={
             "command_timeout": silence,
             "connection_class": WatchedConnection,
-            # What is not prepared, as behind a pooler, is planned for its values anyway.
-            "server_settings": limits(statement=STATEMENT, pooled=pooled) | ({} if pooled else _PLANNED_FOR_VALUES),
+            # Unprepared statements, as behind a pooler, are planned for their parameters anyway.
+            "server_settings": limits(statement=STATEMENT_TIMEOUT_S, pooled=pooled) | ({} if pooled else _CUSTOM_PLANS),
             **(_NOTHING_PREPARED if pooled else {}),
         },
         adapting=_NOTHING_PREPARED_BY_SESSIONS if pooled else {},
         poolclass=measured_queue(partial(waited, SESSIONS)),
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=False,
     )
     event.listen(engine.sync_engine, "handle_error", _forget_the_silent)
@@ -120,9 +120,9 @@ async def open_database(
                 waited=partial(waited, HOT),
                 min_size=1,
                 max_size=HOT_CONNECTIONS,
-                command_timeout=HOT_SILENCE,
+                command_timeout=HOT_CLIENT_TIMEOUT_S,
                 connection_class=HotConnection,
-                server_settings=limits(statement=HOT_STATEMENT, pooled=pooled),
+                server_settings=limits(statement=HOT_STATEMENT_TIMEOUT_S, pooled=pooled),
                 reset=_leave_as_it_is,
                 **(_NOTHING_PREPARED if pooled else {}),
             )
@@ -131,17 +131,17 @@ async def open_database(
         finally:
             pool.terminate()
     finally:
-        # Connections say goodbye, and a server that hangs does not answer.
+        # Closing sends a farewell, to which a hanging server does not answer.
         with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await engine.dispose()
 
 
 def engine_on(
     url: str, *, connecting: dict[str, Any] | None = None, adapting: dict[str, Any] | None = None, **pooling: Any
 ) -> AsyncEngine:
-    """An engine whose connections are opened as all others are. `connecting` goes to asyncpg, `adapting` to what
-    SQLAlchemy wraps its connections in, `pooling` to the engine."""
+    """An engine whose connections are opened by `connect`. `connecting` are options of asyncpg, `adapting` of
+    SQLAlchemy's adapter of its connections, `pooling` of the engine."""
 
     def opened(*_: Any) -> Any:
         driver: Any = engine.dialect.dbapi
@@ -157,7 +157,7 @@ def dsn(url: str) -> str:
 
 
 def _shown(url: str) -> URL:
-    """What spans may say of the address: neither password nor user."""
+    """The address as spans may show it: without password and user."""
     address = read(url)
     first = address.hosts[0]
     if first.is_socket:
@@ -166,23 +166,23 @@ def _shown(url: str) -> URL:
 
 
 def _forget_the_silent(context: ExceptionContext) -> None:
-    """Where one connection is silent the others of its age are too, and each would have to be waited for."""
+    """After a timeout, drop all connections of the pool: the others are probably dead too, and each would time out."""
     if isinstance(context.original_exception, TimeoutError):
         context.invalidate_pool_on_disconnect = True
 
 
 async def _leave_as_it_is(_connection: object) -> None:
-    """Nothing on the hot path changes a connection's settings, so what would reset them is a round trip for nothing."""
+    """Reset nothing: the hot path never changes a connection's settings, and a reset would be a round trip."""
 
 
 @contextmanager
 def unavailable_when_lost() -> Iterator[None]:
-    """Turn the loss of the database, however it shows, into the one error that callers know."""
+    """Turn every error that means the loss of the database into Unavailable."""
     try:
         yield
-    except _LOST as error:
+    except _CONNECTION_ERRORS as error:
         raise Unavailable from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _LOST):
+        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _CONNECTION_ERRORS):
             raise Unavailable from error
         raise

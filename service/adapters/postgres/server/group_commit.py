@@ -1,7 +1,7 @@
-"""Many callers, one commit: what arrives while a batch is committing is the next batch.
+"""Group commit: many callers share one transaction. What arrives while a batch is committing is the next batch.
 
-A batch never waits for company. One bad row fails its own caller and nobody else's: a batch that the database refuses
-is tried again row by row. A batch that lost a deadlock has nothing wrong with it, and is tried again as it is.
+So no caller waits for others to arrive. A bad row fails its own caller only: a batch that the database refuses is
+repeated row by row. A batch that lost a deadlock is repeated as it is.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ import asyncpg
 
 from service.domain.errors import Busy, Unavailable
 
-DEADLOCKS = 3  # in a row, after which the batch is taken apart
-FAREWELL = 3.0  # seconds for what still waits at the end; a healthy database takes milliseconds
+MAX_DEADLOCKS = 3  # in a row; then the batch is repeated row by row
+DRAIN_TIMEOUT_S = 3.0  # for what still waits at the end; a healthy database takes milliseconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,7 +40,7 @@ class GroupCommit(Generic[Item, Result]):
         *,
         largest_batch: int,
         most_waiting: int,
-        farewell: float = FAREWELL,
+        farewell: float = DRAIN_TIMEOUT_S,
     ) -> None:
         self._commit = commit
         self._largest_batch = largest_batch
@@ -52,11 +52,11 @@ class GroupCommit(Generic[Item, Result]):
 
     @property
     def fullness(self) -> float:
-        """From 0, nobody waits, to 1, the next caller is turned away."""
+        """How full the queue is, from 0 to 1; at 1 the next caller raises Busy."""
         return len(self._waiting) / self._most_waiting
 
     async def submit(self, item: Item) -> Result:
-        """The item's result, once the batch that holds it is committed. Busy when too many wait already."""
+        """The item's result, once its batch is committed. Raises Busy when too many callers wait, Unavailable."""
         if self._closed:
             raise Unavailable
         if len(self._waiting) >= self._most_waiting:
@@ -68,7 +68,8 @@ class GroupCommit(Generic[Item, Result]):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commit while the block lasts; what was submitted before its end is still committed, if that is soon done."""
+        """Commit while the block lasts. What was submitted before its end is still committed, within the drain
+        timeout."""
         committer = asyncio.create_task(self._run(), name="group commit")
         try:
             yield
@@ -110,7 +111,7 @@ class GroupCommit(Generic[Item, Result]):
                     waiting.result.set_result(result)
 
     async def _committed(self, items: Sequence[Item]) -> Sequence[Result]:
-        for _ in range(DEADLOCKS):
+        for _ in range(MAX_DEADLOCKS):
             with suppress(asyncpg.DeadlockDetectedError):
                 return await self._commit(items)
         return await self._commit(items)

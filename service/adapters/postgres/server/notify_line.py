@@ -1,7 +1,7 @@
-"""A line to the other processes: one connection that listens and notifies, and is opened again whenever it is lost.
+"""A connection for LISTEN and NOTIFY between processes, which is opened again when it is lost.
 
-It must be a direct connection, since a pooler in transaction mode does not carry LISTEN. A line that says nothing any
-more is found out by asking it now and then; what was said on it meanwhile is lost, and `lost` is told so.
+It must be a direct connection, since a pooler in transaction mode does not support LISTEN. A dead connection is noticed
+by a heartbeat query. Notifications sent meanwhile are lost, and `lost` is called.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Any
 import asyncpg
 import structlog
 
-from service.adapters.postgres.server.connections import CONNECT_TIMEOUT, connect
+from service.adapters.postgres.server.connections import CONNECT_TIMEOUT_S, connect
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.domain.errors import Unavailable
 
-QUIET = 0.01
-RECONNECT = 1.0
-HEARTBEAT = 10.0
-MOMENT = 0.5
+COALESCE_DELAY_S = 0.01
+RECONNECT_DELAY_S = 1.0
+HEARTBEAT_INTERVAL_S = 10.0
+CANCEL_RETRY_S = 0.5
 
 Hear = Callable[[str], None]
 Tell = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -28,10 +28,10 @@ Tell = Callable[[asyncpg.Connection], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
-    """What goes over a line.
+    """The callbacks of a connection.
 
-    `hears` are the channels, with who listens to each. `opened` comes first on each new connection; `tells` comes when
-    there is something to tell and with each heartbeat.
+    `hears` has the listener of each channel. `opened` is called first on each new connection, `tells` after `stir` and
+    with each heartbeat, `lost` when the connection was lost.
     """
 
     hears: Mapping[str, Hear]
@@ -41,16 +41,17 @@ class Talk:
 
 
 class NotifyLine:
-    """Talks while `running` lasts. `stir` says, as often as one likes, that there is something to tell."""
+    """Listens and notifies while `running` lasts. Call `stir`, as often as you like, when there is something to
+    send."""
 
     def __init__(
         self,
         dsn: str,
         *,
         name: str,
-        heartbeat: float = HEARTBEAT,
-        reconnect: float = RECONNECT,
-        quiet: float = QUIET,
+        heartbeat: float = HEARTBEAT_INTERVAL_S,
+        reconnect: float = RECONNECT_DELAY_S,
+        quiet: float = COALESCE_DELAY_S,
     ) -> None:
         self._dsn = dsn
         self._name = name
@@ -61,20 +62,20 @@ class NotifyLine:
         self._log = structlog.stdlib.get_logger(f"relevo.{name}")
 
     def stir(self) -> None:
-        """There is something to tell."""
+        """There is something to send: `tells` will be called soon."""
         self._stirred.set()
 
     @asynccontextmanager
     async def running(self, talk: Talk) -> AsyncIterator[None]:
-        """Talk while the block lasts, reconnecting as needed."""
+        """Listen and notify while the block lasts, reconnecting as needed."""
         talker = asyncio.create_task(self._run(talk), name=self._name)
         try:
             yield
         finally:
             while not talker.done():
-                # A statement that ends as it is cancelled may leave nothing of the cancellation.
+                # Repeated, since a statement that ends at the moment of cancelling may swallow the cancellation.
                 talker.cancel()
-                await asyncio.wait({talker}, timeout=MOMENT)
+                await asyncio.wait({talker}, timeout=CANCEL_RETRY_S)
 
     async def _run(self, talk: Talk) -> None:
         while True:
@@ -83,18 +84,18 @@ class NotifyLine:
                     await self._talk(talk)
             except Unavailable as error:
                 self._log.warning(f"{self._name}.lost", reason=type(error.__cause__ or error).__name__)
-            except Exception:  # noqa: BLE001 - whatever it is, everybody must go on being told
+            except Exception:  # noqa: BLE001 - whatever the error, notifications must go on
                 self._log.exception(f"{self._name}.failed")
             talk.lost()
             await asyncio.sleep(self._reconnect)
 
     async def _talk(self, talk: Talk) -> None:
-        patience = min(CONNECT_TIMEOUT, self._heartbeat)
-        connection = await connect(self._dsn, command_timeout=patience)
+        timeout = min(CONNECT_TIMEOUT_S, self._heartbeat)
+        connection = await connect(self._dsn, command_timeout=timeout)
         try:
             for channel, hear in talk.hears.items():
                 await connection.add_listener(channel, _last(hear))
-            # Who only listens would otherwise never notice that there is nothing left to listen to.
+            # A connection that only listens would otherwise not notice its end.
             connection.add_termination_listener(lambda _: self._stirred.set())
             await talk.opened(connection)
             while True:
@@ -111,7 +112,7 @@ class NotifyLine:
         if connection.is_closed():
             raise Unavailable
         if not self._stirred.is_set():
-            # A receiver of nothing cannot tell silence from a line that is dead, unless it asks.
+            # A query, since silence alone does not show whether the connection is dead.
             await connection.execute("SELECT 1")
         self._stirred.clear()
 

@@ -1,4 +1,4 @@
-"""Weekly partitions of what grows: made ahead of time, dropped whole when their time is over."""
+"""Weekly partitions of the growing tables: made ahead of time, dropped whole when they are too old."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,14 +7,14 @@ import structlog
 
 from service.domain import ids
 
-AHEAD = 3
-LOCK = 727_002
-PATIENCE = "300ms"  # while a change waits for its table, everybody who comes later waits behind it
-CHANGE_TAKES = 60  # seconds at most
+WEEKS_AHEAD = 3
+LOCK_KEY = 727_002
+LOCK_TIMEOUT = "300ms"  # short, since all later statements on the table wait behind a waiting change
+CHANGE_TIMEOUT_S = 60
 
 _log = structlog.stdlib.get_logger("relevo.partitions")
 
-# Table and the prefix of the identifier that it is partitioned by.
+# Each partitioned table, and the prefix of the ids that it is partitioned by.
 PARTITIONED = {
     "message": ids.MESSAGE,
     "message_label": ids.MESSAGE,
@@ -28,18 +28,18 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE 
 
 
 async def ensure(connection: asyncpg.Connection, *, now: datetime) -> None:
-    """Make the partitions of this week and the next few. Safe to run from any number of processes. What cannot be made
-    at once, because somebody holds on to the table, is left to the next round; there are weeks of time."""
+    """Make the partitions of this week and the next two. Any number of processes may do it. A partition that cannot be
+    made now, because the table is locked, is made in a later round."""
     for table, prefix in PARTITIONED.items():
         existing = {row["relname"] for row in await connection.fetch(PARTITIONS, table)}
-        for week in range(AHEAD):
+        for week in range(WEEKS_AHEAD):
             start = _monday(now) + timedelta(weeks=week)
             if _name(table, start) not in existing:
                 await _change(connection, _create(table, prefix, start))
 
 
 async def drop_older(connection: asyncpg.Connection, *, before: datetime) -> list[str]:
-    """Drop the partitions that ended before that time, and say which. The cost does not grow with what is kept."""
+    """Drop the partitions that ended before this time; returns their names. The cost does not grow with the data."""
     dropped = []
     for table in PARTITIONED:
         for row in await connection.fetch(PARTITIONS, table):
@@ -56,16 +56,16 @@ def kept_from(before: datetime) -> datetime:
 
 
 async def _change(connection: asyncpg.Connection, statement: str) -> bool:
-    """One change of the tables in a transaction of its own. False, and nothing changed, when it cannot be made now."""
+    """Make one change in its own transaction. Returns False, without a change, when it is not possible now."""
     what = statement.partition(" FOR ")[0]
     try:
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL statement_timeout = '{CHANGE_TAKES}s'")
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=CHANGE_TAKES)
-            await connection.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
-            await connection.execute(statement, timeout=CHANGE_TAKES)
+            await connection.execute(f"SET LOCAL statement_timeout = '{CHANGE_TIMEOUT_S}s'")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY, timeout=CHANGE_TIMEOUT_S)
+            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            await connection.execute(statement, timeout=CHANGE_TIMEOUT_S)
     except asyncpg.CheckViolationError:
-        # A clock that ran ahead has put a row of that week into the default partition, which goes on holding the week.
+        # A process whose clock was ahead has put a row of that week into the default partition, which keeps the week.
         _log.warning("partition.left_out", statement=what)
         return False
     except asyncpg.LockNotAvailableError:

@@ -1,4 +1,4 @@
-"""Pools of connections that tell how long each caller waited for one."""
+"""Connection pools that measure how long each caller waits."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ Waited = Callable[[float], None]
 
 
 def measured_queue(waited: Waited) -> type[AsyncAdaptedQueuePool]:
-    """A kind of pool for SQLAlchemy, which makes a new one of the same kind whenever it gives one up."""
+    """A pool class for SQLAlchemy, which needs a class since it makes new pools itself."""
 
     class MeasuredQueue(AsyncAdaptedQueuePool):
-        """The usual one, measured."""
+        """The default pool, measured."""
 
         def _do_get(self) -> ConnectionPoolEntry:
             began = time.perf_counter()
@@ -27,7 +27,7 @@ def measured_queue(waited: Waited) -> type[AsyncAdaptedQueuePool]:
 
 
 def measured_pool(address: str, *, waited: Waited, **options: Any) -> asyncpg.Pool:
-    """What `asyncpg.create_pool` makes, measured; to be awaited or entered like that."""
+    """Like `asyncpg.create_pool`, measured."""
     usual = {
         "max_queries": 50_000,
         "max_inactive_connection_lifetime": 300.0,
@@ -43,7 +43,7 @@ class _MeasuredPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg has no types
         self._waited = waited
 
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - as asyncpg calls it
-        # All ways to a connection lead through here, and asyncpg offers no other place to stand.
+        # All ways to a connection go through this method, and there is no public hook.
         began = time.perf_counter()
         try:
             return await super()._acquire(timeout)

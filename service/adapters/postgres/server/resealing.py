@@ -1,7 +1,7 @@
-"""Sealing what is kept anew under the vault's first key, so that the keys behind it can be given up.
+"""Encrypts all stored secrets again with the vault's first key, so that older keys can be removed.
 
-One row at a time, and only if it is still what was read: nothing that serves meanwhile waits or is overwritten. What
-was done stays done, so a run that is killed is continued by the next one.
+One row at a time, and only if it is unchanged since it was read, so that running servers neither wait nor lose changes.
+A killed run is continued by the next one.
 """
 
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ _log = structlog.stdlib.get_logger("relevo.resealing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A column whose bytes the vault has sealed, and the key of its table."""
+    """A column with bytes sealed by the vault, and the primary key of its table."""
 
     table: str
     key: str
@@ -35,14 +35,14 @@ SEALED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resealing:
-    """What became of the values that were not under the first key."""
+    """The numbers of values that were encrypted again, and of those that no key decrypts."""
 
     resealed: int
     unreadable: int
 
 
 async def reseal(connection: asyncpg.Connection, vault: AesVault) -> Resealing:
-    """Bring every sealed value under the first key. What no key opens is left as it is, logged and counted."""
+    """Encrypt every sealed value with the first key. Values that no key decrypts are left, logged and counted."""
     resealed = unreadable = 0
     for sealed in SEALED:
         async for key, old in _stale(connection, sealed, vault):
@@ -73,7 +73,7 @@ async def _stale(
 
 
 async def _replace(connection: asyncpg.Connection, sealed: Sealed, key: str | bytes, *, old: bytes, new: bytes) -> int:
-    """1, or 0 for a value that somebody has changed since it was read, and sealed anew by that."""
+    """1, or 0 for a value that was changed meanwhile, which has sealed it with the first key."""
     statement = f"UPDATE {sealed.table} SET {sealed.column} = $3 WHERE {sealed.key} = $1 AND {sealed.column} = $2"
     done: str = await connection.execute(statement, key, old, new)
     return int(done.removeprefix("UPDATE "))

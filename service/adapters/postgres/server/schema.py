@@ -1,10 +1,10 @@
-"""The schema's version: bringing a database up to this release, and refusing to run on one that does not fit.
+"""The schema's version: migrates a database to this release, and refuses to run on an incompatible one.
 
-A release runs on the schema of a later one, unless that has taken away what it needs: so the one before goes on, and
-may start anew, while and after the next one's migration runs. See `needed_revision`.
+A release runs on the schema of a later one, unless that removed something it needs (see the table `needed_revision`).
+So the previous release keeps running, and may be restarted, during and after the next one's migration.
 
-The migrations are found through the package, so an installed wheel has them. Each run holds an advisory lock: any
-number of processes may migrate the same database at the same time.
+Migrations are part of the package, so an installed wheel has them. Each run holds an advisory lock, so that any number
+of processes may migrate the same database at the same time.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from service.adapters.postgres.server.database import engine_on
 
 _LOCK = 0x52454C45564F  # "RELEVO": the key of the advisory lock
 
-# Who waits for a table to itself makes everybody wait who comes after. Less than PostgreSQL's `deadlock_timeout`, so
-# that it is the migration that gives way.
-WAIT_FOR_TABLE = 0.5
-TRIES, PAUSE = 60, 1.0
+# Short, since all later statements wait behind a migration that waits for a table. Shorter than PostgreSQL's
+# `deadlock_timeout`, so that in a deadlock it is the migration that gives up.
+LOCK_TIMEOUT_S = 0.5
+MAX_TRIES, RETRY_DELAY_S = 60, 1.0
 
 
 class DatabaseUnreachable(Exception):
-    """There is no database at that address, or it does not let us in."""
+    """The database does not answer, or refuses the connection."""
 
     def __init__(self, reason: BaseException) -> None:
         why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
@@ -41,18 +41,18 @@ class DatabaseUnreachable(Exception):
 
 
 class SchemaBusy(Exception):
-    """Some table was never free, so nothing was changed."""
+    """A table was locked all the time, so nothing was changed."""
 
     def __init__(self) -> None:
-        super().__init__("The schema was not changed: some table is in use all the time. Run this again later.")
+        super().__init__("The schema was not changed, since a table was locked all the time. Run this again later.")
 
 
 class SchemaMismatch(Exception):
-    """The database's schema is not the one this release was written for."""
+    """This release cannot run on the database's schema."""
 
 
 class SchemaOutdated(SchemaMismatch):
-    """The database has not been brought up to this release yet."""
+    """The database has not been migrated to this release yet."""
 
     def __init__(self, found: str | None, wanted: str) -> None:
         has = f"has schema {found}" if found else "has no schema yet"
@@ -70,30 +70,30 @@ class SchemaTooNew(SchemaMismatch):
 
 
 async def migrate(url: str) -> str:
-    """Bring the database at `url` to this release's schema, all of it or nothing, and return the revision that it has:
-    a later one if a later release was there. Who works on it meanwhile is not held up. SchemaTooNew, SchemaBusy."""
+    """Migrate the database at `url` to this release's schema, in one transaction, and return its revision (a later one
+    if a later release has migrated it). Running servers are not blocked. Raises SchemaTooNew, SchemaBusy."""
     async with _connected(url) as connection:
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 async with connection.begin():
                     return await connection.run_sync(upgrade)
             except DBAPIError as error:
                 if not isinstance(error.orig and error.orig.__cause__, asyncpg.LockNotAvailableError):
                     raise
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY_DELAY_S)
     raise SchemaBusy
 
 
 async def check(url: str) -> None:
-    """SchemaOutdated or SchemaTooNew unless this release can run on the database at `url`."""
+    """Raises SchemaOutdated or SchemaTooNew unless this release can run on the database at `url`."""
     async with _connected(url) as connection:
         await connection.run_sync(_check)
 
 
 def upgrade(connection: Connection) -> str:
-    """Run what is missing inside the caller's transaction, and return the revision that there is then."""
+    """Run the missing migrations in the caller's transaction, and return the revision afterwards."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_TABLE}s'"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
     found = current(connection)
     if _is_later(found, connection):
         return found
@@ -138,7 +138,7 @@ def _check(connection: Connection) -> None:
 
 
 def _is_later(found: str | None, connection: Connection) -> TypeGuard[str]:
-    """Whether a later release has migrated it. SchemaTooNew when this release misses something there."""
+    """Whether a later release has migrated it. SchemaTooNew when this release cannot run on that schema."""
     known = {script.revision for script in _scripts().walk_revisions()}
     if found is None or found in known:
         return False

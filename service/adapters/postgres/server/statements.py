@@ -1,7 +1,7 @@
-"""Statements that are kept as SQL, beside the module that runs them: `queue/intake.sql` beside `queue/intake.py`.
+"""Reads SQL statements from the file beside the module that runs them: `queue/intake.sql` for `queue/intake.py`.
 
-Such a file holds whole statements, each below a line that names it. Parameters have names there, as psql's variables
-have; asyncpg is given numbers.
+Such a file has whole statements, each below a line with its name. Parameters are written like psql's variables
+(`:name`) and numbered for asyncpg.
 """
 
 import re
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from importlib import resources
 
 _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-# What is no parameter comes first: text in quotes, comments, casts.
+# Alternatives that are no parameters come first: quoted text, comments, casts.
 _TOKEN = re.compile(r"'(?:[^']|'')*'|(?P<comment>--[^\n]*)|::|:(?P<parameter>[a-z_]+)")
 _BLANK = re.compile(r"\s*\n\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement as asyncpg takes it. Called with its parameters by name it gives what `fetch` is called with."""
+    """One statement for asyncpg. Called with its parameters by name, it returns the arguments of `fetch`."""
 
     text: str
     parameters: tuple[str, ...]
 
     def __call__(self, **values: object) -> tuple[object, ...]:
-        """The text, and the values in their order. TypeError when one is missing or unknown."""
+        """The text and the values in order. TypeError when a parameter is missing or unknown."""
         given = [values[name] for name in self.parameters if name in values]
         if not len(given) == len(values) == len(self.parameters):
             raise TypeError(f"the statement takes {self.parameters}, not {tuple(values)}")
@@ -31,19 +31,19 @@ class Statement:
 
 
 def beside(module: str) -> Mapping[str, Statement]:
-    """The statements in the file beside the module of that name, by their own."""
+    """The statements in the file beside that module, by name."""
     package, _, name = module.rpartition(".")
     return parsed(resources.files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def parsed(file: str) -> dict[str, Statement]:
-    """The statements that a file holds. What is above the first name is for who reads it."""
+    """The statements of a file by name. Text above the first name is a comment."""
     _, *parts = _NAMED.split(file)
     return {name: compiled(sql) for name, sql in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def compiled(sql: str) -> Statement:
-    """The statement with a number for each parameter, and without its comments: asyncpg prepares what is short."""
+    """The statement with numbered parameters and without comments, since asyncpg caches only short statements."""
     numbers: dict[str, int] = {}
 
     def numbered(token: re.Match[str]) -> str:

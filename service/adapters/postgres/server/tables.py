@@ -1,8 +1,8 @@
-"""The tables as the repositories see them. The migrations are the authority on types, indexes and partitions.
+"""The tables as the repositories use them. The migrations define types, indexes and partitions.
 
-`message`, its labels, `settled_delivery` and `attempt` are range-partitioned by week on time-ordered identifiers, so
-old weeks are dropped whole. `pending_delivery` holds only what is owed: a row is born in its message's own commit and
-leaves when it is final. A leased row has its `due_at` at the lease's end, so an expired lease is simply due again.
+`message`, `message_label`, `settled_delivery` and `attempt` are range-partitioned by week on time-ordered ids, so that
+old weeks are dropped whole. `pending_delivery` has only pending deliveries: a row is inserted in its message's own
+commit and deleted when it is final. A leased row's `due_at` is the lease's end, so an expired lease is due again.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from sqlalchemy.types import UserDefinedType
 
 
 class WrittenJson(UserDefinedType[str]):
-    """JSON as the text that was written."""
+    """JSON that is read as the text that was written."""
 
     cache_ok = True
 
@@ -116,7 +116,7 @@ message = Table(
     Column("content_type", Text),
 )
 
-# The channels and tags of messages, as `channel:...` and `tag:...`. A trigger of `message` keeps it.
+# The channels and tags of messages, as `channel:...` and `tag:...`. A trigger of `message` fills it.
 message_label = Table(
     "message_label",
     metadata,
@@ -145,12 +145,12 @@ pending_delivery = Table(
     Column("due_at", DateTime(timezone=True)),
     Column("lease", Text),
     Column("previous", Text),  # the traceparent of the attempt before
-    Column("throttled", Boolean),  # waits aside, see `throttles`; its time says only when it is looked at again
-    Column("delivered", Boolean),  # another attempt succeeded while somebody held this one
-    Column("again", Boolean),  # asked for though the message was delivered before: no success but its own ends it
+    Column("throttled", Boolean),  # claimed by `claim_throttled` only; `due_at` then means when to check it again
+    Column("delivered", Boolean),  # another attempt succeeded while this delivery was leased
+    Column("again", Boolean),  # resent although delivered before: only its own success ends it
 )
 
-# When the next delivery of a throttled endpoint or application may leave; `id` is either's.
+# When the next delivery of a throttled endpoint or application (`id`) may leave.
 throttle = Table(
     "throttle",
     metadata,
@@ -158,7 +158,7 @@ throttle = Table(
     Column("next_at", DateTime(timezone=True)),
 )
 
-# Until when an endpoint gets nothing, and how many such rests came one after the other.
+# Until when an endpoint rests, and how many rests it has had in a row.
 endpoint_rest = Table(
     "endpoint_rest",
     metadata,
@@ -231,7 +231,7 @@ background_task = Table(
     Column("updated_at", DateTime(timezone=True)),
 )
 
-# Counted as attempts are settled. `part` keeps processes that settle for the same endpoint out of each other's way.
+# Hourly counts, written as attempts are settled. `part` spreads an endpoint's row, so that processes do not block.
 endpoint_hour = Table(
     "endpoint_hour",
     metadata,

@@ -1,4 +1,4 @@
-"""The session as the repositories use it: the loss of the database is `Unavailable`, whatever it looks like below."""
+"""The session as the repositories use it. Every error that means the loss of the database becomes Unavailable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _log = structlog.stdlib.get_logger("relevo.transaction")
 class Transaction:
     """One session's transaction: begins with the first statement, ends with `commit` or `rollback`.
 
-    What it makes due is announced by `wakeups` after the commit, when there is something to see, and only then.
+    What it makes due is announced by `wakeups` after the commit, and only then.
     """
 
     def __init__(self, session: AsyncSession, wakeups: Wakeups | None = None) -> None:
@@ -29,12 +29,12 @@ class Transaction:
         self._due: dict[Bell, float] = {}
 
     def delivery_due(self, seconds: float = 0.0) -> None:
-        """Once this is committed, a delivery is due in so many seconds."""
+        """Announce after the commit that a delivery is due in `seconds`."""
         if self._wakeups is not None:
             self._announce(self._wakeups.deliveries, seconds)
 
     def task_due(self, seconds: float = 0.0) -> None:
-        """Once this is committed, a background task is due in so many seconds."""
+        """Announce after the commit that a background task is due in `seconds`."""
         if self._wakeups is not None:
             self._announce(self._wakeups.tasks, seconds)
 
@@ -47,18 +47,18 @@ class Transaction:
         return result
 
     async def execute_driver(self, statement: object, *parameters: object) -> CursorResult[Any]:
-        """Run one statement as asyncpg takes it: one that is kept as SQL, called with its parameters."""
+        """Run one statement of a `.sql` file, called with its parameters."""
         with _translated():
             connection = await self._session.connection()
             return await connection.exec_driver_sql(str(statement), parameters)
 
     async def configure(self, setting: str) -> None:
-        """Run one `SET LOCAL`; it holds until the transaction ends."""
+        """Run one `SET LOCAL`; it lasts until the transaction ends."""
         with _translated():
             await self._session.execute(text(f"SET LOCAL {setting}"))
 
     async def commit(self) -> None:
-        """Make it last. Unavailable when the database did not say so."""
+        """Commit. Raises Unavailable when the database did not confirm it."""
         with _translated():
             await self._session.commit()
         due, self._due = self._due, {}
@@ -66,11 +66,12 @@ class Transaction:
             bell.announce(seconds)
 
     async def rollback(self) -> None:
-        """Undo it. Never raises: whoever undoes has an error to tell of, and the server undoes what it has lost."""
+        """Roll back. Never raises: the caller has an error to report already, and a lost connection rolls back
+        anyway."""
         self._due.clear()
         try:
             await self._session.rollback()
-        except Exception as error:  # noqa: BLE001 - it would take the place of the error that it follows from
+        except Exception as error:  # noqa: BLE001 - it would hide the error that caused the rollback
             _log.warning("transaction.rollback_failed", error_type=type(error).__qualname__)
             await self._session.invalidate()
 
@@ -80,7 +81,7 @@ class Transaction:
 
 @contextmanager
 def conflict_when_taken(detail: str) -> Iterator[None]:
-    """Turn a refused unique value into `Conflict`, for updates, which have no ON CONFLICT."""
+    """Turn a unique violation into Conflict, for updates, which have no ON CONFLICT."""
     try:
         yield
     except IntegrityError as error:

@@ -1,8 +1,8 @@
-"""Telling whoever waits for work when it is due: in this process by a bell, in the others by LISTEN/NOTIFY.
+"""Wake-ups: announce when work is due, in this process by a bell, to the others by LISTEN/NOTIFY.
 
-A notification may be lost with its connection; everybody looks every `POLL` seconds, so nothing depends on one. Whoever
-looks learns when the next work is due, so only what is due before the next look has to be told, and only if it is due
-before what was told last: at that moment everybody looks.
+A notification may be lost with its connection, so every process also polls every `POLL_INTERVAL_S` seconds. A process
+that looks learns when the next work is due. So only work that is due before the next poll, and before the last
+announced time, has to be announced.
 """
 
 import asyncio
@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from service.adapters.postgres.server.notify_line import HEARTBEAT, RECONNECT, NotifyLine, Talk
+from service.adapters.postgres.server.notify_line import HEARTBEAT_INTERVAL_S, RECONNECT_DELAY_S, NotifyLine, Talk
 
 CHANNEL = "relevo_due"
 TASK_CHANNEL = "relevo_task_due"
-POLL = 5.0
+POLL_INTERVAL_S = 5.0
 
 NOTIFY = "SELECT pg_notify($1, $2)"
 
 
 class Bell:
-    """Rings in this process when work of one kind may be due. `stir` has the other processes told.
+    """Rings in this process when work of one kind may be due. `stir` requests a notification of the other processes.
 
-    The other processes are told how many milliseconds to wait, so no clock but each one's own matters.
+    A notification has the milliseconds to wait, so that only each process's own clock matters.
     """
 
     def __init__(self, channel: str, *, stir: Callable[[], None] = lambda: None) -> None:
@@ -35,17 +35,17 @@ class Bell:
         self._told = 0.0
 
     def announce(self, seconds: float = 0.0) -> None:
-        """Something is due in so many seconds. Cheap: many announcements become one notification."""
+        """Work is due in `seconds`. Cheap: many announcements become one notification."""
         self.ring(seconds)
         now = asyncio.get_running_loop().time()
         at = now + max(seconds, 0.0)
-        everybody_looks_before = at > now + POLL or now < self._told <= at
+        everybody_looks_before = at > now + POLL_INTERVAL_S or now < self._told <= at
         if not everybody_looks_before:
             self._to_tell = at if self._to_tell is None else min(self._to_tell, at)
             self._stir()
 
     def ring(self, seconds: float = 0.0) -> None:
-        """Wake this process alone, in so many seconds."""
+        """Wake this process only, in `seconds`."""
         if seconds <= 0:
             self._due.set()
             return
@@ -57,21 +57,21 @@ class Bell:
         self._timer = loop.call_later(seconds, self._due.set)
 
     def forget(self) -> None:
-        """Forget what is due by now; called before looking for work, so that nothing in between is lost."""
+        """Clear the bell; call it before looking for work, so that no later ring is lost."""
         self._due.clear()
 
     async def wait(self, seconds: float) -> None:
-        """Return when something is due, as far as was announced, at the latest after so many seconds."""
+        """Return when the bell rings, at the latest after `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._due.wait()
 
     def heard(self, said: str) -> None:
-        """What another process told: milliseconds, or nothing for now."""
+        """A notification of another process: milliseconds until work is due, or empty for now."""
         self.ring(int(said) / 1000 if said.isdecimal() else 0.0)
 
     async def tell(self, connection: asyncpg.Connection) -> None:
-        """Tell the others, if there is something to tell."""
+        """Notify the other processes, if there is something to announce."""
         at, self._to_tell = self._to_tell, None
         if at is None:
             return
@@ -81,9 +81,11 @@ class Bell:
 
 
 class Wakeups:
-    """The bells of deliveries and of background tasks. One connection of its own."""
+    """The bells of deliveries and of background tasks. Holds one connection."""
 
-    def __init__(self, dsn: str, *, heartbeat: float = HEARTBEAT, reconnect: float = RECONNECT) -> None:
+    def __init__(
+        self, dsn: str, *, heartbeat: float = HEARTBEAT_INTERVAL_S, reconnect: float = RECONNECT_DELAY_S
+    ) -> None:
         self._line = NotifyLine(dsn, name="wakeups", heartbeat=heartbeat, reconnect=reconnect)
         self.deliveries = Bell(CHANNEL, stir=self._line.stir)
         self.tasks = Bell(TASK_CHANNEL, stir=self._line.stir)
@@ -96,7 +98,7 @@ class Wakeups:
             yield
 
     async def _opened(self, _: asyncpg.Connection) -> None:
-        # Whatever was announced while nobody listened.
+        # Something may have been announced while there was no connection.
         self.deliveries.ring()
         self.tasks.ring()
 

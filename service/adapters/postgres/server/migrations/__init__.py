@@ -1,1 +1,1 @@
-"""Alembic's side of the schema: `env.py` runs on a connection that `schema.py` hands it."""
+"""Alembic's migrations. `env.py` runs on the connection that `schema.py` passes."""

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `adapters.postgres.schema` hands over; Alembic imports this file."""
+"""Runs the migrations on the connection that `server/schema.py` passes; Alembic imports this file."""
 
 from alembic import context
 
