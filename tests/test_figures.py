@@ -9,7 +9,7 @@ import pytest
 
 from service.adapters.access import issuers
 from service.adapters.destinations.http import answers, outcomes
-from service.adapters.postgres.server import schema
+from service.adapters.postgres.server import connections, database, schema
 from service.api.protocol import bodies, patience
 from service.domain import headers, health, idempotency, limits, retention
 from service.observability import telemetry
@@ -37,7 +37,8 @@ def pinned(lock: str) -> int:
     return len(re.findall(r"^[\w.-]+==", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-README, OPERATIONS, SECURITY = "README.md", "deploy/operations.md", "deploy/security.md"
+README, DEPLOY = "README.md", "deploy/deploy.md"
+OPERATIONS, SECURITY = "deploy/operations.md", "deploy/security.md"
 HOUSE, API, FAULTS_FOUND = "service/README.md", "service/api/README.md", "tests/faults/README.md"
 RUN, DEVELOP = pinned("requirements.lock"), pinned("requirements-dev.lock")
 KEY_HOURS = hours(idempotency.KEYS_KEPT)
@@ -56,6 +57,10 @@ SAID: Iterable[tuple[str, str]] = (
     (API, f"within {KEY_HOURS} hours"),
     (OPERATIONS, f"{Delivery().drain:g} s)"),
     (OPERATIONS, f"within {telemetry.CLOSING_BUDGET_S:g} s"),
+    (OPERATIONS, f"statement_timeout = '{database.STATEMENT_TIMEOUT_S:g}s'"),
+    (OPERATIONS, f"idle_in_transaction_session_timeout = '{connections.IDLE_IN_TRANSACTION_S:g}s'"),
+    (DEPLOY, f"statement_timeout = '{database.STATEMENT_TIMEOUT_S:g}s'"),
+    (DEPLOY, f"idle_in_transaction_session_timeout = '{connections.IDLE_IN_TRANSACTION_S:g}s'"),
     (SECURITY, f"after {PATIENCE.head:g} s"),
     (SECURITY, f"{PATIENCE.silence:g} s of silence"),
     (SECURITY, f"{bodies.BODY_WITHIN_S:g} s in all"),

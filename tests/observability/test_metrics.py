@@ -54,10 +54,11 @@ def test_every_instrument_has_a_row_here_with_its_labels() -> None:
     assert instruments == {name: set(labels) for name, labels in ALL.items()}
 
 
-def test_every_metric_of_ours_is_read_by_a_panel_or_a_rule() -> None:
+def test_panels_rules_and_the_runbook_read_every_metric_of_ours_and_none_that_is_not_there() -> None:
     read = {re.sub("_(total|bucket|count|sum)$", "", name) for _, said in expressions() for name in names_in(said)}
 
     assert {name for name in ALL if name.startswith("relevo_")} - read == set()
+    assert {name for name in read if name.startswith(("relevo_", "http_"))} - ALL.keys() == set()
 
 
 def everything_happens(metrics: Metrics) -> None:
