@@ -19,7 +19,7 @@ import service
 from service.domain.errors import Busy
 from service.observability.logging import configure_logging
 from service.observability.telemetry import Telemetry
-from service.offloading.processes import Processes
+from service.offloading.processes import MAX_MEMORY_BYTES, Processes
 from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
 from tests.support.patience import patient
@@ -82,6 +82,10 @@ def a_computation() -> int:
     return 42
 
 
+def bytes_taken(size: int) -> int:
+    return len(bytearray(size))
+
+
 async def test_work_in_a_thread_logs_the_ids_of_whoever_asked(telemetry: Telemetry, talkative: Lines) -> None:
     log = structlog.get_logger("relevo.test")
 
@@ -131,12 +135,21 @@ async def test_whoever_waits_too_long_for_a_process_is_told_to_come_again() -> N
     assert isinstance(last, Busy)
 
 
-async def test_work_that_fails_keeps_its_process() -> None:
+async def test_work_that_takes_too_much_memory_is_refused() -> None:
     processes = Processes(workers=1, seconds=60)
+
+    assert await processes.run(bytes_taken, MAX_MEMORY_BYTES // 2) == MAX_MEMORY_BYTES // 2
+    with pytest.raises(MemoryError):
+        await processes.run(bytes_taken, MAX_MEMORY_BYTES * 2)
+
+
+async def test_a_process_outlives_work_that_fails_and_the_time_that_work_may_take() -> None:
+    processes = Processes(workers=1, seconds=2)
 
     before = await processes.run(os.getpid)
     with pytest.raises(ValueError, match="nonsense"):
         await processes.run(int, "nonsense")
+    await asyncio.sleep(2.1)  # the time that work may take is not counted while there is none
     after = await processes.run(os.getpid)
 
     assert after == before != os.getpid()
