@@ -161,7 +161,7 @@ LIMITS: dict[str, Promise] = {
     ),
     "values of a body": Promise(
         "service/api/protocol/bodies.py",
-        "MostOf",
+        "BodyLimits",
         "tests/api/test_bounds.py::test_a_body_that_cannot_be_read_or_holds_too_much_is_refused_in_a_sentence",
     ),
     "tokens of an organisation": Promise(

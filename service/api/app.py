@@ -1,4 +1,4 @@
-"""The application: routes, error answers, limits, and a lifespan that opens what they need."""
+"""Builds the FastAPI app: routes, error handlers, limits, and a lifespan that opens the services they use."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.document import ABOUT, PATH, SERVERS, TAGS, add_documentation, webhooks
 from service.api.problems import answer_problems
-from service.api.protocol.bodies import BODY_WITHIN_S, MOST_HELD_BYTES, HeldBodies
+from service.api.protocol.bodies import BODY_TIMEOUT_S, MAX_HELD_BYTES, HeldBodies
 from service.api.protocol.browsers import SecurityHeaders, cors
 from service.api.routes import (
     access,
@@ -42,7 +42,7 @@ from service.application.tails import AttemptReader
 from service.domain.limits import MAX_BODY_BYTES
 
 BASE_PATH = "/api/v1"
-HOT = "v1.message.create"
+HOT_OPERATION = "v1.message.create"
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -54,10 +54,10 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     cors_origins: Sequence[str] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
-    max_held_bytes: int = MOST_HELD_BYTES,
+    max_held_bytes: int = MAX_HELD_BYTES,
     public_url: str | None = None,
 ) -> FastAPI:
-    """The API. `open_services` is entered when it starts to serve; `routes` are served beside it, as they are."""
+    """Build the API. The lifespan enters `open_services`; `routes` are added beside the API's own, unchanged."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,7 +86,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.max_body_bytes = max_body_bytes
-    app.state.body_within = BODY_WITHIN_S
+    app.state.body_timeout = BODY_TIMEOUT_S
     app.state.public_url = public_url
     app.state.held_bodies = HeldBodies(max_held_bytes)
     add_documentation(app)
@@ -98,7 +98,7 @@ def create_app(
 
 
 class _Api(FastAPI):
-    """Every path is also served with a slash at its end, which is gone before anybody else sees the path."""
+    """FastAPI that strips a trailing slash from the path before routing and middleware see it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
@@ -107,7 +107,7 @@ class _Api(FastAPI):
         await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """The document, with the one body that is read by hand."""
+        """The OpenAPI document, with `MessageIn` added: its route parses the body itself, so FastAPI misses it."""
         document = super().openapi()
         schema = MessageIn.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = document["components"]["schemas"]
@@ -116,7 +116,7 @@ class _Api(FastAPI):
 
 
 def _operations(app: FastAPI) -> list[APIRoute]:
-    """Every operation of the API, in the order in which paths are matched."""
+    """Every route of the API, in matching order."""
     modules = (
         access,
         tokens,
@@ -142,8 +142,8 @@ def _operations(app: FastAPI) -> list[APIRoute]:
 
 
 def _is_not_hot(route: BaseRoute) -> bool:
-    # Routes are tried in order: at its place among the others, a sixth of what a message costs was finding its route.
-    return getattr(route, "operation_id", None) != HOT
+    # Routes are tried in order. In its place among the others, matching took a sixth of the cost of a message.
+    return getattr(route, "operation_id", None) != HOT_OPERATION
 
 
 async def _to_docs(_request: object) -> RedirectResponse:

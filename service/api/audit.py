@@ -1,8 +1,8 @@
-"""The audit trail's own dependency: which operations are written down, under what name, and when.
+"""The dependency that writes the audit trail: which operations are audited, under what name, and when.
 
-What decides over access (tokens, secrets, the end of an application) is written in the transaction of the act, so that
-neither is there without the other. Everything else is written after the answer, by a background task that nobody waits
-for; when that fails, the request's failure after its answer is logged and counted.
+Operations that change access (tokens, secrets, deleting an application) are audited in their own transaction, so that
+both are committed or neither is. All others are audited after the response, by a background task of the request; when
+that fails, the failure is logged and counted.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from service.api.dependencies import AuditTrailDep, ServicesDep
 from service.api.services import Services
 from service.domain.audit import AuditEvent
 
-WITH_THE_ACT = {
+AUDITED_IN_TRANSACTION = {
     "v1.application.delete": "application.deleted",
     "v1.authentication.app-portal-access": "token.granted",
     "v1.authentication.dashboard-access": "token.granted",
@@ -31,7 +31,7 @@ WITH_THE_ACT = {
     "v1.operational-webhook.endpoint.get-secret": "operational_endpoint.secret_read",
     "v1.operational-webhook.endpoint.rotate-secret": "operational_endpoint.secret_rotated",
 }
-AFTER_THE_ANSWER = {
+AUDITED_AFTER_ANSWER = {
     "v1.application.create": "application.created",
     "v1.application.patch": "application.changed",
     "v1.application.upsert": "application.changed",
@@ -59,21 +59,21 @@ AFTER_THE_ANSWER = {
     "v1.operational-webhook.endpoint.set-headers": "operational_endpoint.headers_changed",
     "v1.operational-webhook.endpoint.upsert": "operational_endpoint.changed",
 }
-# What a path says of its target, the nearest first.
+# Path parameters that name the target, the most specific first.
 _TARGETS = ("attempt_id", "endpoint_id", "msg_id", "event_type_name", "token_id", "app_id")
 
 
 async def audited(
     request: Request, trail: AuditTrailDep, services: ServicesDep, background: BackgroundTasks
 ) -> AsyncIterator[None]:
-    """Write down what the route did, if it is of the kind that is written down and did not fail."""
+    """Audit what the route did, if its operation is audited and it did not raise or repeat an earlier response."""
     operation = getattr(request.scope["route"], "operation_id", None) or ""
     yield
     if getattr(request.state, "repeated", False):
         return
-    if action := WITH_THE_ACT.get(operation):
+    if action := AUDITED_IN_TRANSACTION.get(operation):
         await trail.add(action, **_object(request))
-    elif action := AFTER_THE_ANSWER.get(operation):
+    elif action := AUDITED_AFTER_ANSWER.get(operation):
         background.add_task(write, services, trail.event(action, **_object(request)))
 
 
@@ -81,12 +81,12 @@ AUDITED = Depends(audited, scope="function")
 
 
 def is_audited(operation: str | None) -> bool:
-    """Whether the operation is one that is written down."""
-    return operation in WITH_THE_ACT or operation in AFTER_THE_ANSWER
+    """Whether the operation is audited."""
+    return operation in AUDITED_IN_TRANSACTION or operation in AUDITED_AFTER_ANSWER
 
 
 async def write(services: Services, event: AuditEvent) -> None:
-    """Add to the trail in a transaction of its own."""
+    """Add the event in a transaction of its own."""
     async with services.begin() as work:
         await work.audit.add(event)
 

@@ -1,7 +1,7 @@
-"""The life of a request, from top to bottom: session, unit of work, caller, application, use cases.
+"""The dependencies of a request, in order: session, unit of work, caller, application, use cases.
 
-Every dependency that holds something ends with `scope="function"`: its exit runs before the answer is sent. That is
-what makes a 2xx true, since the transaction is committed by then, and a commit that fails becomes a 5xx.
+Every dependency that holds a resource has `scope="function"`: its exit runs before the response is sent. So a 2xx
+means that the transaction is committed, and a failed commit becomes a 5xx.
 """
 
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ from service.observability.naming import name
 
 
 async def services(request: Request) -> Services:
-    """What the lifespan opened. A coroutine, since FastAPI would run a plain function in a thread."""
+    """The services that the lifespan opened. A coroutine, since FastAPI would run a plain function in a thread."""
     opened: Services = request.app.state.services
     return opened
 
@@ -49,7 +49,7 @@ ServicesDep = Annotated[Services, Depends(services)]
 
 
 async def session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
-    """A session of the request's own; it takes a connection when the first statement needs one."""
+    """The request's database session; it takes a connection from the pool at its first statement."""
     async with services.sessions() as opened:
         yield opened
 
@@ -58,7 +58,7 @@ SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]
 
 
 async def unit_of_work(services: ServicesDep, session: SessionDep) -> AsyncIterator[UnitOfWork]:
-    """One transaction for the whole request, committed when the route has answered and undone when it has raised."""
+    """One transaction for the whole request: committed when the route returns, rolled back when it raises."""
     work = services.unit_of_work(session)
     try:
         yield work
@@ -74,7 +74,7 @@ UnitOfWorkDep = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 
 
 async def http_client(services: ServicesDep) -> AsyncIterator[AsyncClient]:
-    """The process-wide client: it outlives the request, so that connections are used again."""
+    """The HTTP client of the process; it outlives the request, so connections are reused."""
     yield services.http_client
 
 
@@ -89,7 +89,10 @@ async def caller(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
-    """Whom the bearer token speaks for; whoever may not do what the route is for is refused here. Asked once."""
+    """Authenticate the bearer token and check that it allows the operation. Cached in the request's state.
+
+    NoToken, NotAuthenticated, NotAllowed.
+    """
     asked: Caller | None = getattr(request.state, "caller", None)
     if asked is not None:
         return asked
@@ -107,7 +110,7 @@ CallerDep = Annotated[Caller, Depends(caller)]
 
 
 async def organisation(caller: CallerDep) -> Caller:
-    """The caller, who must be a whole organisation."""
+    """The caller, which must be an organisation, not one application. NotAllowed."""
     caller.require_organisation()
     return caller
 
@@ -116,12 +119,12 @@ OrganisationDep = Annotated[Caller, Depends(organisation)]
 
 
 def correlation_id() -> str:
-    """The request's own, which the middleware has bound."""
+    """The correlation id that the middleware bound to the request."""
     return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
 
 
 async def use_cases(services: ServicesDep, caller: CallerDep, work: UnitOfWorkDep) -> UseCases:
-    """What the caller may ask for, within the request's transaction."""
+    """The use cases of this caller, in the request's transaction."""
     return UseCases(services, caller, work, correlation_id=correlation_id())
 
 
@@ -129,7 +132,7 @@ UseCasesDep = Annotated[UseCases, Depends(use_cases)]
 
 
 async def application(request: Request, use_cases: UseCasesDep, app_id: ApplicationRef) -> Application:
-    """The application of the path: the caller's own, or else there is none."""
+    """The application that the path names, if the caller has access to it. NotFound."""
     found = await use_cases.application(app_id)
     request.state.app_id = found.id
     name(app_id=found.id)
@@ -140,78 +143,78 @@ ApplicationDep = Annotated[Application, Depends(application)]
 
 
 async def applications(use_cases: UseCasesDep, _: OrganisationDep) -> Applications:
-    """The organisation's applications, which are a whole organisation's business."""
+    """Use cases for the organisation's applications; application tokens are refused."""
     return use_cases.applications()
 
 
 async def organisation_tokens(use_cases: UseCasesDep, _: OrganisationDep) -> OrganisationTokens:
-    """The organisation's listed tokens, which are a whole organisation's business."""
+    """Use cases for the organisation's tokens; application tokens are refused."""
     return use_cases.organisation_tokens()
 
 
 async def operational_endpoints(use_cases: UseCasesDep, _: OrganisationDep) -> Endpoints:
-    """The organisation's own endpoints, which are told of what happens."""
+    """Use cases for the organisation's operational endpoints, which receive operational webhooks."""
     return await use_cases.operational_endpoints()
 
 
 async def event_types(use_cases: UseCasesDep) -> EventTypes:
-    """The organisation's event types."""
+    """Use cases for the organisation's event types."""
     return use_cases.event_types()
 
 
 async def background_tasks(use_cases: UseCasesDep) -> BackgroundTasks:
-    """The caller's background tasks: the organisation's, or those of the one application."""
+    """Use cases for the caller's background tasks: the organisation's, or those of its one application."""
     return use_cases.background_tasks()
 
 
 async def statistics(use_cases: UseCasesDep) -> Statistics:
-    """The statistics of the caller's organisation."""
+    """Use cases for the organisation's statistics."""
     return use_cases.statistics()
 
 
 async def revocations(use_cases: UseCasesDep) -> Revocations:
-    """The ending of tokens of the organisation's applications."""
+    """Use cases that revoke tokens of the organisation's applications."""
     return use_cases.revocations()
 
 
 async def audit_trail(use_cases: UseCasesDep) -> AuditTrail:
-    """The organisation's audit trail, and the caller's name on what is added to it."""
+    """The organisation's audit trail; events that are added carry the caller as actor."""
     return use_cases.audit_trail()
 
 
 async def endpoints(use_cases: UseCasesDep, application: ApplicationDep) -> Endpoints:
-    """The application's endpoints."""
+    """Use cases for the application's endpoints."""
     return use_cases.endpoints(application)
 
 
 async def messages(use_cases: UseCasesDep, application: ApplicationDep) -> Messages:
-    """The reading of the application's messages."""
+    """Use cases that read the application's messages."""
     return use_cases.messages(application)
 
 
 async def deliveries(use_cases: UseCasesDep, application: ApplicationDep) -> Deliveries:
-    """The application's deliveries."""
+    """Use cases for the application's deliveries."""
     return use_cases.deliveries(application)
 
 
 async def replays(use_cases: UseCasesDep, application: ApplicationDep) -> Replays:
-    """The replays of the application's endpoints."""
+    """Use cases that replay messages to the application's endpoints."""
     return use_cases.replays(application)
 
 
 async def contents(use_cases: UseCasesDep, application: ApplicationDep) -> Contents:
-    """The removal of what the application's messages say."""
+    """Use cases that expunge payloads and responses of the application's messages."""
     return use_cases.contents(application)
 
 
 async def examples(use_cases: UseCasesDep, application: ApplicationDep) -> Examples:
-    """The examples of the application's endpoints."""
+    """Use cases that send example messages to the application's endpoints."""
     return use_cases.examples(application)
 
 
 async def revoked(services: ServicesDep) -> AsyncIterator[None]:
-    """Let this process know at once what was revoked. Named among a route's own `dependencies`, it is entered
-    before the unit of work and so ends after the commit, when there is something to see."""
+    """Reload the revocations of this process after the commit. As one of the route's `dependencies` it is entered
+    before the unit of work, so it exits after it."""
     yield
     try:
         await services.access.refresh()
@@ -220,7 +223,7 @@ async def revoked(services: ServicesDep) -> AsyncIterator[None]:
 
 
 async def attempts(client: HttpClientDep, services: ServicesDep) -> AttemptMaker:
-    """What calls a receiver while the caller of the API waits."""
+    """Makes an attempt within the request, while its caller waits."""
     return services.attempts(client)
 
 

@@ -1,5 +1,5 @@
-"""What the OpenAPI document says beside its operations, which webhooks Relevo itself sends, and the page that shows it
-all, with the policy by which a browser loads what that page names and no more."""
+"""The OpenAPI document's general text and its operational webhooks, and the page that shows the document, with its
+Content-Security-Policy."""
 
 import re
 from base64 import b64encode
@@ -13,7 +13,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from service.api.protocol.ignored import MOST_TOLD
+from service.api.protocol.ignored import MAX_REPORTED_NAMES
 from service.api.schemas.operational_events import AttemptEventOut, EndpointEventOut
 from service.domain.health import DISABLE_AFTER
 from service.domain.idempotency import KEYS_KEPT
@@ -60,7 +60,7 @@ try again; nothing was kept then. 501 with `not_implemented` names an operation 
 ## What every answer carries
 
 `X-Request-ID`: your own, if you sent one, or a new one; it is on every line of the log. `Relevo-Ignored`: the fields
-and parameters of the request that nobody reads, {MOST_TOLD} at most, so that a slip is seen.
+and parameters of the request that nobody reads, {MAX_REPORTED_NAMES} at most, so that a slip is seen.
 """.strip()
 
 _TAGS = {
@@ -93,7 +93,7 @@ _EVENTS: dict[EndpointEvent | AttemptEvent, str] = {
 
 
 def webhooks() -> APIRouter:
-    """The operational events, as the document describes webhooks."""
+    """The operational webhooks, for the document's section `webhooks`."""
     router = APIRouter(tags=["Operational Webhook Endpoint"])
     for event, about in _EVENTS.items():
         _add(router, event, about, EndpointEventOut if event in get_args(EndpointEvent) else AttemptEventOut)
@@ -118,7 +118,7 @@ def _add(router: APIRouter, event: str, about: str, model: type[BaseModel]) -> N
 
 
 def add_documentation(app: FastAPI) -> None:
-    """Serve the page at PATH, under the name that FastAPI gives it."""
+    """Serve the page at PATH; the route has the name that FastAPI gives it."""
 
     async def show(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "").rstrip("/")
@@ -130,13 +130,14 @@ def add_documentation(app: FastAPI) -> None:
 
 
 def policy_for(page: str) -> str:
-    """What a browser may load for the page: its own scripts and styles, and of the API what it asks for."""
+    """The page's Content-Security-Policy: it allows the scripts and styles that the page names, and calls of the
+    API."""
     scripts = [source or f"'sha256-{_digest(text)}'" for source, text in _SCRIPT.findall(page)]
     return "; ".join(
         [
             "default-src 'none'",
             f"script-src {_listed(scripts)}",
-            # Swagger UI sets styles on what it draws, and has its pictures in itself.
+            # Swagger UI sets inline styles, and has its images as data URLs.
             f"style-src 'unsafe-inline' {_listed(_STYLE.findall(page))}",
             f"img-src data: {_listed(_origin(icon) for icon in _ICON.findall(page))}",
             "connect-src 'self'",

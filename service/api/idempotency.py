@@ -1,4 +1,4 @@
-"""Idempotency keys: one request, however often it is sent."""
+"""Idempotency keys: a request that is repeated with the same key gets the first response and acts once."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from service.domain.idempotency import KEYS_KEPT, IdempotencyKey, fingerprint_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route answers, before it is bytes. Without a body it is nothing but the status."""
+    """A route's response before serialization; without a body, the status alone."""
 
     body: BaseModel | None = None
     status: int
@@ -26,22 +26,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once:
-    """Lets an act happen once for each key, in the transaction of the act itself."""
+    """Runs an action once for each idempotency key, and stores key and response in the action's transaction."""
 
     key: IdempotencyKey | None
     answers: IdempotencyRepository
     state: State
 
     async def repeated(self) -> Response | None:
-        """The first answer, when the key was used before. KeyReused, StillRunning.
+        """The stored response, when the key was used before, else None. KeyReused, StillRunning.
 
-        For acts that wait for somebody else: whoever asks undoes the transaction before waiting, and with it the claim.
+        For actions that call a receiver: the route rolls its transaction back before it calls, and with it the claim
+        of the key.
         """
         first = await self.answers.claim(self.key) if self.key is not None else None
         return None if first is None else _response(first)
 
     async def answer(self, act: Callable[[], Awaitable[Answer]]) -> Response:
-        """The answer of the act, or the first one again when the key was used before. KeyReused, StillRunning."""
+        """The response of `act`, or the stored one when the key was used before. KeyReused, StillRunning."""
         if self.key is None:
             return _response(await self._act(act))
         first = await self.answers.claim(self.key)
@@ -54,13 +55,13 @@ class Once:
 
     async def _act(self, act: Callable[[], Awaitable[Answer]]) -> StoredResponse:
         answer = await act()
-        # For the audit trail, which otherwise knows only what the path says.
+        # For the audit trail, which otherwise knows only the ids in the path.
         self.state.made = getattr(answer.body, "id", None) or getattr(answer.body, "name", None)
         return _stored(answer)
 
 
 def key_of_request(request: Request, caller: Caller, *, body: bytes, key: str | None) -> IdempotencyKey | None:
-    """The caller's key for what the request asks for: its method and path. None when the caller sent none."""
+    """The key, scoped to the caller and to the request's method and path. None when the caller sent none."""
     if not key:
         return None
     asked = (request.method, request.scope["path"])
@@ -74,7 +75,7 @@ KeyHeader = Annotated[
 
 
 async def once(request: Request, caller: CallerDep, work: UnitOfWorkDep, idempotency_key: KeyHeader = None) -> Once:
-    """Idempotency for the request at hand."""
+    """The idempotency of this request."""
     key = key_of_request(request, caller, body=await request.body(), key=idempotency_key)
     return Once(key=key, answers=work.idempotency, state=request.state)
 

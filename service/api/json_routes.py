@@ -1,5 +1,5 @@
-"""Routes that read and answer JSON: whoever may not come in is refused before the body is read, and names that nobody
-reads are told."""
+"""Route classes for JSON: they authorize the caller before they read the body, and report unknown fields and
+parameters in a response header."""
 
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from service.api.dependencies import bearer, caller, organisation
 from service.api.protocol import ignored
-from service.api.protocol.bodies import USUALLY, JsonRequest, MostOf
+from service.api.protocol.bodies import DEFAULT_BODY_LIMITS, BodyLimits, JsonRequest
 from service.api.protocol.ignored import Ignored, Known, nearest
 from service.api.services import Services
 
@@ -25,10 +25,10 @@ _without_index = re.compile(r"\[\d*\]\Z").sub
 
 
 class ToldRoute(APIRoute):
-    """A route that tells of the parameters which it does not read."""
+    """A route that reports unknown query parameters in the response header `relevo-ignored`."""
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's handler, and a look at the query before it."""
+        """FastAPI's handler, after a check of the query's names."""
         handle = super().get_route_handler()
         parameters = get_flat_params(self.dependant)
         known = frozenset(each.alias for each in parameters if isinstance(each.field_info, Query))
@@ -42,12 +42,12 @@ class ToldRoute(APIRoute):
 
 
 class JsonRoute(ToldRoute):
-    """A route whose body is read strictly, and only up to the application's limit, with no more than `most` in it."""
+    """A route that parses its body strictly, up to the app's size limit and to `most` values."""
 
-    most = USUALLY
+    most = DEFAULT_BODY_LIMITS
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's handler, given a request of our own. Whoever may not come in is refused before the body is read."""
+        """FastAPI's handler on a JsonRequest; the caller is authorized before the body is read."""
         handle = super().get_route_handler()
         admission, reads_body = _Admission(self.dependant), self.body_field is not None
         model = None if self.body_field is None else self.body_field.field_info.annotation
@@ -58,7 +58,7 @@ class JsonRoute(ToldRoute):
                 ours.known = known
                 if reads_body:
                     await admission.admit(ours)
-                    # Read here, since FastAPI would take every refusal for a body that it cannot parse.
+                    # Read here, since FastAPI would report every refusal as a body that it cannot parse.
                     await ours.body()
                 return await handle(ours)
 
@@ -66,29 +66,29 @@ class JsonRoute(ToldRoute):
 
 
 class DocumentRoute(JsonRoute):
-    """A route whose body is a document of the caller's own, so that there may be much in it."""
+    """A route whose body is a whole document, so its limits of values are higher."""
 
-    most = MostOf(values=200_000, lists=200_000)
+    most = BodyLimits(values=200_000, lists=200_000)
 
 
 class PayloadRoute(JsonRoute):
-    """A route whose body holds a payload: as many values as fit in it, though not as many lists."""
+    """A route whose body holds a payload: no limit of values below the size limit, but one of lists and objects."""
 
-    most = MostOf(values=2 * 1024 * 1024, lists=100_000)
+    most = BodyLimits(values=2 * 1024 * 1024, lists=100_000)
 
 
 class JsonResponse(Response):
-    """JSON by orjson, which lets fragments of stored JSON through as they are."""
+    """JSON by orjson, which passes stored JSON (`orjson.Fragment`) through unchanged."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the body."""
+        """Serialize the body."""
         return as_json(content)
 
 
 def as_json(content: Any) -> bytes:
-    """The bytes of a model of ours, or of what orjson can write."""
+    """Serialize a pydantic model, or anything that orjson can."""
     return orjson.dumps(content.model_dump(by_alias=True) if isinstance(content, BaseModel) else content)
 
 
@@ -99,7 +99,7 @@ def _unknown(parameters: Iterable[str], known: frozenset[str]) -> Iterator[Ignor
 
 
 class _Admission:
-    """What a route asks of its caller, found among its dependencies."""
+    """What a route requires of its caller, read from its dependencies."""
 
     def __init__(self, route: Dependant) -> None:
         asked = {dependant.call for dependant in _all(route)}
@@ -107,7 +107,7 @@ class _Admission:
         self._for_organisations = organisation in asked
 
     async def admit(self, request: Request) -> None:
-        """Refuse as the route's own dependencies would. NotAuthenticated, NotAllowed."""
+        """Authorize the caller as the route's own dependencies would. NotAuthenticated, NotAllowed."""
         if not self._asks or request.app.dependency_overrides:
             return
         services: Services = request.app.state.services

@@ -1,7 +1,7 @@
-"""Dependencies of requests that last: a file coming in, an export or a live tail going out.
+"""Dependencies of long requests: an import, an export, a live tail.
 
-None of them holds a transaction while the other side takes its time: work is done in short units, and what an answer
-reads while it streams comes from a session whose scope is the request, open until the last byte.
+None of them holds a transaction while the client sends or reads: each does its work in short units of work, and a
+streaming response reads from a session with the scope of the request, open until the last byte.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ TokenHolds = Callable[[], Awaitable[bool]]
 async def lasting_application(
     request: Request, services: ServicesDep, caller: CallerDep, app_id: ApplicationRef
 ) -> Application:
-    """The application of the path, found in a transaction that is over before anything lasts."""
+    """The application that the path names, read in a transaction that ends before the streaming begins."""
     async with services.begin() as work:
         return await application(request, await use_cases(services, caller, work), app_id)
 
@@ -34,7 +34,7 @@ LastingApplicationDep = Annotated[Application, Depends(lasting_application)]
 
 
 async def imports(application: LastingApplicationDep, services: ServicesDep, caller: OrganisationDep) -> Imports:
-    """The use cases of the application's imports, which are an organisation's business."""
+    """Use cases for the application's imports; application tokens are refused."""
     caller.require_organisation()
     return imports_of(services, application)
 
@@ -43,8 +43,8 @@ ImportsDep = Annotated[Imports, Depends(imports)]
 
 
 async def token_holds(request: Request, services: ServicesDep, caller: CallerDep) -> TokenHolds:
-    """What tells whether the token of a request that lasts holds still. It costs no query."""
-    del caller  # who has been let in by it before
+    """A function that tells whether the request's token is still valid. It needs no query."""
+    del caller  # declared so that the token is checked before the stream begins
     _, token = get_authorization_scheme_param(request.headers["authorization"])
 
     async def holds() -> bool:
@@ -61,7 +61,7 @@ TokenHoldsDep = Annotated[TokenHolds, Depends(token_holds)]
 
 
 async def reading(services: ServicesDep) -> AsyncIterator[UnitOfWork]:
-    """What an answer reads from while it streams. Between two reads its transaction is over and its connection free."""
+    """The unit of work of a streaming response. Between two reads it holds no transaction and no connection."""
     async with services.sessions() as session:
         yield services.unit_of_work(session)
 
@@ -70,7 +70,7 @@ ReadingDep = Annotated[UnitOfWork, Depends(reading, scope="request")]
 
 
 async def attempt_reader(request: Request) -> AttemptReader:
-    """What all live tails of this process read by."""
+    """Reads attempts for all live tails of this process together."""
     reader: AttemptReader = request.app.state.attempt_reader
     return reader
 

@@ -1,7 +1,7 @@
-"""Operations: declared by the modules of `routes`, and made into routes once, for the application that serves them.
+"""Operations: the modules of `routes` declare them, and each becomes a FastAPI route once, when the app is built.
 
-FastAPI analyses an operation when a router takes it, some ten milliseconds each, and again for whoever takes it over
-from there. Every start would wait for both, and throw the first away.
+FastAPI analyses an operation when it is added to a router (about 10 ms each), and again when that router is included in
+another. Every start would pay for both and discard the first.
 """
 
 from collections.abc import Callable
@@ -18,23 +18,22 @@ Declared = tuple[str, Callable[..., Any], dict[str, Any]]
 
 
 class Operations(APIRouter):
-    """The operations of a module, written down as FastAPI's own router is told of them and not analysed yet."""
+    """A router that records the operations of its module and leaves their analysis to `served`."""
 
     def __init__(self, **options: Any) -> None:
-        """Everything that an APIRouter takes."""
+        """`options` are those of an APIRouter."""
         super().__init__(**options)
         self._declared: list[Declared] = []
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        """Write it down."""
+        """Record the operation."""
         self._declared.append((path, endpoint, options))
 
     def served(self, app: FastAPI, *, below: str) -> list[APIRoute]:
-        """The routes for an application: below a path, and with the audit trail where it is written down.
+        """The routes for an app, with the prefix `below`, and with the audit dependency where the operation is audited.
 
-        They are the application's own instead of a router's that it includes: FastAPI matches through every inclusion,
-        and the instrumentation through all of them again. Measured, that was a quarter of what accepting a message
-        costs.
+        They are added to the app itself, not to an included router: FastAPI matches at every level of inclusion, and
+        the instrumentation does so once more. That took a quarter of the cost of accepting a message.
         """
         router = APIRouter(
             prefix=below + self.prefix,
@@ -56,12 +55,12 @@ class Operations(APIRouter):
 def _audited(options: dict[str, Any]) -> dict[str, Any]:
     if not is_audited(options["operation_id"]):
         return options
-    # The last of the route's own, so that those before it end after the transaction has.
+    # Last among the route's dependencies, so that those before it exit after the commit.
     return {**options, "dependencies": [*(options["dependencies"] or []), AUDITED]}
 
 
 def _answer_bodies(route: APIRoute) -> None:
-    """Whether it reads one is known when it has been analysed."""
+    """Document the errors of a body. Whether a route reads one is known only after its analysis."""
     answers = _of_a_body()
     route.responses = answers.responses | route.responses
     route.response_fields = answers.response_fields | route.response_fields

@@ -1,4 +1,4 @@
-"""What paths and query strings hold: how a thing is named, where a list is read on, which items are wanted."""
+"""Path and query parameters: ids, pagination, filters."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_LISTED_VALUES, MAX_PAG
 
 
 def _storable(reference: str) -> str:
-    # PostgreSQL keeps no NUL, so there is nothing of such a name, and asking it would be an error.
+    # PostgreSQL stores no NUL, so nothing has such a name, and a query with it would fail.
     if "\x00" in reference:
         raise NotFound
     return reference
@@ -56,7 +56,7 @@ OfStatusCodeClass = Annotated[
 
 
 def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
-    """The page of a list in the order that is asked for, by identifiers with this prefix."""
+    """Pagination of a list ordered by id, in either order. `prefix` is that of the ids."""
 
     def page(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None, order: Order = default) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=order == "ascending")
@@ -65,7 +65,7 @@ def ordered(prefix: str, *, default: Order) -> Callable[..., PageRequest]:
 
 
 def newest_first(prefix: str) -> Callable[..., PageRequest]:
-    """The page of a list by time."""
+    """Pagination of a list ordered by id, newest first. `prefix` is that of the ids."""
 
     def page(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
         return _page(limit, iterator, lambda key: ids.is_valid(prefix, key), ascending=False)
@@ -74,12 +74,12 @@ def newest_first(prefix: str) -> Callable[..., PageRequest]:
 
 
 def by_name(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
-    """The page of a list by the names of event types."""
+    """Pagination of a list ordered by the names of event types."""
     return _page(limit, iterator, is_name, ascending=True)
 
 
 def oldest_first_by_endpoint(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
-    """The page of a list by endpoint."""
+    """Pagination of a list ordered by endpoint, oldest first."""
     return _page(limit, iterator, lambda key: ids.is_valid(ids.ENDPOINT, key), ascending=True)
 
 
@@ -93,7 +93,7 @@ def event_types(
         ),
     ] = None,
 ) -> tuple[str, ...] | None:
-    """Names joined by commas, or a parameter for each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
+    """Names joined by commas, or in a parameter each: `event_types=a,b`, `event_types[]=a`, `event_types[0]=a`."""
     values = [value for name, value in request.query_params.multi_items() if _event_types_parameter(name)]
     names = list(dict.fromkeys(name for value in values for name in value.split(",") if name))
     if len(names) > MAX_LISTED_VALUES:
@@ -113,7 +113,7 @@ def wanted_messages(
     tag: WithTag = None,
     with_content: WithContent = True,
 ) -> MessageFilter:
-    """Which messages are wanted."""
+    """The filter of a list of messages."""
     return MessageFilter(
         before=before, after=after, channel=channel, tag=tag, event_types=event_types, with_content=with_content
     )
@@ -124,7 +124,7 @@ def wanted_attempts(
     status: OfStatus = None,
     status_code_class: OfStatusCodeClass = None,
 ) -> AttemptFilter:
-    """Which attempts are wanted."""
+    """The filter of a list of attempts."""
     return AttemptFilter(
         before=messages.before,
         after=messages.after,
@@ -138,7 +138,7 @@ def wanted_attempts(
 
 
 def by_line(limit: Limit = DEFAULT_PAGE_ITEMS, iterator: Iterator = None) -> PageRequest:
-    """The page of a list by the lines of a file."""
+    """Pagination of a list ordered by line number."""
     return _page(limit, iterator, lambda key: _line_number(key) is not None, ascending=True)
 
 

@@ -1,7 +1,7 @@
-"""Who may do what, by the name of the operation: the role that an organisation's token needs, and the capabilities that
-an application's token needs.
+"""Permissions by operation id: the role that an organisation's token needs, and the capabilities that an application's
+token needs.
 
-An operation without a row is an admin's business alone, so a new one is closed to everybody else until it has one.
+An operation without a row needs the role admin, so a new one is closed to everybody else until it has a row.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from service.domain.tokens import Role
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`role` is the least of an organisation's tokens, None where organisations have no business; `capabilities` are
-    those of an application's token, None where applications have none."""
+    """`role` is the lowest role of an organisation's token that is allowed, None if none is; `capabilities` are those
+    that an application's token needs, None if such tokens are never allowed."""
 
     role: Role | None
     capabilities: frozenset[Capability] | None = None
@@ -26,10 +26,10 @@ def _capable(role: Role, *capabilities: Capability) -> Needs:
 
 _READ = Needs("reader")
 _WRITE = Needs("writer")
-# Who holds a token made here can do what it allows, so making one is not for everybody who writes.
+# Creating tokens needs more than writer, since a token gives its holder its rights.
 _ADMINISTER = Needs("admin")
 _VIEW = _capable("reader", "ViewBase")
-# With the secret, whoever sees it can sign in our name: reading it is more than reading.
+# Reading a secret needs more than reader, since the secret lets one sign in our name.
 _VIEW_SECRET = _capable("writer", "ViewEndpointSecret")
 _MANAGE_ENDPOINT = _capable("writer", "ManageEndpoint")
 _ATTEMPT = _capable("writer", "CreateAttempts")
@@ -118,7 +118,7 @@ NEEDS: dict[str, Needs] = {
 
 
 def check(caller: Caller, *, operation: str | None) -> None:
-    """NotAllowed unless the caller may do this."""
+    """Check that the caller may call the operation. NotAllowed."""
     needs = NEEDS.get(operation or "", _ADMINISTER)
     if caller.app_id is None:
         caller.require_role(needs.role)

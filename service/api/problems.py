@@ -1,4 +1,4 @@
-"""Errors as answers. The only place that knows which error is which status."""
+"""Maps errors to responses. The only module that knows the HTTP status of each error."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -43,7 +43,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Unavailable: 503,
 }
 
-# What a status says in the document, where several errors have it.
+# The error that stands for a status in the OpenAPI document, where several errors have that status.
 _TYPICAL: dict[int, type[errors.RelevoError]] = {
     400: errors.Refused,
     401: errors.NotAuthenticated,
@@ -54,16 +54,16 @@ _TYPICAL: dict[int, type[errors.RelevoError]] = {
     503: errors.Unavailable,
 }
 
-MOST_FAULTS = 100  # are told; a body may have many thousands
+MAX_FAULTS = 100  # in one response; a body may have many thousands
 _DETAILS = {
     404: "There is no such path here. All there are, are shown at /docs.",
     405: "Method not allowed. What is allowed is in the Allow header.",
     408: "The request's body did not arrive in time.",
     413: "Request payload is too large.",
 }
-# How pydantic's names end for what is missing, of another type, or cannot be parsed.
+# Suffixes of pydantic's error types for values that are missing, of another type, or unparsable.
 _UNREAD = ("missing", "_type", "_parsing", "_parsing_size", "_unicode", "_invalid", "_error", "enum", "_from_float")
-# What may stand there, where pydantic tells only why something else may not.
+# The expected value, for error types whose pydantic message names only what is wrong.
 _TIME = "a time by RFC 3339, as in 2026-03-01T00:00:00Z"
 _EXPECTED = {
     "bool_parsing": "true or false",
@@ -97,7 +97,7 @@ class Faults(Described, BaseModel):
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Have the application answer every expected error in JSON."""
+    """Register the handlers that answer every expected error in JSON."""
     app.add_exception_handler(errors.RelevoError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -105,22 +105,22 @@ def answer_problems(app: FastAPI) -> None:
 
 
 def documented(*statuses: int, created: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route for the OpenAPI document, and the 201 of one that creates what is not there.
+    """The error responses of a route for the OpenAPI document, and the 201 of a route that may create.
 
-    400 is everywhere, for a query string that cannot be read, and 503, for a database that is away.
+    Every route has 400, for an unreadable query string, and 503, for an unavailable database.
     """
     answers: dict[int | str, dict[str, Any]] = {201: {"model": created}} if created else {}
     return answers | {status: _documented(status) for status in (*statuses, 400, 401, 403, 422, 503)}
 
 
 def documented_body() -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route that reads a body, for the OpenAPI document: too slow, too large, packed, too much
-    of everybody at once."""
+    """The error responses of a route that reads a body, for the OpenAPI document: 408 too slow, 413 too large,
+    415 compressed, 429 too many bodies in memory."""
     return {status: _documented(status) for status in (408, 413, 415, 429)}
 
 
 def status_of(error: errors.RelevoError) -> int:
-    """The row of the error's class, or of the nearest one above it."""
+    """The HTTP status of the error: that of its class, or of the nearest base class."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
@@ -145,7 +145,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
         detail = "; ".join(f"{fault['loc'][-1]}: {_message(fault)}" for fault in unread)
         told = {"code": errors.RelevoError.code, "detail": detail}
         return JSONResponse(told, status_code=400, headers=ignored.headers(request))
-    return _faults([fault_of(fault) for fault in faults[:MOST_FAULTS]], request)
+    return _faults([fault_of(fault) for fault in faults[:MAX_FAULTS]], request)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -161,18 +161,18 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def methods_of(request: Request) -> list[str]:
-    """What can be asked of the request's path, whichever of its routes does it."""
+    """The methods that the request's path allows, over all its routes."""
     routes = [route for route in request.app.router.routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({"OPTIONS"}.union(*(getattr(route, "methods", None) or () for route in routes)))
 
 
 async def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
-    # Nobody is there to read it, but in the account of requests it is the sender's fault and not ours.
+    # Nobody reads this response, but logs and metrics then count a client error and not a server error.
     return JSONResponse({"code": errors.RelevoError.code, "detail": "The request's body broke off."}, status_code=400)
 
 
 def place_of(error: errors.Invalid) -> list[str]:
-    """Where HTTP has the value: in the body under its name there, unless the error says otherwise."""
+    """The path to the value in the request: in the body under its JSON name, unless the error says otherwise."""
     match error:
         case Misplaced():
             return list(error.place)
@@ -187,26 +187,26 @@ def _told(status: int, *, said: str = "") -> dict[str, str]:
 
 
 def fault_of(error: Any) -> Fault:
-    """A fault as pydantic tells it. The offending value is left out: it may be a secret, or not be JSON."""
+    """A fault from a pydantic error. The offending value is left out: it may be a secret, or not be JSON."""
     kind = "value_error.jsondecode" if _is_unread(error) else "value_error"
     return Fault(loc=[str(part) for part in error["loc"]], msg=_message(error), type=kind)
 
 
 def _is_unread(error: Any) -> bool:
-    """Whether it is no value of the kind that is expected there, and not one that breaks a rule of ours."""
+    """Whether the value is missing, of the wrong type or unparsable, rather than against one of our own rules."""
     return error["type"].endswith(_UNREAD) and error["type"] not in _RULES
 
 
 def _message(error: Any) -> str:
     if error["type"] == "json_invalid" and "ctx" in error:
-        return str(error["ctx"]["error"])  # where FastAPI's own text says nothing
+        return str(error["ctx"]["error"])  # FastAPI's own text is empty of the reason
     if expected := _EXPECTED.get(error["type"]):
         return f"Input should be {expected}"
     return str(error["msg"]).removeprefix("Value error, ").encode(errors="replace").decode()
 
 
 def _documented(status: int) -> dict[str, Any]:
-    """An answer of that status, with an example of what it may say and of its headers."""
+    """A response of that status, with an example of its body and of its headers."""
     if status == 422:
         return {"model": Faults}
     kind = _TYPICAL.get(status)

@@ -1,4 +1,4 @@
-"""What the API is given by whoever opens it: what every way in needs, and what HTTP's chain of dependencies opens."""
+"""The resources that the API is given: those of every use case, and those that HTTP's dependencies open."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,9 +15,9 @@ from service.application.use_cases import Resources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(Resources):
-    """Open for as long as the API serves.
+    """Resources that are open for as long as the API serves.
 
-    `sessions` opens a session, `unit_of_work` makes one of it, `attempts` are made over a client.
+    `sessions` opens a database session, `unit_of_work` wraps one, `attempts` makes an AttemptMaker over a client.
     """
 
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -35,6 +35,6 @@ class Services(Resources):
         http_client: AsyncClient,
         attempts: Callable[[AsyncClient], AttemptMaker],
     ) -> Self:
-        """These resources, and what HTTP has besides."""
+        """The shared resources, and those that only HTTP needs."""
         shared = {field.name: getattr(resources, field.name) for field in fields(resources)}
         return cls(**shared, sessions=sessions, unit_of_work=unit_of_work, http_client=http_client, attempts=attempts)

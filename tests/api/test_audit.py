@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
-from service.api.audit import AFTER_THE_ANSWER, WITH_THE_ACT
+from service.api.audit import AUDITED_AFTER_ANSWER, AUDITED_IN_TRANSACTION
 from service.api.services import Services
 from service.domain.ids import OrgId
 from service.observability.middleware import CorrelationMiddleware
@@ -123,7 +123,7 @@ async def test_a_failure_after_the_answer_is_seen(services: Services, postgres: 
 async def test_every_operation_that_is_written_down_exists(app: FastAPI) -> None:
     known = {operation["operationId"] for methods in app.openapi()["paths"].values() for operation in methods.values()}
 
-    assert (WITH_THE_ACT.keys() | AFTER_THE_ANSWER.keys()) - known == set()
+    assert (AUDITED_IN_TRANSACTION.keys() | AUDITED_AFTER_ANSWER.keys()) - known == set()
 
 
 @asynccontextmanager

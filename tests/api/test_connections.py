@@ -140,7 +140,7 @@ async def test_a_body_that_keeps_coming_may_take_longer_than_a_head(echo: Echo) 
 
 async def test_a_body_of_json_has_a_time_by_which_it_is_whole() -> None:
     app = FastAPI()
-    app.state.max_body_bytes, app.state.body_within = MAX_BODY_BYTES, SOON
+    app.state.max_body_bytes, app.state.body_timeout = MAX_BODY_BYTES, SOON
     app.state.held_bodies = HeldBodies()
     request = JsonRequest({"type": "http", "headers": [], "app": app}, _a_piece_after_a_while)
 

@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient
 from structlog.testing import capture_logs
 
-from service.api.protocol.ignored import LONGEST_TOLD, MOST_TOLD
+from service.api.protocol.ignored import MAX_NAME_CHARACTERS, MAX_REPORTED_NAMES
 
 ENDPOINT = {"url": "http://127.0.0.1:9/"}
 MESSAGE: dict[str, Any] = {"eventType": "a.b", "payload": {"anything": 1}}
@@ -107,8 +107,8 @@ async def test_what_is_told_is_bounded_and_safe(api: AsyncClient, path: str) -> 
     answer = await api.post(path, json=MESSAGE | ENDPOINT | hostile)
 
     told = answer.headers["relevo-ignored"].split(", ")
-    assert len(told) <= MOST_TOLD + 1
-    assert all(re.fullmatch(rf'[A-Za-z0-9._\-\[\]%"]{{1,{LONGEST_TOLD}}}', name) for name in told)
+    assert len(told) <= MAX_REPORTED_NAMES + 1
+    assert all(re.fullmatch(rf'[A-Za-z0-9._\-\[\]%"]{{1,{MAX_NAME_CHARACTERS}}}', name) for name in told)
     assert "x-evil" not in answer.headers
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
+from service.api.incoming.files import PIECE_BYTES, LineReader, NumberedLine
 from service.domain.errors import UnreadableFile
 from service.domain.limits import MAX_BODY_BYTES
 
@@ -20,7 +20,7 @@ def read(file: Iterable[bytes]) -> Iterator[NumberedLine]:
     """The lines of a file that comes in these pieces, as an import reads them."""
     reader = LineReader()
     for piece in file:
-        if reader.push(piece) >= A_PIECE:
+        if reader.push(piece) >= PIECE_BYTES:
             yield from lines_until_starved(reader)
     reader.end()
     yield from lines_until_starved(reader)

@@ -15,7 +15,7 @@ TIMES_OF_THEIR_OWN = {
     "adapters/access/issuers.py KEYS_LIFETIME",
     "adapters/destinations/http/outcomes.py MAX_WAIT",
     "api/idempotency.py KEY_HOURS",
-    "api/schemas/messages.py (_MOST_DAYS, _MOST_HOURS)",
+    "api/schemas/messages.py (_MAX_DAYS, _MAX_HOURS)",
     "application/ports/pages.py CLOCK_TOLERANCE",
 }
 A_LONG_INTERVAL = re.compile(r"interval '\d+ (?:hour|day|week|month)s?'")

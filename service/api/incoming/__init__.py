@@ -1,1 +1,1 @@
-"""Messages on their way in by HTTP: one in a body, or many in a file."""
+"""Parsing of incoming messages: one in a request body, or many in a file."""

@@ -1,4 +1,4 @@
-"""A file that arrives in pieces, gzip or not, as numbered lines. Holds a bounded part of it, however large it is."""
+"""Reads an uploaded file, plain or gzip, as numbered lines, in bounded memory whatever its size."""
 
 import zlib
 from collections.abc import Iterator
@@ -7,11 +7,13 @@ from service.domain.errors import UnreadableFile
 from service.domain.imports import MAX_BLANK_LINES
 from service.domain.limits import MAX_BODY_BYTES
 
-A_PIECE = 256 * 1024
-# JSON unpacks to ten or twenty times its size as gzip; what was made to keep a thread busy, to a thousand times.
-MOST_UNPACKED, TIMES_PACKED = 128 * 1024 * 1024, 100
-# Files of gzip that were joined into one; compressors that write blocks make them of 64 KiB.
-MOST_JOINED, EACH_JOINED = 5_000, 1024
+PIECE_BYTES = 256 * 1024
+# Limits against decompression bombs: an unpacked file may have MAX_UNPACK_RATIO times its packed size, and so many
+# bytes on top. JSON unpacks to 10 or 20 times its size, a bomb to 1000 times.
+UNPACKED_BYTES_GRANTED, MAX_UNPACK_RATIO = 128 * 1024 * 1024, 100
+# A file may consist of joined gzip files: one for each so many bytes, and so many on top. Compressors that write blocks
+# make them of 64 KiB.
+JOINED_FILES_GRANTED, BYTES_PER_JOINED_FILE = 5_000, 1024
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _BOM = b"\xef\xbb\xbf"
@@ -31,9 +33,9 @@ NumberedLine = tuple[int, bytes | None]
 
 
 class LineReader:
-    """`push` what arrived, then `take` lines until there is None; `end` when nothing more comes.
+    """Splits pieces into lines: `push` a piece, then `take` lines until None; `end` after the last piece.
 
-    A line that is longer than any message may be comes as None in its place. Blank lines count, and are left out.
+    A line longer than MAX_BODY_BYTES is yielded as None. Blank lines are numbered, and left out.
     """
 
     def __init__(self) -> None:
@@ -49,17 +51,17 @@ class LineReader:
         self._has_lines = False
 
     def push(self, piece: bytes) -> int:
-        """More of the file. Answers how many bytes wait to be taken."""
+        """Add a piece of the file. Returns how many bytes are not yet taken."""
         self._arrived += piece
         self._packed += len(piece)
         return len(self._arrived)
 
     def end(self) -> None:
-        """That was all of it."""
+        """Say that the file is complete."""
         self._ended = True
 
     def take(self) -> list[NumberedLine] | None:
-        """Some more lines, perhaps none of them of interest; None when more has to arrive. UnreadableFile."""
+        """The next lines, perhaps none; None when another piece is needed. UnreadableFile."""
         piece = self._decode()
         if piece is None:
             return self._last() if self._ended else None
@@ -72,7 +74,7 @@ class LineReader:
         if not self._arrived:
             return None
         if self._gzip is None:
-            piece, self._arrived = self._arrived[:A_PIECE], self._arrived[A_PIECE:]
+            piece, self._arrived = self._arrived[:PIECE_BYTES], self._arrived[PIECE_BYTES:]
             return piece
         return self._inflate(self._gzip)
 
@@ -86,22 +88,22 @@ class LineReader:
 
     def _inflate(self, gzip: "zlib._Decompress") -> bytes:
         if gzip.eof:
-            # Zeros may pad the end. Anything else is one more file: several may be joined, as `cat` joins them.
+            # Zeros may pad the end. Anything else is another gzip file, joined as `cat` joins files.
             self._arrived = self._arrived.lstrip(b"\0")
             if not self._arrived:
                 return b""
             self._joined += 1
-            if self._joined > MOST_JOINED + self._packed // EACH_JOINED:
+            if self._joined > JOINED_FILES_GRANTED + self._packed // BYTES_PER_JOINED_FILE:
                 raise UnreadableFile(f"After line {self._number} the file is joined of too many small gzip files.")
             gzip = self._gzip = zlib.decompressobj(_GZIP_WINDOW)
         try:
-            piece = gzip.decompress(self._arrived, A_PIECE)
+            piece = gzip.decompress(self._arrived, PIECE_BYTES)
         except zlib.error as error:
             raise UnreadableFile(f"After line {self._number} the file is not gzip.") from error
         self._unpacked += len(piece)
-        if self._unpacked > MOST_UNPACKED + TIMES_PACKED * self._packed:
+        if self._unpacked > UNPACKED_BYTES_GRANTED + MAX_UNPACK_RATIO * self._packed:
             raise UnreadableFile(
-                f"After line {self._number} the file unpacks to more than {TIMES_PACKED} times its size."
+                f"After line {self._number} the file unpacks to more than {MAX_UNPACK_RATIO} times its size."
             )
         self._arrived = gzip.unused_data if gzip.eof else gzip.unconsumed_tail
         return piece
@@ -138,7 +140,7 @@ class LineReader:
             raise UnreadableFile(f"More than {MAX_BLANK_LINES:,} lines are blank. Send one message on each line.")
 
     def _refuse_other_kinds(self, line: bytes) -> None:
-        """UnreadableFile for a file that has no messages on its lines, by how its first one begins."""
+        """UnreadableFile if the first line begins like another format than JSON Lines."""
         begins, goes_on = line.strip(), not line.rstrip().endswith(b"]")
         kind = None if self._has_lines else next((kind for kind in _KINDS if begins.startswith(kind)), None)
         self._has_lines = True

@@ -1,4 +1,4 @@
-"""From an upload to groups of parsed lines: the bytes are unpacked, split and parsed in a thread of our pool."""
+"""Turns an upload into groups of parsed lines; a thread of the pool unpacks, splits and parses the bytes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Scope
 
-from service.api.incoming.files import A_PIECE, LineReader, NumberedLine
+from service.api.incoming.files import PIECE_BYTES, LineReader, NumberedLine
 from service.api.incoming.messages import read_message, said_by
 from service.api.problems import fault_of, place_of
 from service.api.protocol.bodies import refuse_packed
@@ -20,12 +20,12 @@ from service.domain.imports import MAX_REFUSED_LINES, Line, LineFault, LineMessa
 from service.offloading.threads import Threads
 
 MAX_DETAIL_CHARACTERS = 500
-AT_ONCE = 8_192  # lines
+MAX_GROUP_LINES = 8_192
 
 
 async def parsed_lines(request: Request, services: Services, caller: Caller) -> AsyncGenerator[list[Line], None]:
-    """The lines of the request's body, some at a time. What is no message is a fault of its own. UnreadableFile."""
-    refuse_packed(request, unpacked=("", "identity", "gzip", "x-gzip"))  # which is seen by its first bytes
+    """The lines of the request's body, in groups. A line that is no message becomes a LineFault. UnreadableFile."""
+    refuse_packed(request, unpacked=("", "identity", "gzip", "x-gzip"))  # the reader detects gzip by its first bytes
     _refuse_form(request)
     refused = 0
     async with aclosing(_lines(request, services, caller)) as some:
@@ -42,7 +42,7 @@ async def _lines(request: Request, services: Services, caller: Caller) -> AsyncG
     reader = LineReader()
     take = partial(_take, reader, caller, request.scope)
     async for piece in request.stream():
-        if reader.push(piece) >= A_PIECE:
+        if reader.push(piece) >= PIECE_BYTES:
             async for lines in _until_starved(services.threads, take, caller):
                 yield lines
     reader.end()
@@ -54,9 +54,9 @@ async def _until_starved(
     threads: Threads, take: "partial[list[Line] | None]", caller: Caller
 ) -> AsyncIterator[list[Line]]:
     while (lines := await threads.run(take, tenant=caller.org_id)) is not None:
-        # Each is counted and kept before the next: faults are so small that there may be very many in a piece.
-        for at in range(0, len(lines), AT_ONCE):
-            yield lines[at : at + AT_ONCE]
+        # In groups, since a piece of very short lines may hold very many faults.
+        for at in range(0, len(lines), MAX_GROUP_LINES):
+            yield lines[at : at + MAX_GROUP_LINES]
 
 
 def _refuse_form(request: Request) -> None:
@@ -84,7 +84,7 @@ def _parsed(line: NumberedLine, caller: Caller, scope: Scope) -> Line:
         faults = [fault_of(fault) for fault in error.errors()]
         told = "; ".join(_told(fault.loc, fault.msg) for fault in faults)
         return LineFault(line=number, code=faults[0].type, detail=told[:MAX_DETAIL_CHARACTERS])
-    # Blanks around it, such as the carriage return of another system, make no other line of it.
+    # White space around the line, such as a carriage return, does not change its fingerprint.
     return LineMessage(line=number, said=said, fingerprint=fingerprint_of(text.strip()))
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of a request to what was said of a message: one parse, and the payload cut out as it was written."""
+"""Turns the body of a request into a Submission: one parse, and the payload sliced out byte for byte."""
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -21,10 +21,10 @@ _wanted = Members(("payload", "data", *_KNOWN.names))
 
 
 def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
-    """What is said of the message, and its payload byte for byte. Invalid, RequestValidationError.
+    """The fields of the message, and its payload byte for byte. Invalid, RequestValidationError.
 
-    Of the payload nothing is parsed: it is JSON, and an object, and that is all that is known of it. Names that nobody
-    reads are told in the answer to the request that `tell_in` is the scope of, unless the body is large.
+    The payload is checked to be a JSON object, and not parsed. Unknown fields are noted in the ASGI scope `tell_in`,
+    whose response reports them.
     """
     found = _members(body)
     payload = found.pop("payload" if "payload" in found else "data", b"")
@@ -39,7 +39,7 @@ def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
 def said_by(
     caller: Caller, *, request: Scope, app: str, head: MessageHead, payload: bytes, key: IdempotencyKey | None
 ) -> Submission:
-    """What the caller said of a message, and what ties it to the request of this scope."""
+    """The caller's message as a Submission, with the correlation id and trace of the request of this ASGI scope."""
     return Submission(
         org_id=caller.org_id,
         app=app,

@@ -1,7 +1,7 @@
-"""The short way to the route that sends a message: its few arguments taken by hand.
+"""The fast path of the route that sends a message: it reads the few arguments itself, without FastAPI.
 
-FastAPI's way of finding them costs as much as everything that Relevo does with the message. It is still the way of
-every request that is in any respect unusual, so that nothing is decided twice.
+FastAPI's resolution of them costs as much as all that Relevo does with the message. Every request that is unusual in
+any respect still takes FastAPI's path, so that no rule is implemented twice.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _WITH_CONTENT = {b"": True, b"with_content=true": True, b"with_content=false": F
 
 
 class MessageRoute(JsonRoute):
-    """A route of messages; the one that sends has a short way."""
+    """A route of messages; the one that sends has the fast path."""
 
     def get_route_handler(self) -> Handler:
-        """The short way when it leads there, else FastAPI's, which alone calls what was added to a whole router."""
+        """The fast path where it applies, else FastAPI's, which alone calls dependencies added to a whole router."""
         whole_way = super().get_route_handler()
         if self.operation_id != "v1.message.create" or self.dependencies:
             return whole_way
@@ -51,7 +51,7 @@ class MessageRoute(JsonRoute):
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """The arguments of a request that has nothing unusual."""
+    """The arguments of a usual request."""
 
     app_id: str
     credentials: HTTPAuthorizationCredentials
@@ -59,7 +59,7 @@ class _Usual:
 
 
 def _usual(request: Request) -> _Usual | None:
-    """None when it takes FastAPI to tell what the request means, or what is wrong with it."""
+    """The arguments, or None when only FastAPI can read the request or say what is wrong with it."""
     app_id = request.path_params["app_id"]
     with_content = _WITH_CONTENT.get(request.scope["query_string"])
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -1,5 +1,5 @@
-"""Bodies of requests: read strictly and without loss, up to limits of length, of time, of values, and of what is held
-of all bodies together."""
+"""Request bodies: parsed strictly and without loss, within limits of size, time, values, and of the memory that all
+bodies together take."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -20,33 +20,33 @@ from service.application.access import Caller
 from service.domain.errors import Busy
 from service.domain.ids import OrgId
 
-BODY_WITHIN_S = 30.0  # what takes longer with so little is no slow line but somebody who means it
-MOST_HELD_BYTES = 128 * 1024 * 1024
+BODY_TIMEOUT_S = 30.0  # for a body of at most MAX_BODY_BYTES; what is slower is no slow line but an attack
+MAX_HELD_BYTES = 128 * 1024 * 1024
 _NOT_JSON = "This is not valid JSON: {}"
 
 
 @dataclass(frozen=True, slots=True)
-class MostOf:
-    """How many values a body may hold, and of them lists and objects: each costs as much as ten numbers."""
+class BodyLimits:
+    """How many values a body may hold, and how many lists and objects, each of which costs as much as ten numbers."""
 
     values: int = 100_000
     lists: int = 20_000
 
 
-USUALLY = MostOf()
+DEFAULT_BODY_LIMITS = BodyLimits()
 
 
 class JsonRequest(Request):
-    """A request whose body is read only up to the application's limits, of length, of time and of what is held of all
-    bodies together. What is held of this one is let go at the end of the block.
+    """A request that reads its body within the app's limits of size, time and memory. A context manager: its exit gives
+    the memory back.
 
-    With `known`, fields of the body that are not among those are told of.
+    With `known`, the response reports the fields of the body that are not among these.
     """
 
     held = 0
     known: Known | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, *, most: MostOf = USUALLY) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, most: BodyLimits = DEFAULT_BODY_LIMITS) -> None:
         super().__init__(scope, receive)
         self._most = most
 
@@ -59,18 +59,17 @@ class JsonRequest(Request):
             self.held = 0
 
     async def body(self) -> bytes:
-        """The whole body. 413 once it is too long, 408 when it does not end in time, 415 when it is packed; Busy."""
+        """The whole body. HTTPException: 413 too large, 408 too slow, 415 compressed. Busy: no memory for it."""
         try:
-            async with asyncio.timeout(self.app.state.body_within):
+            async with asyncio.timeout(self.app.state.body_timeout):
                 return await super().body()
         except TimeoutError:
             raise HTTPException(408, headers={"connection": "close"}) from None
 
     async def json(self) -> Any:
-        """The body, parsed without loss. Objects are made of it, so that it may not have too many values."""
+        """The body, parsed without loss. JSONDecodeError when it is not JSON, or has more values than its limits."""
         body = await self.body()
-        # FastAPI knows what to do with a JSONDecodeError, whose text callers are told, and takes anything else for a
-        # fault of its own.
+        # FastAPI answers a JSONDecodeError with 422 and its text, and anything else with 400 and no reason.
         lists = body.count(b"[") + body.count(b"{")
         if lists > self._most.lists:
             raise _too_much(f"{self._most.lists:,} lists and objects")
@@ -85,8 +84,8 @@ class JsonRequest(Request):
         return document
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body in pieces."""
-        # Counted here and not by a middleware outside of ours, so that a refusal is JSON and has a request id.
+        """The body in pieces. Errors as of `body`."""
+        # Counted here and not in an outer middleware, so that a refusal is JSON and has a request id.
         refuse_packed(self)
         limit = self.app.state.max_body_bytes
         size = int(self.headers.get("content-length") or 0)
@@ -106,24 +105,25 @@ class JsonRequest(Request):
             self.held += size
 
     def _org_id(self) -> OrgId:
-        """Whose body it is; nobody's is read before it is known, but for what asks no token."""
+        """The caller's organisation; empty for routes that need no token."""
         found: Caller | None = getattr(self.state, "caller", None)
         return OrgId("") if found is None else found.org_id
 
 
 class HeldBodies:
-    """Bytes in memory, by organisation.
+    """Limits the memory that request bodies take, by organisation.
 
-    Each organisation may hold as much as it leaves free: one alone half of all, two a third each, and there is always
-    room for one more. Nobody waits for room, since whoever waits holds what has arrived.
+    Each organisation may hold as many bytes as it leaves free: one alone half of all, two a third each, and so on, so
+    there is always room for one more. A request is refused rather than made to wait, since it would hold memory while
+    it waits.
     """
 
-    def __init__(self, most: int = MOST_HELD_BYTES) -> None:
+    def __init__(self, most: int = MAX_HELD_BYTES) -> None:
         self._free = most
         self._held: dict[OrgId, int] = {}
 
     def hold(self, org_id: OrgId, size: int) -> None:
-        """So many more. Busy when the organisation has its share."""
+        """Take so many bytes. Busy when the organisation has its share."""
         held = self._held.get(org_id, 0) + size
         if held > self._free - size:
             raise Busy("Too much that was sent is in memory already. Try again shortly.")
@@ -131,7 +131,7 @@ class HeldBodies:
         self._free -= size
 
     def let_go(self, org_id: OrgId, size: int) -> None:
-        """So many less."""
+        """Give so many bytes back."""
         left = self._held.pop(org_id, 0) - size
         if left > 0:
             self._held[org_id] = left
@@ -147,13 +147,13 @@ def parse(body: bytes) -> Any:
 
 
 def not_json(error: ValueError) -> RequestValidationError:
-    """The fault of a body that cannot be read, by what the reader said of it."""
+    """The error for a body that cannot be parsed, with the parser's reason."""
     reason = error.msg if isinstance(error, orjson.JSONDecodeError) else str(error)
     return RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": _NOT_JSON.format(reason)}])
 
 
 def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identity")) -> None:
-    """415 for a body in a coding that nobody unpacks."""
+    """HTTPException 415 for a body with a Content-Encoding other than `unpacked`."""
     coding = request.headers.get("content-encoding", "").strip().lower()
     if coding not in unpacked:
         detail = "The body of this request has a Content-Encoding that is not read here; send it as it is."

@@ -1,4 +1,4 @@
-"""What browsers are told: headers that keep them from doing with an answer what it is not for, and who may call us."""
+"""Response headers for browsers: security headers, and CORS."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-# Answers are a tenant's own, and no page: nothing keeps, frames or runs them.
+# Responses are private data, not pages: browsers must not cache, frame or run them.
 _OF_THE_API = (
     *_EVERYWHERE,
     (b"cache-control", b"no-store"),
@@ -17,14 +17,14 @@ _OF_THE_API = (
 
 
 class SecurityHeaders:
-    """Adds them to every answer; those of the API's own pages bring a policy that they can work with."""
+    """ASGI middleware that adds security headers to every response; the pages of the API set a policy of their own."""
 
     def __init__(self, app: ASGIApp, *, api_path: str) -> None:
         self._app = app
         self._api_path = api_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything through, and the head of the answer with more headers."""
+        """Pass the request through, and add the headers that the response does not set itself."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -41,7 +41,8 @@ class SecurityHeaders:
 
 
 def cors(origins: Sequence[str]) -> list[Middleware]:
-    """Nothing, unless some origins may call us. Bearer tokens only: no browser sends them by itself."""
+    """CORS middleware for these origins, if any. No credentials mode: a browser never sends a bearer token by
+    itself."""
     if not origins:
         return []
     return [

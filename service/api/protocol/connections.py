@@ -1,7 +1,7 @@
-"""Connections of callers, and what the API bears from somebody who sends no proper request.
+"""HTTP/1.1 connections, with the timeouts and limits that uvicorn lacks.
 
-uvicorn waits for the rest of a request for ever, reads heads and trailers of any length, takes the body of a request
-that offers another protocol for that protocol, and waits for ever for an answer to be read.
+uvicorn waits for ever for the rest of a request and for a response to be read, reads heads and trailers of any length,
+and takes the body of a request with an `Upgrade` header for the other protocol.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from service.observability.refusals import RefusedRequests
 
 
 class CallerProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a caller who may be slow, but not for ever, and may send much, but not without end."""
+    """uvicorn's HTTP/1.1 protocol with the limits of `patience`; what breaks them is answered 4xx and hung up on."""
 
     patience: ClassVar[Patience] = Patience()
-    # Paths on which `Upgrade: websocket` is taken up, once `listening` is given a protocol for it.
+    # Paths that accept `Upgrade: websocket`, once `listening` has a protocol for it.
     websocket_paths: ClassVar[frozenset[bytes]] = frozenset()
     refused: ClassVar[RefusedRequests] = RefusedRequests()
 
@@ -40,19 +40,19 @@ class CallerProtocol(HttpToolsProtocol):
         self._dropped = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
-        """Wait for the first head."""
+        """Start the timeout of the first head."""
         super().connection_made(transport)
         self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Read on. Whatever is unfinished afterwards has a time by which it has to be finished."""
+        """Parse the data, and set the timeout of whatever is incomplete afterwards."""
         if self._ended:
             self._drop(len(data))
             return
         body_of, body_bytes = self.cycle if self._in_body else None, self._body_bytes
         if not self._in_body:
-            # Line breaks before a request line count as well, although they are no request to the parser.
+            # Line breaks before a request line count as well, although the parser skips them.
             self._head_bytes += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
@@ -70,55 +70,55 @@ class CallerProtocol(HttpToolsProtocol):
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        """The head is there, in time."""
+        """Check the complete head; stop the parser if it is refused."""
         if self.parser.should_upgrade() and self._offers():
             if self._takes_up():
                 super().on_headers_complete()
-            return  # without a body to the parser, which is fed the head again without the offer
+            return  # the parser would skip the body; `_read_again` feeds it the head without `Upgrade`
         self._stop_waiting()
         self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
         version, method = self.parser.get_http_version(), self.parser.get_method()
         self._refusal = refusal_of(version, method, self.url, self.headers, most_bytes=self.patience.head_bytes)
         if self._refusal is not None:
-            raise ValueError(self._refusal.detail)  # by which the parser stops
+            raise ValueError(self._refusal.detail)  # stops the parser
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
-        # The application has the list: trailers must not come into it, where they would be headers.
+        # The app holds the list of headers; the parser must not append trailers to it.
         self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Count a piece of the body and pass it on."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """So is the body."""
+        """The request is complete: stop its timeout."""
         if not self._in_body:
-            return  # of what is read again
+            return  # a head that `_read_again` feeds again
         self._stop_waiting()
         self._in_body = False
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """The caller does not read as fast as we write."""
+        """The write buffer is full: watch whether the caller reads."""
         super().pause_writing()
         if self._unread is not None:
             self._unread.watch()
 
     def resume_writing(self) -> None:
-        """The caller has read most of it."""
+        """The caller has read most of the write buffer: stop watching."""
         if self._unread is not None:
             self._unread.forget()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """What is left of an answer has to be read as well, be the connection closed behind it or not."""
+        """Watch that the caller reads the rest of the response too, whether or not the connection then closes."""
         super().on_response_complete()
         if self._unread is not None and self.transport.get_write_buffer_size():
             self._unread.watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody is waited for any more."""
+        """Stop all timers."""
         self._stop_waiting()
         if self._unread is not None:
             self._unread.forget()
@@ -138,10 +138,11 @@ class CallerProtocol(HttpToolsProtocol):
             self._refuse(self._refusal or Refusal(400, f"This is not HTTP/1.1 as RFC 9112 has it: {error}."))
 
     def _read_again(self, rest: bytes) -> None:
-        """The head without the offer, and what came behind it, which the parser takes for another protocol."""
+        """Parse the head again without its `Upgrade` header, and then `rest`, which the parser took for that
+        protocol."""
         line = b" ".join((self.parser.get_method(), self.url, b"HTTP/" + self.parser.get_http_version().encode()))
         self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn has it: what follows a request that closes the connection is not read, instead of a fault.
+        # As in uvicorn: bytes after a request with `Connection: close` are ignored and no error.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._feed(without_offer(line, self.headers) + rest)
 
@@ -149,7 +150,7 @@ class CallerProtocol(HttpToolsProtocol):
         return self.parser.get_method() != b"CONNECT"
 
     def _takes_up(self) -> bool:
-        """Whether the other protocol is spoken from here on."""
+        """Whether the connection switches to the other protocol."""
         path = self.url.partition(b"?")[0]
         return path in self.websocket_paths and self._should_upgrade() and not has_body(self.headers)
 
@@ -157,7 +158,7 @@ class CallerProtocol(HttpToolsProtocol):
         return self.url.partition(b"?")[0] in self.websocket_paths and super()._should_upgrade()
 
     def _count_beside(self, received: int, of_body: int) -> None:
-        """Of a body that goes on. What came in one piece with its head or its end is left out: it is one piece."""
+        """Limit the bytes that come beside an incomplete body: chunk sizes and extensions, trailers."""
         self._beside += received - of_body
         self._beside_in_a_row = 0 if of_body else self._beside_in_a_row + received
         granted = self.patience.beside_a_body
@@ -175,7 +176,7 @@ class CallerProtocol(HttpToolsProtocol):
 
     def _wait_for_body(self) -> None:
         if self._is_idle() and self._waiting is not None:
-            return  # what is left of a body that was refused is read for a while, so that the answer is
+            return  # the rest of a refused body is drained for a while, so that the caller reads the response
         self._stop_waiting()
         self._waiting = self.loop.call_later(self.patience.silence, self._give_up_on_body)
 
@@ -194,22 +195,22 @@ class CallerProtocol(HttpToolsProtocol):
     def _give_up_on_body(self) -> None:
         self._waiting = None
         if self.flow.read_paused:
-            self._wait_for_body()  # it is we who do not read
+            self._wait_for_body()  # the app has paused reading, so the caller is not at fault
         else:
-            # The application is told as it is of any caller who hangs up.
+            # The app sees a disconnect, as when a caller hangs up.
             self.transport.close()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Nothing that comes on this connection is read any more. What was read whole before is still answered."""
+        """Answer the refusal and stop reading. Complete requests that came before are still answered."""
         self._stop_waiting()
         self._ended = True
         if self._in_body and self.pipeline and self._before is not None:
-            self.pipeline.popleft()  # the newest, which will never be whole
+            self.pipeline.popleft()  # the newest, which will never be complete
             self.cycle, self._in_body = self._before, False
         if self._in_body:
             if not self.cycle.response_started:
                 self._answer(refusal)
-            # The application is told as it is of any caller who hangs up, and cannot write into our answer.
+            # The app sees a disconnect, and can write nothing into our response.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self._hang_up()
@@ -225,7 +226,7 @@ class CallerProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _hang_up(self) -> None:
-        """Read on for a moment what nobody wants: closed with bytes unread, the answer would be lost on its way."""
+        """Drain for a moment before closing: a close with unread bytes resets the connection and loses the response."""
         self.flow.resume_reading()
         self.transport.write_eof()
         self._waiting = self.loop.call_later(self.patience.parting, self.transport.abort)
@@ -234,7 +235,7 @@ class CallerProtocol(HttpToolsProtocol):
         fields = self.cycle.scope["headers"] if self._in_body else self.headers or ()
         answer = answer_to(refusal, list(fields))
         self.transport.write(answer.written)
-        # The connection's own context may be that of a request before, about which this is not.
+        # The connection's context may be that of an earlier request.
         Context().run(
             self.refused,
             status=refusal.status,

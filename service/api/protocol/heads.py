@@ -1,7 +1,7 @@
-"""What the head of a request has to be before anything is read of its body, or anybody is asked. Pure.
+"""Checks the head of a request (request line and headers) before its body is read. Pure.
 
-Every rule here is one by which a server, its parser and a proxy before them could read different requests from the
-same bytes (RFC 9112). The parser holds most of them; here is what it leaves open.
+Every rule is against request smuggling: without it a server and a proxy in front could read different requests from the
+same bytes (RFC 9112). The parser enforces most rules; these are the rest.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import httptools
 
-from service.api.protocol.refusals import MOST_FIELDS, Fields, Refusal, too_large
+from service.api.protocol.refusals import MAX_FIELDS, Fields, Refusal, too_large
 
 VERSIONS = ("1.1", "1.0")
 
@@ -18,7 +18,7 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, most_bytes: int) -> Refusal | None:
-    """None for a head that can be read in one way only. Names of fields are in lower case."""
+    """Why the head is refused, or None for one that is unambiguous. Field names are in lower case."""
     size, hosts, codings = len(target), [], []
     for name, value in fields:
         size += len(name) + len(value) + 4
@@ -26,7 +26,7 @@ def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, mo
             hosts.append(value)
         elif name == b"transfer-encoding":
             codings.append(value)
-    if size > most_bytes or len(fields) > MOST_FIELDS:
+    if size > most_bytes or len(fields) > MAX_FIELDS:
         return too_large(most_bytes)
     if version not in VERSIONS:
         return Refusal(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
@@ -36,12 +36,12 @@ def refusal_of(version: str, method: bytes, target: bytes, fields: Fields, *, mo
 
 
 def has_body(fields: Fields) -> bool:
-    """Whether a body follows this head, be it of no bytes."""
+    """Whether a body follows this head, even an empty one."""
     return any(name in _FRAMING for name, _ in fields)
 
 
 def without_offer(request_line: bytes, fields: Fields) -> bytes:
-    """The head, written again without its offer of another protocol, which a server may ignore (RFC 9110 7.8)."""
+    """The head without its `Upgrade` header, which a server may ignore (RFC 9110 7.8)."""
     lines = (name + b": " + value for name, value in fields if name != b"upgrade")
     return b"\r\n".join((request_line, *lines, b"", b""))
 
@@ -49,7 +49,7 @@ def without_offer(request_line: bytes, fields: Fields) -> bytes:
 def _of_target(target: bytes) -> Refusal | None:
     if target.startswith(b"/") or target == b"*":
         return None
-    # The parser takes URLs that the server cannot take apart.
+    # The parser accepts URLs that the server cannot parse.
     try:
         path = httptools.parse_url(target).path
     except httptools.HttpParserInvalidURLError:

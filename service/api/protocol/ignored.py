@@ -1,7 +1,7 @@
-"""What a caller wrote and nobody reads: fields and parameters of other names, told in a header of the answer.
+"""Unknown fields and query parameters: the response reports them in the header `relevo-ignored`.
 
-They are not refused, since SDKs send what later versions know. A name that is nearly one of ours is likely a slip that
-does harm, so it gets a line in the log too.
+They are not refused, since SDKs send fields of later versions. A name that is close to a known one is likely a typo, so
+it is logged too.
 """
 
 import re
@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from starlette.types import Scope
 
 HEADER = "relevo-ignored"
-MOST_TOLD = 20
-LONGEST_TOLD = 64
-_LOOKED_AT = 1000  # items of a list
+MAX_REPORTED_NAMES = 20
+MAX_NAME_CHARACTERS = 64
+_MAX_EXAMINED_ITEMS = 1000  # of each list
 _LIKENESS = 0.8
 _KEPT_AS = "relevo.ignored"
 _SAFE = "._-[]"
@@ -32,7 +32,7 @@ _log = structlog.stdlib.get_logger("relevo.request")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """A name that nobody reads, with the path to it, and the name that was likely meant."""
+    """An unknown name with the path to it, as in `application.nmae`, and the known name that was likely meant."""
 
     name: str
     meant: str | None
@@ -40,7 +40,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The fields that a body may have by the names that it may give them; of models inside, their own."""
+    """The field names that a body may use, and those of nested models."""
 
     fields: Mapping[str, "Known | None"]
     names: frozenset[str]
@@ -48,7 +48,7 @@ class Known:
 
     @classmethod
     def of(cls, model: type[BaseModel], *others: str) -> Self:
-        """The fields of a model, and others that are read by hand."""
+        """The fields of a model, and `others` that are parsed without it."""
         fields: dict[str, Known | None] = dict.fromkeys(others)
         for name, field in model.model_fields.items():
             inside = next(_models(field.annotation), None)
@@ -57,17 +57,17 @@ class Known:
         return cls(fields, frozenset(fields), nested)
 
     def knows(self, document: Mapping[str, Any]) -> bool:
-        """Whether it is plain, at a glance, that every name is known."""
+        """Whether every name is known, as far as one set comparison tells: False also for any nested model."""
         return document.keys() <= self.names and self.nested.isdisjoint(document)
 
     def unknown(self, value: object, at: str = "") -> Iterator[Ignored]:
-        """What the value has and nobody reads, at whatever depth."""
+        """The unknown names in the value, at any depth. `at` is the path to it."""
         match value:
             case dict():
                 for name, inside in value.items():
                     yield from self._unknown(name, inside, at)
             case list():
-                for item in islice(value, _LOOKED_AT):
+                for item in islice(value, _MAX_EXAMINED_ITEMS):
                     yield from self.unknown(item, at)
 
     def _unknown(self, name: str, value: object, at: str) -> Iterator[Ignored]:
@@ -78,42 +78,42 @@ class Known:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was likely meant, if there is one: another spelling, or a slip of the hand."""
-    start, by_letters = name[:LONGEST_TOLD], {_letters(each): each for each in known}
+    """The known name that was likely meant, if there is one: another spelling, or a typo."""
+    start, by_letters = name[:MAX_NAME_CHARACTERS], {_letters(each): each for each in known}
     close = get_close_matches(_letters(start), by_letters, n=1, cutoff=_LIKENESS)
     return by_letters[close[0]] if close else None
 
 
 def note(scope: Scope, found: Iterable[Ignored]) -> None:
-    """Keep what is to be told of this request: no more than MOST_TOLD names, each once."""
+    """Note unknown names for the response to this request: at most MAX_REPORTED_NAMES, each once."""
     noted: dict[str, Ignored] = scope.setdefault(_KEPT_AS, {})
-    for ignored in islice(found, MOST_TOLD * 10):
-        if len(noted) > MOST_TOLD:
+    for ignored in islice(found, MAX_REPORTED_NAMES * 10):
+        if len(noted) > MAX_REPORTED_NAMES:
             break
         noted.setdefault(_safe(ignored.name), ignored)
 
 
 def told(response: Response, request: Request) -> Response:
-    """The answer, with the names that nobody read."""
+    """The response, with the header of unknown names."""
     if request.scope.get(_KEPT_AS):
         response.headers.update(headers(request))
     return response
 
 
 def headers(request: Request) -> dict[str, str]:
-    """The header that tells of the names that nobody read, if there are any."""
+    """The header of unknown names, if there are any; also logs those that look like typos."""
     noted: dict[str, Ignored] | None = request.scope.get(_KEPT_AS)
     if not noted:
         return {}
-    names = list(noted)[:MOST_TOLD]
+    names = list(noted)[:MAX_REPORTED_NAMES]
     meant = {name: noted[name].meant for name in names if noted[name].meant}
     if meant:
         _log.warning("request.ignored", ignored=list(meant), meant=list(meant.values()))
-    return {HEADER: ", ".join([*names, *(["..."] if len(noted) > MOST_TOLD else [])])}
+    return {HEADER: ", ".join([*names, *(["..."] if len(noted) > MAX_REPORTED_NAMES else [])])}
 
 
 def _safe(name: str) -> str:
-    return quote(name[:LONGEST_TOLD], safe=_SAFE, errors="replace")[:LONGEST_TOLD] or '""'
+    return quote(name[:MAX_NAME_CHARACTERS], safe=_SAFE, errors="replace")[:MAX_NAME_CHARACTERS] or '""'
 
 
 def _letters(name: str) -> str:
@@ -131,7 +131,8 @@ def _names(name: str, field: FieldInfo) -> list[str]:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in an annotation, as in `list[Model] | None`. A dictionary's names are the caller's."""
+    """The models in an annotation, as in `list[Model] | None`. Not those in dictionaries, whose keys are the
+    caller's."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif getattr(annotation, "__origin__", None) is not dict:

@@ -1,4 +1,4 @@
-"""What is borne from callers: how slow they may be, and how much they may send that is no body."""
+"""The limits of a connection: how slow a caller may be, and how much it may send beside its bodies."""
 
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """What is borne.
+    """The limits of one connection.
 
-    Seconds that a head may take from its first byte (or from connecting) to its last, and that a caller may be silent
-    within a body. Seconds in which a caller has to take so many bytes of an answer. Seconds and bytes for which a
-    caller may go on sending after a refusal. Bytes of a head. Of what comes beside a body (the lengths of its chunks,
-    their extensions, trailers): bytes in a row, which are also granted once, and bytes for each byte of the body.
+    `head`: seconds that a head may take, from its first byte (or from the connection) to its last.
+    `silence`: seconds that a caller may send nothing within a body.
+    `unread`, `unread_bytes`: in so many seconds a caller must read at least so many bytes of a waiting response.
+    `parting`, `parting_bytes`: seconds and bytes for which a caller may go on sending after a refusal.
+    `head_bytes`: size of a head.
+    `beside_a_body`: bytes beside a body (chunk sizes, extensions, trailers), in a row, and granted once in all.
+    `beside_each_byte`: bytes beside a body for each byte of it, on top of that.
     """
 
     head: float = 10.0
@@ -26,7 +29,7 @@ class Patience:
 
 
 class UnreadAnswer:
-    """What is written on a connection, and not yet taken by the caller. Who takes next to nothing is hung up on."""
+    """Watches the write buffer of a connection, and aborts it when the caller reads next to nothing."""
 
     def __init__(self, transport: Transport, *, loop: AbstractEventLoop, patience: Patience) -> None:
         self._transport = transport
@@ -36,13 +39,13 @@ class UnreadAnswer:
         self._left = 0
 
     def watch(self) -> None:
-        """More than nothing is left: look again in a while, unless that is going to happen anyway."""
+        """Start the timer, unless it runs already: bytes are waiting to be read."""
         if self._timer is None:
             self._left = self._transport.get_write_buffer_size()
             self._timer = self._loop.call_later(self._patience.unread, self._look)
 
     def forget(self) -> None:
-        """Most of it was taken."""
+        """Stop the timer: most was read."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Why something never became a request, and the answer to it: JSON and a request's id, as every refusal has them."""
+"""Refusals before a request reaches the app, and their responses: JSON with a request id, as all refusals are."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from service.domain.errors import Invalid, RelevoError
 from service.observability.correlation import REQUEST_ID, correlation_id
 
-MOST_FIELDS = 256
+MAX_FIELDS = 256
 _CODES = {
     404: "no_such_path",
     405: "method_not_allowed",
@@ -28,14 +28,14 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not taken: an HTTP status of 400 or more, and a sentence for who sent it."""
+    """Why a request is refused: an HTTP status of 400 or more, and a sentence for the caller."""
 
     status: int
     detail: str
 
 
 class Misplaced(Invalid):
-    """What HTTP alone has breaks a rule: `place` is where, as in `("query", "limit")`."""
+    """An invalid value outside the body: `place` is its path, as in `("query", "limit")`."""
 
     def __init__(self, detail: str, *, place: tuple[str, ...], kind: str = "value_error") -> None:
         super().__init__(detail, field=place[1:], kind=kind)
@@ -44,19 +44,19 @@ class Misplaced(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class RefusalAnswer:
-    """The bytes of an answer after which the connection is closed, and the id by which it is known."""
+    """The bytes of a response after which the connection is closed, and its request id."""
 
     request_id: str
     written: bytes
 
 
 def too_large(most_bytes: int) -> Refusal:
-    """For a head, or for what comes beside a body."""
-    return Refusal(431, f"The limit of a request's head is {most_bytes} bytes and {MOST_FIELDS} fields.")
+    """The refusal of a head that is too large, or of too many bytes beside a body."""
+    return Refusal(431, f"The limit of a request's head is {most_bytes} bytes and {MAX_FIELDS} fields.")
 
 
 def answer_to(refusal: Refusal, fields: Fields) -> RefusalAnswer:
-    """The answer to what had these header fields, as far as they were read."""
+    """The response to a request with these header fields, as far as they were read."""
     request_id = correlation_id(Headers(raw=list(fields)), fresh=_fresh)
     body = orjson.dumps({"code": code_of(refusal.status), "detail": refusal.detail})
     lines = (
@@ -73,7 +73,7 @@ def answer_to(refusal: Refusal, fields: Fields) -> RefusalAnswer:
 
 
 def code_of(status: int) -> str:
-    """What a program is told by `code` of an answer that is no error of the business."""
+    """The `code` in the response for a status that no error of the domain causes."""
     return _CODES.get(status, RelevoError.code)
 
 

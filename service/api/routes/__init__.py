@@ -1,1 +1,1 @@
-"""The routes, a module for each noun."""
+"""The routes, one module for each resource."""

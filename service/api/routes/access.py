@@ -1,4 +1,4 @@
-"""Tokens for applications: given by an organisation's admin, renewed, and ended before their time."""
+"""Tokens for applications: an organisation's admin grants them; they are refreshed, and revoked before they expire."""
 
 from datetime import timedelta
 
@@ -81,7 +81,7 @@ async def refresh(
     request: Request, caller: CallerDep, revocations: RevocationsDep, services: ServicesDep
 ) -> AppPortalAccessOut:
     """Get a fresh application token of the same kind for this one, which ends. Four weeks after the first, all end."""
-    # What another process ended a moment ago must not begin anew here.
+    # Another process may have revoked this token a moment ago; it must not be refreshed.
     await services.access.confirm(caller)
     app_id = await revocations.give_up(caller)
     now = services.clock.now()
@@ -118,7 +118,8 @@ def _granted(request: Request, services: Services, application: Application, gra
 
 
 def _portal(request: Request) -> str:
-    """Where a person can use a token. Whoever is not told where it is reached has only the caller's word for it."""
+    """The URL of the portal. Without the setting for the public URL, the request's own base URL is all that is
+    known."""
     path = request.app.url_path_for("swagger_ui_html")
     public_url: str | None = request.app.state.public_url
     return str(request.url_for("swagger_ui_html")) if public_url is None else f"{public_url}{path}"

@@ -1,4 +1,4 @@
-"""The audit trail, for reading."""
+"""The audit trail: list its events."""
 
 from fastapi import Depends
 

@@ -1,4 +1,4 @@
-"""Background tasks: how far they are."""
+"""Background tasks: list them and get their progress."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Contents: removing what messages and answers said."""
+"""Contents: expunge payloads of messages and responses of receivers."""
 
 from fastapi import Depends, Response
 

@@ -1,4 +1,4 @@
-"""What became of messages: attempts by endpoint and by message, destinations, and sending once more."""
+"""Deliveries: attempts by endpoint and by message, destinations of a message, and resending."""
 
 from functools import partial
 from typing import Annotated

@@ -23,7 +23,7 @@ from service.api.schemas.pages import ListOut, listed
 
 router = Operations(prefix="/app/{app_id}/endpoint", tags=["Endpoint"], route_class=JsonRoute)
 
-_FIRST_LINE_OF_SDKS = re.compile(r"\bsvix-libs/[01]\.").search
+_is_sdk_1x = re.compile(r"\bsvix-libs/[01]\.").search
 
 
 @router.get("", operation_id="v1.endpoint.list", responses=documented(404))
@@ -144,8 +144,8 @@ async def patch_headers(endpoint_id: EndpointRef, body: EndpointHeadersPatchIn, 
 
 
 def _fitted(response: Response, request: Request) -> Response:
-    """The answer; without its body for an SDK that fails on one where it knows of none."""
-    # Java and Kotlin of 1.x take a body for a fault here, Python of 2.x its absence.
-    if response.status_code == 200 and _FIRST_LINE_OF_SDKS(request.headers.get("user-agent", "")):
+    """The response; for SDKs 1.x an empty 204, since they fail on a body here."""
+    # The Java and Kotlin SDKs 1.x fail on a body here, the Python SDK 2.x fails without one.
+    if response.status_code == 200 and _is_sdk_1x(request.headers.get("user-agent", "")):
         return Response(status_code=204)
     return response

@@ -1,4 +1,4 @@
-"""Setting up an organisation by document: its export, its import, and event types out of an OpenAPI document."""
+"""Environments: export and import an organisation's event types, and import them from an OpenAPI document."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -28,7 +28,7 @@ from service.application.streams import every_event_type
 from service.domain.errors import UnusableSpecification
 from service.domain.event_types import EventType, NewEventType
 
-UNSAID = ("feature_flags", "validate_payloads")
+UNDESCRIBED_FIELDS = ("feature_flags", "validate_payloads")
 
 _EVENT_TYPES = b'"eventTypes":['
 _NO_EVENT_TYPES = _EVENT_TYPES + b"]"
@@ -46,7 +46,7 @@ router = Operations(route_class=DocumentRoute, dependencies=[Depends(organisatio
 async def export_environment(caller: OrganisationDep, services: ServicesDep, reading: ReadingDep) -> Response:
     """Export the organisation's event types, archived ones included. An answer that breaks off is not complete."""
     pages = every_event_type(caller.org_id, reading)
-    # The first is read before the answer begins, so that what cannot be read at all is an error and no broken answer.
+    # The first page is read before the response begins, so that a failing read is an error and no broken response.
     first = await anext(pages)
     empty = as_json(EnvironmentOut.without_event_types(at=services.clock.now()))
     return StreamingResponse(_exported(empty, first, pages), media_type="application/json")
@@ -55,7 +55,7 @@ async def export_environment(caller: OrganisationDep, services: ServicesDep, rea
 async def _exported(
     empty: bytes, first: Sequence[EventType], pages: AsyncGenerator[Sequence[EventType], None]
 ) -> AsyncIterator[bytes]:
-    """The document, with the event types where it has none."""
+    """The document in pieces, with the event types inserted into its empty list."""
     before, after = empty.split(_NO_EVENT_TYPES)
     async with aclosing(pages):
         yield before + _EVENT_TYPES + _listed(first)
@@ -111,7 +111,7 @@ async def import_event_types(
 
     async def take_over() -> Answer:
         modified = await event_types.take_over(
-            described, unsaid=UNSAID, archive_others=body.replace_all, dry_run=body.dry_run
+            described, unsaid=UNDESCRIBED_FIELDS, archive_others=body.replace_all, dry_run=body.dry_run
         )
         return Answer(body=EventTypeImportOpenApiOut.of(modified, dry_run=body.dry_run), status=200)
 
@@ -132,7 +132,7 @@ async def _described(body: EventTypeImportOpenApiIn, caller: Caller, services: S
 
 
 def _refuse_unruly(described: NewEventType) -> None:
-    """RequestValidationError for an event type that could not have been created by hand."""
+    """Check that the event type could have been created through the API. RequestValidationError."""
     said = {"name": described.name, "description": described.description, "groupName": described.group_name}
     try:
         EventTypeIn.model_validate(said)

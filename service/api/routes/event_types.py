@@ -1,4 +1,4 @@
-"""Event types: create, read, change, archive, remove."""
+"""Event types: create, read, change, archive, delete."""
 
 from typing import Annotated
 
@@ -130,5 +130,5 @@ async def delete_event_type(
 
 
 async def _refuse_unusable(schemas: str | None, caller: Caller, services: Services) -> None:
-    # Before the first statement: no connection is held while a process is at it.
+    # Before the first statement, so that no connection is held while a process compiles the schemas.
     await services.payload_checks.refuse_unusable(caller.org_id, {("schemas",): schemas})

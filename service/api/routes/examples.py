@@ -1,4 +1,4 @@
-"""Examples: try an endpoint now, and ask beforehand whether a message would reach anybody."""
+"""Examples: send an example message to an endpoint now, and check whether a message would reach any endpoint."""
 
 from functools import partial
 from uuid import uuid4
@@ -50,7 +50,7 @@ async def send_example(
         correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
         traceparent=traceparent(trace.get_current_span().get_span_context()),
     )
-    await work.rollback()  # nothing is held, neither a connection nor a key, while the receiver takes its time
+    await work.rollback()  # releases the connection and the idempotency key while the receiver is called
     attempt = await attempts.once(example.claim)
     return await once.answer(partial(_keep, examples, example, attempt, trace_url=services.trace_url))
 

@@ -1,4 +1,4 @@
-"""The interface's own health routes. Probes with a say in traffic have theirs outside of it."""
+"""The health route of the API itself. The probes that decide over traffic are outside of it."""
 
 from service.api.json_routes import ToldRoute
 from service.api.operations import Operations

@@ -1,4 +1,4 @@
-"""Files of messages: taken in line by line while they arrive, however large. No body limit holds here."""
+"""Imports: files of messages, read line by line while they arrive. No body limit applies."""
 
 from contextlib import aclosing
 from typing import Annotated, Any

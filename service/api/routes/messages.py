@@ -1,4 +1,4 @@
-"""Messages: send them, read them. Sending is the hot path: no session, one parse, one group commit."""
+"""Messages: send and read them. Sending is the hot path: no session, one parse, one group commit."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -84,12 +84,12 @@ async def get_message(
 
 
 def _echoed(head: MessageHead, payload: bytes) -> orjson.Fragment:
-    # A payload that is not raw has been found to be an object, so it needs no second look.
+    # Only a raw payload has to be checked: any other is known to be a JSON object.
     return orjson.Fragment(payload) if head.raw_payload is None else shown_payload(head.raw_payload)
 
 
 def _id_of(receipt: Kept | SameAgain) -> MessageId:
-    """Whoever repeats a key gets the first answer; another message of that event id is not ours to show."""
+    """The id of the message: for a repeated key that of the first. Conflict for another message with the event id."""
     if receipt.id is None:
         raise Conflict("A message with that eventId already exists")
     return receipt.id

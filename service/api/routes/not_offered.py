@@ -1,6 +1,6 @@
-"""Operations of the interface that Relevo does not have: each answers 501 with its name in the SDK and the reason.
+"""Operations of the interface that Relevo does not implement: each answers 501 with its SDK name and the reason.
 
-The one place that says so: the README's table is made of it, and a test holds it against the official SDK.
+The README's table is generated from this list, and a test compares it with the official SDK.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from service.domain.errors import NotOffered
 
 _STREAMS = "streams are another product of the hosted service"
-# By what a name begins with; what comes first counts.
+# By prefix of the name; the first match counts.
 _REASONS = {
     "autoconfig_subscription": "self-configured subscriptions are the hosted service's; create endpoints instead",
     "connector": "connectors are templates of the hosted service's own portal",
@@ -25,7 +25,7 @@ _REASONS = {
     "authentication": _STREAMS,
     "streaming": _STREAMS,
 }
-# Its name in the SDK, and how the SDK asks for it. Paths with a word come before those with a parameter in its place.
+# Name in the SDK, method, path. A path with a literal segment comes before one with a parameter in its place.
 _OPERATIONS = """
 authentication.get_stream_poller_token GET /api/v1/auth/stream/{stream_id}/sink/{sink_id}/poller/token
 authentication.rotate_stream_poller_token POST /api/v1/auth/stream/{stream_id}/sink/{sink_id}/poller/token/rotate
@@ -112,7 +112,7 @@ streaming.stream.upsert PUT /api/v1/stream/{stream_id}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """One operation: its name in the SDK, how it is asked for, and why it is not there."""
+    """One operation: its name in the SDK, its method and path, and why it is not implemented."""
 
     name: str
     method: str
@@ -121,7 +121,7 @@ class Missing:
 
 
 def not_offered() -> Iterator[Missing]:
-    """Each of them."""
+    """All operations that are not implemented."""
     for line in _OPERATIONS.strip().splitlines():
         name, method, path = line.split()
         reason = next(reason for beginning, reason in _REASONS.items() if name.startswith(beginning))
@@ -129,7 +129,7 @@ def not_offered() -> Iterator[Missing]:
 
 
 def routes() -> list[Route]:
-    """What answers for them. They come after every other route."""
+    """The routes that answer 501. They come after all other routes."""
     alike: dict[tuple[str, str], list[Missing]] = {}
     for missing in not_offered():
         alike.setdefault((missing.method, missing.path), []).append(missing)

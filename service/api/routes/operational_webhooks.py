@@ -1,4 +1,4 @@
-"""Operational endpoints: where an organisation is told of what happens to its endpoints and deliveries."""
+"""Operational endpoints: they receive an organisation's operational webhooks, about its endpoints and deliveries."""
 
 from fastapi import Response
 

@@ -1,4 +1,4 @@
-"""Replays: sending messages to an endpoint again, as a background task."""
+"""Replays: background tasks that send messages to an endpoint again."""
 
 from fastapi import Response
 

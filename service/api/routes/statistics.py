@@ -1,4 +1,5 @@
-"""Statistics: what became of attempts, and what endpoints want."""
+"""Statistics: attempts by outcome, failing endpoints, usage of applications, event types that endpoints subscribe
+to."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Answers that stream: every message of an application as a file, and its attempts as they are made."""
+"""Streaming responses: the export of an application's messages, and the live tail of its attempts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,16 +26,17 @@ from service.application.streams import every_message
 from service.application.tails import AttemptReader
 from service.domain.ids import ApplicationId, AttemptId
 
-HEARTBEAT_INTERVAL_S = 15.0  # seconds
+HEARTBEAT_INTERVAL_S = 15.0
 
 _JSON = b"application/json"
 
 
 class ExportRoute(ToldRoute):
-    """The export has the path of a message with the event id `export`: whoever accepts nothing but JSON reads that."""
+    """The route of the export. Its path is also that of a message with the event id `export`, so a request that accepts
+    only JSON gets the message."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Not this one for a request that only a message can answer."""
+        """No match for a request that accepts only JSON."""
         if (b"accept", _JSON) in scope.get("headers", ()):
             return Match.NONE, {}
         return super().matches(scope)
@@ -70,7 +71,7 @@ async def export_messages(
     async def lines() -> AsyncIterator[bytes]:
         async with aclosing(every_message(application.id, reading, wanted)) as pages:
             async for page in pages:
-                # Line breaks in JSON are space between values: within a text they are written `\n`.
+                # A raw line break in JSON is white space between values; within a string it is written `\n`.
                 shown = (orjson.dumps(fields_of(message, with_content=wanted.with_content)) for message in page)
                 yield b"".join(line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in shown)
 

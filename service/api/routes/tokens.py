@@ -1,4 +1,4 @@
-"""Tokens of the organisation itself: made with a name and a role, listed, and revoked. An admin's business."""
+"""Tokens of the organisation itself: an admin creates them with a name and a role, lists and revokes them."""
 
 from fastapi import Depends, Response
 

@@ -1,4 +1,4 @@
-"""Tokens for applications as they are asked for, and as they are given."""
+"""Bodies of requests and responses for tokens of applications."""
 
 from datetime import timedelta
 from typing import Annotated, Self
@@ -11,10 +11,14 @@ from service.application.access import EVERY_CAPABILITY, Capability, Grant
 from service.domain.limits import MAX_FLAGS_BYTES, MAX_GRANTED_VALUES, MAX_SESSION_CHARACTERS
 from service.domain.tokens import MAX_PORTAL_LIFETIME, MIN_PORTAL_LIFETIME
 
-_SHORTEST, _LONGEST = (int(lifetime.total_seconds()) for lifetime in (MIN_PORTAL_LIFETIME, MAX_PORTAL_LIFETIME))
+_MIN_LIFETIME_S, _MAX_LIFETIME_S = (
+    int(lifetime.total_seconds()) for lifetime in (MIN_PORTAL_LIFETIME, MAX_PORTAL_LIFETIME)
+)
 
 Lifetime = Annotated[
-    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: _LONGEST if value is None else value)
+    int,
+    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S),
+    BeforeValidator(lambda value: _MAX_LIFETIME_S if value is None else value),
 ]
 SessionId = Annotated[
     Text, StringConstraints(min_length=1, max_length=MAX_SESSION_CHARACTERS), Field(examples=["user-7"])
@@ -27,7 +31,7 @@ class AppPortalAccessIn(Received):
     capabilities: list[Capability] | None = Field(
         default=None, max_length=MAX_GRANTED_VALUES, examples=[["ViewBase", "CreateAttempts"]]
     )
-    expiry: Lifetime = _LONGEST
+    expiry: Lifetime = _MAX_LIFETIME_S
     feature_flags: list[FeatureFlag] | None = Field(default=None, max_length=MAX_GRANTED_VALUES)
     read_only: bool | None = Field(default=None, strict=True, description="Whether to grant no more than `ViewBase`.")
     session_id: SessionId | None = None
@@ -46,7 +50,7 @@ class AppPortalAccessIn(Received):
         return self
 
     def grant(self) -> Grant:
-        """In the words of the application layer."""
+        """The body as the application layer's Grant."""
         capabilities = EVERY_CAPABILITY if self.capabilities is None else frozenset(self.capabilities)
         return Grant(
             capabilities=capabilities & {"ViewBase"} if self.read_only else capabilities,
@@ -67,6 +71,6 @@ class ApplicationTokenExpireIn(Received):
     """Whose tokens shall end: those of some sessions or all; and in how many seconds."""
 
     expiry: Annotated[
-        int, Field(ge=0, le=_LONGEST, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
+        int, Field(ge=0, le=_MAX_LIFETIME_S, strict=True), BeforeValidator(lambda value: 0 if value is None else value)
     ] = 0
     session_ids: list[SessionId] | None = Field(default=None, max_length=MAX_GRANTED_VALUES)

@@ -1,4 +1,4 @@
-"""Applications as they come in and go out."""
+"""Bodies of requests and responses for applications."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class ApplicationIn(Received):
     metadata: Metadata = Field(default_factory=dict)
 
     def new(self) -> NewApplication:
-        """In the words of the domain."""
+        """The body as the domain's NewApplication."""
         return NewApplication(
             name=self.name, uid=self.uid, throttle_rate=self.throttle_rate, metadata=dict(self.metadata)
         )
@@ -47,7 +47,7 @@ class ApplicationPatch(Received):
     metadata: Metadata = Field(default_factory=dict)
 
     def changes(self) -> dict[str, Any]:
-        """Only what was said, by the domain's names."""
+        """The fields that are present, by the domain's names."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -65,7 +65,7 @@ class ApplicationOut(Shown):
 
     @classmethod
     def of(cls, application: Application) -> "ApplicationOut":
-        """The answer for an application."""
+        """The response for an application."""
         return cls(
             id=application.id,
             uid=application.uid,

@@ -1,4 +1,4 @@
-"""Audit events as they go out."""
+"""Bodies of responses for audit events."""
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class AuditEventOut(Shown):
 
     @classmethod
     def of(cls, event: AuditEvent) -> "AuditEventOut":
-        """The answer for an event."""
+        """The response for an event."""
         return cls(
             id=event.id,
             timestamp=event.at,

@@ -1,4 +1,4 @@
-"""Background tasks as they go out."""
+"""Bodies of responses for background tasks."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class TaskStarted(Shown):
 
     @classmethod
     def of(cls, task: BackgroundTask) -> "TaskStarted":
-        """The answer for a task."""
+        """The response for a task."""
         return cls(id=task.id, status=task.status, task=task.kind, updated_at=task.updated_at)
 
 
@@ -29,5 +29,5 @@ class BackgroundTaskOut(TaskStarted):
 
     @classmethod
     def of(cls, task: BackgroundTask) -> "BackgroundTaskOut":
-        """The answer for a task."""
+        """The response for a task."""
         return cls(id=task.id, status=task.status, task=task.kind, updated_at=task.updated_at, data=task.data)

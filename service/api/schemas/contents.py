@@ -1,4 +1,4 @@
-"""What to expunge, and what became of it."""
+"""Bodies of requests and responses for expunging contents."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -29,7 +29,7 @@ class BulkExpungeContentsOut(Shown):
 
     @classmethod
     def of(cls, found: dict[str, bool]) -> "BulkExpungeContentsOut":
-        """The answer, by whether each message was there."""
+        """The response; `found` tells for each id whether the message exists."""
         return cls(
             results={
                 ref: BulkExpungeStatus.EXPUNGED if known else BulkExpungeStatus.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Attempts and destinations as they go out."""
+"""Bodies of responses for attempts and destinations."""
 
 from typing import Annotated, Any
 
@@ -64,7 +64,7 @@ class MessageAttemptOut(Shown):
         message: Message | None = None,
         trace_url: str | None = None,
     ) -> "MessageAttemptOut":
-        """The answer for an attempt, with its message's head if there is one; `trace_url` is a template."""
+        """The response for an attempt, with the fields of its message if given; `trace_url` is a template."""
         return cls(
             id=attempt.id,
             msg_id=attempt.message_id,
@@ -88,7 +88,7 @@ class MessageAttemptOut(Shown):
 
 
 def _joined(headers: Pairs) -> dict[str, str] | None:
-    """By name; of a header that is there several times, all values, as HTTP joins them."""
+    """The headers by name; the values of a repeated header are joined by commas."""
     joined: dict[str, str] = {}
     for name, value in headers:
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
@@ -108,7 +108,7 @@ class MessageEndpointOut(EndpointCommon):
 
     @classmethod
     def of(cls, endpoint: Endpoint, state: DeliveryState) -> "MessageEndpointOut":
-        """The answer for a destination."""
+        """The response for a destination."""
         return cls(
             **common(endpoint),
             status=state.status,
@@ -128,7 +128,7 @@ class EndpointMessageOut(MessageOut):
 def endpoint_message_of(
     message: Message, state: DeliveryState, *, with_content: bool, expanded_statuses: bool
 ) -> dict[str, Any]:
-    """The fields of `EndpointMessageOut`, ready for orjson. Older clients read canceled as success."""
+    """The fields of `EndpointMessageOut`, ready for orjson. For older clients, canceled is shown as success."""
     status = state.status
     if status is Status.CANCELED and not expanded_statuses:
         status = Status.SUCCESS

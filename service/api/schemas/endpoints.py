@@ -1,4 +1,4 @@
-"""Endpoints as they come in and go out, and their secrets."""
+"""Bodies of requests and responses for endpoints and their secrets."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -37,7 +37,7 @@ from service.domain.health import DISABLE_AFTER
 from service.domain.limits import MAX_LISTED_VALUES
 from service.domain.signatures import DEFAULT_GRACE, MAX_GRACE, Secret
 
-_LONGEST_GRACE, _USUAL_GRACE = (int(grace.total_seconds()) for grace in (MAX_GRACE, DEFAULT_GRACE))
+_MAX_GRACE_S, _DEFAULT_GRACE_S = (int(grace.total_seconds()) for grace in (MAX_GRACE, DEFAULT_GRACE))
 
 REASON = (
     f"Why it is disabled: `gone`, it answered 410; `failing`, nothing but failures for {DISABLE_AFTER.days} days, or as"
@@ -73,7 +73,7 @@ class EndpointUpsertIn(Received):
     metadata: Metadata = Field(default_factory=dict)
 
     def new(self) -> NewEndpoint:
-        """In the words of the domain."""
+        """The body as the domain's NewEndpoint."""
         return NewEndpoint(**_said(self, EndpointUpsertIn.model_fields))
 
 
@@ -85,7 +85,7 @@ class EndpointIn(EndpointUpsertIn):
 
     @property
     def own_secret(self) -> Secret | None:
-        """The secret, if the caller brought one."""
+        """The secret, if the caller chose one."""
         return None if self.secret is None else signatures.parse(self.secret)
 
 
@@ -103,7 +103,7 @@ class EndpointPatch(Received):
     metadata: Metadata = Field(default_factory=dict)
 
     def changes(self) -> dict[str, Any]:
-        """Only what was said, in the domain's names and types."""
+        """The fields that are present, in the domain's names and types."""
         return _said(self, self.model_fields_set)
 
 
@@ -134,7 +134,7 @@ class EndpointOut(EndpointCommon):
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "EndpointOut":
-        """The answer for an endpoint."""
+        """The response for an endpoint."""
         return cls(**common(endpoint), metadata=endpoint.metadata)
 
 
@@ -150,23 +150,23 @@ class EndpointSecretRotateIn(Received):
     key: SecretText | None = None
     grace_period_seconds: Annotated[
         int,
-        Field(ge=0, le=_LONGEST_GRACE, strict=True),
-        BeforeValidator(lambda value: _USUAL_GRACE if value is None else value),
-    ] = _USUAL_GRACE
+        Field(ge=0, le=_MAX_GRACE_S, strict=True),
+        BeforeValidator(lambda value: _DEFAULT_GRACE_S if value is None else value),
+    ] = _DEFAULT_GRACE_S
 
     @property
     def own_secret(self) -> Secret | None:
-        """The new secret, if the caller brought one."""
+        """The new secret, if the caller chose one."""
         return None if self.key is None else signatures.parse(self.key)
 
     @property
     def grace(self) -> timedelta:
-        """How long the old secret still signs."""
+        """How long the old secret goes on signing."""
         return timedelta(seconds=self.grace_period_seconds)
 
 
 def common(endpoint: Endpoint) -> dict[str, Any]:
-    """The fields of every view of an endpoint, both spellings of those that have two. A view ignores what it lacks."""
+    """The fields of all views of an endpoint, with both names of those that have two. A view ignores what it lacks."""
     types = None if endpoint.event_types is None else list(endpoint.event_types)
     return {
         "id": endpoint.id,
@@ -188,7 +188,7 @@ def common(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _said(body: EndpointUpsertIn | EndpointPatch, names: Iterable[str]) -> dict[str, Any]:
-    """The fields of these names, in the domain's names and types."""
+    """The fields with these names, in the domain's names and types."""
     said = {name: getattr(body, name) for name in names}
     for name in {"event_types", "channels"} & said.keys():
         said[name] = None if said[name] is None else tuple(said[name])

@@ -1,4 +1,4 @@
-"""What an organisation has set up, as one document, and event types as other documents describe them."""
+"""Bodies for exporting and importing an environment, and for importing event types from an OpenAPI document."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,7 +42,7 @@ class EnvironmentOut(Shown):
 
     @classmethod
     def without_event_types(cls, *, at: datetime) -> "EnvironmentOut":
-        """The document of an organisation that has none."""
+        """The document with an empty list of event types."""
         return cls(created_at=at, event_types=[], settings=None, connectors=[])
 
 
@@ -68,7 +68,7 @@ class EventTypeFromOpenApi(Shown):
 
     @classmethod
     def of(cls, event_type: NewEventType | EventType) -> "EventTypeFromOpenApi":
-        """The answer for an event type as it would be."""
+        """The response for an event type as the import makes it."""
         return cls(
             name=event_type.name,
             description=event_type.description,
@@ -93,7 +93,7 @@ class EventTypeImportOpenApiOut(Shown):
 
     @classmethod
     def of(cls, modified: Sequence[NewEventType | EventType], *, dry_run: bool) -> "EventTypeImportOpenApiOut":
-        """The answer for what was changed, or would be."""
+        """The response for the event types that were changed, or would be."""
         if dry_run:
             would = [EventTypeFromOpenApi.of(event_type) for event_type in modified]
             return cls(data=EventTypeImportOpenApiOutData(modified=[], to_modify=would))

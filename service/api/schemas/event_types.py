@@ -1,4 +1,4 @@
-"""Event types as they come in and go out."""
+"""Bodies of requests and responses for event types."""
 
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ class EventTypeUpsertIn(Received):
     validate_payloads: Vouching = False
 
     def new(self, name: str) -> NewEventType:
-        """In the words of the domain."""
+        """The body as the domain's NewEventType."""
         return NewEventType(
             name=name,
             description=self.description,
@@ -89,7 +89,7 @@ class EventTypePatch(Received):
     validate_payloads: Vouching = False
 
     def changes(self) -> dict[str, Any]:
-        """Only what was said, in the domain's names and types."""
+        """The fields that are present, in the domain's names and types."""
         said = {name: getattr(self, name) for name in self.model_fields_set}
         if "schemas" in said:
             said["schemas"] = _text(self.schemas)
@@ -115,7 +115,7 @@ class EventTypeOut(Shown):
 
     @classmethod
     def of(cls, event_type: EventType, *, with_content: bool = True) -> "EventTypeOut":
-        """The answer for an event type."""
+        """The response for an event type."""
         flags = None if event_type.feature_flags is None else list(event_type.feature_flags)
         return cls(
             name=event_type.name,

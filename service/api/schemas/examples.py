@@ -1,4 +1,4 @@
-"""Examples and checks before sending, as they are asked for and as they go out."""
+"""Bodies of requests and responses for example messages and for the check whether a message would be sent."""
 
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ class ExampleOut(MessageOut):
 
     @classmethod
     def of(cls, message: NewMessage, attempt: Attempt, *, trace_url: str | None) -> "ExampleOut":
-        """The answer for an example and its one attempt; `trace_url` is a template."""
+        """The response for an example and its one attempt; `trace_url` is a template."""
         return cls(
             id=message.id,
             event_id=None,

@@ -1,11 +1,11 @@
-"""The headers that an endpoint may ask for: which names and values are fit to be sent."""
+"""Headers of an endpoint: their bodies, and the validation of names and values."""
 
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from service.api.schemas.rules import FEW, Received, Shown
+from service.api.schemas.rules import LIMITED_MEMBERS, Received, Shown
 from service.domain import headers as rules
 from service.domain.limits import MAX_LISTED_VALUES
 
@@ -38,8 +38,10 @@ _NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None els
 
 _AS_A_WHOLE = AfterValidator(_together)
 
-Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, FEW, _AS_A_WHOLE, _EXAMPLE]
-HeaderChanges = Annotated[dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, FEW, _AS_A_WHOLE, _EXAMPLE]
+Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, LIMITED_MEMBERS, _AS_A_WHOLE, _EXAMPLE]
+HeaderChanges = Annotated[
+    dict[HeaderName, HeaderValue | None], _NULL_IS_NONE_AT_ALL, LIMITED_MEMBERS, _AS_A_WHOLE, _EXAMPLE
+]
 
 
 class EndpointHeadersIn(Received):
@@ -55,7 +57,7 @@ class EndpointHeadersPatchIn(Received):
     delete_headers: list[str] | None = Field(default=None, max_length=MAX_LISTED_VALUES, examples=[["X-Tenant"]])
 
     def applied_to(self, headers: dict[str, str]) -> dict[str, str]:
-        """The headers after this change; names are compared as HTTP does, without regard to case."""
+        """The headers after this change; names are compared without regard to case, as in HTTP."""
         named = {name.lower() for name in (*self.headers, *(self.delete_headers or ()))}
         kept = {name: value for name, value in headers.items() if name.lower() not in named}
         return kept | {name: value for name, value in self.headers.items() if value is not None}
@@ -69,7 +71,7 @@ class EndpointHeadersOut(Shown):
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "EndpointHeadersOut":
-        """The answer for these headers."""
+        """The response for these headers."""
         return cls(
             headers={name: value for name, value in headers.items() if not rules.holds_credentials(name)},
             sensitive=[name for name in headers if rules.holds_credentials(name)],

@@ -1,4 +1,4 @@
-"""Imports as they go out."""
+"""Bodies of responses for imports."""
 
 from datetime import datetime
 from typing import Literal
@@ -18,7 +18,7 @@ class LineFaultOut(Shown):
 
     @classmethod
     def of(cls, fault: LineFault) -> "LineFaultOut":
-        """The answer for a line."""
+        """The response for a refused line."""
         return cls(line=fault.line, code=fault.code, detail=fault.detail)
 
 
@@ -37,7 +37,7 @@ class MessageImportOut(Shown):
 
     @classmethod
     def of(cls, found: MessageImport, *, now: datetime) -> "MessageImportOut":
-        """The answer for an import."""
+        """The response for an import."""
         return cls(
             id=found.id,
             file_id=found.file_id,

@@ -1,4 +1,4 @@
-"""Messages as they come in and go out. A payload passes through untouched, so it is never parsed into a model."""
+"""Bodies of requests and responses for messages. A payload passes through unchanged, so no model parses it."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from service.api.schemas.applications import ApplicationIn
 from service.api.schemas.headers import HeaderValue
 from service.api.schemas.rules import (
-    FEW,
+    LIMITED_MEMBERS,
     ChannelOut,
     Channels,
     EventId,
@@ -32,7 +32,7 @@ from service.domain.ids import MessageId
 from service.domain.messages import Message, Submission
 from service.domain.retention import PAYLOADS_KEPT
 
-_MOST_DAYS, _MOST_HOURS = PAYLOADS_KEPT.days, PAYLOADS_KEPT // timedelta(hours=1)
+_MAX_DAYS, _MAX_HOURS = PAYLOADS_KEPT.days, PAYLOADS_KEPT // timedelta(hours=1)
 
 EXPIRED = orjson.Fragment(b'{"expired":true}')
 LEFT_OUT = orjson.Fragment(b"{}")
@@ -42,13 +42,13 @@ class TransformationsParams(Received):
     """`rawPayload` is sent in place of the payload, byte for byte, as the `content-type` that `headers` may name."""
 
     raw_payload: str | None = Field(default=None, examples=['{"id":"invoice_42"}'])
-    headers: Annotated[dict[str, HeaderValue], FEW] | None = Field(
+    headers: Annotated[dict[str, HeaderValue], LIMITED_MEMBERS] | None = Field(
         default=None, examples=[{"content-type": "application/xml"}]
     )
 
     @property
     def content_type(self) -> str | None:
-        """What the payload is, when it is not plain JSON."""
+        """The content type of the payload, None for plain JSON."""
         named = {name.lower(): value for name, value in (self.headers or {}).items()}
         return named.get("content-type") or None
 
@@ -63,10 +63,10 @@ class MessageHead(Received):
     application: ApplicationIn | None = None
     transformations_params: TransformationsParams | None = None
     deliver_at: Moment | None = Field(default=None, description="From a minute to a day ahead.")
-    payload_retention_period: Annotated[int, Field(ge=1, le=_MOST_DAYS, strict=True, examples=[30])] | None = Field(
+    payload_retention_period: Annotated[int, Field(ge=1, le=_MAX_DAYS, strict=True, examples=[30])] | None = Field(
         default=None, description="In days."
     )
-    payload_retention_hours: Annotated[int, Field(ge=1, le=_MOST_HOURS, strict=True, examples=[720])] | None = None
+    payload_retention_hours: Annotated[int, Field(ge=1, le=_MAX_HOURS, strict=True, examples=[720])] | None = None
 
     @model_validator(mode="after")
     def _one_retention(self) -> Self:
@@ -76,7 +76,7 @@ class MessageHead(Received):
 
     @property
     def retention(self) -> timedelta:
-        """How long the payload is kept."""
+        """How long the payload is kept, from acceptance."""
         if self.payload_retention_hours is not None:
             return timedelta(hours=self.payload_retention_hours)
         if self.payload_retention_period is not None:
@@ -85,12 +85,12 @@ class MessageHead(Received):
 
     @property
     def content_type(self) -> str | None:
-        """What the payload is to be sent as, when it is not plain JSON."""
+        """The content type to send the payload with, None for plain JSON."""
         return self.transformations_params.content_type if self.transformations_params else None
 
     @property
     def raw_payload(self) -> bytes | None:
-        """What is to be sent in the place of the payload."""
+        """The bytes to send in place of the payload, if any."""
         given = self.transformations_params.raw_payload if self.transformations_params else None
         return None if given is None else given.encode()
 
@@ -115,22 +115,22 @@ class MessageOut(Shown):
 
     @classmethod
     def without_payload(cls, message: Message) -> Self:
-        """The answer for a message whose payload is left out."""
+        """The response for a message, without its payload."""
         return cls.model_validate(head_of(message) | {"payload": {}})
 
 
 def fields_of(message: Message, *, with_content: bool) -> dict[str, Any]:
-    """The fields of `MessageOut`, ready for orjson, the payload as it was written."""
+    """The fields of `MessageOut`, ready for orjson, with the payload as it was written."""
     return head_of(message) | {"payload": shown_payload(message.payload) if with_content else LEFT_OUT}
 
 
 def head_of(message: Message) -> dict[str, Any]:
-    """The fields of `MessageOut`, all but the payload."""
+    """The fields of `MessageOut` without the payload."""
     return head_as_said(message, message.id)
 
 
 def head_as_said(message: Message | Submission, message_id: MessageId) -> dict[str, Any]:
-    """The same, of what was said and is kept under that id."""
+    """The fields of `MessageOut` without the payload, from the message or from the submission that got this id."""
     return {
         "id": message_id,
         "eventId": message.event_id,
@@ -143,13 +143,13 @@ def head_as_said(message: Message | Submission, message_id: MessageId) -> dict[s
 
 
 def time_or_none(at: datetime | None) -> str | None:
-    """RFC 3339, if there is a time."""
+    """The time as RFC 3339, or None."""
     return None if at is None else written(at)
 
 
 def shown_payload(payload: bytes | None) -> orjson.Fragment:
-    """The payload as it was written; of one that was sent raw and is no JSON object, an empty one."""
+    """The payload as it was written; an empty object for a raw payload that is no JSON object."""
     if payload is None:
         return EXPIRED
-    # A raw payload may be anything, and an answer must be JSON.
+    # A raw payload may be anything, and a response must be JSON.
     return orjson.Fragment(payload) if is_object(payload) else LEFT_OUT

@@ -1,4 +1,4 @@
-"""The bodies of operational webhooks, for the document: what an organisation's own receivers are sent."""
+"""The bodies of operational webhooks, for the OpenAPI document."""
 
 from pydantic import Field
 

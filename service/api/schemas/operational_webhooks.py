@@ -1,4 +1,4 @@
-"""Operational endpoints as they come in and go out: endpoints that every organisation has for itself."""
+"""Bodies of requests and responses for operational endpoints, which belong to the organisation itself."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ class OperationalWebhookEndpointUpsertIn(EndpointUpsertIn):
     """What a caller says of an operational endpoint, all but its secret. Its messages have no channels."""
 
     def new(self) -> NewEndpoint:
-        """In the words of the domain."""
+        """The body in the domain's types."""
         return replace(super().new(), channels=None)
 
 
@@ -31,7 +31,7 @@ class OperationalWebhookEndpointIn(EndpointIn):
     """A new operational endpoint. Without a secret it gets one of its own."""
 
     def new(self) -> NewEndpoint:
-        """In the words of the domain."""
+        """The body in the domain's types."""
         return replace(super().new(), channels=None)
 
 
@@ -55,5 +55,5 @@ class OperationalWebhookEndpointOut(Shown):
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "OperationalWebhookEndpointOut":
-        """The answer for an endpoint."""
+        """The response for an endpoint."""
         return cls(**common(endpoint), metadata=endpoint.metadata)

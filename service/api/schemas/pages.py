@@ -1,4 +1,4 @@
-"""Lists: a page of items with the iterators that lead on and back."""
+"""Bodies of lists: a page of items, with iterators to the next and the previous page."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class ListOut(Shown, Generic[Item]):
     """A page. `iterator` leads on, `prevIterator` leads back, `done` tells that nothing more lies that way."""
 
-    # Of the models that are made of this one pydantic does not say so.
+    # pydantic does not mark this for the concrete models made of this generic one.
     model_config = ConfigDict(json_schema_extra={"description": "A page of a list, and where to read on and back."})
 
     data: Sequence[Item]
@@ -25,14 +25,14 @@ class ListOut(Shown, Generic[Item]):
 
 
 def listed(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], Item]) -> ListOut[Item]:
-    """The page as it goes out. `key` is what the list is ordered by."""
+    """The page as a body. `key` gives an item's value that the list is ordered by."""
     iterator, prev_iterator = _iterators(page, key)
     data = [show(item) for item in page.items]
     return ListOut(data=data, iterator=iterator, prev_iterator=prev_iterator, done=page.done)
 
 
 def listed_raw(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
-    """The same, ready for orjson: for items that hold JSON which must stay as it is."""
+    """The page as a dict for orjson: for items with stored JSON that must stay unchanged."""
     iterator, prev_iterator = _iterators(page, key)
     data = [show(item) for item in page.items]
     return {"data": data, "iterator": iterator, "prevIterator": prev_iterator, "done": page.done}

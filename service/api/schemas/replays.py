@@ -1,4 +1,4 @@
-"""Replays as they are asked for."""
+"""Bodies of requests for replays."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ class ReplayIn(Received):
     until: Moment | None = None
 
     def end(self, now: datetime) -> datetime:
-        """Where the span ends."""
+        """The end of the time span."""
         return self.until or now
 
 
@@ -34,7 +34,7 @@ class BulkReplayIn(ReplayIn):
     status_code_class: AnswerClass | None = None
 
     def wanted(self) -> ReplayFilter:
-        """In the words of the domain."""
+        """The body as the domain's filter of messages."""
         return ReplayFilter(
             statuses=None if self.status is None else (self.status,),
             event_types=tuple(self.event_types) if self.event_types else None,

@@ -1,4 +1,5 @@
-"""The rules that values of requests keep, as types, and the two bases of every body: what is read, what is shown."""
+"""Types that validate values of requests, and the base classes of bodies: Received for requests, Shown for
+responses."""
 
 import re
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ from service.domain.limits import (
     TAG,
 )
 
-EARLIEST, MAX_DELIVERY_DELAY = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+MIN_TIME, MAX_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile("[\x00-\x08]")
 
 
@@ -55,7 +56,7 @@ class StatusCodeClass(IntEnum):
 
 
 def _one_of(kind: type[IntEnum]) -> BeforeValidator:
-    """What names the numbers that may stand there, with their meanings, when it is another."""
+    """A validator whose error lists the allowed numbers with their meanings."""
     meanings = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
 
     def check(value: object) -> object:
@@ -83,20 +84,21 @@ class Shown(Described, BaseModel):
 
 
 def plain(text: str) -> str:
-    """The text, when it has none of the control characters that no store and no terminal wants."""
+    """The text, checked to have no control characters. ValueError."""
     if _CONTROL.search(text):
         raise ValueError("Control characters are not allowed.")
     return text
 
 
 def utc(at: datetime) -> datetime:
-    """The time in UTC, which it is also without a zone; moved to where there is room to reckon with it."""
+    """The time in UTC (a time without a zone is UTC), clamped to MIN_TIME and MAX_TIME, so that adding a duration to it
+    cannot overflow."""
     zoned = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(zoned, EARLIEST), MAX_DELIVERY_DELAY).astimezone(UTC)
+    return min(max(zoned, MIN_TIME), MAX_TIME).astimezone(UTC)
 
 
 def written(at: datetime) -> str:
-    """RFC 3339 in UTC."""
+    """The time as RFC 3339 in UTC."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -121,22 +123,22 @@ def _few(members: Any) -> Any:
     return members
 
 
-# Said before each is looked at: of very many that are wrong, to tell each takes long.
-FEW = BeforeValidator(_few)
+# Checked before the members themselves: to report very many invalid ones takes long.
+LIMITED_MEMBERS = BeforeValidator(_few)
 
 
 def _or(default: Any) -> BeforeValidator:
-    """An explicit null means the default."""
+    """A validator that replaces an explicit null by the default."""
     return BeforeValidator(lambda value: default if value is None else value)
 
 
 def absent(value: object) -> bool:
-    """Whether an optional field of an answer is left out of it."""
+    """Whether a response leaves an optional field with this value out."""
     return value is None
 
 
 def _like(*examples: Any) -> Any:
-    """What a value looks like, for the document."""
+    """Example values for the OpenAPI document."""
     return Field(examples=list(examples))
 
 
@@ -144,17 +146,17 @@ def _object(example: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [example]})
 
 
-# How a caller may call something of its own.
+# A uid or name that a caller chooses.
 GivenName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=NAME)]
 
-# What is read.
+# Types of request fields.
 Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
 OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
 Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
 Rate = Annotated[int, Field(ge=1, le=MAX_RATE, strict=True), _like(100)]
 Version = Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True), _or(1)]
-Metadata = Annotated[dict[Text, Text], AfterValidator(_small), FEW, _or({}), _like({"plan": "gold"})]
+Metadata = Annotated[dict[Text, Text], AfterValidator(_small), LIMITED_MEMBERS, _or({}), _like({"plan": "gold"})]
 ApplicationUid = Annotated[GivenName, _uid(ids.APPLICATION), _like("customer-42")]
 EndpointUid = Annotated[GivenName, _uid(ids.ENDPOINT), _like("production")]
 EventId = Annotated[GivenName, _uid(ids.MESSAGE), _like("invoice-42-paid")]
@@ -174,7 +176,7 @@ WebUrl = Annotated[
 ]
 Moment = Annotated[datetime, AfterValidator(utc), _like("2026-03-01T00:00:00Z")]
 
-# What is shown.
+# Types of response fields.
 Time = Annotated[
     datetime,
     PlainSerializer(written, return_type=str),
@@ -198,6 +200,6 @@ VersionOut = Annotated[int, _like(1)]
 RateOut = Annotated[int, _like(100)]
 CountOut = Annotated[int, _like(12)]
 MetadataOut = Annotated[dict[str, str], _like({"plan": "gold"})]
-# Objects that go out as they were written.
+# Objects that a response contains as they were written.
 PayloadOut = Annotated[Any, _object({"id": "invoice_42", "amount": 1200})]
 SchemasOut = Annotated[Any, _object({"1": {"type": "object"}})]

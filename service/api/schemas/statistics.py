@@ -1,4 +1,4 @@
-"""Statistics as they are asked for and as they go out."""
+"""Bodies of requests and responses for statistics."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class EndpointAttemptStats(Shown):
 
     @classmethod
     def of(cls, counts: AttemptCounts) -> "EndpointAttemptStats":
-        """The answer for these counts."""
+        """The response for these counts."""
         return cls(success=counts.success, fail=counts.fail, canceled=counts.canceled)
 
 
@@ -48,7 +48,7 @@ class EndpointStats(Shown):
 
     @classmethod
     def of(cls, counts: AttemptCounts) -> "EndpointStats":
-        """The answer for these counts."""
+        """The response for these counts."""
         return cls(success=counts.success, pending=0, sending=0, fail=counts.fail, canceled=counts.canceled)
 
 
@@ -72,7 +72,7 @@ class FailingEndpointsOut(Shown):
 
     @classmethod
     def of(cls, found: Sequence[FailingEndpoint], *, done: bool) -> "FailingEndpointsOut":
-        """The answer for these endpoints."""
+        """The response for these endpoints."""
         data = [
             FailingEndpointOut(
                 app_id=endpoint.app_id,
@@ -105,7 +105,7 @@ class AppUsageStatsOut(TaskStarted):
 
     @classmethod
     def with_unresolved(cls, task: BackgroundTask, unresolved: list[str]) -> "AppUsageStatsOut":
-        """The answer for a task."""
+        """The response for a task."""
         return cls(
             id=task.id,
             status=task.status,

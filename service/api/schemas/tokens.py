@@ -1,4 +1,4 @@
-"""Tokens of an organisation as they are asked for, given once, and listed."""
+"""Bodies of requests and responses for tokens of the organisation."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -17,7 +17,7 @@ from service.domain.tokens import (
     is_token_name,
 )
 
-_SHORTEST, _USUAL, _LONGEST = (
+_MIN_LIFETIME_S, _DEFAULT_LIFETIME_S, _MAX_LIFETIME_S = (
     int(lifetime.total_seconds()) for lifetime in (MIN_LIFETIME, DEFAULT_LIFETIME, MAX_LIFETIME)
 )
 
@@ -29,7 +29,9 @@ def _readable(name: str) -> str:
 
 
 Lifetime = Annotated[
-    int, Field(ge=_SHORTEST, le=_LONGEST), BeforeValidator(lambda value: _USUAL if value is None else value)
+    int,
+    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S),
+    BeforeValidator(lambda value: _DEFAULT_LIFETIME_S if value is None else value),
 ]
 TokenName = Annotated[
     str,
@@ -45,10 +47,12 @@ class OrganisationTokenIn(Received):
 
     name: TokenName
     role: Role = Field(examples=["reader"])
-    expiry: Lifetime = Field(default=_USUAL, description="Seconds until the token ends.", examples=[_USUAL])
+    expiry: Lifetime = Field(
+        default=_DEFAULT_LIFETIME_S, description="Seconds until the token ends.", examples=[_DEFAULT_LIFETIME_S]
+    )
 
     def new(self) -> NewToken:
-        """In the words of the application layer."""
+        """The body as the application layer's NewToken."""
         return NewToken(name=self.name, role=self.role, lifetime=timedelta(seconds=self.expiry))
 
 
@@ -65,7 +69,7 @@ class OrganisationTokenOut(Shown):
 
     @classmethod
     def of(cls, token: OrganisationToken) -> "OrganisationTokenOut":
-        """The answer for a token."""
+        """The response for a token."""
         return cls(**_fields(token))
 
 
@@ -76,7 +80,7 @@ class OrganisationTokenCreatedOut(OrganisationTokenOut):
 
     @classmethod
     def issued(cls, made: IssuedToken) -> "OrganisationTokenCreatedOut":
-        """The answer for a token that was just made."""
+        """The response for a token that was just created."""
         return cls(**_fields(made.token), token=made.text)
 
 

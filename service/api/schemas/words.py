@@ -1,6 +1,6 @@
-"""What each property of the document means, in a sentence: once for all models that have it, or for one alone.
+"""Descriptions of the OpenAPI document's properties: one sentence for all models with that property, or for one model.
 
-A field may say otherwise by a `description` of its own. A test demands that every property has a sentence.
+A field's own `description` takes precedence. A test checks that every property has a sentence.
 """
 
 from typing import Any
@@ -154,7 +154,7 @@ _OF_ONE = {
 
 
 def describe(model: str, schema: JsonSchemaValue) -> JsonSchemaValue:
-    """The schema of this model, with a sentence for each property that has none."""
+    """The schema of the model, with a description for each property that lacks one."""
     for name, described in schema.get("properties", {}).items():
         sentence = _OF_ONE.get(f"{model}.{name}") or _EVERYWHERE.get(name)
         if sentence is not None:
@@ -163,11 +163,11 @@ def describe(model: str, schema: JsonSchemaValue) -> JsonSchemaValue:
 
 
 class Described:
-    """A base of models whose properties are described in the document."""
+    """Base class of models: adds the descriptions to their schema in the OpenAPI document."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The schema, described."""
+        """The schema with descriptions."""
         schema = handler(core_schema)
         describe(cls.__name__, handler.resolve_ref_schema(schema))
         return schema
