@@ -70,7 +70,7 @@ def unknown(environ: Mapping[str, str], settings: type[BaseSettings]) -> list[st
     """A sentence for each `RELEVO_*` variable that is no setting, with the closest name if there is one."""
     known = [variable.name.removeprefix(PREFIX) for variable, _ in _fields(settings)]
     ours = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
-    return [_about_unknown(name, get_close_matches(name, known, n=1)) for name in ours if name not in known]
+    return [_unknown_text(name, get_close_matches(name, known, n=1)) for name in ours if name not in known]
 
 
 def _fields(settings: type[BaseSettings]) -> Iterator[tuple[Variable, FieldInfo]]:
@@ -106,6 +106,6 @@ def _explain(loc: tuple[str | int, ...], message: str, settings: type[BaseSettin
     return f"{variable.name}{where}: {fault[:1].lower()}{fault[1:]}. Example: {variable.example}"
 
 
-def _about_unknown(name: str, near: list[str]) -> str:
+def _unknown_text(name: str, near: list[str]) -> str:
     meant = f" Did you mean {PREFIX}{near[0]}?" if near else ""
     return f"{PREFIX}{name} is not a setting of Relevo and changes nothing.{meant}"

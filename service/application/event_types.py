@@ -110,12 +110,12 @@ class EventTypes:
 
     async def _archive_all_but(self, names: Collection[str], *, dry_run: bool) -> list[EventType]:
         """The event types that are archived, or would be; without their schemas, which may be large."""
-        others = [found async for found in self._every_live_one() if found.name not in names]
+        others = [found async for found in self._unarchived() if found.name not in names]
         if others and not dry_run:
             await self._event_types.archive(self._org_id, [other.name for other in others], at=self._clock.now())
         return [replace(other, archived=True) for other in others]
 
-    async def _every_live_one(self) -> AsyncIterator[EventType]:
+    async def _unarchived(self) -> AsyncIterator[EventType]:
         page, done = PageRequest(limit=PAGE_EVENT_TYPES, ascending=True), False
         while not done:
             found = await self.page(page, include_archived=False, with_content=False)
@@ -166,10 +166,10 @@ def _changed(
 def _says(known: EventType, new: NewEventType) -> bool:
     """Whether an event type already has these fields."""
     others = (field.name for field in fields(NewEventType) if field.name != "schemas")
-    return all(getattr(known, name) == getattr(new, name) for name in others) and _mean_the_same(known, new)
+    return all(getattr(known, name) == getattr(new, name) for name in others) and _are_equivalent(known, new)
 
 
-def _mean_the_same(known: NewEventType, new: NewEventType) -> bool:
+def _are_equivalent(known: NewEventType, new: NewEventType) -> bool:
     if known.schemas == new.schemas or known.schemas is None or new.schemas is None:
         return known.schemas == new.schemas
     return bool(exact_json.read(known.schemas) == exact_json.read(new.schemas))

@@ -101,8 +101,12 @@ def _bundled(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]
             raise UnusableSpecification(f"There is no schema {_COMPONENTS}{name}.")
         needed[name] = known[name]
         waiting.extend(_references(known[name]))
-    moved: dict[str, Any] = _moved(schema)
-    return moved | {"definitions": {name: _moved(part) for name, part in needed.items()}} if needed else moved
+    moved: dict[str, Any] = _with_moved_references(schema)
+    return (
+        moved | {"definitions": {name: _with_moved_references(part) for name, part in needed.items()}}
+        if needed
+        else moved
+    )
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -118,17 +122,17 @@ def _references(node: Any) -> Iterator[str]:
                 yield from _references(value)
 
 
-def _moved(node: Any) -> Any:
+def _with_moved_references(node: Any) -> Any:
     match node:
         case dict():
             return {
                 name: value.replace(_COMPONENTS, _DEFINITIONS, 1)
                 if name == "$ref" and isinstance(value, str)
-                else _moved(value)
+                else _with_moved_references(value)
                 for name, value in node.items()
             }
         case list():
-            return [_moved(value) for value in node]
+            return [_with_moved_references(value) for value in node]
     return node
 
 

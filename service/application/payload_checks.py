@@ -36,13 +36,13 @@ class PayloadChecks:
     async def checked(self, message: NewMessage) -> NewMessage:
         """The message, validated by the cached rule if there is one. Raises Invalid, Busy."""
         known = self._known.get((message.org_id, message.event_type))
-        return message if known is None else await self._held_against(known, message)
+        return message if known is None else await self._validated(known, message)
 
     async def checked_afresh(self, message: NewMessage) -> NewMessage:
         """The same, by the current rule of the database."""
         rule = await self._rules.rule(message.org_id, message.event_type)
         known = self._remembered((message.org_id, message.event_type), rule)
-        return replace(message, checked_against=None) if known is None else await self._held_against(known, message)
+        return replace(message, checked_against=None) if known is None else await self._validated(known, message)
 
     async def refuse_unusable(self, org_id: OrgId, schemas: Mapping[tuple[str, ...], str | None]) -> None:
         """Raises Invalid if one of the schemas is not valid. Raises Busy."""
@@ -62,7 +62,7 @@ class PayloadChecks:
             return json_schemas.unusable(schemas)
         return await self._processes.run(json_schemas.unusable, schemas, tenant=org_id)
 
-    async def _held_against(self, known: "_Known", message: NewMessage) -> NewMessage:
+    async def _validated(self, known: "_Known", message: NewMessage) -> NewMessage:
         faults = await self._faults(known, message)
         if faults:
             # The cached rule may be stale: only the current rule may refuse a payload.

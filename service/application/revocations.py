@@ -38,7 +38,7 @@ class Revocations:
     async def log_out(self, caller: Caller) -> None:
         """Revoke the caller's own token. Raises NotAllowed for an organisation's token, NotAuthenticated for a revoked
         one."""
-        own = _own(caller)
+        own = _own_token(caller)
         now = self._clock.now()
         ended = await self._revocations.add(
             Revocation(
@@ -59,7 +59,7 @@ class Revocations:
 
     async def give_up(self, caller: Caller) -> ApplicationId:
         """Revoke the caller's own token before it is refreshed; returns its application. As `log_out`; LimitReached."""
-        app_id = _own(caller).app_id
+        app_id = _own_token(caller).app_id
         await self._refuse_too_many(app_id)
         await self.log_out(caller)
         return app_id
@@ -128,7 +128,7 @@ class Revocations:
             raise LimitReached(_TOO_MANY)
 
 
-def _own(caller: Caller) -> _Own:
+def _own_token(caller: Caller) -> _Own:
     if caller.app_id is None or caller.credential is None:
         raise NotAllowed
     return _Own(caller.app_id, caller.credential)

@@ -92,7 +92,7 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told_to_leave(work))
+            runner.run(_run_until_sigterm(work))
     except asyncio.CancelledError:
         return told_to_leave
     except (*DATABASE_UNUSABLE, LimitReached) as error:
@@ -102,7 +102,7 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
     return OK
 
 
-async def _until_told_to_leave(work: Callable[[], Coroutine[None, None, None]]) -> None:
+async def _run_until_sigterm(work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run the work, and cancel it on a SIGTERM before it handles signals itself, so that everything opened is closed.
     (A signal handler that raises could do so inside another callback, where the exception is lost.)"""
     loop = asyncio.get_running_loop()

@@ -35,7 +35,7 @@ class Allowances:
     @property
     def default(self) -> int:
         """The free places of an endpoint that is not in `rooms`."""
-        return 1 if self._scarce else self._base
+        return 1 if self._places_are_scarce else self._base
 
     @property
     def narrowed(self) -> int:
@@ -57,7 +57,7 @@ class Allowances:
 
         Returns whether deliveries that had no free place may have one now.
         """
-        was_full, was_scarce = self._busy[endpoint] >= self._allowed(endpoint), self._scarce
+        was_full, was_scarce = self._busy[endpoint] >= self._allowed(endpoint), self._places_are_scarce
         self._taken -= 1
         self._busy[endpoint] -= 1
         if outcome is not None:
@@ -66,15 +66,15 @@ class Allowances:
             del self._busy[endpoint]
             if self._learned.get(endpoint, 0) > self._base:
                 del self._learned[endpoint]
-        return was_full or (was_scarce and not self._scarce)
+        return was_full or (was_scarce and not self._places_are_scarce)
 
     @property
-    def _scarce(self) -> bool:
+    def _places_are_scarce(self) -> bool:
         return self._taken >= self._scarce_from
 
     def _allowed(self, endpoint: EndpointId) -> int:
         allowed = self._learned.get(endpoint, self._base)
-        return allowed if allowed > self._base or not self._scarce else 1
+        return allowed if allowed > self._base or not self._places_are_scarce else 1
 
     def _learn(self, endpoint: EndpointId, *, strained: bool, was_full: bool) -> None:
         allowed = self._learned.get(endpoint, self._base)

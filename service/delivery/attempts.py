@@ -164,7 +164,7 @@ class Courier:
             if settlement.attempt is None:
                 raise
             _log.exception("settlement.refused", message_id=settlement.claim.message_id)
-            return await self._settle(replace(settlement, attempt=_without_words(settlement.attempt)))
+            return await self._settle(replace(settlement, attempt=_without_receiver_text(settlement.attempt)))
 
     async def _settle(self, settlement: Settlement) -> Settled:
         """Settle, retrying with back-off for as long as the lease may hold. Raises Unavailable after that."""
@@ -182,5 +182,5 @@ class Courier:
             await asyncio.sleep(pause)
 
 
-def _without_words(attempt: Attempt) -> Attempt:
+def _without_receiver_text(attempt: Attempt) -> Attempt:
     return replace(attempt, response="", response_headers=())

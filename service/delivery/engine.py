@@ -98,9 +98,9 @@ class Engine:
         for claim in claims:
             self._start(claim)
         if not claims:
-            await first_of(self._queue.wait(), self._relief(), self._draining.wait())
+            await first_of(self._queue.wait(), self._wait_for_free_place(), self._draining.wait())
 
-    async def _relief(self) -> None:
+    async def _wait_for_free_place(self) -> None:
         """Wait until a saturated endpoint has a free place, and 10 ms more, so that one claim serves several
         endpoints."""
         await self._relieved.wait()

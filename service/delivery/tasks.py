@@ -78,10 +78,10 @@ class TaskRunner:
         if claim is None:
             return False
         with bound_contextvars(**_named(claim)):
-            await self._carry(claim)
+            await self._run_batches(claim)
         return True
 
-    async def _carry(self, claim: TaskClaim) -> None:
+    async def _run_batches(self, claim: TaskClaim) -> None:
         try:
             with self._telemetry.batch(claim.task):
                 await self._batch(claim)

@@ -49,7 +49,7 @@ async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metr
 @asynccontextmanager
 async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run the work at once and then every `interval` while the block lasts. A failed round is logged."""
-    task = asyncio.create_task(_rounds(interval.total_seconds(), work), name=f"upkeep {_name(work)}")
+    task = asyncio.create_task(_repeat(interval.total_seconds(), work), name=f"upkeep {_name(work)}")
     try:
         yield
     finally:
@@ -59,7 +59,7 @@ async def every(interval: timedelta, work: Callable[[], Awaitable[None]]) -> Asy
             await asyncio.wait({task}, timeout=CANCEL_RETRY_S)
 
 
-async def _rounds(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()

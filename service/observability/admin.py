@@ -56,7 +56,7 @@ class Admin:
     def _guarded(self, handle: Handler) -> Handler:
         async def answer(request: Request) -> Response:
             try:
-                self._let_in(request)
+                self._authorize(request)
                 return await handle(request)
             except AdminRefusal as refused:
                 self._tell("admin.refused", request, code=refused.body["code"])
@@ -64,7 +64,7 @@ class Admin:
 
         return answer
 
-    def _let_in(self, request: Request) -> None:
+    def _authorize(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token):
             raise AdminRefusal(401, "authentication_failed", "Send the admin token as a bearer token.")
@@ -80,11 +80,11 @@ class Admin:
             raise AdminRefusal(422, "invalid_level", str(error)) from None
         if self._ending is not None:
             self._ending.cancel()
-        self._ending = asyncio.get_running_loop().call_later(wanted.seconds, self._back_to_usual)
+        self._ending = asyncio.get_running_loop().call_later(wanted.seconds, self._reset_level)
         self._tell("admin.log_level", request, level=wanted.level, seconds=wanted.seconds)
         return self._shown_level()
 
-    def _back_to_usual(self) -> None:
+    def _reset_level(self) -> None:
         self._ending = None
         self._logging.set_level(self._usual)
         self._log.info("admin.log_level_ended", audited=True, level=self._usual)

@@ -120,9 +120,9 @@ class DeliveryTelemetry:
             raise
         finally:
             if error is not None or time.perf_counter() - began > self._slow:
-                self._tell_of_settling(claim, after, began_at, error)
+                self._trace_settlement(claim, after, began_at, error)
 
-    def _tell_of_settling(
+    def _trace_settlement(
         self, claim: Claim, after: SpanContext | None, began_at: int, error: Exception | None
     ) -> None:
         within = Context() if after is None else trace.set_span_in_context(NonRecordingSpan(after), Context())

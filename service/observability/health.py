@@ -90,7 +90,7 @@ class Health:
             "startup": self.startup()["startup"],
             "drain": Finding(ok=not self._draining, detail="draining" if self._draining else "no"),
             "database": self._database_now(),
-            "intake": self._intake_now(),
+            "intake": self._check_intake(),
         }
 
     def startup(self) -> Findings:
@@ -138,6 +138,6 @@ class Health:
         age = self._clock() - self._checked_at
         return self._database if age < CHECK_MAX_AGE_S else Finding(ok=False, detail=f"last checked {age:.0f} s ago")
 
-    def _intake_now(self) -> Finding:
+    def _check_intake(self) -> Finding:
         full = self._fullness() if self._fullness is not None else 0.0
         return Finding(ok=full < INTAKE_FULL, detail=f"{full:.0%} full")

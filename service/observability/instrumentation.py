@@ -38,7 +38,7 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
         meter_provider=NoOpMeterProvider(),
         excluded_urls=",".join(f"^[^/]*//[^/]*{path}$" for path in sorted(PROBES)),
         exclude_spans=["send", "receive"],
-        server_request_hook=_forget_what_the_caller_wrote,
+        server_request_hook=_remove_caller_text,
     )
     name_by_table(app)
 
@@ -58,7 +58,7 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
     from sqlalchemy.engine import Engine
 
     # Registered before the instrumentation's own handler, so that it is called first.
-    event.listen(engine.sync_engine, "handle_error", _end_without_text)
+    event.listen(engine.sync_engine, "handle_error", _end_span_without_text)
     instrumentor = SQLAlchemyInstrumentor()
     instrumentor.instrument(
         engine=engine.sync_engine,
@@ -75,7 +75,7 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", _correlate)
         instrumentor.uninstrument()
-        event.remove(engine.sync_engine, "handle_error", _end_without_text)
+        event.remove(engine.sync_engine, "handle_error", _end_span_without_text)
 
 
 def _choose_conventions() -> None:
@@ -83,7 +83,7 @@ def _choose_conventions() -> None:
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
 
 
-def _forget_what_the_caller_wrote(span: Span, scope: Mapping[str, Any]) -> None:
+def _remove_caller_text(span: Span, scope: Mapping[str, Any]) -> None:
     # Paths and query strings may hold secrets. The attributes are set by now and cannot be removed, only overwritten.
     if span.is_recording() and scope["type"] == "http":
         span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""})
@@ -96,7 +96,7 @@ def _correlate(_conn: object, _cursor: object, _sql: str, _parameters: object, c
         span.set_attribute("relevo.correlation_id", correlation_id)
 
 
-def _end_without_text(context: "ExceptionContext") -> None:
+def _end_span_without_text(context: "ExceptionContext") -> None:
     span = getattr(context.execution_context, "_otel_span", None)
     if span is None:
         return

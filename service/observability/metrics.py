@@ -21,8 +21,8 @@ BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What the SDK is told of an instrument: its unit, what it measures, the only labels that are let through, and the
-    buckets of a histogram."""
+    """The definition of an instrument: unit, description, allowed labels (a view drops all others), and the bounds of a
+    histogram's buckets."""
 
     unit: str
     about: str

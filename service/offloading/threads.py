@@ -49,7 +49,7 @@ class Threads:
             raise
         # A cancelled caller does not end the work, so the place is given back when the thread has finished.
         done = asyncio.wrap_future(job)
-        job.add_done_callback(partial(self._leave_soon, asyncio.get_running_loop(), tenant))
+        job.add_done_callback(partial(self._free_place, asyncio.get_running_loop(), tenant))
         return await done
 
     def close(self, *, wait: bool = True) -> None:
@@ -64,7 +64,7 @@ class Threads:
     ) -> None:
         self.close()
 
-    def _leave_soon(self, loop: asyncio.AbstractEventLoop, tenant: str | None, _: "Future[T]") -> None:
+    def _free_place(self, loop: asyncio.AbstractEventLoop, tenant: str | None, _: "Future[T]") -> None:
         # The loop may be closed before abandoned work has finished.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._turns.leave, tenant)

@@ -38,7 +38,7 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._step_out(tenant, turn)
+                self._leave_line(tenant, turn)
             else:
                 self.leave(tenant)
             raise
@@ -71,7 +71,7 @@ class Turns:
         self._in_line += 1
         return turn
 
-    def _step_out(self, tenant: str | None, turn: "asyncio.Future[None]") -> None:
+    def _leave_line(self, tenant: str | None, turn: "asyncio.Future[None]") -> None:
         line = self._lines.get(tenant, deque())
         if turn in line:
             line.remove(turn)

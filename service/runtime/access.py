@@ -27,7 +27,7 @@ async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> As
             tokens,
             revocations=RememberedRevocations(core.database.pool),
             clock=SystemClock(),
-            issuer=await stack.enter_async_context(_trusting(settings)),
+            issuer=await stack.enter_async_context(_open_issuer(settings)),
         )
         await doorkeeper.refresh()
         await stack.enter_async_context(every(REVOCATIONS_REFRESH_INTERVAL, doorkeeper.refresh))
@@ -35,7 +35,7 @@ async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> As
 
 
 @asynccontextmanager
-async def _trusting(settings: Settings) -> AsyncIterator[Issuer | None]:
+async def _open_issuer(settings: Settings) -> AsyncIterator[Issuer | None]:
     """The issuer of the settings, with an HTTP client of its own: the issuer may be on a private network, which
     tenants' endpoints must not reach."""
     oidc = settings.oidc

@@ -68,7 +68,7 @@ async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrl
     observed = open_observed(settings, listeners, role="worker")
     async with observed as (telemetry, health, _), AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
-        told = _told_to_stop(health)
+        told = _stop_event(health)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         health.started()
         _log.info("worker.ready")
@@ -104,7 +104,7 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _told_to_stop(health: Health) -> asyncio.Event:
+def _stop_event(health: Health) -> asyncio.Event:
     """An event that SIGTERM or SIGINT sets."""
     told = asyncio.Event()
 

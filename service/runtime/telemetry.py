@@ -35,7 +35,7 @@ async def open_observed(
             level=settings.observability.log_level,
             logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
         )
-        asyncio.get_running_loop().set_exception_handler(_tell_of_lost_errors)
+        asyncio.get_running_loop().set_exception_handler(_log_unhandled_error)
         health = Health(registry=telemetry.registry)
         lag = asyncio.create_task(sample_lag(telemetry.metrics), name="event loop lag")
         try:
@@ -62,7 +62,7 @@ def _ops(listeners: Listeners, routes: list[Route]) -> AbstractAsyncContextManag
     return serving(routes, sockets=listeners.ops) if listeners.ops else nullcontext()
 
 
-def _tell_of_lost_errors(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_unhandled_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log an error that no task handled. asyncio's own handler would write its text, which may hold secrets."""
     error = context.get("exception")
     _log.error("loop.error", what=context.get("message"), error_type=type(error).__qualname__, exc_info=error)

@@ -72,7 +72,7 @@ class Server(_Group):
 
     @field_validator("public_url")
     @classmethod
-    def _is_an_address_without_end(cls, value: str | None) -> str | None:
+    def _is_base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
         if not value.startswith(("https://", "http://")) or any(mark in value for mark in "?# @"):
@@ -171,7 +171,7 @@ class Storage(_Group):
 
     @field_validator("data_dir")
     @classmethod
-    def _is_at_home(cls, value: Path) -> Path:
+    def _expand_home(cls, value: Path) -> Path:
         try:
             return value.expanduser()
         except RuntimeError:
@@ -186,7 +186,7 @@ class Storage(_Group):
 
     @field_validator("database_direct_url")
     @classmethod
-    def _goes_past_something(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _needs_database_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None and info.data.get("database_url", value) is None:
             raise ValueError("it goes past the pooler of RELEVO_DATABASE_URL, which has to be set")
         return value
@@ -364,7 +364,7 @@ class Observability(_Group):
 
     @field_validator("trace_url")
     @classmethod
-    def _has_a_place_for_the_trace(cls, value: str | None) -> str | None:
+    def _has_trace_placeholder(cls, value: str | None) -> str | None:
         if value is not None and ("{trace_id}" not in value or not is_web_address(value)):
             raise ValueError("it is a URL with {trace_id} where the trace's id belongs")
         return value

@@ -21,7 +21,7 @@ class Doorkeeper:
 
     async def verify(self, token: str) -> Caller:
         """The caller that the token authenticates. NotAuthenticated when it is invalid or revoked."""
-        caller = await self._speaks_for(token)
+        caller = await self._caller_of(token)
         if self._is_revoked(caller):
             raise NotAuthenticated
         return caller
@@ -36,7 +36,7 @@ class Doorkeeper:
         """Read the latest revocations from the database."""
         await self._revocations.refresh(now=self._clock.now())
 
-    async def _speaks_for(self, token: str) -> Caller:
+    async def _caller_of(self, token: str) -> Caller:
         try:
             return self._tokens.verify(token)
         except NotAuthenticated:

@@ -90,7 +90,7 @@ class Issuer:
         except IssuerUnreachable as error:
             _log.warning("issuer.unreachable", reason=str(error))
             self._answers = False
-            self._distrust_old_keys()
+            self._drop_old_keys()
             return
         self._answers = True
         if keys.keys() != self._keys.keys() or any(keys[k].key != self._keys[k].key for k in keys):
@@ -121,14 +121,14 @@ class Issuer:
         if not isinstance(kid, str | None):
             raise ValueError("not the name of a key")  # noqa: TRY004  # an invalid token like any other
         if kid not in self._keys:
-            self._refuse_strangers(token)
+            self._refuse_other_issuers(token)
             await self._fetch_unless_just_tried()
         if kid not in self._keys and not self._answers:
             raise Unavailable(KEYS_NOT_TOLD)
         return self._keys[kid]
 
-    def _refuse_strangers(self, token: str) -> None:
-        """ValueError for a token that does not even claim to be the issuer's: for that, nobody is asked."""
+    def _refuse_other_issuers(self, token: str) -> None:
+        """ValueError for a token that does not claim to be of this issuer: its keys are not fetched for that."""
         if jwt.decode(token, options={"verify_signature": False}).get("iss") != self._trust.issuer:
             raise ValueError("of another issuer")
 
@@ -161,7 +161,7 @@ class Issuer:
             raise TypeError("the document is no object")
         return document
 
-    def _distrust_old_keys(self) -> None:
+    def _drop_old_keys(self) -> None:
         if self._fetched_at is not None and self._clock.now() - self._fetched_at >= KEYS_LIFETIME:
             self._keys = {}
             self._remembered.clear()

@@ -92,16 +92,16 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Start the server unless it runs. It may still be recovering when this returns."""
-        with usable(self._directory), self._alone():
+        with usable(self._directory), self._start_lock():
             self._initialise()
-            self._await_or_disown_previous()
+            self._clean_up_previous()
             try:
                 self._library(self._data).ensure_postgres_running()
             except subprocess.TimeoutExpired:
                 pass  # it is still recovering; connecting waits for it
             except subprocess.SubprocessError as error:
                 # After a crash queries may still run; PostgreSQL refuses to start until the last one has ended.
-                end = " / ".join(self._last_words())
+                end = " / ".join(self._log_tail())
                 if _STILL_IN_USE not in end:
                     raise EmbeddedUnavailable(f"PostgreSQL did not start. Its log ends: {end}") from error
 
@@ -112,7 +112,7 @@ class EmbeddedServer:
         try:
             fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass  # somebody else still uses it
+            pass  # another process still uses it
         else:
             self._stop()
         finally:
@@ -147,7 +147,7 @@ class EmbeddedServer:
             )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _start_lock(self) -> Iterator[None]:
         lock = os.open(self._directory / "postgres.start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -174,7 +174,7 @@ class EmbeddedServer:
             configuration.write("".join(f"{option}\n" for option in self._options))
         unfinished.rename(self._data)
 
-    def _await_or_disown_previous(self) -> None:
+    def _clean_up_previous(self) -> None:
         """Wait for a server that is starting, and clean up after one that is gone.
 
         Process ids are reused, after a container's restart almost certainly, so a living process with the recorded id
@@ -188,12 +188,12 @@ class EmbeddedServer:
             for socket in self._socket_directories(_lines(trace)):
                 for lock in socket.glob(".s.PGSQL.*.lock"):
                     lock.unlink(missing_ok=True)
-            _disown(trace)
+            _mark_dead(trace)
 
     def _socket_directories(self, trace: list[str]) -> set[Path]:
         return {self._data, Path(trace[4])} if len(trace) >= _READY_PID_FILE_LINES else {self._data}
 
-    def _last_words(self) -> list[str]:
+    def _log_tail(self) -> list[str]:
         """The last lines of the start-up log and of the newest log file."""
         kept = sorted((self._data / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
         return [line for path in (self._data / "log", *kept[-1:]) for line in _lines(path)[-3:]]
@@ -236,7 +236,7 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _disown(trace: Path) -> None:
+def _mark_dead(trace: Path) -> None:
     """Put a process id that no process has into postmaster.pid, to say that its server is gone.
 
     The file is not removed: PostgreSQL finds by it queries that outlived their server.

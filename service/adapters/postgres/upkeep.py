@@ -85,11 +85,11 @@ class PostgresUpkeep:
 
 
 async def _all(connection: asyncpg.Connection, name: str, bound: object) -> None:
-    while (await _patiently(connection, name, bound)).endswith(f" {BATCH_ROWS}"):
+    while (await _delete_batch(connection, name, bound)).endswith(f" {BATCH_ROWS}"):
         pass
 
 
-async def _patiently(connection: asyncpg.Connection, name: str, bound: object) -> str:
+async def _delete_batch(connection: asyncpg.Connection, name: str, bound: object) -> str:
     """Delete one batch. It may take longer than other statements of this pool, since no caller waits for it."""
     async with connection.transaction():
         await connection.execute(f"SET LOCAL statement_timeout = '{BATCH_TIMEOUT_S}s'")

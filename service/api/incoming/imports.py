@@ -43,14 +43,14 @@ async def _lines(request: Request, services: Services, caller: Caller) -> AsyncG
     take = partial(_take, reader, caller, request.scope)
     async for piece in request.stream():
         if reader.push(piece) >= PIECE_BYTES:
-            async for lines in _until_starved(services.threads, take, caller):
+            async for lines in _take_lines(services.threads, take, caller):
                 yield lines
     reader.end()
-    async for lines in _until_starved(services.threads, take, caller):
+    async for lines in _take_lines(services.threads, take, caller):
         yield lines
 
 
-async def _until_starved(
+async def _take_lines(
     threads: Threads, take: "partial[list[Line] | None]", caller: Caller
 ) -> AsyncIterator[list[Line]]:
     while (lines := await threads.run(take, tenant=caller.org_id)) is not None:

@@ -42,7 +42,7 @@ class UnreadAnswer:
         """Start the timer, unless it runs already: bytes are waiting to be read."""
         if self._timer is None:
             self._left = self._transport.get_write_buffer_size()
-            self._timer = self._loop.call_later(self._patience.unread, self._look)
+            self._timer = self._loop.call_later(self._patience.unread, self._check_progress)
 
     def forget(self) -> None:
         """Stop the timer: most was read."""
@@ -50,7 +50,7 @@ class UnreadAnswer:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         self._timer = None
         left = self._transport.get_write_buffer_size()
         if left > max(0, self._left - self._patience.unread_bytes):

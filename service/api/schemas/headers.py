@@ -14,18 +14,18 @@ _Together = TypeVar("_Together", bound=Mapping[str, str | None])
 
 
 def _name(name: str) -> str:
-    return _unless(rules.why_name_refused(name), name)
+    return _refuse_if(rules.why_name_refused(name), name)
 
 
 def _value(value: str) -> str:
-    return _unless(rules.why_value_refused(value), value)
+    return _refuse_if(rules.why_value_refused(value), value)
 
 
-def _together(headers: _Together) -> _Together:
-    return _unless(rules.why_refused(headers), headers)
+def _within_total_size(headers: _Together) -> _Together:
+    return _refuse_if(rules.why_refused(headers), headers)
 
 
-def _unless(reason: str | None, value: _Value) -> _Value:
+def _refuse_if(reason: str | None, value: _Value) -> _Value:
     if reason is not None:
         raise ValueError(reason)
     return value
@@ -36,7 +36,7 @@ HeaderValue = Annotated[str, AfterValidator(_value)]
 _EXAMPLE = Field(examples=[{"X-Tenant": "customer-42"}])
 _NULL_IS_NONE_AT_ALL = BeforeValidator(lambda headers: {} if headers is None else headers)
 
-_AS_A_WHOLE = AfterValidator(_together)
+_AS_A_WHOLE = AfterValidator(_within_total_size)
 
 Headers = Annotated[dict[HeaderName, HeaderValue], _NULL_IS_NONE_AT_ALL, LIMITED_MEMBERS, _AS_A_WHOLE, _EXAMPLE]
 HeaderChanges = Annotated[

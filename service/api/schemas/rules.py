@@ -117,14 +117,14 @@ def _small(metadata: dict[str, str]) -> dict[str, str]:
     return metadata
 
 
-def _few(members: Any) -> Any:
+def _limit_members(members: Any) -> Any:
     if isinstance(members, dict) and len(members) > MAX_LISTED_VALUES:
         raise ValueError(f"There are more than {MAX_LISTED_VALUES:,} names.")
     return members
 
 
 # Checked before the members themselves: to report very many invalid ones takes long.
-LIMITED_MEMBERS = BeforeValidator(_few)
+LIMITED_MEMBERS = BeforeValidator(_limit_members)
 
 
 def _or(default: Any) -> BeforeValidator:

@@ -88,7 +88,7 @@ class Stack:
     async def _lines(self, play: Play) -> list[dict[str, Any]]:
         async def found() -> list[dict[str, Any]]:
             text = await threads.run(self._logged)
-            return [record for record in _records(text) if _is_about(record, play.message_id)]
+            return [record for record in _records(text) if _concerns(record, play.message_id)]
 
         with Threads("demo", workers=1) as threads:
             return await _until(found, lambda lines: len(lines) >= play.message_attempts, within=QUERY_TIMEOUT_S)
@@ -152,7 +152,7 @@ def _records(text: str) -> Iterator[dict[str, Any]]:
                     yield from scope["logRecords"]
 
 
-def _is_about(record: Mapping[str, Any], message_id: str) -> bool:
+def _concerns(record: Mapping[str, Any], message_id: str) -> bool:
     attributes = {each["key"]: each["value"].get("stringValue") for each in record.get("attributes", ())}
     return record.get("body", {}).get("stringValue") == ATTEMPT_EVENT and attributes.get("message_id") == message_id
 

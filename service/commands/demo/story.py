@@ -68,7 +68,7 @@ async def _play(console: Console, relevo: Relevo, receivers: Receivers, witness:
     cast = await _set_up(relevo, receivers, url)
     console.print(f"One application, three endpoints, {EVENTS} events of type {EVENT_TYPE}:\n")
     messages = await _send(cast.api, cast.app_id)
-    arrived = await _everything_arrived(receivers)
+    arrived = await _all_delivered(receivers)
     attempts = await _attempts(cast, messages, len(receivers.arrivals))
     console.print(report.deliveries_table(messages, attempts, cast.endpoint_ids))
     play = await _witnessed(witness, attempts, first=messages[0].id)
@@ -107,7 +107,7 @@ async def _send(api: SvixAsync, app_id: str) -> list[MessageOut]:
     return await asyncio.gather(*(api.message.create(app_id, event) for event in events))
 
 
-async def _everything_arrived(receivers: Receivers) -> bool:
+async def _all_delivered(receivers: Receivers) -> bool:
     def complete() -> bool:
         return all(len(receivers.accepted_by(name)) == EVENTS for name in (HEALTHY, FLAKY)) and receivers.told_gone()
 

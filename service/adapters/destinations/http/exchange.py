@@ -132,12 +132,12 @@ class HttpExchange(asyncio.Protocol):
             self.abort()
             return
         if self._error is None:
-            self._careful(answer, data)
+            self._feed_or_fail(answer, data)
         if answer.full and self.transport is not None:
             self.transport.pause_reading()
         self._wake()
 
-    def _careful(self, answer: AnswerReader, data: bytes) -> None:
+    def _feed_or_fail(self, answer: AnswerReader, data: bytes) -> None:
         try:
             answer.feed(data)
         except Malformed as error:

@@ -28,7 +28,7 @@ class HttpSender:
         self._client = client
         self._timeout = timeout
         self._egress = egress
-        self._target = lru_cache(maxsize=CACHED_URLS)(self._vet)
+        self._target = lru_cache(maxsize=CACHED_URLS)(self._split_credentials)
         self._defaults = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -59,7 +59,9 @@ class HttpSender:
 
     def _request(self, destination: HttpDestination, parcel: Parcel) -> httpx.Request:
         url = destination.url
-        target, authorization = self._target(url) if len(url) <= MAX_CACHED_URL_CHARACTERS else self._vet(url)
+        target, authorization = (
+            self._target(url) if len(url) <= MAX_CACHED_URL_CHARACTERS else self._split_credentials(url)
+        )
         headers = self._headers(destination, parcel, authorization)
         # The body is a stream, so that httpx does not compute headers: the transport sets Host and Content-Length.
         deadline = asyncio.get_running_loop().time() + self._timeout
@@ -79,7 +81,7 @@ class HttpSender:
             headers["Authorization"] = authorization
         return headers
 
-    def _vet(self, url: str) -> tuple[httpx.URL, str | None]:
+    def _split_credentials(self, url: str) -> tuple[httpx.URL, str | None]:
         """The URL without user and password, and the `Authorization` value made of them. Raises EgressRefused."""
         target = httpx.URL(url)
         # Not `host`, which decodes to Unicode and fails for some valid DNS names.

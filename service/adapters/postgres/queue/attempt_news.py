@@ -106,7 +106,7 @@ class PostgresAttemptNews:
         self._followers[app_id].add(follower)
         try:
             self._line.stir()
-            await _within_reason(follower.heard_of)
+            await _wait_for(follower.heard_of)
             yield follower
         finally:
             self._followers[app_id].discard(follower)
@@ -127,14 +127,14 @@ class PostgresAttemptNews:
     def end(self) -> None:
         """End all streams, since this process shuts down."""
         self._ended = True
-        for follower in self._everybody():
+        for follower in self._all_followers():
             follower.end()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen and notify while the block lasts, reconnecting as needed."""
         talk = Talk(
-            hears={INTEREST: self._heard_interest, NEWS: self._heard_news},
+            hears={INTEREST: self._handle_interest, NEWS: self._heard_news},
             opened=self._opened,
             tells=self._tell,
             lost=self._lost,
@@ -151,7 +151,7 @@ class PostgresAttemptNews:
 
     def _lost(self) -> None:
         self._sure_from = math.inf
-        for follower in self._everybody():
+        for follower in self._all_followers():
             follower.miss(None)
 
     async def _tell(self, connection: asyncpg.Connection) -> None:
@@ -175,7 +175,7 @@ class PostgresAttemptNews:
         for app_id, count in dropped.items():
             yield f"{app_id} missed {count}"
 
-    def _heard_interest(self, said: str) -> None:
+    def _handle_interest(self, said: str) -> None:
         if said == WHO_FOLLOWS:
             self._line.stir()
             return
@@ -191,11 +191,11 @@ class PostgresAttemptNews:
             else:
                 follower.tell([AttemptId(attempt_id) for attempt_id in news])
 
-    def _everybody(self) -> list[PostgresFollower]:
+    def _all_followers(self) -> list[PostgresFollower]:
         return [follower for followers in self._followers.values() for follower in followers]
 
 
-async def _within_reason(event: asyncio.Event) -> None:
+async def _wait_for(event: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await event.wait()

@@ -73,7 +73,7 @@ class PostgresQueue:
         self._bell.forget()
         asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
-            claims = await self._claim_past_the_crowd(asked)
+            claims = await self._claim_past_backlog(asked)
             found, first = await self._claim(CLAIM, asked.after(claims), window=window(limit, rooms))
             claims += found
             self._crowded = first["more"]
@@ -84,7 +84,7 @@ class PostgresQueue:
             self._throttled_wait = first["throttled_wait"] or first["put_aside"] > 0
             if first["put_aside"] or self._until_next_turn() <= 0:
                 claims += await self._claim_throttled(asked.after(claims))
-        self._tell_of_what_was_put_off(first)
+        self._announce_deferred(first)
         self._telemetry.throttled(first["put_aside"])
         return claims
 
@@ -97,7 +97,7 @@ class PostgresQueue:
         )
         return self._reader.claims(rows), rows[0]
 
-    async def _claim_past_the_crowd(self, asked: "_Asked") -> list[Claim]:
+    async def _claim_past_backlog(self, asked: "_Asked") -> list[Claim]:
         """While a backlog fills the window, claim a quarter of the limit by turns, at most every 0.1 s."""
         if not self._crowded or time.monotonic() < self._next_round_at:
             return []
@@ -117,7 +117,7 @@ class PostgresQueue:
         self._next_turn_at = time.monotonic() + (row["next_turn"] or 0.0)
         return claims
 
-    def _tell_of_what_was_put_off(self, first: asyncpg.Record) -> None:
+    def _announce_deferred(self, first: asyncpg.Record) -> None:
         """Announce deferred deliveries to the other processes, which may have free places when they are due."""
         if first["rests_for"] is not None:
             self._bell.announce(first["rests_for"])

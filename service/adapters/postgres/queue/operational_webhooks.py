@@ -54,7 +54,7 @@ async def tell(
         return False
     try:
         async with connection.transaction():
-            return await _owe(connection, news)
+            return await _add_messages(connection, news)
     except asyncpg.PostgresError as error:
         _log.exception("operational_webhooks.not_kept", error_type=type(error).__name__, count=len(news))
         return False
@@ -72,7 +72,7 @@ def _news(settled: Sequence[Settlement], switched_off: Collection[EndpointId]) -
             yield _News("endpoint.disabled", settlement)
 
 
-async def _owe(connection: asyncpg.Connection, news: Sequence[_News]) -> bool:
+async def _add_messages(connection: asyncpg.Connection, news: Sequence[_News]) -> bool:
     claims = [item.settlement.claim for item in news]
     facts = await connection.fetch(
         *FACTS(

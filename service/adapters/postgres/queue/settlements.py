@@ -63,14 +63,16 @@ class Settlements:
         began = time.monotonic()
         with self._telemetry.batch("settle", (), size=len(batch)), unavailable_when_lost():
             rows = await self._settle(batch)
-        self._tell_of_retries(batch, rows, began)
+        self._announce_earliest_retry(batch, rows, began)
         applied = {(row["endpoint_id"], row["message_id"], row["resend"]): row["switched_off"] for row in rows}
         for settlement in batch:
             if settlement.attempt is not None and key(settlement.claim)[:3] in applied:
                 self._attempted(settlement.claim.app_id, settlement.attempt.id)
         return [_settled(applied.get(key(settlement.claim)[:3])) for settlement in batch]
 
-    def _tell_of_retries(self, batch: Sequence[Settlement], rows: Sequence[asyncpg.Record], began: float) -> None:
+    def _announce_earliest_retry(
+        self, batch: Sequence[Settlement], rows: Sequence[asyncpg.Record], began: float
+    ) -> None:
         """Announce the earliest retry of the batch. Its delay counts from the statement's start, which is after
         `began`."""
         kept = {(row["endpoint_id"], row["message_id"], row["resend"]) for row in rows if not row["over"]}

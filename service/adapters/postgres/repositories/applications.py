@@ -57,7 +57,7 @@ class PostgresApplications:
         """Conflict when the uid is taken, NotFound when it was deleted meanwhile."""
         with conflict_when_taken(_TAKEN):
             result = await self._transaction.execute(
-                update(_table).where(*_this(application)).values(_columns(application)).returning(_table.c.id)
+                update(_table).where(*_is_this(application)).values(_columns(application)).returning(_table.c.id)
             )
         if result.first() is None:
             raise NotFound
@@ -66,7 +66,7 @@ class PostgresApplications:
         """Mark it and its endpoints as deleted, and free the uids."""
         gone = {"deleted_at": at, "uid": None}
         endpoint = tables.endpoint
-        await self._transaction.execute(update(_table).where(*_this(application)).values(gone))
+        await self._transaction.execute(update(_table).where(*_is_this(application)).values(gone))
         await self._transaction.execute(
             update(endpoint).where(endpoint.c.app_id == application.id, endpoint.c.deleted_at.is_(None)).values(gone)
         )
@@ -77,7 +77,7 @@ def _has_endpoints(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(endpoint.c.app_id == _table.c.id, endpoint.c.deleted_at.is_(None), *conditions)
 
 
-def _this(application: Application) -> tuple[Any, ...]:
+def _is_this(application: Application) -> tuple[Any, ...]:
     return _table.c.id == application.id, _table.c.org_id == application.org_id, _table.c.deleted_at.is_(None)
 
 

@@ -128,12 +128,12 @@ class PostgresDeliveries:
     async def _page(self, statement: Select[Any], page: PageRequest, wanted: AttemptFilter) -> Page[Attempt]:
         found = keyset(statement, _attempt.c.id, page)
         if wanted.with_content:
-            found = within_bytes(found, _weight, "id", page)
+            found = within_bytes(found, _stored_bytes, "id", page)
         result = await self._transaction.execute(found)
         return page_of(result.all(), page, _attempt_of)
 
 
-def _weight(rows: FromClause) -> ColumnElement[int]:
+def _stored_bytes(rows: FromClause) -> ColumnElement[int]:
     """The bytes of an attempt's answer, URL and headers."""
     said = (rows.c.response, rows.c.url, rows.c.request_headers, rows.c.response_headers)
     return sum((func.coalesce(func.octet_length(part), 0) for part in said), start=literal(0))

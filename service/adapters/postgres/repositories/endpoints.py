@@ -67,18 +67,18 @@ class PostgresEndpoints:
         values = _columns(endpoint)
         with conflict_when_taken(_TAKEN):
             result = await self._transaction.execute(
-                update(_table).where(*_this(endpoint)).values(values).returning(_table.c.id)
+                update(_table).where(*_is_this(endpoint)).values(values).returning(_table.c.id)
             )
         if result.first() is None:
             raise NotFound
 
     async def forget_failures(self, endpoint: Endpoint) -> None:
         """Reset its series of failures, after which it would be disabled."""
-        await self._transaction.execute(update(_table).where(*_this(endpoint)).values(first_failure_at=null()))
+        await self._transaction.execute(update(_table).where(*_is_this(endpoint)).values(first_failure_at=null()))
 
     async def delete(self, endpoint: Endpoint, *, at: datetime) -> None:
         """Mark it as deleted, and free the uid."""
-        await self._transaction.execute(update(_table).where(*_this(endpoint)).values(deleted_at=at, uid=null()))
+        await self._transaction.execute(update(_table).where(*_is_this(endpoint)).values(deleted_at=at, uid=null()))
 
     async def secrets(self, endpoint_id: EndpointId, *, lock: bool = False) -> tuple[Secret, ...]:
         """The secrets, newest first; with `lock` the row is locked until the end of the transaction."""
@@ -129,7 +129,7 @@ def endpoint_of(row: Row[Any]) -> Endpoint:
     )
 
 
-def _this(endpoint: Endpoint) -> tuple[Any, ...]:
+def _is_this(endpoint: Endpoint) -> tuple[Any, ...]:
     return _table.c.id == endpoint.id, _table.c.app_id == endpoint.app_id, _table.c.deleted_at.is_(None)
 
 

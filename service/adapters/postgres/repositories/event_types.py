@@ -69,7 +69,7 @@ class PostgresEventTypes:
             statement = statement.where(or_(_table.c.feature_flags.is_(None), one_of_them))
         found = keyset(statement, _table.c.name, page)
         if with_content:
-            found = within_bytes(found, _weight, "name", page)
+            found = within_bytes(found, _stored_bytes, "name", page)
         result = await self._transaction.execute(found)
         return page_of(result.all(), page, _event_type)
 
@@ -78,7 +78,7 @@ class PostgresEventTypes:
         page = PageRequest(limit=len(names), ascending=True)
         wanted = _table.c.name == any_(cast(list(names), ARRAY(Text)))
         statement = keyset(select(_table).where(_table.c.org_id == org_id, wanted), _table.c.name, page)
-        found = within_bytes(statement.with_for_update() if lock else statement, _weight, "name", page)
+        found = within_bytes(statement.with_for_update() if lock else statement, _stored_bytes, "name", page)
         return page_of((await self._transaction.execute(found)).all(), page, _event_type)
 
     async def unknown(self, org_id: OrgId, names: Sequence[str]) -> list[str]:
@@ -102,13 +102,13 @@ class PostgresEventTypes:
 
     async def replace(self, event_type: EventType) -> None:
         """NotFound when it was deleted meanwhile."""
-        statement = update(_table).where(*_this(event_type)).values(_columns(event_type)).returning(_table.c.name)
+        statement = update(_table).where(*_is_this(event_type)).values(_columns(event_type)).returning(_table.c.name)
         if (await self._transaction.execute(statement)).first() is None:
             raise NotFound
 
     async def delete(self, event_type: EventType) -> None:
         """Remove it for good."""
-        await self._transaction.execute(delete(_table).where(*_this(event_type)))
+        await self._transaction.execute(delete(_table).where(*_is_this(event_type)))
 
     async def put(self, org_id: OrgId, event_types: Sequence[EventType]) -> None:
         """Create or replace them; existing ones keep their `created_at`. No name may occur twice."""
@@ -137,11 +137,11 @@ def _select(*, with_content: bool) -> Select[Any]:
     return select(*said, _table.c.schemas if with_content else literal(None).label("schemas"))
 
 
-def _weight(rows: FromClause) -> ColumnElement[int]:
+def _stored_bytes(rows: FromClause) -> ColumnElement[int]:
     return func.coalesce(func.octet_length(cast(rows.c.schemas, Text)), 0)
 
 
-def _this(event_type: EventType) -> tuple[Any, ...]:
+def _is_this(event_type: EventType) -> tuple[Any, ...]:
     return _table.c.org_id == event_type.org_id, _table.c.name == event_type.name
 
 

@@ -15,7 +15,7 @@ BEFORE_ALL, AFTER_ALL = "", "~"  # no key is either
 
 def keyset(statement: Select[Any], key: ColumnElement[str], page: PageRequest) -> Select[Any]:
     """The statement for one page by `key`, with one row more to find out whether items follow."""
-    return statement.where(*beyond(key, page)).order_by(_in_order(key, page)).limit(page.limit + 1)
+    return statement.where(*beyond(key, page)).order_by(_ordered_by(key, page)).limit(page.limit + 1)
 
 
 def within_bytes(
@@ -27,20 +27,20 @@ def within_bytes(
     values of returned rows only.
     """
     rows = statement.subquery()
-    order = _in_order(rows.c[key], page)
+    order = _ordered_by(rows.c[key], page)
     weighed = select(
         rows,
         (func.sum(size(rows)).over(order_by=order) - size(rows)).label(_BEFORE),
         func.count().over().label(_CANDIDATES),
     ).subquery()
-    return select(weighed).where(weighed.c[_BEFORE] < MAX_PAGE_BYTES).order_by(_in_order(weighed.c[key], page))
+    return select(weighed).where(weighed.c[_BEFORE] < MAX_PAGE_BYTES).order_by(_ordered_by(weighed.c[key], page))
 
 
 def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[bool]]:
     """The condition for rows after the last item seen."""
     if page.after is None:
         return []
-    return [key > page.after if _upwards(page) else key < page.after]
+    return [key > page.after if _is_ascending(page) else key < page.after]
 
 
 def merged(
@@ -59,7 +59,7 @@ def merged(
     statement = statement.where(
         tuple_(*columns) > tuple_(*found, BEFORE_ALL), tuple_(*columns) < tuple_(*found, AFTER_ALL), *beyond(key, page)
     )
-    ordered = statement.order_by(*(_in_order(column, page) for column in columns))
+    ordered = statement.order_by(*(_ordered_by(column, page) for column in columns))
     each = ordered.limit(page.limit + 1).correlate(*values).lateral()
     return select(each.c.id).select_from(*values, each).subquery()
 
@@ -78,9 +78,9 @@ def _each(column: ColumnElement[Any], options: Iterable[Any]) -> TableValuedAlia
     return func.unnest(values).table_valued("value").render_derived()
 
 
-def _in_order(column: ColumnElement[Any], page: PageRequest) -> ColumnElement[Any]:
-    return column.asc() if _upwards(page) else column.desc()
+def _ordered_by(column: ColumnElement[Any], page: PageRequest) -> ColumnElement[Any]:
+    return column.asc() if _is_ascending(page) else column.desc()
 
 
-def _upwards(page: PageRequest) -> bool:
+def _is_ascending(page: PageRequest) -> bool:
     return page.ascending != page.backwards

@@ -100,13 +100,13 @@ class RememberedRevocations:
     async def refresh(self, *, now: datetime) -> None:
         """Read new revocations, or all of them every five minutes. Raises Unavailable."""
         if self._whole_at is None or now - self._whole_at >= FULL_REFRESH_INTERVAL:
-            await self._read_everything(now)
+            await self._read_all(now)
             return
         with unavailable_when_lost():
             rows = await self._pool.fetch(*SINCE(since=self._seen_until - COMMIT_DELAY))
         self._remember(rows, self._by_owner)
 
-    async def _read_everything(self, now: datetime) -> None:
+    async def _read_all(self, now: datetime) -> None:
         with unavailable_when_lost():
             await self._pool.execute(*FORGET(now=now, batch=BATCH_ROWS))
             rows = await self._pool.fetch(*SINCE(since=_BEGINNING))

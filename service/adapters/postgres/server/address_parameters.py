@@ -100,7 +100,7 @@ class _Never:
         raise ParameterRefused(name, f"the driver cannot do that; {self.instead}")
 
 
-def _anything(_name: str, _value: str) -> None:
+def _accept_any(_name: str, _value: str) -> None:
     """Accepts any value: it is checked where it is used."""
 
 
@@ -115,9 +115,9 @@ _KERBEROS = _Never("leave it out and let the role have a password or a client ce
 _OAUTH = _Never("leave it out and let the role have a password or a client certificate")
 
 _PARAMETERS: Mapping[str, Callable[[str, str], None]] = {
-    **dict.fromkeys(("host", "port", "dbname", "user", "password", "passfile"), _anything),
-    **dict.fromkeys(("application_name", "fallback_application_name", "options"), _anything),
-    **dict.fromkeys(("sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"), _anything),
+    **dict.fromkeys(("host", "port", "dbname", "user", "password", "passfile"), _accept_any),
+    **dict.fromkeys(("application_name", "fallback_application_name", "options"), _accept_any),
+    **dict.fromkeys(("sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"), _accept_any),
     "sslmode": _OneOf(MODES),
     "sslnegotiation": _OneOf(("postgres", "direct")),
     "ssl_min_protocol_version": _OneOf(TLS_VERSIONS),

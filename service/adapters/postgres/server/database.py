@@ -110,7 +110,7 @@ async def open_database(
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=False,
     )
-    event.listen(engine.sync_engine, "handle_error", _forget_the_silent)
+    event.listen(engine.sync_engine, "handle_error", _drop_silent_connections)
     sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
     try:
         with unavailable_when_lost():
@@ -123,7 +123,7 @@ async def open_database(
                 command_timeout=HOT_CLIENT_TIMEOUT_S,
                 connection_class=HotConnection,
                 server_settings=limits(statement=HOT_STATEMENT_TIMEOUT_S, pooled=pooled),
-                reset=_leave_as_it_is,
+                reset=_skip_reset,
                 **(_NOTHING_PREPARED if pooled else {}),
             )
         try:
@@ -165,13 +165,13 @@ def _shown(url: str) -> URL:
     return URL.create("postgresql+asyncpg", host=first.name, port=first.port, database=address.database)
 
 
-def _forget_the_silent(context: ExceptionContext) -> None:
+def _drop_silent_connections(context: ExceptionContext) -> None:
     """After a timeout, drop all connections of the pool: the others are probably dead too, and each would time out."""
     if isinstance(context.original_exception, TimeoutError):
         context.invalidate_pool_on_disconnect = True
 
 
-async def _leave_as_it_is(_connection: object) -> None:
+async def _skip_reset(_connection: object) -> None:
     """Reset nothing: the hot path never changes a connection's settings, and a reset would be a round trip."""
 
 

@@ -82,10 +82,10 @@ class GroupCommit(Generic[Item, Result]):
             _fail(self._waiting, Unavailable())
 
     async def _run(self) -> None:
-        while await self._something_waits():
+        while await self._wait_for_items():
             await self._settle(self._next_batch())
 
-    async def _something_waits(self) -> bool:
+    async def _wait_for_items(self) -> bool:
         while not self._waiting and not self._closed:
             self._arrived.clear()
             await self._arrived.wait()

@@ -99,13 +99,13 @@ class NotifyLine:
             connection.add_termination_listener(lambda _: self._stirred.set())
             await talk.opened(connection)
             while True:
-                await self._something_to_tell(connection)
+                await self._wait_for_notifications(connection)
                 await talk.tells(connection)
                 await asyncio.sleep(self._quiet)
         finally:
             connection.terminate()
 
-    async def _something_to_tell(self, connection: asyncpg.Connection) -> None:
+    async def _wait_for_notifications(self, connection: asyncpg.Connection) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._heartbeat):
                 await self._stirred.wait()

@@ -1,4 +1,5 @@
-"""Endpoints that ask for less, or that nobody can reach, rest: every process sees until when."""
+"""Rests: endpoints that ask for fewer calls, or that are unreachable, get no attempts until a time that all processes
+see."""
 
 from alembic import op
 

@@ -1,4 +1,5 @@
-"""A success ends a delivery whoever holds it; endpoints say why they are disabled, and those that fail are found."""
+"""A success ends a delivery whichever process leases it; endpoints store why they are disabled; an index finds failing
+endpoints."""
 
 from alembic import op
 
