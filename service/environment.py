@@ -82,7 +82,7 @@ def _fields(settings: type[BaseSettings]) -> Iterator[tuple[Variable, FieldInfo]
 def _group(field: FieldInfo) -> type[BaseModel]:
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
         return field.annotation
-    raise TypeError("settings are made of groups")
+    raise TypeError("a settings class contains only groups of settings")
 
 
 def _variable(field: FieldInfo) -> Variable:

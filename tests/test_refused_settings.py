@@ -172,7 +172,7 @@ def test_operators_need_a_port_of_their_own_where_the_api_is_served() -> None:
     settings = Settings.from_environment({"RELEVO_PORT": "18764", "RELEVO_OPS_PORT": "18764"})
 
     with (
-        pytest.raises(SettingsError, match=r"^RELEVO_OPS_PORT: it is RELEVO_PORT as well"),
+        pytest.raises(SettingsError, match=r"^RELEVO_OPS_PORT: it equals RELEVO_PORT"),
         listeners(settings, api=True),
     ):
         pass

@@ -117,7 +117,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_PORT", "web", "valid integer"),
         ("RELEVO_PORT", "65536", "less than or equal to 65535"),
         ("RELEVO_OIDC_ISSUER", "login.example.com", "an issuer is a URL"),
-        ("RELEVO_DATABASE_URL", "mysql://db/relevo", "only PostgreSQL will do"),
+        ("RELEVO_DATABASE_URL", "mysql://db/relevo", "it has to be an address of PostgreSQL"),
         ("RELEVO_DATABASE_DIRECT_URL", "postgresql://db/relevo", "RELEVO_DATABASE_URL, which has to be set"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),
         ("RELEVO_SECRET_KEY", "short", "at least 32 characters"),

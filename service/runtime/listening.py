@@ -36,7 +36,7 @@ def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
     machine's, PortUnusable for a port that is in use."""
     server = settings.server
     if api and server.ops_port and server.ops_port == server.port:
-        raise SettingsError("RELEVO_OPS_PORT: it is RELEVO_PORT as well; set one of them to another. Example: 9464")
+        raise SettingsError("RELEVO_OPS_PORT: it equals RELEVO_PORT; set one of them to another port. Example: 9464")
     with ExitStack() as stack:
         yield Listeners(
             api=_bound(stack, server.host, server.port, "RELEVO_PORT") if api else (),

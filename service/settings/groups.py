@@ -129,7 +129,7 @@ class Oidc(_Group):
     @classmethod
     def _goes_with_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("issuer") is not None:
-            raise ValueError("an issuer's tokens are only taken when they are meant for Relevo, so it has to be set")
+            raise ValueError("with an issuer it has to be set: only tokens for this audience are accepted")
         return value
 
 
@@ -175,7 +175,7 @@ class Storage(_Group):
         try:
             return value.expanduser()
         except RuntimeError:
-            raise ValueError("nobody of that name has a home directory") from None
+            raise ValueError("there is no user of that name, so `~` has no directory; write the whole path") from None
 
     @field_validator("database_url", "database_direct_url")
     @classmethod
@@ -188,7 +188,7 @@ class Storage(_Group):
     @classmethod
     def _needs_database_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None and info.data.get("database_url", value) is None:
-            raise ValueError("it goes past the pooler of RELEVO_DATABASE_URL, which has to be set")
+            raise ValueError("it needs the pooler's address in RELEVO_DATABASE_URL, which has to be set")
         return value
 
 

@@ -76,7 +76,7 @@ def is_web_address(url: str) -> bool:
 def refuse_unusable_address(url: str) -> None:
     """ValueError unless it is a URL of a PostgreSQL. Its parts are checked where connections are opened."""
     if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        raise ValueError("only PostgreSQL will do, as postgresql://user:password@host/database")
+        raise ValueError("it has to be an address of PostgreSQL, as postgresql://user:password@host/database")
 
 
 def keys(value: object) -> object:

@@ -176,7 +176,7 @@ def _written(request: httpx.Request, target: _Target, content: bytes) -> bytes:
         lines.append(f"Content-Length: {len(content)}")
     head = "\r\n".join(lines)
     if head.count("\n") >= len(lines) or head.count("\r") >= len(lines) or "\0" in head:
-        raise ValueError("A header holds a line's end.")
+        raise ValueError("A header contains a line break.")
     try:
         return head.encode("latin-1") + b"\r\n\r\n" + content
     except UnicodeEncodeError as error:

@@ -188,5 +188,5 @@ def _used_before(key: IdempotencyKey, first: asyncpg.Record) -> Repeated | KeyTa
 
 def _known(reception: Reception | None) -> Reception:
     if reception is None:
-        raise RuntimeError("the accept statement left a message without an answer")
+        raise RuntimeError("the accept statement returned no row for a message")
     return reception

@@ -300,7 +300,7 @@ def _tls(said: Mapping[str, str], hosts: tuple[Host, ...]) -> dict[str, str]:
         if name in tls and strength < MODES.index("require"):
             raise ParameterRefused(name, f"with sslmode={mode} nobody looks at it; add sslmode=verify-full")
     if "sslcert" in tls and mode == "disable":
-        raise ParameterRefused("sslcert", "with sslmode=disable nobody looks at it; add sslmode=verify-full")
+        raise ParameterRefused("sslcert", "with sslmode=disable it has no effect; add sslmode=verify-full")
     if tls.get("sslnegotiation") == "direct" and strength < MODES.index("require"):
         raise ParameterRefused("sslnegotiation", "direct needs sslmode=require, verify-ca or verify-full")
     return tls

@@ -43,7 +43,7 @@ class Transaction:
         with _translated():
             result = await self._session.execute(statement)
         if not isinstance(result, CursorResult):
-            raise TypeError("repositories speak Core, not ORM")
+            raise TypeError("repositories use SQLAlchemy Core, not its ORM")
         return result
 
     async def execute_driver(self, statement: object, *parameters: object) -> CursorResult[Any]:
