@@ -57,4 +57,4 @@ def test_an_advisory_is_told_with_what_mends_it() -> None:
         {"name": "c", "skip_reason": "not on the index"},
     ]
 
-    assert vulnerable(found) == ["b 2: X-1, fixed in 3, 4", "b 2: X-2, mended in none"]
+    assert vulnerable(found) == ["b 2: X-1, fixed in 3, 4", "b 2: X-2, fixed in none"]
