@@ -22,7 +22,7 @@ exit status: 0 done; 1 something failed; 2 the command line, a setting or the st
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     chosen = _parser().parse_args(arguments)
-    from service.commands.running import carry_out
+    from service.commands.execution import carry_out
 
     raise SystemExit(carry_out(chosen.command, chosen))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.machine.embedded import EmbeddedServer
-from service.commands.running import GC_THRESHOLDS
+from service.commands.execution import GC_THRESHOLDS
 from tests.support import postgres
 from tests.support.hanging import bound
 

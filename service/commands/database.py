@@ -7,7 +7,7 @@ from argparse import Namespace
 
 def migrate(_: Namespace) -> int:
     """Bring the database to this release's schema."""
-    from service.commands.running import run, waits
+    from service.commands.execution import run, waits
     from service.runtime.configuration import configured
     from service.runtime.database import migrate as migrated
 
@@ -22,7 +22,7 @@ def migrate(_: Namespace) -> int:
 
 def reencrypt(_: Namespace) -> int:
     """Encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS."""
-    from service.commands.running import run, waits
+    from service.commands.execution import run, waits
     from service.runtime.configuration import configured
     from service.runtime.database import Unreadable
     from service.runtime.database import reencrypt as reencrypted

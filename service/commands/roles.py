@@ -37,7 +37,7 @@ def worker(_: Namespace) -> int:
 
 def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
     """Bind the ports first, so that nothing is started when one is in use."""
-    from service.commands.running import OK, CommandFailed, run
+    from service.commands.execution import OK, CommandFailed, run
     from service.runtime.listening import PortUnusable, listeners
 
     try:
@@ -49,7 +49,7 @@ def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
 
 async def _with_database(role: "Role", settings: "Settings", listeners: "Listeners") -> None:
     """Check the database before the role starts, so that a fault is one clear sentence."""
-    from service.commands.running import waits
+    from service.commands.execution import waits
     from service.runtime.database import fitting_database
 
     async with fitting_database(settings, tell=waits) as urls:

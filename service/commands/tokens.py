@@ -33,7 +33,7 @@ def take_arguments(parser: ArgumentParser) -> None:
 
 def token(chosen: Namespace) -> int:
     """Print a token. With a name it is also listed in the database."""
-    from service.commands.running import OK, CommandUnusable, waits
+    from service.commands.execution import OK, CommandUnusable, waits
     from service.domain import ids
     from service.runtime.configuration import configured_for_tokens
     from service.runtime.tokens import DEFAULT_ORGANISATION, digest_of, mint
@@ -55,7 +55,7 @@ def token(chosen: Namespace) -> int:
 
 def _listed(chosen: Namespace, org_id: "OrgId") -> int:
     from service.application.tokens import NewToken
-    from service.commands.running import run, waits
+    from service.commands.execution import run, waits
     from service.runtime.configuration import configured
     from service.runtime.database import fitting_database
     from service.runtime.tokens import make_listed_token

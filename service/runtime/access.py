@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 
-from service.adapters.access.doorkeeper import Doorkeeper
 from service.adapters.access.issuers import KEYS_REFRESH_INTERVAL, Issuer, Trust
 from service.adapters.access.tokens import Tokens
+from service.adapters.access.verifier import Verifier
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.adapters.machine.clock import SystemClock
@@ -20,18 +20,18 @@ REVOCATIONS_REFRESH_INTERVAL = timedelta(seconds=1)
 
 
 @asynccontextmanager
-async def keeping_the_door(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Doorkeeper]:
+async def open_verifier(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Verifier]:
     """The verifier, while the block lasts. Revocations by other processes are known within a second."""
     async with AsyncExitStack() as stack:
-        doorkeeper = Doorkeeper(
+        verifier = Verifier(
             tokens,
             revocations=RememberedRevocations(core.database.pool),
             clock=SystemClock(),
             issuer=await stack.enter_async_context(_open_issuer(settings)),
         )
-        await doorkeeper.refresh()
-        await stack.enter_async_context(every(REVOCATIONS_REFRESH_INTERVAL, doorkeeper.refresh))
-        yield doorkeeper
+        await verifier.refresh()
+        await stack.enter_async_context(every(REVOCATIONS_REFRESH_INTERVAL, verifier.refresh))
+        yield verifier
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from service.observability.health import Health
 from service.observability.telemetry import Telemetry
 from service.offloading.processes import Processes
 from service.offloading.threads import Threads
-from service.runtime.access import keeping_the_door
+from service.runtime.access import open_verifier
 from service.runtime.core import Core
 from service.settings import Settings
 
@@ -37,7 +37,7 @@ async def open_resources(
         intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
-        access = await stack.enter_async_context(keeping_the_door(settings, core, tokens))
+        access = await stack.enter_async_context(open_verifier(settings, core, tokens))
         processes = Processes(workers=CHECK_PROCESSES, seconds=CHECK_TIMEOUT_S, metrics=telemetry.metrics)
         threads = stack.enter_context(Threads("imports", workers=IMPORT_THREADS, metrics=telemetry.metrics))
         health.watch_intake(lambda: intake.fullness)

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from service.adapters.access.doorkeeper import Doorkeeper
 from service.adapters.access.tokens import Tokens
+from service.adapters.access.verifier import Verifier
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.machine.clock import SystemClock, new_id
@@ -75,7 +75,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 unit_of_work=partial(PostgresUnitOfWork, vault=VAULT),
                 http_client=http_client,
                 intake=intake,
-                access=Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock()),
+                access=Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock()),
                 tokens=TOKENS,
                 clock=SystemClock(),
                 new_id=_ids_in_order(),

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.access.doorkeeper import Doorkeeper
 from service.adapters.access.issuers import Issuer, Trust
+from service.adapters.access.verifier import Verifier
 from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.adapters.postgres.server.database import Database
@@ -57,7 +57,7 @@ async def services(
     async with AsyncClient(trust_env=False) as client:
         issuer = Issuer(client, trust, clock=SystemClock(), timeout=patience)
         revocations = RememberedRevocations(postgres.pool)
-        yield replace(services, access=Doorkeeper(TOKENS, revocations=revocations, clock=SystemClock(), issuer=issuer))
+        yield replace(services, access=Verifier(TOKENS, revocations=revocations, clock=SystemClock(), issuer=issuer))
 
 
 async def test_roles_and_organisations_of_the_issuer_count(api: AsyncClient, trusted: Trusted) -> None:

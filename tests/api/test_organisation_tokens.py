@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.access.verifier import Verifier
 from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.adapters.postgres.server.database import Database
@@ -76,7 +76,7 @@ async def test_it_holds_until_the_time_that_is_listed_and_no_longer(api: AsyncCl
 
 
 async def test_a_revoked_token_ends_here_at_once_and_elsewhere_by_looking(api: AsyncClient, postgres: Database) -> None:
-    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    other = Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await other.refresh()
     ended, kept = await made(api), await made(api)
     assert (await other.verify(ended["token"])).role == "reader"

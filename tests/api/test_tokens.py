@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from service.adapters.access.doorkeeper import Doorkeeper
+from service.adapters.access.verifier import Verifier
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.adapters.postgres.server.database import Database
@@ -229,7 +229,7 @@ async def test_a_token_that_was_refreshed_elsewhere_ends_with_the_one_it_came_fr
 
 
 async def test_another_process_learns_of_it_by_looking(postgres: Database, api: AsyncClient, application: str) -> None:
-    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    other = Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await other.refresh()
     tokens = [(await granted(api, application))["authorization"].removeprefix("Bearer ") for _ in range(2)]
     for token in tokens:
@@ -247,7 +247,7 @@ async def test_a_process_that_starts_later_knows_of_it(postgres: Database, api: 
     bearer = await granted(api, application)
     await api.post("/auth/logout", headers=bearer)
 
-    started = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    started = Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await started.refresh()
 
     with pytest.raises(NotAuthenticated):
@@ -259,10 +259,10 @@ async def test_no_request_asks_the_database_about_tokens(api: AsyncClient, postg
     token = TOKENS.mint_for_application(
         ApplicationId("app_000000000000000000000000001"), ORG, now=datetime.now(UTC), grant=Grant()
     )
-    door = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    verifier = Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await postgres.pool.close()
 
-    assert (await door.verify(token)).org_id == ORG
+    assert (await verifier.verify(token)).org_id == ORG
 
 
 async def test_a_token_that_is_kept_for_its_idempotency_key_is_sealed(
@@ -306,7 +306,7 @@ async def test_a_token_ends_once_however_it_is_ended(api: AsyncClient, applicati
 async def test_tokens_end_with_their_application_at_every_process(
     postgres: Database, api: AsyncClient, application: str
 ) -> None:
-    other = Doorkeeper(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
+    other = Verifier(TOKENS, revocations=RememberedRevocations(postgres.pool), clock=SystemClock())
     await other.refresh()
     bearer = await granted(api, application)
 

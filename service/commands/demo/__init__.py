@@ -21,7 +21,7 @@ def demo(chosen: Namespace) -> int:
 
     from service.commands.demo.stack import StackUnknown, read
     from service.commands.demo.story import run
-    from service.commands.running import CommandFailed
+    from service.commands.execution import CommandFailed
 
     try:
         stack = read(Path(chosen.stack)) if chosen.stack else None

@@ -15,7 +15,7 @@ def tail(chosen: Namespace) -> int:
     """Print attempts until Ctrl-C."""
     from rich.console import Console
 
-    from service.commands.running import CALLER_VARIABLE, OK, CommandFailed, CommandUnusable, tell
+    from service.commands.execution import CALLER_VARIABLE, OK, CommandFailed, CommandUnusable, tell
     from service.commands.tail.following import Stream, StreamRefused, follow
 
     token = os.environ.get(CALLER_VARIABLE, "").strip()

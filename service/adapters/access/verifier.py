@@ -8,7 +8,7 @@ from service.application.ports.machine import Clock
 from service.domain.errors import NotAuthenticated
 
 
-class Doorkeeper:
+class Verifier:
     """Fulfils `access.TokenVerifier`. Verifying costs no query; revocations are kept in memory and refreshed."""
 
     def __init__(
