@@ -37,7 +37,7 @@ demo: $(VENV)/.run ## send ten events to three receivers and watch them arrive
 	$(BIN)/relevo demo
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 5 --dist worksteal
 
 check: setup ## lint, types, layers and dependencies: exactly what CI runs
 	$(BIN)/ruff check .
