@@ -6,21 +6,17 @@ Every parameter is honoured or refused by its name. All connections are opened w
 """
 
 import getpass
-import os
 import re
 import shlex
-import ssl
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from pathlib import Path
 from urllib.parse import quote, unquote, urlencode
 
-from service.adapters.postgres.server.address_parameters import MODES, VARIABLES, ParameterRefused, refuse_unheeded
+from service.adapters.postgres.server.address_parameters import VARIABLES, ParameterRefused, refuse_unheeded
+from service.adapters.postgres.server.address_tls import refuse_unusable_files, tls_of
 
 PORT = 5432
-SYSTEM = "system"
 
 _SCHEME = re.compile(r"(?:postgres|postgresql|postgresql\+asyncpg)://(.*)", re.DOTALL)
 _HOST = re.compile(r"\[(?P<v6>[^\[\]]+)\](?::(?P<v6_port>[^:]*))?|(?P<name>[^:\[\]@]*)(?::(?P<port>[^:]*))?")
@@ -32,17 +28,6 @@ _MAX_LABEL_CHARACTERS = 63
 _MAX_SOCKET_PATH_BYTES = 107
 # For an address without a host: where packages of PostgreSQL put their socket.
 _DEFAULT_HOSTS = ("/run/postgresql", "/var/run/postgresql", "/tmp", "localhost")  # noqa: S108  # libpq looks there too
-_TLS = (
-    "sslmode",
-    "sslcert",
-    "sslkey",
-    "sslpassword",
-    "sslrootcert",
-    "sslcrl",
-    "sslnegotiation",
-    "ssl_min_protocol_version",
-    "ssl_max_protocol_version",
-)
 _KEEPALIVE_OPTIONS = {
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
@@ -104,7 +89,7 @@ def completed(url: str, environ: Mapping[str, str]) -> str:
     variables = {parameter: variable for parameter, (variable, _) in added.items()}
     try:
         address = _address(everything, variables)
-        _refuse_unusable_files(address)
+        refuse_unusable_files(address.tls, address.passfile)
     except ParameterRefused as refused:
         # By the name of the variable, if one gave the parameter.
         raise ParameterRefused(variables.get(refused.name, refused.name), refused.reason) from None
@@ -198,7 +183,7 @@ def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> ServerAdd
         database=said.get("dbname") or user,
         password=said.get("password"),
         passfile=said.get("passfile"),
-        tls=_tls(said, hosts),
+        tls=tls_of(said, over_sockets=all(host.is_socket for host in hosts)),
         # With several hosts a standby may answer first, which refuses all writes.
         target_session_attrs=said.get("target_session_attrs")
         or ("read-write" if "," in said.get("host", "") else "any"),
@@ -285,54 +270,3 @@ def _set_by(options: str) -> list[str]:
         words = options.split()
     joined = " ".join(words)
     return [name.replace("-", "_").lower() for name in re.findall(r"(?:-c ?|--)([\w.-]+)=", joined)]
-
-
-def _tls(said: Mapping[str, str], hosts: tuple[Host, ...]) -> dict[str, str]:
-    tls = {name: said[name] for name in _TLS if name in said}
-    if all(host.is_socket for host in hosts):
-        return {"sslmode": "disable"}
-    trusted = tls.get("sslrootcert")
-    mode = tls.setdefault("sslmode", "verify-full" if trusted == SYSTEM else "prefer")
-    strength = MODES.index(mode)
-    if trusted == SYSTEM and mode != "verify-full":
-        raise ParameterRefused("sslmode", "with sslrootcert=system it has to be verify-full, or be left out")
-    for name in ("sslrootcert", "sslcrl"):
-        if name in tls and strength < MODES.index("require"):
-            raise ParameterRefused(name, f"with sslmode={mode} nobody looks at it; add sslmode=verify-full")
-    if "sslcert" in tls and mode == "disable":
-        raise ParameterRefused("sslcert", "with sslmode=disable it has no effect; add sslmode=verify-full")
-    if tls.get("sslnegotiation") == "direct" and strength < MODES.index("require"):
-        raise ParameterRefused("sslnegotiation", "direct needs sslmode=require, verify-ca or verify-full")
-    return tls
-
-
-def _refuse_unusable_files(address: ServerAddress) -> None:
-    """Refuse files that the first connection could not use; it would report that without the file's name."""
-    tls, context = address.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for name in ("sslrootcert", "sslcrl"):
-        if name in tls and tls[name] != SYSTEM:
-            _use(name, tls[name], lambda path: context.load_verify_locations(cafile=path))
-    if "sslcert" in tls:
-        key, password = tls.get("sslkey"), tls.get("sslpassword", "")
-        if key is not None:
-            _use("sslkey", key, _open)
-        _use("sslcert", tls["sslcert"], lambda path: context.load_cert_chain(path, key, lambda: password))
-    if address.passfile is not None:
-        _use("passfile", address.passfile, _open)
-        if stat.S_IMODE(Path(address.passfile).stat().st_mode) & 0o077:
-            raise ParameterRefused("passfile", f"others may read {address.passfile!r}; run chmod 600 on it")
-
-
-def _use(name: str, path: str, use: Callable[[str], object]) -> None:
-    try:
-        use(path)
-    except ssl.SSLError as error:
-        why = (error.reason or "no certificate in it").replace("_", " ").lower()
-        raise ParameterRefused(name, f"{path!r} cannot be used: {why}") from None
-    except OSError as error:
-        raise ParameterRefused(name, f"{path!r} cannot be read: {os.strerror(error.errno or 0)}") from None
-
-
-def _open(path: str) -> None:
-    with Path(path).open("rb"):
-        pass

@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
-from service.adapters.postgres.server.address import SYSTEM, Host, ServerAddress, read
+from service.adapters.postgres.server.address import Host, ServerAddress, read
+from service.adapters.postgres.server.address_tls import SYSTEM
 
 CONNECT_TIMEOUT_S = 5.0  # for each host, unless the address sets another
 DEAD_AFTER_S = 10.0  # without an answer a connection is dead after this time
