@@ -19,6 +19,15 @@ from tests.support.stands import KINDS, SECRET, Manner, Stand
 
 LARGEST_PAYLOAD = 1024 * 1024
 EVERY_KIND = set(get_args(Destination)) or {Destination}
+# What any destination over a network can do, so that a kind cannot pass by having no destinations to try.
+DEMANDED = {
+    Manner.TAKES,
+    Manner.REFUSES,
+    Manner.IS_SILENT,
+    Manner.IS_NOT_THERE,
+    Manner.HANGS_UP,
+    Manner.IS_FORBIDDEN,
+}
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
@@ -40,6 +49,10 @@ async def test_each_kind_of_destination_has_its_sender_and_its_stand() -> None:
         table = senders(client, timeout=1, egress=Egress([ip_network("127.0.0.0/8")]))
 
     assert table.keys() == KINDS.keys() == EVERY_KIND
+
+
+async def test_a_kind_is_tried_in_whatever_a_network_can_do(stand: Stand) -> None:
+    assert not {manner for manner in DEMANDED if stand.that(manner) is None}
 
 
 @pytest.mark.parametrize("body", [b'{ "n": 1.0,\n "text": "\xc3\xa9" }', b"", b"\x00\xff", b"x" * LARGEST_PAYLOAD])
