@@ -35,6 +35,8 @@ NEVER = 3600.0
 A_LEASE = timedelta(seconds=NEVER)
 SOON = timedelta(seconds=0.3)
 IN_TIME = patient(20)
+TRIES = 10
+LATE_AT_MOST = 0.05  # seconds, of the best of the tries: others tell of the machine
 KIND = TaskKind.RECOVER
 
 
@@ -339,3 +341,28 @@ async def test_only_what_is_due_before_anything_told_and_before_the_next_look_is
 
     assert len(heard) == 2, "the first, and the one that is due before it"
     assert heard[0] > heard[1]
+
+
+async def test_a_delivery_is_waited_for_until_its_time_and_hardly_longer(site: Site) -> None:
+    async def late() -> float:
+        await owe(site.pool, site.endpoint, site.app, due_in=timedelta(seconds=1.1))  # `owe` counts from a second ago
+        assert await claimed(site.here) == []
+        (claim,) = await next_claims(site.here)
+        return (datetime.now(UTC) - claim.due_at).total_seconds()
+
+    assert min([await late() for _ in range(TRIES)]) < LATE_AT_MOST
+
+
+async def test_a_task_is_waited_for_until_its_time_and_hardly_longer(site: Site) -> None:
+    async def late() -> float:
+        await start(site, due_in=timedelta(hours=1))
+        # Announced to nobody, so that the last look is what tells the time.
+        due: datetime = await site.pool.fetchval(
+            "UPDATE background_task SET due_at = now() + interval '0.1 s' WHERE failures = 0 AND lease IS NULL"
+            " RETURNING due_at"
+        )
+        assert await site.tasks_here.claim([KIND]) is None
+        await next_task(site.tasks_here)
+        return (datetime.now(UTC) - due).total_seconds()
+
+    assert min([await late() for _ in range(TRIES)]) < LATE_AT_MOST
