@@ -104,10 +104,13 @@ def test_pip_does_it_where_uv_fails(tmp_path: Path, lock: Path, environ: dict[st
     assert installed(tmp_path / "environment") >= {"tiny-1", "relevo-0.1.0"}
 
 
+@pytest.mark.parametrize(
+    "locked", [f"tiny==1 \\\n    --hash=sha256:{'0' * 64}\n", "tiny==1\n"], ids=["of another file", "of none"]
+)
 def test_a_file_that_the_lock_has_no_hash_of_is_not_installed(
-    tmp_path: Path, lock: Path, environ: dict[str, str]
+    tmp_path: Path, lock: Path, environ: dict[str, str], locked: str
 ) -> None:
-    lock.write_text(f"tiny==1 \\\n    --hash=sha256:{'0' * 64}\n")
+    lock.write_text(locked)
 
     done = install(tmp_path / "environment", lock, environ)
 
