@@ -23,7 +23,7 @@ from service.domain import ids
 from service.domain.errors import NotAuthenticated, Unavailable
 from service.domain.ids import OrgId
 from service.domain.operational_webhooks import OPERATIONS
-from service.domain.tokens import ROLES, Role
+from service.domain.tokens import CLOCK_LEEWAY, ROLES, Role
 
 KEYS_REFRESH_INTERVAL = timedelta(minutes=5)
 MIN_FETCH_INTERVAL = timedelta(seconds=10)
@@ -32,7 +32,7 @@ ISSUER_TIMEOUT_S = 5.0
 KEYS_NOT_TOLD = "The issuer of this token does not tell us its keys. Try again in a moment."
 MAX_DOCUMENT_BYTES = 256 * 1024
 
-_LEEWAY_S = 60.0  # how far the issuer's clock may differ
+_LEEWAY_S = CLOCK_LEEWAY.total_seconds()
 _MAX_TOKEN_CHARACTERS = 8192
 _ALGORITHMS: dict[tuple[object, object], str] = {
     ("RSA", None): "RS256",

@@ -16,14 +16,14 @@ from service.application.ports.machine import Clock
 from service.domain import ids
 from service.domain.errors import NotAuthenticated
 from service.domain.ids import ApplicationId, OrgId
-from service.domain.tokens import APPLICATION_LIFETIME, DIGEST_LENGTH, MAX_LIFETIME, Role, TokenId
+from service.domain.tokens import APPLICATION_LIFETIME, CLOCK_LEEWAY, DIGEST_LENGTH, MAX_LIFETIME, Role, TokenId
 
 DEFAULT_ORGANISATION = OrgId(
     "org_37dGalny40XHSArfSv8SQtVmvyf"
 )  # the organisation of `relevo token` without an argument
 
 _ALGORITHM = "HS256"  # the only one accepted, so that a token cannot choose how it is verified
-_LEEWAY_S = 60.0  # how far clocks may differ
+_LEEWAY_S = CLOCK_LEEWAY.total_seconds()
 _MAX_TOKEN_CHARACTERS = 8192
 _SENT_THE_SIGNING_KEY = (
     "Invalid token: this is the secret that tokens are signed with. `relevo token` makes a token with it."
