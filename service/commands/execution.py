@@ -105,15 +105,14 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
 async def _run_until_sigterm(work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run the work, and cancel it on a SIGTERM before it handles signals itself, so that everything opened is closed.
     (A signal handler that raises could do so inside another callback, where the exception is lost.)"""
-    loop = asyncio.get_running_loop()
-    working = loop.create_task(work())
-    loop.add_signal_handler(signal.SIGTERM, working.cancel)
+    from service.runtime.signals import ignore_stopping, on_signal
+
+    working = asyncio.get_running_loop().create_task(work())
+    on_signal(signal.SIGTERM, working.cancel)
     try:
         await working
     finally:
-        # A second SIGTERM during the closing is ignored.
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_stopping()
 
 
 def waits(sentence: str) -> None:

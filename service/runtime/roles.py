@@ -1,7 +1,6 @@
 """The roles of a process, from start to signal: `serve` answers the API and delivers, `worker` only delivers."""
 
 import asyncio
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from service.runtime.core import open_core
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.runtime.listening import Listeners, PortUnusable, listening
+from service.runtime.signals import on_stopping
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
 
@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals on the loop, for good: uvicorn's own way would raise the signal again when it is done."""
-        _on_signals(lambda number: self.handle_exit(number, None))
+        on_stopping(lambda number: self.handle_exit(number, None))
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -112,11 +112,5 @@ def _stop_event(health: Health) -> asyncio.Event:
         told.set()
         health.draining()
 
-    _on_signals(stop)
+    on_stopping(stop)
     return told
-
-
-def _on_signals(leave: Callable[[int], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, leave, number)
