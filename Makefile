@@ -9,7 +9,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 # The tests start some hundred processes; where this is set, each compiles all of Relevo anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup run demo test check audit fix bench migrate lock manifests stack demo-stack test-stack system-programs test-faults
+.PHONY: help setup run demo test check audit fix bench bench-peers migrate lock manifests stack demo-stack test-stack system-programs test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ fix: setup ## format and repair what the linter can
 
 bench: setup ## measure; writes build/bench.json (BENCH="--short", "--section accept", "--profile")
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-peers: setup ## measure beside Svix and Outpost, where they run (BENCH="--short", "--scenario fanout", "--before PATH")
+	$(BIN)/python -m tests.benchmarks.peers $(BENCH)
 
 migrate: $(VENV)/.run ## bring the database of RELEVO_DATABASE_URL to this version's schema
 	$(BIN)/relevo migrate

@@ -24,7 +24,7 @@ def test_a_target_has_one_recipe_and_is_known_to_be_no_file() -> None:
     ("target", "lock"),
     [
         *((target, "requirements.lock") for target in ("run", "demo", "migrate")),
-        *((target, "requirements-dev.lock") for target in ("setup", "test", "check", "bench", "stack")),
+        *((target, "requirements-dev.lock") for target in ("setup", "test", "check", "bench", "bench-peers", "stack")),
     ],
 )
 def test_what_runs_relevo_installs_what_running_takes_and_no_more(tmp_path: Path, target: str, lock: str) -> None:

@@ -25,6 +25,11 @@ from service.domain.signatures import Secret
 JWT_SECRET = "a secret that signs tokens in benchmarks only"
 SECRET_KEY = "a secret that seals keys in benchmarks only"
 SIGNING_KEY = b"0123456789abcdef01234567"
+SETTINGS = {
+    "RELEVO_JWT_SECRET": JWT_SECRET,
+    "RELEVO_SECRET_KEY": SECRET_KEY,
+    "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
+}
 READY_WITHIN = 60.0
 TEMPLATE = "bench_template"  # migrated once; every other is a copy
 
@@ -91,12 +96,7 @@ class Database:
     @property
     def environ(self) -> Mapping[str, str]:
         """The settings of a process that uses it."""
-        return {
-            "RELEVO_DATABASE_URL": self.url,
-            "RELEVO_JWT_SECRET": JWT_SECRET,
-            "RELEVO_SECRET_KEY": SECRET_KEY,
-            "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
-        }
+        return {"RELEVO_DATABASE_URL": self.url, **SETTINGS}
 
     def value(self, query: str, *arguments: object) -> Any:
         """The one value that a query gives."""

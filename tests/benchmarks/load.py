@@ -14,7 +14,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import uvloop
 
@@ -27,15 +27,20 @@ SLICE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to send, round and round. Without a `rate` the loop is closed; `count` ends it before `seconds` do."""
+    """What to send, round and round. Without a `rate` the loop is closed; `count` ends it before `seconds` do.
+
+    `stamps` says whether to tell which requests were accepted.
+    """
 
     port: int
+    host: str = "127.0.0.1"
     requests: list[str]
     connections: int = 64
     rate: float | None = None
     warm_up: float = 0.7
     seconds: float = 5.0
     count: int | None = None
+    stamps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class Load:
     """What came of a job. `per_second` and the latencies are of 2xx answers after the warm-up, all else of everything.
 
     `unsent` are requests of an open loop that found no connection free; `busy` is the share of its core that the
-    generator used.
+    generator used. `stamps` are those of the accepted requests, when the job asks for them.
     """
 
     per_second: float
@@ -54,6 +59,7 @@ class Load:
     unsent: int
     lost: int
     busy: float
+    stamps: list[int] = field(default_factory=list)
 
     @property
     def accepted(self) -> int:
@@ -113,6 +119,7 @@ class Generator:
         self._open: set[Connection] = set()
         self._statuses: Counter[int] = Counter()
         self._latencies = array("d")
+        self._stamps = array("q")
         self._unsent = self._lost = 0
         self._from_ns = self._until_ns = 0
         self._stopping = False
@@ -165,6 +172,8 @@ class Generator:
         self._statuses[status] += 1
         if self._from_ns <= now < self._until_ns and 200 <= status < 300:
             self._latencies.append((now - connection.meant_for_ns) / 1e6)
+        if self._job.stamps and 200 <= status < 300:
+            self._stamps.append(connection.meant_for_ns)
         if self._job.rate is None and self._left > 0 and not self._stopping:
             self._send(connection, now)
             return
@@ -180,7 +189,7 @@ class Generator:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: Connection(self._answered, self._gone), "127.0.0.1", self._job.port
+            lambda: Connection(self._answered, self._gone), self._job.host, self._job.port
         )
         self._open.add(connection)
         return connection
@@ -205,6 +214,7 @@ class Generator:
             unsent=self._unsent,
             lost=self._lost,
             busy=round(busy, 3),
+            stamps=self._stamps.tolist(),
         )
 
 

@@ -60,10 +60,16 @@ class Process:
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, port: int, ready: Ready, environ: Mapping[str, str]) -> Iterator[Process]:
-    """A Python process, once `ready` says so. Its own words are shown if it fails."""
-    command = [sys.executable, *arguments]
-    started = subprocess.Popen(command, env={**_inherited(), **environ}, stdout=subprocess.DEVNULL, stderr=None)
+def running(
+    arguments: Sequence[str], *, port: int, ready: Ready, environ: Mapping[str, str], tree: Path | None = None
+) -> Iterator[Process]:
+    """A Python process, once `ready` says so. Its own words are shown if it fails.
+
+    `tree` is another checkout, which is run with its own .venv.
+    """
+    python = sys.executable if tree is None else tree.absolute() / ".venv" / "bin" / "python"
+    environ = {**_inherited(), **environ}
+    started = subprocess.Popen([python, *arguments], cwd=tree, env=environ, stdout=subprocess.DEVNULL)
     try:
         _until_ready(started, ready)
         yield Process(pid=started.pid, port=port)

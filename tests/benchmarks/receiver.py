@@ -1,6 +1,7 @@
 """A receiver of webhooks, quick and honest: it keeps what came and checks every signature when it is asked to report.
 
-`/after/20` answers after 20 ms. `POST /forget` starts afresh, `GET /count` counts, `GET /report` checks.
+`/after/20` answers after 20 ms. `POST /forget` starts afresh, `GET /count` counts, `GET /report` checks, `GET
+/arrivals` lists.
 """
 
 import base64
@@ -15,7 +16,7 @@ from tests.benchmarks.listener import Reply, listen
 from tests.benchmarks.wire import now_ns
 
 _STAMPED = re.compile(rb'"at": ?"(\d{20})"')
-_SIGNED = re.compile(rb"\r\n(webhook-(?:id|timestamp|signature)): ?([^\r]*)", re.IGNORECASE)
+_SIGNED = re.compile(rb"\r\n(?:webhook|svix)-(id|timestamp|signature): ?([^\r]*)", re.IGNORECASE)
 
 
 class Receiver:
@@ -35,6 +36,8 @@ class Receiver:
                 return Reply(b"%d" % len(self._calls))
             case "GET", ["report"]:
                 return Reply(orjson.dumps(self._report()))
+            case "GET", ["arrivals"]:
+                return Reply(orjson.dumps(self._arrivals()))
             case _, ["after", milliseconds, *_]:
                 self._calls.append((now_ns(), head, body))
                 return Reply(delay=int(milliseconds) / 1000)
@@ -47,16 +50,25 @@ class Receiver:
         signed = [(_signature(head), body) for _, head, body in self._calls]
         return {
             "calls": len(self._calls),
-            "distinct": len({(fields.get(b"webhook-id", b""), path) for (fields, path), _ in signed}),
+            "distinct": len({(fields.get(b"id", b""), path) for (fields, path), _ in signed}),
             "verified": sum(self._holds(fields, body) for (fields, _), body in signed),
             "per_second": _rate(arrived),
             "delays_ms": _delays(self._calls),
         }
 
+    def _arrivals(self) -> list[tuple[int, int, str, bool]]:
+        """The stamp of each call's payload, the moment it arrived, its path, and whether its signature holds."""
+        return [
+            (int(stamped[1]), at, path.decode(), self._holds(fields, body))
+            for at, head, body in self._calls
+            if (stamped := _STAMPED.search(body))
+            for fields, path in [_signature(head)]
+        ]
+
     def _holds(self, fields: dict[bytes, bytes], body: bytes) -> bool:
-        signed = b"%s.%s.%s" % (fields.get(b"webhook-id", b""), fields.get(b"webhook-timestamp", b""), body)
+        signed = b"%s.%s.%s" % (fields.get(b"id", b""), fields.get(b"timestamp", b""), body)
         wanted = b"v1," + base64.b64encode(hmac.digest(self._key, signed, hashlib.sha256))
-        return any(hmac.compare_digest(wanted, given) for given in fields.get(b"webhook-signature", b"").split())
+        return any(hmac.compare_digest(wanted, given) for given in fields.get(b"signature", b"").split())
 
 
 def _signature(head: bytes) -> tuple[dict[bytes, bytes], bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from tests.benchmarks import database, invoice, processes, wire
 from tests.benchmarks.database import Database
@@ -26,12 +27,20 @@ def everything_to(sink: Process, *, sampled: float = 1.0) -> dict[str, str]:
 @contextmanager
 def serving(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
     """`relevo serve` on that database."""
-    port = processes.free_port()
-    settings = {**used.environ, "RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
-    with processes.running(
-        ["-m", "service", "serve"], port=port, ready=processes.answers(port, "/readyz"), environ=settings
-    ) as process:
+    with _serving({**used.environ, **environ}) as process:
         yield process
+
+
+@contextmanager
+def embedded(data: Path, environ: Mapping[str, str], *, tree: Path | None = None) -> Iterator[Process]:
+    """`relevo serve` of this checkout or of another, with a PostgreSQL of its own in the directory `data`."""
+    with _serving({"RELEVO_DATA_DIR": str(data), **database.SETTINGS, **environ}, tree=tree) as process:
+        yield process
+
+
+def postmaster(data: Path) -> int:
+    """The process of the PostgreSQL in that directory."""
+    return int((data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
 
 
 @contextmanager
@@ -42,6 +51,15 @@ def working(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
     command = ["-m", "service", "worker"]
     ready = partial(_has_joined, used, before)
     with processes.running(command, port=0, ready=ready, environ=settings) as process:
+        yield process
+
+
+@contextmanager
+def _serving(environ: Mapping[str, str], *, tree: Path | None = None) -> Iterator[Process]:
+    port = processes.free_port()
+    settings = {"RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
+    ready = processes.answers(port, "/readyz")
+    with processes.running(["-m", "service", "serve"], port=port, ready=ready, environ=settings, tree=tree) as process:
         yield process
 
 
