@@ -27,7 +27,11 @@ class Api(Protocol):
         ...
 
 
-_PEERS: Mapping[str, Callable[..., Api]] = {"svix": SvixApi, "outpost": OutpostApi}
+# The variable with a peer's address, whose name begins the others'.
+_PEERS: Mapping[str, tuple[str, Callable[..., Api]]] = {
+    "PEER_SVIX": ("svix", SvixApi),
+    "PEER_OUTPOST": ("outpost", OutpostApi),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +62,7 @@ def contenders(
 
 def peers(environ: Mapping[str, str]) -> Iterator[Contender]:
     """Those whose address is given."""
-    for name, api in _PEERS.items():
-        variable = f"PEER_{name.upper()}"
+    for variable, (name, api) in _PEERS.items():
         if url := environ.get(variable):
             yield Contender(
                 name=name,

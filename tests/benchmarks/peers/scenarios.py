@@ -1,6 +1,6 @@
 """What is measured: who sends what to whom, and how fast."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -29,13 +29,6 @@ class Scenario:
         return 1 if self.typed else self.endpoints
 
 
-SCENARIOS = (
-    Scenario(name="one"),
-    Scenario(name="fifty", endpoints=50, typed=True),
-    Scenario(name="fanout", applications=10, endpoints=5),
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
     """Closed, or open at a `rate`. The seconds of the `warm_up` are left out of accepted/s and of no other figure."""
@@ -49,10 +42,15 @@ class Loop:
         return f"{self.connections} connections" if self.rate is None else f"{self.rate:.0f} messages/s"
 
 
+SCENARIOS = (
+    Scenario(name="one"),
+    Scenario(name="fifty", endpoints=50, typed=True),
+    Scenario(name="fanout", applications=10, endpoints=5),
+)
 CLOSED = Loop(name="closed", connections=32, warm_up=0.5)
 OPEN = Loop(name="open", connections=64, rate=200.0)
 QUIET = Loop(name="quiet", connections=4, rate=1.0)
-QUIET_MESSAGES = 30  # in all turns
+QUIET_SECONDS = 2.0  # at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +70,16 @@ class Measurement:
 
 
 def chosen(
-    scenarios: list[str], loops: list[str], *, turns: int, seconds: float, exported: bool
-) -> Iterator[Measurement]:
-    """The measurements of those names; `quiet` stands beside the scenarios, and is always exported."""
-    for scenario in SCENARIOS:
-        for loop in (CLOSED, OPEN):
-            if scenario.name in scenarios and loop.name in loops:
-                yield Measurement(scenario=scenario, loop=loop, turns=turns, seconds=seconds, exported=exported)
+    scenarios: Collection[str], loops: Collection[str], *, turns: int, seconds: float, exported: bool
+) -> list[Measurement]:
+    """The measurements of those names. `quiet` is one endpoint in a loop of its own, and always exported."""
+    found = [
+        Measurement(scenario=scenario, loop=loop, turns=turns, seconds=seconds, exported=exported)
+        for scenario in SCENARIOS
+        for loop in (CLOSED, OPEN)
+        if scenario.name in scenarios and loop.name in loops
+    ]
     if QUIET.name in scenarios:
-        spread = max(QUIET_MESSAGES / turns, 1)
-        yield Measurement(scenario=SCENARIOS[0], loop=QUIET, turns=turns, seconds=spread, exported=True)
+        long = max(seconds, QUIET_SECONDS)
+        found.append(Measurement(scenario=SCENARIOS[0], loop=QUIET, turns=turns, seconds=long, exported=True))
+    return found

@@ -22,8 +22,8 @@ FIGURES: Mapping[str, Callable[[Turn], float]] = {
     "send to arrival p50, ms": lambda turn: turn.delivered.p50_ms,
     "send to arrival p99, ms": lambda turn: turn.delivered.p99_ms,
     "processor time a message: service, µs": lambda turn: turn.service_us,
-    "processor time a message: databases, µs": lambda turn: turn.database_us,
-    "processor time a message: both, µs": lambda turn: turn.service_us + turn.database_us,
+    "processor time a message: databases, µs": lambda turn: turn.databases_us,
+    "processor time a message: both, µs": lambda turn: turn.service_us + turn.databases_us,
     "processor time a delivery: both, µs": lambda turn: turn.delivery_us,
     "peak resident memory of the service, MB": lambda turn: turn.peak_mb,
     "foreign load, cores": lambda turn: turn.foreign,
@@ -44,7 +44,7 @@ def tell_turn(measurement: Measurement, contender: str, turn: Turn, console: Con
     console.print(
         f"{measurement.name} {contender}: {turn.accepted_per_second:,.0f} accepted/s,"
         f" {turn.delivered.per_second:,.0f} delivered/s, p50 {turn.delivered.p50_ms:.1f} ms,"
-        f" p99 {turn.delivered.p99_ms:.1f} ms, {turn.service_us:,.0f} + {turn.database_us:,.0f} µs,"
+        f" p99 {turn.delivered.p99_ms:.1f} ms, {turn.service_us:,.0f} + {turn.databases_us:,.0f} µs,"
         f" lost {turn.delivered.lost}, doubled {turn.delivered.doubled}, foreign load {turn.foreign:.2f}",
         highlight=False,
     )
@@ -52,7 +52,10 @@ def tell_turn(measurement: Measurement, contender: str, turn: Turn, console: Con
 
 def tell(measurement: Measurement, turns: Turns, console: Console) -> None:
     """Medians and their ratios to the first contender's; sums of what was counted."""
-    first, *others = turns
+    measured = [name for name, taken in turns.items() if taken]
+    if not measured:
+        return
+    first, *others = measured
     table = Table(title=f"{measurement.name}: {measurement.loop}, {measurement.seconds:g} s, {measurement.turns} turns")
     table.add_column("figure")
     table.add_column(first, justify="right")
@@ -63,7 +66,7 @@ def tell(measurement: Measurement, turns: Turns, console: Console) -> None:
         base = _median(turns[first], value)
         table.add_row(figure, _written(base), *(cell for name in others for cell in _cells(turns[name], value, base)))
     for counted, number in COUNTS.items():
-        sums = [f"{sum(map(number, turns[name])):,}" for name in turns]
+        sums = [f"{sum(map(number, turns[name])):,}" for name in measured]
         table.add_row(counted, sums[0], *(cell for text in sums[1:] for cell in (text, "")))
     console.print(table)
 
@@ -83,6 +86,7 @@ def shape(measured: Mapping[Measurement, Turns]) -> dict[str, Any]:
                         "turns": [asdict(turn) for turn in taken],
                     }
                     for name, taken in turns.items()
+                    if taken
                 },
             }
             for measurement, turns in measured.items()

@@ -1,10 +1,8 @@
 """One turn: a contender at rest gets its load, until everything has arrived and it is at rest again."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import psutil
+from urllib.parse import urlsplit
 
 from tests.benchmarks import load, processes
 from tests.benchmarks.load import Job
@@ -12,10 +10,10 @@ from tests.benchmarks.measure import NotMeasured
 from tests.benchmarks.peers.contenders import Contender
 from tests.benchmarks.peers.counting import Arrival, Delivered, count
 from tests.benchmarks.peers.scenarios import Measurement
-from tests.benchmarks.peers.usage import machine_worked
+from tests.benchmarks.peers.usage import Used, used
 from tests.benchmarks.processes import Process
 
-POLL = 0.02
+POLL = 0.05
 PATIENCE = 20.0  # seconds without any arrival, after which what is missing is lost
 REST = 0.1  # seconds
 RESTLESS = 0.1  # share of a core
@@ -25,8 +23,8 @@ BUSY = 0.85
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What one turn gave. `foreign` is the processor time that others used meanwhile, in cores: neither contender nor
-    generator nor receiver.
+    """What one turn gave. The processor times are of service and databases; `foreign` is the load, in cores, of all
+    that is neither contender nor generator nor receiver.
     """
 
     delivered: Delivered
@@ -34,58 +32,50 @@ class Turn:
     answered_p50_ms: float
     refused: int
     service_us: float
-    database_us: float
+    databases_us: float
     delivery_us: float
     peak_mb: float
     foreign: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Used:
-    """What everybody has used of the processor at a moment."""
-
-    at: float
-    service: float
-    database: float
-    tools: float
-    machine: float
-
-
 def take(contender: Contender, requests: list[str], receiver: Process, measurement: Measurement) -> Turn:
-    """Send, wait, count."""
-    _at_rest(contender)
+    """Send, wait, count. NotMeasured when something else than the contender was the bottleneck."""
+    _rest(contender)
     processes.exchange(receiver.port, "POST", "/forget")
     contender.service.forget_peak()
-    before = _used(contender, receiver)
+    before = used(contender.service, contender.databases, receiver)
     done = load.run(_job(contender, requests, measurement))
-    if done.busy >= BUSY:
-        raise NotMeasured(f"the load generator was the bottleneck, busy {done.busy:.0%} of the time")
     fan_out = measurement.scenario.fan_out
     _arrived(receiver, len(done.stamps) * fan_out)
-    _at_rest(contender)
-    after = _used(contender, receiver)
+    busy = (receiver.worked - before.receiver) / (time.monotonic() - before.at)
+    if max(done.busy, busy) >= BUSY:
+        raise NotMeasured(f"a tool was the bottleneck: the generator was busy {done.busy:.0%}, the receiver {busy:.0%}")
+    _rest(contender)
+    spent = used(contender.service, contender.databases, receiver).since(before)
     arrivals = [Arrival(*values) for values in receiver.ask("GET", "/arrivals")]
-    delivered = count(done.stamps, arrivals, fan_out=fan_out)
-    service, databases = after.service - before.service, after.database - before.database
-    others = after.machine - before.machine - service - databases - (after.tools - before.tools)
+    return _turn(contender, done, count(done.stamps, arrivals, fan_out=fan_out), spent)
+
+
+def _turn(contender: Contender, done: load.Load, delivered: Delivered, spent: Used) -> Turn:
+    messages, deliveries = max(delivered.accepted, 1), max(delivered.delivered, 1)
     return Turn(
         delivered=delivered,
         accepted_per_second=done.per_second,
         answered_p50_ms=done.p50_ms,
         refused=done.answered - done.accepted + done.unsent + done.lost,
-        service_us=service * 1e6 / max(delivered.accepted, 1),
-        database_us=databases * 1e6 / max(delivered.accepted, 1),
-        delivery_us=(service + databases) * 1e6 / max(delivered.delivered, 1),
+        service_us=spent.service * 1e6 / messages,
+        databases_us=spent.databases * 1e6 / messages,
+        delivery_us=(spent.service + spent.databases) * 1e6 / deliveries,
         peak_mb=contender.service.peak_mb,
-        foreign=max(others, 0.0) / (after.at - before.at),
+        foreign=spent.foreign,
     )
 
 
 def _job(contender: Contender, requests: list[str], measurement: Measurement) -> Job:
-    host, _, port = contender.api.url.removeprefix("http://").rstrip("/").partition(":")
+    address = urlsplit(contender.api.url)
     return Job(
-        host=host,
-        port=int(port),
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 80,
         requests=requests,
         connections=measurement.loop.connections,
         rate=measurement.loop.rate,
@@ -95,40 +85,18 @@ def _job(contender: Contender, requests: list[str], measurement: Measurement) ->
     )
 
 
-def _used(contender: Contender, receiver: Process) -> _Used:
-    own = psutil.Process().cpu_times()
-    return _Used(
-        at=time.monotonic(),
-        service=contender.service.worked,
-        database=contender.databases.worked,
-        # The generator has ended and is a child that was waited for.
-        tools=own.user + own.system + own.children_user + own.children_system + receiver.worked,
-        machine=machine_worked(),
-    )
-
-
-def _at_rest(contender: Contender) -> None:
-    """Until it has settled what it delivered, and its database has written it."""
-
-    def restless() -> bool:
+def _rest(contender: Contender) -> None:
+    """Until it has settled what it delivered, and its databases have written that."""
+    deadline, worked = time.monotonic() + RESTS_WITHIN, float("-inf")
+    while contender.worked - worked > RESTLESS * REST and time.monotonic() < deadline:
         worked = contender.worked
         time.sleep(REST)
-        return contender.worked - worked > RESTLESS * REST
-
-    _while(restless, RESTS_WITHIN)
 
 
 def _arrived(receiver: Process, calls: int) -> None:
     """Until so many calls have come, or none comes any more."""
-    seen, last = -1, time.monotonic()
-    while seen < calls and time.monotonic() < last + PATIENCE:
+    seen, deadline = 0, time.monotonic() + PATIENCE
+    while seen < calls and time.monotonic() < deadline:
         time.sleep(POLL)
-        now = receiver.ask("GET", "/count")
-        if now != seen:
-            seen, last = now, time.monotonic()
-
-
-def _while(holds: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while holds() and time.monotonic() < deadline:
-        pass
+        if (now := receiver.ask("GET", "/count")) > seen:
+            seen, deadline = now, time.monotonic() + PATIENCE
