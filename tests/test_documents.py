@@ -33,7 +33,16 @@ _VARIABLE = re.compile(r"\bRELEVO_[A-Z_]+\b")
 
 CODE = {".py", ".sql", ".yml", ".yaml", ".json", ".toml", ".tpl", ".go", ".jq", ".txt", ".lock", ""}
 # Other projects' words: libraries that were not taken, and settings of programs that were tried by hand.
-FOREIGN = {"LRUCache.get", "cachetools", "debootstrap", "enable_multi_variant_queries", "stamina", "svcs", "tenacity"}
+FOREIGN = {
+    "LRUCache.get",
+    "cachetools",
+    "debootstrap",
+    "enable_multi_variant_queries",
+    "stamina",
+    "svcs",
+    "tenacity",
+    "whitelist_subnets",
+}
 # What others read than Relevo's servers do.
 NOT_SETTINGS = {"RELEVO_TOKEN", "RELEVO_TEST_PATIENCE"}
 

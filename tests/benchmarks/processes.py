@@ -93,12 +93,12 @@ def answers(port: int, path: str) -> Ready:
 def listening(module: str, *arguments: str) -> Iterator[Process]:
     """A process built on `listener`, which prints its port."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert started.stdout is not None
-        yield Process(pid=started.pid, port=int(started.stdout.readline()))
-    finally:
-        _end(started)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert started.stdout is not None
+            yield Process(pid=started.pid, port=int(started.stdout.readline()))
+        finally:
+            _end(started)
 
 
 def free_port() -> int:

@@ -31,7 +31,7 @@ class SvixApi:
     def _application(self, client: httpx.Client, scenario: Scenario, receiver: str) -> str:
         app_id = _post(client, "/api/v1/app", {"name": "benchmark"})["id"]
         for nth, wanted in enumerate(scenario.wanted):
-            endpoint = {"url": f"{receiver}/{nth}", "filterTypes": [wanted], "secret": SECRET}
+            endpoint = {"url": f"{receiver}/{nth}", "version": 1, "filterTypes": [wanted], "secret": SECRET}
             _post(client, f"/api/v1/app/{app_id}/endpoint", endpoint)
         return str(app_id)
 

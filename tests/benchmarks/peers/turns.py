@@ -38,7 +38,14 @@ class Turn:
     foreign: float
 
 
-def take(contender: Contender, requests: list[str], receiver: Process, measurement: Measurement) -> Turn:
+def take(
+    contender: Contender,
+    requests: list[str],
+    receiver: Process,
+    measurement: Measurement,
+    *,
+    patience: float = PATIENCE,
+) -> Turn:
     """Send, wait, count. NotMeasured when something else than the contender was the bottleneck."""
     _rest(contender)
     processes.exchange(receiver.port, "POST", "/forget")
@@ -46,7 +53,7 @@ def take(contender: Contender, requests: list[str], receiver: Process, measureme
     before = used(contender.service, contender.databases, receiver)
     done = load.run(_job(contender, requests, measurement))
     fan_out = measurement.scenario.fan_out
-    _arrived(receiver, len(done.stamps) * fan_out)
+    _arrived(receiver, len(done.stamps) * fan_out, patience)
     busy = (receiver.worked - before.receiver) / (time.monotonic() - before.at)
     if max(done.busy, busy) >= BUSY:
         raise NotMeasured(f"a tool was the bottleneck: the generator was busy {done.busy:.0%}, the receiver {busy:.0%}")
@@ -93,10 +100,10 @@ def _rest(contender: Contender) -> None:
         time.sleep(REST)
 
 
-def _arrived(receiver: Process, calls: int) -> None:
+def _arrived(receiver: Process, calls: int, patience: float) -> None:
     """Until so many calls have come, or none comes any more."""
-    seen, deadline = 0, time.monotonic() + PATIENCE
+    seen, deadline = 0, time.monotonic() + patience
     while seen < calls and time.monotonic() < deadline:
         time.sleep(POLL)
         if (now := receiver.ask("GET", "/count")) > seen:
-            seen, deadline = now, time.monotonic() + PATIENCE
+            seen, deadline = now, time.monotonic() + patience
