@@ -6,6 +6,7 @@ A fault of ours also counts as an attempt: its error type is `internal`, and it 
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -123,17 +124,19 @@ class Courier:
         self._telemetry = telemetry
         self._give_up_after = give_up_after
 
-    async def carry(self, claim: Claim) -> Outcome | None:
-        """Attempt the delivery once and settle it. Returns the outcome, None if it says nothing about the receiver."""
+    async def carry(self, claim: Claim, judged: Callable[[Outcome | None], None]) -> None:
+        """Attempt the delivery once, call `judged` with the outcome (None if it says nothing about the receiver), and
+        settle it."""
         ended = self._ended(claim)
         if ended is not None:
+            judged(None)
             await self._conclude(Settlement(claim=claim, verdict=ended, attempt=None), after=None)
-            return None
+            return
         made = await self._attempts.make(claim)
+        judged(None if is_our_fault(made.outcome) else made.outcome)
         rest = retries.rest(made.outcome)
         settlement = Settlement(claim=claim, verdict=made.verdict, attempt=made.attempt, rest=rest)
         await self._conclude(settlement, after=made.span)
-        return None if is_our_fault(made.outcome) else made.outcome
 
     def _ended(self, claim: Claim) -> Delivered | Canceled | None:
         """The verdict on a delivery that ends without an attempt; None when an attempt has to be made."""

@@ -1,7 +1,14 @@
-"""The engine's loop: claim due deliveries, attempt them with bounded concurrency, and drain at shutdown."""
+"""The engine's loop: claim due deliveries, attempt them with bounded concurrency, and drain at shutdown.
+
+An attempt has a place until its answer is judged; its settlement needs none. Claims bring a little more than there are
+places, which is held until a place is free, so that no place waits for the database.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -9,10 +16,11 @@ from typing import Any
 import structlog
 
 from service.application.ports.queue import DeliveryQueue
-from service.delivery.allowances import Allowances
+from service.delivery.allowances import MAX_STOCK, Allowances, Held
 from service.domain import retries
 from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
+from service.domain.ids import EndpointId
 from service.domain.outcomes import Outcome
 
 MAX_CLAIM_ROWS = 64  # deliveries of one claim start together, and later ones wait for that
@@ -25,24 +33,40 @@ RELEASE_TIMEOUT_S = 3.0
 
 _log = structlog.stdlib.get_logger("relevo.engine")
 
-Carry = Callable[[Claim], Coroutine[Any, Any, Outcome | None]]
+Judged = Callable[[Outcome | None], None]
+Carry = Callable[[Claim, Judged], Coroutine[Any, Any, None]]
 
 
 class Engine:
     """Attempts deliveries by `carry`: at most `capacity` at once, and at most `per_endpoint` to one endpoint.
 
+    `carry` attempts a claim, calls `judged` with the outcome, and settles. As many attempts as `capacity` may wait for
+    their settlement. A claim is held for `hold` at most, and then released.
+
     Any number of engines share the work through the queue's leases and do not know of each other.
     """
 
     def __init__(
-        self, *, queue: DeliveryQueue, carry: Carry, capacity: int, per_endpoint: int, drain: timedelta
+        self,
+        *,
+        queue: DeliveryQueue,
+        carry: Carry,
+        capacity: int,
+        per_endpoint: int,
+        drain: timedelta,
+        hold: timedelta = timedelta(seconds=1),
     ) -> None:
         self._queue = queue
         self._carry = carry
         self._capacity = capacity
         self._allowances = Allowances(most=per_endpoint, capacity=capacity)
         self._drain = drain
-        self._carrying: dict[asyncio.Task[Outcome | None], Claim] = {}
+        self._hold = hold.total_seconds()
+        self._carrying: dict[asyncio.Task[None], Claim] = {}
+        self._held = Held()
+        self._releasing: set[asyncio.Task[None]] = set()
+        # Endpoints that the last claim may have left deliveries of, for want of room.
+        self._saturated: set[EndpointId] = set()
         self._room = asyncio.Event()
         self._relieved = asyncio.Event()
         self._draining = asyncio.Event()
@@ -50,7 +74,7 @@ class Engine:
     @property
     def inflight(self) -> int:
         """How many attempts are running."""
-        return len(self._carrying)
+        return self._allowances.taken
 
     @property
     def capacity(self) -> int:
@@ -89,20 +113,27 @@ class Engine:
         await self._until_there_is_room()
         if self._draining.is_set():
             return
+        limit, default, rooms = self._limit(), self._allowances.default, self._allowances.rooms(self._held.counts)
         self._relieved.clear()
-        # At most a quarter of the places, since none of these endpoints has shown yet whether it answers.
-        limit = min(self._free, MAX_CLAIM_ROWS, max(1, self._capacity // 4))
-        claims = await self._queue.claim(
-            limit=limit, per_endpoint=self._allowances.default, rooms=dict(self._allowances.rooms())
-        )
-        for claim in claims:
-            self._start(claim)
-        if not claims:
-            await first_of(self._queue.wait(), self._wait_for_free_place(), self._draining.wait())
+        claims = await self._queue.claim(limit=limit, per_endpoint=default, rooms=rooms)
+        self._take_in(claims)
+        taken = Counter(claim.endpoint_id for claim in claims)
+        rooms |= {endpoint: rooms.get(endpoint, default) - count for endpoint, count in taken.items()}
+        self._saturated = {endpoint for endpoint, room in rooms.items() if room <= 0}
+        for endpoint in self._saturated:
+            self._relieve(endpoint)
+        if len(claims) < limit:
+            await first_of(self._queue.wait(), self._wait_for_relief(), self._draining.wait())
 
-    async def _wait_for_free_place(self) -> None:
-        """Wait until a saturated endpoint has a free place, and 10 ms more, so that one claim serves several
-        endpoints."""
+    def _limit(self) -> int:
+        """How many deliveries to claim: for at most a quarter of the places, since endpoints that have not shown yet
+        whether they answer may take them all; and what the stocks of busy endpoints lack."""
+        places = min(self._free, MAX_CLAIM_ROWS, max(1, self._capacity // 4))
+        stocks = min(MAX_STOCK, self._capacity, self._allowances.stocks) - len(self._held)
+        return places + max(0, min(stocks, MAX_CLAIM_ROWS - places))
+
+    async def _wait_for_relief(self) -> None:
+        """Wait until a saturated endpoint has room, and 10 ms more, so that one claim serves several endpoints."""
         await self._relieved.wait()
         await asyncio.sleep(CLAIM_DELAY_S)
 
@@ -121,40 +152,108 @@ class Engine:
 
     @property
     def _free(self) -> int:
-        return self._capacity - len(self._carrying)
+        """The free places. There are none while too many attempts wait for their settlement."""
+        return min(self._capacity - self._allowances.taken, 2 * self._capacity - len(self._carrying))
+
+    def _take_in(self, claims: Iterable[Claim]) -> None:
+        """Start what has a place, and hold the rest."""
+        for claim in claims:
+            if claim.endpoint_id in self._held.counts or not self._has_place(claim.endpoint_id):
+                self._hold_back(claim)
+            else:
+                self._start(claim)
+
+    def _has_place(self, endpoint: EndpointId) -> bool:
+        return not self._draining.is_set() and self._free > 0 and self._allowances.free(endpoint) > 0
 
     def _start(self, claim: Claim) -> None:
         self._allowances.take(claim.endpoint_id)
-        task = asyncio.create_task(self._carry(claim))
+        task = asyncio.create_task(self._attempt(claim))
         self._carrying[task] = claim
         task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[Outcome | None]) -> None:
+    async def _attempt(self, claim: Claim) -> None:
+        left = False
+
+        def judged(outcome: Outcome | None) -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._place_left(claim.endpoint_id, outcome)
+
+        try:
+            await self._carry(claim, judged)
+        finally:
+            judged(None)
+
+    def _hold_back(self, claim: Claim) -> None:
+        if not self._held:
+            self._look_after_held()
+        self._held.add(claim, now=time.monotonic())
+
+    def _look_after_held(self) -> None:
+        asyncio.get_running_loop().call_later(self._hold / 2, self._release_overdue)
+
+    def _release_overdue(self) -> None:
+        """Release what has waited too long. Its endpoint became slow, so less is claimed ahead for it."""
+        overdue = self._held.take_since_before(time.monotonic() - self._hold / 2)
+        for claim in overdue:
+            self._allowances.note_latency(claim.endpoint_id, self._hold)
+        if overdue:
+            self._releasing.add(releasing := asyncio.create_task(self._release(overdue)))
+            releasing.add_done_callback(self._releasing.discard)
+        if self._held:
+            self._look_after_held()
+
+    def _place_left(self, endpoint: EndpointId, outcome: Outcome | None) -> None:
+        """Give the place to a held claim: of the same endpoint, or of all when none had a place before."""
+        were_scarce = self._free <= 0 or self._allowances.places_are_scarce
+        self._allowances.give_back(endpoint, outcome)
+        self._start_held(self._held.endpoints if were_scarce else [endpoint])
+        self._relieve(endpoint)
+        if were_scarce and self._saturated and not self._allowances.places_are_scarce:
+            self._relieved.set()
+        self._room.set()
+
+    def _start_held(self, endpoints: Iterable[EndpointId]) -> None:
+        for endpoint in endpoints:
+            while endpoint in self._held.counts and self._has_place(endpoint):
+                self._start(self._held.take(endpoint))
+
+    def _relieve(self, endpoint: EndpointId) -> None:
+        """Let the loop claim for a saturated endpoint when it has a place, or half of its stock."""
+        worthwhile = max(1, self._allowances.stock(endpoint) // 2)
+        if endpoint in self._saturated and self._allowances.room(endpoint, self._held.counts) >= worthwhile:
+            self._relieved.set()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        had_no_place = self._free <= 0
         claim = self._carrying.pop(task)
         error = None if task.cancelled() else task.exception()
-        outcome = None if task.cancelled() or error else task.result()
-        if self._allowances.give_back(claim.endpoint_id, outcome):
-            self._relieved.set()
+        if had_no_place:
+            self._start_held(self._held.endpoints)
         self._room.set()
         if error:
             _log.error("delivery.failed", exc_info=error, message_id=claim.message_id, endpoint_id=claim.endpoint_id)
 
     async def _finish(self) -> None:
-        if not self._carrying:
-            return
-        _log.info("engine.draining", inflight=len(self._carrying))
-        _, late = await asyncio.wait(list(self._carrying), timeout=self._drain.total_seconds())
-        unfinished = [self._carrying[task] for task in late if task in self._carrying]
+        if self._carrying or self._held:
+            _log.info("engine.draining", inflight=len(self._carrying), held=len(self._held))
+        await self._release(self._held.take_since_before(math.inf))
+        if self._carrying:
+            await asyncio.wait(list(self._carrying), timeout=self._drain.total_seconds())
+        late = dict(self._carrying)
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*late, *self._releasing, return_exceptions=True)
+        await self._release(list(late.values()))
+
+    async def _release(self, claims: Sequence[Claim]) -> None:
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S):
-                await self._queue.release(unfinished)
+                await self._queue.release(claims)
         except (Unavailable, TimeoutError):
-            _log.warning(
-                "leases.kept", count=len(unfinished), hint="the deliveries are due again when their leases end"
-            )
+            _log.warning("leases.kept", count=len(claims), hint="the deliveries are due again when their leases end")
 
 
 async def first_of(*awaitables: Awaitable[object]) -> None:

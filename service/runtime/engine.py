@@ -22,6 +22,9 @@ from service.runtime.core import Core
 from service.runtime.destinations import attempts
 from service.settings import Settings
 
+HOLD_FRACTION = 4  # of the lease's margin
+MAX_HOLD = timedelta(seconds=2)
+
 
 @asynccontextmanager
 async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
@@ -29,6 +32,8 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
     told = DeliveryTelemetry(telemetry)
     timeout = timedelta(seconds=settings.delivery.attempt_timeout)
     margin = timedelta(seconds=settings.delivery.lease_margin)
+    # A lease lasts while its claim is held, while the attempt is made, and while the settlement is retried.
+    hold = min(margin / HOLD_FRACTION, MAX_HOLD)
     queue = PostgresQueue(
         core.database.pool,
         core.vault,
@@ -42,7 +47,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         queue=queue,
         attempts=attempts(core.http_client, settings=settings, egress=core.egress, telemetry=told),
         telemetry=told,
-        give_up_after=margin,
+        give_up_after=margin - hold,
     )
     engine = Engine(
         queue=queue,
@@ -50,6 +55,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         capacity=settings.delivery.concurrency,
         per_endpoint=settings.delivery.per_endpoint,
         drain=timedelta(seconds=settings.delivery.drain),
+        hold=hold,
     )
     async with (
         queue.running(),

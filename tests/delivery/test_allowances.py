@@ -17,7 +17,7 @@ SILENT = failed(ErrorType.TIMEOUT)
 def fill(allowances: Allowances) -> int:
     """Attempts taken until the endpoint is full."""
     taken = 0
-    while dict(allowances.rooms()).get(ENDPOINT, allowances.default) > 0:
+    while allowances.free(ENDPOINT) > 0:
         allowances.take(ENDPOINT)
         taken += 1
     return taken
@@ -35,8 +35,8 @@ def test_an_endpoint_that_keeps_up_gets_more_but_never_more_than_the_most() -> N
         allowances.give_back(ENDPOINT, WELL)
 
     fill(allowances)
-    assert dict(allowances.rooms()) == {ENDPOINT: 0}
-    assert allowances._busy[ENDPOINT] == 20
+    assert allowances.free(ENDPOINT) == 0
+    assert allowances.taken == 20
 
 
 def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
@@ -46,7 +46,7 @@ def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
         allowances.take(ENDPOINT)
         allowances.give_back(ENDPOINT, outcome)
 
-    assert dict(allowances.rooms()) == {ENDPOINT: 1}
+    assert allowances.rooms({}) == {ENDPOINT: 1}
     assert allowances.narrowed == 1
 
 
@@ -56,7 +56,7 @@ def test_one_good_answer_begins_to_widen_it_again() -> None:
         allowances.take(ENDPOINT)
         allowances.give_back(ENDPOINT, outcome)
 
-    assert dict(allowances.rooms()) == {ENDPOINT: 2}
+    assert allowances.rooms({}) == {ENDPOINT: 2}
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -66,7 +66,7 @@ def test_an_answer_that_says_too_much_halves_the_endpoints_share(status: int) ->
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, answered(status))
 
-    assert dict(allowances.rooms()) == {ENDPOINT: DEFAULT_ATTEMPTS // 2}
+    assert allowances.rooms({}) == {ENDPOINT: DEFAULT_ATTEMPTS // 2}
 
 
 def test_a_plain_refusal_is_no_strain() -> None:
@@ -75,7 +75,7 @@ def test_a_plain_refusal_is_no_strain() -> None:
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, REFUSED)
 
-    assert dict(allowances.rooms()) == {}
+    assert allowances.rooms({}) == {}
 
 
 def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more_than_one_place() -> None:
@@ -87,9 +87,8 @@ def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more
     for nth in range(13):
         allowances.take(EndpointId(f"ep_silent_{nth}"))
 
-    rooms = dict(allowances.rooms())
-    assert rooms.pop(proven) == 2
-    assert set(rooms.values()) == {0}
+    assert allowances.free(proven) == 2
+    assert {allowances.free(EndpointId(f"ep_silent_{nth}")) for nth in range(13)} == {0}
     assert allowances.default == 1
 
 
@@ -100,4 +99,4 @@ def test_what_is_idle_and_well_is_forgotten() -> None:
     for _ in range(taken):
         allowances.give_back(ENDPOINT, WELL)
 
-    assert dict(allowances.rooms()) == {}
+    assert allowances.rooms({}) == {}

@@ -30,6 +30,10 @@ GONE = answered(410)
 SILENT = failed(ErrorType.TIMEOUT, text="no answer within 15 s", duration=timedelta(seconds=15))
 
 
+def unheard(_: Outcome | None) -> None:
+    """What is judged is of no matter here."""
+
+
 @dataclass
 class Queue:
     """Keeps what is settled; `away` times it is not there, and some answers it can never keep."""
@@ -103,7 +107,7 @@ async def test_what_is_sent_is_the_payload_signed_in_both_families(told: Deliver
     queue, receiver = Queue(), Receiver(OK)
     claim = a_claim(payload=b'{ "n":1.0 }', headers={"X-Custom": "yes", "webhook-id": "not this"})
 
-    await a_courier(queue, receiver, told).carry(claim)
+    await a_courier(queue, receiver, told).carry(claim, unheard)
 
     ((destination, parcel),) = receiver.calls
     assert (destination, parcel.body) == (claim.destination, claim.payload)
@@ -114,7 +118,7 @@ async def test_what_is_sent_is_the_payload_signed_in_both_families(told: Deliver
 async def test_what_is_not_plain_json_is_sent_as_what_it_is(told: DeliveryTelemetry) -> None:
     receiver = Receiver(OK)
 
-    await a_courier(Queue(), receiver, told).carry(a_claim(payload=b"<xml/>", content_type="application/xml"))
+    await a_courier(Queue(), receiver, told).carry(a_claim(payload=b"<xml/>", content_type="application/xml"), unheard)
 
     ((_, parcel),) = receiver.calls
     assert (parcel.content_type, parcel.body) == ("application/xml", b"<xml/>")
@@ -134,7 +138,7 @@ async def test_what_came_of_it_is_kept(
 ) -> None:
     queue = Queue()
 
-    await a_courier(queue, Receiver(outcome), told).carry(a_claim())
+    await a_courier(queue, Receiver(outcome), told).carry(a_claim(), unheard)
 
     (settlement,) = queue.settled
     assert isinstance(settlement.verdict, verdict)
@@ -147,7 +151,7 @@ async def test_headers_both_ways_and_what_cut_a_success_short_are_kept(told: Del
     exchange = replace(OK.exchange, broken=ErrorType.TIMEOUT, received=(("server", "x"),), sent=(("X-A", "a"),))
     outcome = replace(OK, exchange=exchange)
 
-    await a_courier(queue, Receiver(outcome), told).carry(a_claim())
+    await a_courier(queue, Receiver(outcome), told).carry(a_claim(), unheard)
 
     [settlement] = queue.settled
     assert isinstance(settlement.verdict, Delivered)
@@ -161,7 +165,7 @@ async def test_headers_both_ways_and_what_cut_a_success_short_are_kept(told: Del
 async def test_the_last_failure_of_the_schedule_exhausts_the_delivery(told: DeliveryTelemetry) -> None:
     queue = Queue()
 
-    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(attempt=3))
+    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(attempt=3), unheard)
 
     assert [settlement.verdict for settlement in queue.settled] == [Exhausted(reason="attempts_used_up")]
 
@@ -169,7 +173,7 @@ async def test_the_last_failure_of_the_schedule_exhausts_the_delivery(told: Deli
 async def test_a_manual_attempt_that_fails_is_not_tried_again(told: DeliveryTelemetry) -> None:
     queue = Queue()
 
-    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(trigger=Trigger.MANUAL, resend="r"))
+    await a_courier(queue, Receiver(BROKEN), told).carry(a_claim(trigger=Trigger.MANUAL, resend="r"), unheard)
 
     assert [settlement.verdict for settlement in queue.settled] == [Exhausted(reason="manual")]
 
@@ -182,7 +186,7 @@ async def test_what_cannot_be_sent_is_canceled_without_a_call(
 ) -> None:
     queue, receiver = Queue(), Receiver(OK)
 
-    await a_courier(queue, receiver, told).carry(a_claim(**changed))
+    await a_courier(queue, receiver, told).carry(a_claim(**changed), unheard)
 
     assert receiver.calls == []
     assert [(s.verdict, s.attempt) for s in queue.settled] == [(Canceled(reason=reason), None)]
@@ -191,7 +195,7 @@ async def test_what_cannot_be_sent_is_canceled_without_a_call(
 async def test_what_another_attempt_has_delivered_is_settled_without_a_call(told: DeliveryTelemetry) -> None:
     queue, receiver = Queue(), Receiver(OK)
 
-    await a_courier(queue, receiver, told).carry(a_claim(delivered=True, endpoint_active=False))
+    await a_courier(queue, receiver, told).carry(a_claim(delivered=True, endpoint_active=False), unheard)
 
     assert receiver.calls == []
     assert [(s.verdict, s.attempt) for s in queue.settled] == [(Delivered(), None)]
@@ -200,7 +204,7 @@ async def test_what_another_attempt_has_delivered_is_settled_without_a_call(told
 async def test_an_outcome_is_kept_once_the_database_is_back(told: DeliveryTelemetry) -> None:
     queue, receiver = Queue(away=2), Receiver(OK)
 
-    await a_courier(queue, receiver, told).carry(a_claim())
+    await a_courier(queue, receiver, told).carry(a_claim(), unheard)
 
     assert (len(receiver.calls), len(queue.settled)) == (1, 1)
 
@@ -208,10 +212,12 @@ async def test_an_outcome_is_kept_once_the_database_is_back(told: DeliveryTeleme
 async def test_a_fault_of_ours_is_an_attempt_that_is_counted_told_and_made_again(told: DeliveryTelemetry) -> None:
     queue = Queue()
 
-    outcome = await a_courier(queue, Broken(), told).carry(a_claim())
+    outcomes: list[Outcome | None] = []
+
+    await a_courier(queue, Broken(), told).carry(a_claim(), outcomes.append)
 
     (settlement,) = queue.settled
-    assert outcome is None, "it says nothing of the receiver"
+    assert outcomes == [None], "it says nothing of the receiver"
     assert isinstance(settlement.verdict, TryAgain)
     assert settlement.attempt is not None
     assert (settlement.attempt.error_type, settlement.attempt.status) == ("internal", Status.FAIL)
@@ -221,7 +227,7 @@ async def test_a_fault_of_ours_is_an_attempt_that_is_counted_told_and_made_again
 async def test_an_answer_that_cannot_be_kept_is_left_out_and_the_attempt_is_kept(told: DeliveryTelemetry) -> None:
     queue = Queue(unkeepable=("thanks",))
 
-    await a_courier(queue, Receiver(OK), told).carry(a_claim())
+    await a_courier(queue, Receiver(OK), told).carry(a_claim(), unheard)
 
     (settlement,) = queue.settled
     assert settlement.attempt is not None
@@ -232,6 +238,14 @@ async def test_an_attempt_that_cannot_be_kept_at_all_is_not_sent_again_by_the_co
     queue, receiver = Queue(unkeepable=("thanks", "")), Receiver(OK)
 
     with pytest.raises(ValueError, match="the database refuses"):
-        await a_courier(queue, receiver, told).carry(a_claim())
+        await a_courier(queue, receiver, told).carry(a_claim(), unheard)
 
     assert (len(receiver.calls), queue.settled) == (1, [])
+
+
+async def test_the_outcome_is_told_before_it_is_settled(told: DeliveryTelemetry) -> None:
+    queue, settled_before = Queue(), list[int]()
+
+    await a_courier(queue, Receiver(OK), told).carry(a_claim(), lambda _: settled_before.append(len(queue.settled)))
+
+    assert (settled_before, len(queue.settled)) == ([0], 1)

@@ -1,19 +1,24 @@
 """The engine's loop over a queue in memory and couriers that the test holds back."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from service.delivery.engine import MIN_BACKOFF_S, Engine
+from service.delivery.engine import MIN_BACKOFF_S, Engine, Judged, first_of
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
 from service.domain.outcomes import Outcome
 from tests.support.factories import a_claim
+from tests.support.outcomes import answered
 from tests.support.patience import patient
+
+CROWDED, SILENT = EndpointId("ep_crowded"), EndpointId("ep_silent")
+WELL = answered(200)
 
 
 @dataclass
@@ -60,24 +65,43 @@ class Courier:
     carried: list[Claim] = field(default_factory=list)
     most: int = 0
     arrive: asyncio.Event = field(default_factory=asyncio.Event)
+    settle: asyncio.Event = field(default_factory=asyncio.Event)
+    outcome: Outcome | None = None
+    answered: dict[str, asyncio.Event] = field(default_factory=dict)
     all_carried: asyncio.Event = field(default_factory=asyncio.Event)
     expected: int = 0
 
-    async def carry(self, claim: Claim) -> Outcome | None:
+    def answer(self, claim: Claim) -> None:
+        """The receiver answers this one."""
+        self.answered[claim.message_id].set()
+
+    def __post_init__(self) -> None:
+        self.settle.set()
+
+    async def carry(self, claim: Claim, judged: Judged) -> None:
         self.carrying.append(claim)
         self.most = max(self.most, len(self.carrying))
-        await self.arrive.wait()
+        await first_of(self.arrive.wait(), self.answered.setdefault(claim.message_id, asyncio.Event()).wait())
         self.carrying.remove(claim)
+        judged(self.outcome)
+        await self.settle.wait()
         self.carried.append(claim)
         if len(self.carried) == self.expected:
             self.all_carried.set()
-        return None
 
 
 def an_engine(
-    queue: Queue, courier: Courier, *, capacity: int = 50, per_endpoint: int = 50, drain: timedelta = timedelta(0)
+    queue: Queue,
+    courier: Courier,
+    *,
+    capacity: int = 50,
+    per_endpoint: int = 50,
+    drain: timedelta = timedelta(0),
+    hold: timedelta = timedelta(minutes=1),
 ) -> Engine:
-    return Engine(queue=queue, carry=courier.carry, capacity=capacity, per_endpoint=per_endpoint, drain=drain)
+    return Engine(
+        queue=queue, carry=courier.carry, capacity=capacity, per_endpoint=per_endpoint, drain=drain, hold=hold
+    )
 
 
 async def until_idle() -> None:
@@ -188,3 +212,74 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_engine() -> None:
         await asyncio.wait_for(courier.all_carried.wait(), patient(5))
 
     assert len(courier.carried) == 1
+
+
+async def test_a_place_is_free_when_the_answer_is_judged_though_nothing_is_settled() -> None:
+    claims = [a_claim(endpoint_id=CROWDED) for _ in range(3)]
+    queue, courier = Queue(list(claims)), Courier(outcome=WELL)
+    courier.settle.clear()
+    courier.arrive.set()
+
+    async with an_engine(queue, courier, per_endpoint=1).running():
+        await until_called(lambda: not queue.due and not courier.carrying)
+        settled, unfinished = list(courier.carried), list(queue.released)
+
+    assert (settled, unfinished) == ([], [])
+    assert {claim.message_id for claim in queue.released} == {claim.message_id for claim in claims}
+
+
+async def test_no_more_attempts_begin_while_as_many_as_there_are_places_wait_to_be_settled() -> None:
+    queue, courier = Queue([a_claim() for _ in range(30)]), Courier(outcome=WELL)
+    courier.settle.clear()
+    courier.arrive.set()
+
+    async with an_engine(queue, courier, capacity=10).running():
+        await until_called(lambda: len(queue.due) <= 10)
+        await until_idle()
+        begun = 30 - len(queue.due)
+        courier.settle.set()
+        await until_called(lambda: len(courier.carried) == 30)
+
+    assert 10 <= begun <= 20
+
+
+async def test_an_endpoint_that_answers_has_deliveries_held_ready_and_one_that_does_not_has_none() -> None:
+    quick = [a_claim(endpoint_id=CROWDED) for _ in range(40)]
+    silent = [a_claim(endpoint_id=SILENT) for _ in range(40)]
+    queue, courier = Queue([*quick, *silent]), Courier(outcome=WELL)
+
+    async with an_engine(queue, courier, capacity=200, per_endpoint=2).running():
+        await until_called(lambda: len(courier.carrying) == 4)
+        before = Counter(claim.endpoint_id for claim in queue.due)
+        answering = next(claim for claim in courier.carrying if claim.endpoint_id == CROWDED)
+        courier.answer(answering)
+        await until_called(lambda: len(queue.due) < before.total())
+        await until_idle()
+        after, most = Counter(claim.endpoint_id for claim in queue.due), courier.most
+
+    assert before == {CROWDED: 38, SILENT: 38}
+    assert after[SILENT] == 38
+    assert after[CROWDED] < 38 - 1
+    assert most <= 4
+    held = 40 - after[CROWDED] - 3
+    assert len([claim for claim in queue.released if claim.endpoint_id == CROWDED]) == held + 2
+
+
+async def test_what_is_held_too_long_is_given_back_without_an_attempt() -> None:
+    queue, courier = Queue([a_claim(endpoint_id=CROWDED) for _ in range(40)]), Courier(outcome=WELL)
+
+    async with an_engine(queue, courier, capacity=200, per_endpoint=1, hold=timedelta(milliseconds=100)).running():
+        await until_called(lambda: len(courier.carrying) == 1)
+        courier.answer(courier.carrying[0])
+        await until_called(lambda: len(queue.released) > 0)
+        given_back, carrying = list(queue.released), list(courier.carrying)
+
+    assert not {claim.message_id for claim in given_back} & {claim.message_id for claim in carrying}
+    assert len(carrying) == 1
+
+
+async def until_called(holds: Callable[[], bool]) -> None:
+    """Until it holds."""
+    async with asyncio.timeout(patient(10)):
+        while not holds():  # noqa: ASYNC110  # the engine's doing
+            await asyncio.sleep(0.001)
