@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service.application.ports.queue import DeliveryQueue
+from service.application.ports.queue import DeliveryQueue, Room
 from service.delivery.allowances import MAX_STOCK, Allowances, Held
 from service.domain import retries
 from service.domain.deliveries import Claim
@@ -67,6 +67,7 @@ class Engine:
         self._releasing: set[asyncio.Task[None]] = set()
         # Endpoints that the last claim may have left deliveries of, for want of room.
         self._saturated: set[EndpointId] = set()
+        self._behind = True  # whether the last claim may have left deliveries that had room
         self._room = asyncio.Event()
         self._relieved = asyncio.Event()
         self._draining = asyncio.Event()
@@ -85,6 +86,20 @@ class Engine:
     def narrowed(self) -> int:
         """How many endpoints are limited to one attempt at a time."""
         return self._allowances.narrowed
+
+    def room(self) -> Room:
+        """The room for deliveries that are leased when they are accepted. None while older ones wait to be claimed."""
+        limit = 0 if self._behind or self._draining.is_set() else max(0, self._limit())
+        rooms = self._allowances.rooms(self._held.counts) if limit else {}
+        return Room(limit=limit, per_endpoint=self._allowances.default, rooms=rooms)
+
+    def take_in(self, claims: Iterable[Claim]) -> None:
+        """Start what has a place, and hold the rest."""
+        for claim in claims:
+            if claim.endpoint_id in self._held.counts or not self._has_place(claim.endpoint_id):
+                self._hold_back(claim)
+            else:
+                self._start(claim)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -116,7 +131,8 @@ class Engine:
         limit, default, rooms = self._limit(), self._allowances.default, self._allowances.rooms(self._held.counts)
         self._relieved.clear()
         claims = await self._queue.claim(limit=limit, per_endpoint=default, rooms=rooms)
-        self._take_in(claims)
+        self._behind = len(claims) >= limit
+        self.take_in(claims)
         taken = Counter(claim.endpoint_id for claim in claims)
         rooms |= {endpoint: rooms.get(endpoint, default) - count for endpoint, count in taken.items()}
         self._saturated = {endpoint for endpoint, room in rooms.items() if room <= 0}
@@ -154,14 +170,6 @@ class Engine:
     def _free(self) -> int:
         """The free places. There are none while too many attempts wait for their settlement."""
         return min(self._capacity - self._allowances.taken, 2 * self._capacity - len(self._carrying))
-
-    def _take_in(self, claims: Iterable[Claim]) -> None:
-        """Start what has a place, and hold the rest."""
-        for claim in claims:
-            if claim.endpoint_id in self._held.counts or not self._has_place(claim.endpoint_id):
-                self._hold_back(claim)
-            else:
-                self._start(claim)
 
     def _has_place(self, endpoint: EndpointId) -> bool:
         return not self._draining.is_set() and self._free > 0 and self._allowances.free(endpoint) > 0

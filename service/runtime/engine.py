@@ -6,7 +6,9 @@ from datetime import timedelta
 from functools import partial
 
 from service.adapters.machine.clock import SystemClock
+from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.queue.intake import Leasing
 from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application import contents, replays, statistics
@@ -27,18 +29,19 @@ MAX_HOLD = timedelta(seconds=2)
 
 
 @asynccontextmanager
-async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[None]:
-    """Deliver while the block lasts."""
+async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[Leasing]:
+    """Deliver while the block lasts. What it gives leases deliveries to this process when they are accepted."""
     told = DeliveryTelemetry(telemetry)
     timeout = timedelta(seconds=settings.delivery.attempt_timeout)
     margin = timedelta(seconds=settings.delivery.lease_margin)
     # A lease lasts while its claim is held, while the attempt is made, and while the settlement is retried.
     hold = min(margin / HOLD_FRACTION, MAX_HOLD)
+    lease, reader = timeout + margin, ClaimReader(core.vault)
     queue = PostgresQueue(
         core.database.pool,
-        core.vault,
+        reader,
         core.wakeups,
-        lease=timeout + margin,
+        lease=lease,
         disable_after=timedelta(seconds=settings.delivery.disable_after),
         telemetry=told,
         attempted=core.attempt_news.attempted,
@@ -65,7 +68,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
     ):
         health.depends_on("engine", loop)
         health.depends_on("background tasks", tasks)
-        yield
+        yield Leasing(places=engine, reader=reader, lease=lease)
 
 
 def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:

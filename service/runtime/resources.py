@@ -8,7 +8,7 @@ from service.adapters.access.tokens import Tokens
 from service.adapters.destinations.http.egress import why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
-from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.queue.intake import Leasing, PostgresIntake
 from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application.payload_checks import PayloadChecks
@@ -29,12 +29,14 @@ CHECK_TIMEOUT_S = 5.0
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, core: Core, telemetry: Telemetry, health: Health
+    settings: Settings, core: Core, telemetry: Telemetry, health: Health, leasing: Leasing
 ) -> AsyncIterator[Resources]:
-    """Open the resources while the block lasts. `health` reads from them how full the intake's queue is."""
+    """Open the resources while the block lasts. Messages are accepted with `leasing`. `health` reads from them how full
+    the intake's queue is."""
     async with AsyncExitStack() as stack:
         told = DeliveryTelemetry(telemetry)
-        intake = PostgresIntake(core.database.pool, accepted=core.wakeups.deliveries.announce, telemetry=told)
+        announce = core.wakeups.deliveries.announce
+        intake = PostgresIntake(core.database.pool, accepted=announce, telemetry=told, leasing=leasing)
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
         access = await stack.enter_async_context(open_verifier(settings, core, tokens))

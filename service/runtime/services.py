@@ -24,8 +24,8 @@ async def open_services(
     """The application's lifespan: what the API needs, and the engine beside it."""
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
-        await stack.enter_async_context(delivering(settings, telemetry, health, core))
-        resources = await stack.enter_async_context(open_resources(settings, core, telemetry, health))
+        leasing = await stack.enter_async_context(delivering(settings, telemetry, health, core))
+        resources = await stack.enter_async_context(open_resources(settings, core, telemetry, health, leasing))
         # Live streams never end by themselves and would hold up the shutdown.
         health.when_draining(core.attempt_news.end)
         health.started()

@@ -84,8 +84,14 @@ async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
 
 async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
     one_row = {name: [None] for name in ACCEPT.parameters}
+    leased = {
+        "lease": "lease",
+        "lease_lasts": timedelta(seconds=30),
+        "most": 100,
+        **shares(16, {EndpointId("ep_1"): 3}),
+    }
 
-    assert await scanned(connection, *ACCEPT(**{**one_row, "keys_kept": KEYS_KEPT})) == set()
+    assert await scanned(connection, *ACCEPT(**{**one_row, **leased, "keys_kept": KEYS_KEPT})) == set()
 
 
 async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:

@@ -10,6 +10,7 @@ import pytest
 from httpx import AsyncClient
 
 from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import Database, dsn
 from service.adapters.postgres.server.wakeups import Wakeups
@@ -48,7 +49,7 @@ async def queue(postgres: Database, database: str) -> AsyncIterator[PostgresQueu
     async with open_telemetry(role="test", version="0", environ={}) as telemetry:
         queue = PostgresQueue(
             postgres.pool,
-            VAULT,
+            ClaimReader(VAULT),
             Wakeups(dsn(database)),
             lease=timedelta(seconds=30),
             disable_after=timedelta(days=5),

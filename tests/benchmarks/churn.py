@@ -8,6 +8,7 @@ import asyncpg
 
 from service.adapters.machine.clock import new_id
 from service.adapters.machine.vault import AesVault
+from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
@@ -47,7 +48,7 @@ async def _churn(url: str, batches: int) -> list[int]:
     ):
         queue = PostgresQueue(
             pool,
-            AesVault([SECRET_KEY]),
+            ClaimReader(AesVault([SECRET_KEY])),
             Wakeups(dsn(url)),
             lease=timedelta(minutes=5),
             disable_after=timedelta(days=5),

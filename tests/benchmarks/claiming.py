@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 from service.adapters.machine.vault import AesVault
+from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import Wakeups
@@ -33,7 +34,7 @@ async def _rate(url: str) -> float:
     ):
         queue = PostgresQueue(
             pool,
-            AesVault([SECRET_KEY]),
+            ClaimReader(AesVault([SECRET_KEY])),
             Wakeups(dsn(url)),
             lease=timedelta(minutes=5),
             disable_after=timedelta(days=5),

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from service.adapters.machine.clock import new_id
+from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Wakeups
@@ -33,7 +34,7 @@ async def a_worker(
     """A queue as each process has its own."""
     queue = PostgresQueue(
         pool,
-        VAULT,
+        ClaimReader(VAULT),
         wakeups or Wakeups(dsn(database)),
         lease=lease,
         disable_after=timedelta(days=5),

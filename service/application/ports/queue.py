@@ -9,6 +9,27 @@ from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import EndpointId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How many more deliveries an engine takes: `limit` in all, and for an endpoint its number in `rooms`, else
+    `per_endpoint`."""
+
+    limit: int
+    per_endpoint: int
+    rooms: Mapping[EndpointId, int]
+
+
+class Places(Protocol):
+    """The places of this process's engine, for deliveries that are leased to it when they are accepted."""
+
+    def room(self) -> Room:
+        """The room for deliveries that nobody has to claim."""
+        ...
+
+    def take_in(self, claims: Sequence[Claim]) -> None:
+        """Attempt these, or hold them until they have a place."""
+
+
 class DeliveryQueue(Protocol):
     """Pending deliveries: claimed under a lease, then settled or released."""
 

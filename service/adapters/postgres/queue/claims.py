@@ -1,5 +1,6 @@
 """Claiming: the statements that take deliveries under a lease, and claims made from their rows."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from service.domain import ids
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import destination_of
 from service.domain.ids import ApplicationId, EndpointId, MessageId, OrgId
+from service.domain.messages import NewMessage
 
 Value = TypeVar("Value")
 
@@ -37,13 +39,21 @@ class ClaimReader:
 
     def claims(self, rows: Sequence[asyncpg.Record]) -> list[Claim]:
         """The claims in these rows; rows without a claim are skipped."""
-        claims = (self._readable(row) for row in rows if row["lease"] is not None)
+        claims = (self._readable(row, partial(self._claim, row)) for row in rows if row["lease"] is not None)
         return [claim for claim in claims if claim is not None]
 
-    def _readable(self, row: asyncpg.Record) -> Claim | None:
+    def born(
+        self, rows: Sequence[asyncpg.Record], messages: Mapping[MessageId, NewMessage], *, lease: str
+    ) -> list[Claim]:
+        """The claims of deliveries that were leased when these messages were accepted; rows without one are skipped."""
+        leased = (row for row in rows if row["endpoint_id"] is not None)
+        claims = (self._readable(row, partial(self._born, row, messages[row["id"]], lease)) for row in leased)
+        return [claim for claim in claims if claim is not None]
+
+    def _readable(self, row: asyncpg.Record, read: Callable[[], Claim]) -> Claim | None:
         """The claim, or None if its endpoint's secrets cannot be decrypted: it is due again after its lease."""
         try:
-            return self._claim(row)
+            return read()
         except Exception as error:  # noqa: BLE001 - one endpoint's fault must not stop all deliveries
             _log.error("claim.unreadable", endpoint_id=row["endpoint_id"], error_type=type(error).__qualname__)
             return None
@@ -72,6 +82,31 @@ class ClaimReader:
             traceparent=row["traceparent"],
             previous=row["previous"],
             delivered=row["delivered"],
+            wants_trace=bool(row["wants_trace"]),
+        )
+
+    def _born(self, row: asyncpg.Record, message: NewMessage, lease: str) -> Claim:
+        return Claim(
+            message_id=message.id,
+            endpoint_id=EndpointId(row["endpoint_id"]),
+            app_id=ApplicationId(row["app_id"]),
+            app_uid=row["app_uid"],
+            org_id=message.org_id,
+            resend="",
+            lease=lease,
+            attempt=1,
+            trigger=Trigger.SCHEDULED,
+            due_at=row["due_at"],
+            accepted_at=ids.time_of(message.id),
+            event_type=message.event_type,
+            channels=message.channels or None,
+            payload=message.payload,
+            content_type=message.content_type,
+            destination=destination_of(row["url"], self._headers(row["headers"])),
+            secrets=self._secrets(row["secrets"]),
+            endpoint_active=True,
+            correlation_id=message.correlation_id,
+            traceparent=message.traceparent,
             wants_trace=bool(row["wants_trace"]),
         )
 
@@ -105,6 +140,11 @@ class Opened(Generic[Value]):
             oldest = next(iter(self._known))
             del self._known[oldest]
             self.size -= len(oldest)
+
+
+def new_lease() -> str:
+    """The token of a lease."""
+    return os.urandom(8).hex()
 
 
 def shares(per_endpoint: int, rooms: Mapping[EndpointId, int]) -> dict[str, object]:

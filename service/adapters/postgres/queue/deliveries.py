@@ -1,6 +1,5 @@
 """The delivery queue: claims under a lease in batches, settlements by group commit, release at shutdown."""
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from service.adapters.postgres.queue.claims import (
     CLAIM_THROTTLED,
     ClaimReader,
     left,
+    new_lease,
     shares,
     window,
 )
@@ -22,7 +22,6 @@ from service.adapters.postgres.queue.settlements import Settlements
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import Statement, beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Wakeups
-from service.application.ports.machine import Vault
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import ApplicationId, AttemptId, EndpointId
 from service.domain.limits import RATE_BURST
@@ -42,7 +41,7 @@ class PostgresQueue:
     def __init__(
         self,
         pool: asyncpg.Pool,
-        vault: Vault,
+        reader: ClaimReader,
         wakeups: Wakeups,
         *,
         lease: timedelta,
@@ -54,7 +53,7 @@ class PostgresQueue:
         self._pool = pool
         self._bell = wakeups.deliveries
         self._lease = lease
-        self._reader = ClaimReader(vault)
+        self._reader = reader
         self._settlements = Settlements(
             pool, self._bell, disable_after=disable_after, telemetry=telemetry, attempted=attempted
         )
@@ -71,7 +70,7 @@ class PostgresQueue:
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         """Claim up to `limit` due deliveries: per endpoint at most its number in `rooms`, else `per_endpoint`."""
         self._bell.forget()
-        asked = _Asked(lease=os.urandom(8).hex(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
+        asked = _Asked(lease=new_lease(), limit=limit, per_endpoint=per_endpoint, rooms=rooms)
         with unavailable_when_lost():
             claims = await self._claim_past_backlog(asked)
             found, first = await self._claim(CLAIM, asked.after(claims), window=window(limit, rooms))

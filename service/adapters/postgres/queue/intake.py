@@ -1,5 +1,6 @@
 """Accepts messages by group commit: one statement claims keys and event ids, inserts messages and fans out."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from typing import cast
 import asyncpg
 from opentelemetry.trace import SpanContext
 
+from service.adapters.postgres.queue.claims import ClaimReader, new_lease, shares
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S
+from service.application.ports.queue import Places, Room
 from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
@@ -27,6 +30,7 @@ from service.domain.messages import (
 )
 from service.observability.deliveries import DeliveryTelemetry
 
+NO_ROOM = Room(limit=0, per_endpoint=0, rooms={})
 MAX_BATCH_ROWS = 256
 MAX_QUEUED_MESSAGES = 4096
 POLLED_WITHIN = timedelta(seconds=POLL_INTERVAL_S + 60)
@@ -53,11 +57,46 @@ class _Committed:
     size: int
 
 
-class PostgresIntake:
-    """Fulfils `ports.Intake`. `accepted` is called after a commit with deliveries that are due before the next poll."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leasing:
+    """Where deliveries go that are born leased to this process, and how long their leases last."""
 
-    def __init__(self, pool: asyncpg.Pool, *, accepted: Callable[[], None], telemetry: DeliveryTelemetry) -> None:
+    places: Places
+    reader: ClaimReader
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The room that a batch may take, and the lease of what takes it. Without any, somebody claims every delivery."""
+
+    lease: str = ""
+    lease_lasts: timedelta = timedelta()
+    room: Room = NO_ROOM
+
+    @classmethod
+    def of(cls, leasing: Leasing) -> "Asked":
+        """What this process has room for now."""
+        return cls(lease=new_lease(), lease_lasts=leasing.lease, room=leasing.places.room())
+
+
+UNLEASED = Asked()
+
+
+class PostgresIntake:
+    """Fulfils `ports.Intake`. `accepted` is called after a commit with deliveries that somebody has to claim before the
+    next poll. With `leasing`, deliveries that this process has room for need no claim."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        accepted: Callable[[], None],
+        telemetry: DeliveryTelemetry,
+        leasing: Leasing | None = None,
+    ) -> None:
         self._pool = pool
+        self._leasing = leasing
         self._accepted = accepted
         self._telemetry = telemetry
         self._group = GroupCommit[_Received, _Committed](
@@ -98,15 +137,21 @@ class PostgresIntake:
         return [_Committed(reception, context, len(batch)) for reception in receptions]
 
     async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
+        asked = UNLEASED if self._leasing is None else Asked.of(self._leasing)
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, _transaction(connection, messages):
-                rows = await connection.fetch(*accepting(messages))
+                rows = await connection.fetch(*accepting(messages, asked))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
                     receptions |= await _explain(connection, left_out)
+        leased = Counter(row["id"] for row in rows if row["endpoint_id"] is not None)
+        if self._leasing is not None and leased:
+            accepted = {message.id: message for message in messages}
+            claims = self._leasing.reader.born(rows, accepted, lease=asked.lease)
+            self._leasing.places.take_in(claims)
         later = {message.id for message in messages if _is_for_later(message)}
-        if any(row["deliveries"] and row["id"] not in later for row in rows):
+        if any(row["deliveries"] > leased[row["id"]] and row["id"] not in later for row in rows):
             self._accepted()
         return [_known(receptions[message.id]) for message in messages]
 
@@ -123,7 +168,7 @@ def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage])
     return nullcontext()
 
 
-def accepting(messages: Sequence[NewMessage]) -> tuple[object, ...]:
+def accepting(messages: Sequence[NewMessage], asked: Asked = UNLEASED) -> tuple[object, ...]:
     """The accept statement with the parameters for these messages."""
     keys = [message.idempotency_key for message in messages]
     return ACCEPT(
@@ -144,6 +189,10 @@ def accepting(messages: Sequence[NewMessage]) -> tuple[object, ...]:
         checked_against=[message.checked_against for message in messages],
         content_types=[message.content_type for message in messages],
         keys_kept=KEYS_KEPT,
+        most=asked.room.limit,
+        lease=asked.lease,
+        lease_lasts=asked.lease_lasts,
+        **shares(asked.room.per_endpoint, asked.room.rooms),
     )
 
 

@@ -1,6 +1,7 @@
 -- name: accept
 -- Accepts a batch: claims idempotency keys and event ids, inserts the messages, and inserts one delivery for each
--- endpoint that wants them (fan-out). Rows are inserted in sorted order, so that two batches never deadlock. Which
+-- endpoint that wants them (fan-out). Deliveries that this process has room for are born leased to it, by the rules of a
+-- claim; one contract tests both. There is a row for each message, or for each leased delivery of it. Rows are inserted in sorted order, so that two batches never deadlock. Which
 -- endpoint wants a message is decided in `domain/subscriptions.py` and repeated here; one table of cases tests both.
 WITH input AS MATERIALIZED (
     SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id, a.uid AS app_uid
@@ -51,18 +52,41 @@ WITH input AS MATERIALIZED (
     SELECT id, org_id, app_id, event_id, event_type, payload, string_to_array(channels, ','),
            string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent, content_type
     FROM admitted
-), owed AS (
-    INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at)
-    SELECT e.id, m.id, m.org_id, m.app_id, coalesce(m.deliver_at, now())
+), wanted AS MATERIALIZED (
+    SELECT m.id AS message_id, m.org_id, m.app_id, m.deliver_at, e.id AS endpoint_id
     FROM admitted m
     JOIN endpoint e ON e.app_id = m.app_id AND e.deleted_at IS NULL AND NOT e.disabled
      AND (e.event_types IS NULL OR m.event_type = ANY (e.event_types))
      AND (e.channels IS NULL OR e.channels && string_to_array(m.channels, ','))
-    RETURNING message_id
+), ready AS MATERIALIZED (  -- endpoints that a claim would serve now, and that nothing older waits for
+    SELECT o.endpoint_id, coalesce(share.room, :share::int) AS room, e.url, e.headers, e.secrets,
+           e.metadata ->> 'relevo.traceparent' = 'true' AS wants_trace
+    FROM (SELECT DISTINCT endpoint_id, app_id FROM wanted WHERE deliver_at IS NULL AND :most::int > 0) o
+    JOIN endpoint e ON e.id = o.endpoint_id
+    JOIN application a ON a.id = o.app_id
+    LEFT JOIN unnest(:others::text[], :rooms::int[]) AS share(endpoint_id, room) ON share.endpoint_id = o.endpoint_id
+    WHERE coalesce(e.throttle_rate, a.throttle_rate) IS NULL
+      AND (SELECT until FROM endpoint_rest r WHERE r.endpoint_id = o.endpoint_id AND r.until > now()) IS NULL
+      AND (SELECT due_at FROM pending_delivery p WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0
+           AND p.due_at <= now() LIMIT 1) IS NULL
+), leased AS MATERIALIZED (  -- each endpoint's first delivery comes before any endpoint's second
+    SELECT message_id, r.* FROM (
+        SELECT message_id, endpoint_id, row_number() OVER (PARTITION BY endpoint_id ORDER BY message_id) AS turn
+        FROM wanted WHERE deliver_at IS NULL
+    ) w JOIN ready r USING (endpoint_id)
+    WHERE w.turn <= r.room
+    ORDER BY w.turn, message_id LIMIT :most
+), owed AS (
+    INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at, lease)
+    SELECT w.endpoint_id, w.message_id, w.org_id, w.app_id,
+           CASE WHEN l.endpoint_id IS NULL THEN coalesce(w.deliver_at, now()) ELSE now() + :lease_lasts::interval END,
+           CASE WHEN l.endpoint_id IS NOT NULL THEN :lease END
+    FROM wanted w LEFT JOIN leased l USING (message_id, endpoint_id)
 )
 SELECT input.id, input.unchecked, input.app_id, input.app_uid, input.id IN (SELECT id FROM admitted) AS admitted,
-       (SELECT count(*) FROM owed WHERE owed.message_id = input.id) AS deliveries
-FROM input;
+       (SELECT count(*) FROM wanted WHERE wanted.message_id = input.id) AS deliveries,
+       l.endpoint_id, l.url, l.headers, l.secrets, l.wants_trace, now() AS due_at
+FROM input LEFT JOIN leased l ON l.message_id = input.id;
 
 -- name: release_event_ids
 -- Removes event ids that were claimed by messages which then lost the race for their idempotency key.
