@@ -34,6 +34,7 @@ class Allowances:
 
     def __init__(self, *, most: int, capacity: int) -> None:
         self._most = most
+        self._capacity = capacity
         self._scarce_from = (capacity + 1) // 2
         self._taken = 0
         self._base = min(DEFAULT_ATTEMPTS, most)
@@ -72,13 +73,16 @@ class Allowances:
         """How many deliveries to all busy endpoints may be claimed ahead."""
         return sum(map(self.stock, self._busy))
 
-    def room(self, endpoint: EndpointId, held: Mapping[EndpointId, int]) -> int:
-        """How many more deliveries to the endpoint may be claimed, for places and stock, when so many are held."""
-        return max(0, self._allowed(endpoint) + self.stock(endpoint) - self._busy[endpoint] - held.get(endpoint, 0))
+    def room(self, endpoint: EndpointId, held: "Held") -> int:
+        """How many more deliveries to the endpoint may be claimed, for places and stock, when these are held.
 
-    def rooms(self, held: Mapping[EndpointId, int]) -> dict[EndpointId, int]:
+        There is no stock for anybody when as many are held as there are places."""
+        stock = self.stock(endpoint) if len(held) < self._capacity else 0
+        return max(0, self._allowed(endpoint) + stock - self._busy[endpoint] - held.counts.get(endpoint, 0))
+
+    def rooms(self, held: "Held") -> dict[EndpointId, int]:
         """The room of each endpoint that is busy or held, or whose limit is not the default; 0 is saturated."""
-        known = self._busy.keys() | self._learned.keys() | held.keys()
+        known = self._busy.keys() | self._learned.keys() | held.counts.keys()
         return {endpoint: self.room(endpoint, held) for endpoint in known}
 
     def take(self, endpoint: EndpointId) -> None:

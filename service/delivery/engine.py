@@ -26,6 +26,7 @@ from service.domain.outcomes import Outcome
 MAX_CLAIM_ROWS = 64  # deliveries of one claim start together, and later ones wait for that
 MIN_CLAIM_ROWS = 16
 CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places
+MIN_UNSETTLED = 64  # fewer would wait for each commit
 MIN_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
 STOP_TIMEOUT = timedelta(seconds=2)
@@ -40,8 +41,8 @@ Carry = Callable[[Claim, Judged], Coroutine[Any, Any, None]]
 class Engine:
     """Attempts deliveries by `carry`: at most `capacity` at once, and at most `per_endpoint` to one endpoint.
 
-    `carry` attempts a claim, calls `judged` with the outcome, and settles. As many attempts as `capacity` may wait for
-    their settlement. A claim is held for `hold` at most, and then released.
+    `carry` attempts a claim, calls `judged` with the outcome, and settles. As many attempts as `capacity`, or
+    MIN_UNSETTLED, may wait for their settlement. A claim is held for `hold` at most, and then released.
 
     Any number of engines share the work through the queue's leases and do not know of each other.
     """
@@ -59,6 +60,7 @@ class Engine:
         self._queue = queue
         self._carry = carry
         self._capacity = capacity
+        self._unsettled = max(capacity, MIN_UNSETTLED)
         self._allowances = Allowances(most=per_endpoint, capacity=capacity)
         self._drain = drain
         self._hold = hold.total_seconds()
@@ -90,7 +92,7 @@ class Engine:
     def room(self) -> Room:
         """The room for deliveries that are leased when they are accepted. None while older ones wait to be claimed."""
         limit = 0 if self._behind or self._draining.is_set() else max(0, self._limit())
-        rooms = self._allowances.rooms(self._held.counts) if limit else {}
+        rooms = self._allowances.rooms(self._held) if limit else {}
         return Room(limit=limit, per_endpoint=self._allowances.default, rooms=rooms)
 
     def take_in(self, claims: Iterable[Claim]) -> None:
@@ -128,7 +130,7 @@ class Engine:
         await self._until_there_is_room()
         if self._draining.is_set():
             return
-        limit, default, rooms = self._limit(), self._allowances.default, self._allowances.rooms(self._held.counts)
+        limit, default, rooms = self._limit(), self._allowances.default, self._allowances.rooms(self._held)
         self._relieved.clear()
         claims = await self._queue.claim(limit=limit, per_endpoint=default, rooms=rooms)
         self._behind = len(claims) >= limit
@@ -169,7 +171,7 @@ class Engine:
     @property
     def _free(self) -> int:
         """The free places. There are none while too many attempts wait for their settlement."""
-        return min(self._capacity - self._allowances.taken, 2 * self._capacity - len(self._carrying))
+        return min(self._capacity - self._allowances.taken, self._capacity + self._unsettled - len(self._carrying))
 
     def _has_place(self, endpoint: EndpointId) -> bool:
         return not self._draining.is_set() and self._free > 0 and self._allowances.free(endpoint) > 0
@@ -231,7 +233,7 @@ class Engine:
     def _relieve(self, endpoint: EndpointId) -> None:
         """Let the loop claim for a saturated endpoint when it has a place, or half of its stock."""
         worthwhile = max(1, self._allowances.stock(endpoint) // 2)
-        if endpoint in self._saturated and self._allowances.room(endpoint, self._held.counts) >= worthwhile:
+        if endpoint in self._saturated and self._allowances.room(endpoint, self._held) >= worthwhile:
             self._relieved.set()
 
     def _finished(self, task: asyncio.Task[None]) -> None:

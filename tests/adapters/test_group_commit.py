@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
-from service.adapters.postgres.server.group_commit import GroupCommit
+from service.adapters.postgres.server.group_commit import ENOUGH_TO_COMMIT, GroupCommit
 from service.domain.errors import Busy, Unavailable
 from tests.support.patience import patient
 
@@ -34,8 +34,10 @@ class Store:
         return [str(item) for item in items]
 
 
-def a_group(store: Store, *, most_waiting: int = 100, largest_batch: int = 10) -> GroupCommit[int, str]:
-    return GroupCommit(store.commit, most_waiting=most_waiting, largest_batch=largest_batch)
+def a_group(
+    store: Store, *, most_waiting: int = 100, largest_batch: int = 10, linger: float = 0.0
+) -> GroupCommit[int, str]:
+    return GroupCommit(store.commit, most_waiting=most_waiting, largest_batch=largest_batch, linger=linger)
 
 
 async def submitted(group: GroupCommit[int, str], items: Sequence[int]) -> list[asyncio.Task[str]]:
@@ -146,3 +148,30 @@ async def test_a_caller_who_gives_up_does_not_stop_the_others() -> None:
         result = await patient
 
     assert result == "2"
+
+
+async def test_a_group_that_lingers_takes_what_comes_within_that_time_into_the_batch() -> None:
+    store = Store()
+    store.may_commit.set()
+    group = a_group(store, linger=0.05)
+
+    async with group.running():
+        first = await submitted(group, [1])
+        rest = await submitted(group, [2, 3])
+        await asyncio.gather(*first, *rest)
+
+    assert store.batches == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("count", [ENOUGH_TO_COMMIT, 1], ids=["enough to commit", "the end"])
+async def test_a_group_lingers_no_longer_than_until_there_is_enough_or_the_end(count: int) -> None:
+    store = Store()
+    store.may_commit.set()
+    group = a_group(store, largest_batch=100, linger=patient(60))
+
+    async with asyncio.timeout(patient(10)), group.running():
+        tasks = await submitted(group, range(count))
+        if count > 1:
+            await asyncio.gather(*tasks)
+
+    assert store.batches == [list(range(count))]

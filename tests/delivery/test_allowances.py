@@ -1,10 +1,13 @@
 """How an endpoint's share of the engine follows from how it does."""
 
+from datetime import timedelta
+
 import pytest
 
-from service.delivery.allowances import DEFAULT_ATTEMPTS, Allowances
+from service.delivery.allowances import DEFAULT_ATTEMPTS, MAX_STOCK, Allowances, Held
 from service.domain.ids import EndpointId
 from service.domain.outcomes import ErrorType
+from tests.support.factories import a_claim
 from tests.support.outcomes import answered, failed
 
 ENDPOINT = EndpointId("ep_1")
@@ -46,7 +49,7 @@ def test_an_endpoint_that_is_silent_ends_with_one_attempt_at_a_time() -> None:
         allowances.take(ENDPOINT)
         allowances.give_back(ENDPOINT, outcome)
 
-    assert allowances.rooms({}) == {ENDPOINT: 1}
+    assert allowances.rooms(Held()) == {ENDPOINT: 1}
     assert allowances.narrowed == 1
 
 
@@ -56,7 +59,7 @@ def test_one_good_answer_begins_to_widen_it_again() -> None:
         allowances.take(ENDPOINT)
         allowances.give_back(ENDPOINT, outcome)
 
-    assert allowances.rooms({}) == {ENDPOINT: 2}
+    assert allowances.rooms(Held()) == {ENDPOINT: 2}
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -66,7 +69,7 @@ def test_an_answer_that_says_too_much_halves_the_endpoints_share(status: int) ->
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, answered(status))
 
-    assert allowances.rooms({}) == {ENDPOINT: DEFAULT_ATTEMPTS // 2}
+    assert allowances.rooms(Held()) == {ENDPOINT: DEFAULT_ATTEMPTS // 2}
 
 
 def test_a_plain_refusal_is_no_strain() -> None:
@@ -75,7 +78,7 @@ def test_a_plain_refusal_is_no_strain() -> None:
     allowances.take(ENDPOINT)
     allowances.give_back(ENDPOINT, REFUSED)
 
-    assert allowances.rooms({}) == {}
+    assert allowances.rooms(Held()) == {}
 
 
 def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more_than_one_place() -> None:
@@ -99,4 +102,46 @@ def test_what_is_idle_and_well_is_forgotten() -> None:
     for _ in range(taken):
         allowances.give_back(ENDPOINT, WELL)
 
-    assert allowances.rooms({}) == {}
+    assert allowances.rooms(Held()) == {}
+
+
+def test_an_endpoint_has_a_stock_as_large_as_it_is_quick_and_none_before_it_has_answered_or_under_strain() -> None:
+    stocks = {}
+    for name, outcome in {
+        "quick": answered(200, duration=timedelta(milliseconds=2)),
+        "slow": answered(200, duration=timedelta(seconds=1)),
+        "dead": answered(503, duration=timedelta(milliseconds=2)),
+    }.items():
+        allowances = Allowances(most=64, capacity=1000)
+        allowances.take(ENDPOINT)
+        stocks["unknown"] = allowances.stock(ENDPOINT)
+        allowances.give_back(ENDPOINT, outcome)
+        stocks[name] = allowances.stock(ENDPOINT)
+
+    assert stocks == {"unknown": 0, "quick": MAX_STOCK, "slow": 1, "dead": 0}
+
+
+def test_nobody_has_a_stock_while_as_many_are_held_as_there_are_places() -> None:
+    allowances, held = Allowances(most=8, capacity=10), Held()
+    allowances.take(ENDPOINT)
+    allowances.take(ENDPOINT)
+    allowances.give_back(ENDPOINT, answered(200, duration=timedelta(milliseconds=2)))
+    before = allowances.room(ENDPOINT, held)
+
+    for _ in range(10):
+        held.add(a_claim(), now=0.0)
+
+    assert (before, allowances.room(ENDPOINT, held)) == (7 + MAX_STOCK, 7)
+
+
+def test_held_claims_leave_in_the_order_they_came_and_their_endpoints_take_turns() -> None:
+    held, other = Held(), EndpointId("ep_2")
+    claims = [a_claim(endpoint_id=endpoint) for endpoint in (ENDPOINT, ENDPOINT, other)]
+    for now, claim in enumerate(claims):
+        held.add(claim, now=now)
+
+    first, turns = held.take(ENDPOINT), held.endpoints
+    overdue = held.take_since_before(2)
+
+    assert (first, turns) == (claims[0], [other, ENDPOINT])
+    assert (overdue, len(held), dict(held.counts)) == ([claims[1]], 1, {other: 1})

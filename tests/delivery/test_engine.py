@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from service.delivery.engine import MIN_BACKOFF_S, Engine, Judged, first_of
+from service.delivery.engine import MIN_BACKOFF_S, MIN_UNSETTLED, Engine, Judged, first_of
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
@@ -228,19 +228,19 @@ async def test_a_place_is_free_when_the_answer_is_judged_though_nothing_is_settl
     assert {claim.message_id for claim in queue.released} == {claim.message_id for claim in claims}
 
 
-async def test_no_more_attempts_begin_while_as_many_as_there_are_places_wait_to_be_settled() -> None:
-    queue, courier = Queue([a_claim() for _ in range(30)]), Courier(outcome=WELL)
+async def test_no_more_attempts_begin_while_too_many_wait_to_be_settled() -> None:
+    queue, courier = Queue([a_claim() for _ in range(200)]), Courier(outcome=WELL)
     courier.settle.clear()
     courier.arrive.set()
 
     async with an_engine(queue, courier, capacity=10).running():
-        await until_called(lambda: len(queue.due) <= 10)
+        await until_called(lambda: len(queue.due) <= 200 - MIN_UNSETTLED)
         await until_idle()
-        begun = 30 - len(queue.due)
+        begun = 200 - len(queue.due)
         courier.settle.set()
-        await until_called(lambda: len(courier.carried) == 30)
+        await until_called(lambda: len(courier.carried) == 200)
 
-    assert 10 <= begun <= 20
+    assert MIN_UNSETTLED <= begun <= MIN_UNSETTLED + 10
 
 
 async def test_an_endpoint_that_answers_has_deliveries_held_ready_and_one_that_does_not_has_none() -> None:
@@ -276,6 +276,54 @@ async def test_what_is_held_too_long_is_given_back_without_an_attempt() -> None:
 
     assert not {claim.message_id for claim in given_back} & {claim.message_id for claim in carrying}
     assert len(carrying) == 1
+
+
+async def test_what_is_leased_when_it_is_accepted_is_attempted_or_held() -> None:
+    queue, courier = Queue([]), Courier(outcome=WELL)
+    claims = [a_claim(endpoint_id=CROWDED) for _ in range(5)]
+
+    async with (engine := an_engine(queue, courier, per_endpoint=2)).running():
+        await until_idle()
+        room = engine.room()
+        engine.take_in(claims)
+        await until_idle()
+        begun, left = list(courier.carrying), engine.room()
+        courier.arrive.set()
+        await until_called(lambda: len(courier.carried) == 5)
+
+    assert (room.per_endpoint, dict(room.rooms)) == (2, {})
+    assert room.limit > 0
+    assert [claim.message_id for claim in begun] == [claim.message_id for claim in claims[:2]]
+    assert left.rooms[CROWDED] == 0
+    assert queue.released == []
+
+
+async def test_there_is_no_room_before_the_backlog_is_known_nor_while_there_is_one() -> None:
+    queue, courier = Queue([a_claim() for _ in range(40)]), Courier()
+    engine = an_engine(queue, courier, capacity=20)
+    rooms = [engine.room().limit]
+
+    async with engine.running():
+        await until_called(lambda: len(courier.carrying) == 20)
+        rooms.append(engine.room().limit)
+
+    assert rooms == [0, 0]
+
+
+async def test_an_engine_that_leaves_has_no_room_and_gives_back_what_it_is_given_unspent() -> None:
+    queue, courier, late = Queue([]), Courier(), a_claim()
+    engine = an_engine(queue, courier)
+    rooms: list[int] = []
+
+    def accept() -> None:
+        rooms.append(engine.room().limit)
+        engine.take_in([late])
+
+    async with engine.running():
+        await until_idle()
+        asyncio.get_running_loop().call_soon(accept)
+
+    assert (rooms, queue.released, courier.carrying, courier.carried) == ([0], [late], [], [])
 
 
 async def until_called(holds: Callable[[], bool]) -> None:

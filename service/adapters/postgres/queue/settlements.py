@@ -20,6 +20,7 @@ from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 
 MAX_BATCH_ROWS = 256
+LINGER_S = 0.02  # nobody waits for a settlement but the row
 MAX_QUEUED_SETTLEMENTS = (
     100_000  # never reached: the engine's capacity is the bound, and no made attempt may be refused
 )
@@ -46,7 +47,7 @@ class Settlements:
         self._telemetry = telemetry
         self._attempted = attempted
         self._group = GroupCommit[Settlement, Settled](
-            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_SETTLEMENTS
+            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_SETTLEMENTS, linger=LINGER_S
         )
 
     async def settle(self, settlement: Settlement) -> Settled:

@@ -1,6 +1,7 @@
 """Group commit: many callers share one transaction. What arrives while a batch is committing is the next batch.
 
-So no caller waits for others to arrive. A bad row fails its own caller only: a batch that the database refuses is
+So no caller waits for others to arrive, unless the group lingers: then a batch waits that long for more, since a
+transaction for each costs more than the wait. A bad row fails its own caller only: a batch that the database refuses is
 repeated row by row. A batch that lost a deadlock is repeated as it is.
 """
 
@@ -16,6 +17,7 @@ import asyncpg
 from service.domain.errors import Busy, Unavailable
 
 MAX_DEADLOCKS = 3  # in a row; then the batch is repeated row by row
+ENOUGH_TO_COMMIT = 32  # items for which a group that lingers waits no longer
 DRAIN_TIMEOUT_S = 3.0  # for what still waits at the end; a healthy database takes milliseconds
 
 Item = TypeVar("Item")
@@ -40,6 +42,7 @@ class GroupCommit(Generic[Item, Result]):
         *,
         largest_batch: int,
         most_waiting: int,
+        linger: float = 0.0,
         farewell: float = DRAIN_TIMEOUT_S,
     ) -> None:
         self._commit = commit
@@ -47,7 +50,9 @@ class GroupCommit(Generic[Item, Result]):
         self._most_waiting = most_waiting
         self._farewell = farewell
         self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._linger = linger
         self._arrived = asyncio.Event()
+        self._enough = asyncio.Event()
         self._closed = False
 
     @property
@@ -64,6 +69,8 @@ class GroupCommit(Generic[Item, Result]):
         waiting: _Waiting[Item, Result] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
+        if len(self._waiting) >= ENOUGH_TO_COMMIT:
+            self._enough.set()
         return await waiting.result
 
     @asynccontextmanager
@@ -76,6 +83,7 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._closed = True
             self._arrived.set()
+            self._enough.set()
             await asyncio.wait({committer}, timeout=self._farewell)
             committer.cancel()
             await asyncio.gather(committer, return_exceptions=True)
@@ -89,6 +97,11 @@ class GroupCommit(Generic[Item, Result]):
         while not self._waiting and not self._closed:
             self._arrived.clear()
             await self._arrived.wait()
+        if self._linger and not self._closed and len(self._waiting) < ENOUGH_TO_COMMIT:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._linger):
+                    await self._enough.wait()
         return bool(self._waiting)
 
     def _next_batch(self) -> list[_Waiting[Item, Result]]:
