@@ -80,6 +80,10 @@ class Allowances:
         stock = self.stock(endpoint) if len(held) < self._capacity else 0
         return max(0, self._allowed(endpoint) + stock - self._busy[endpoint] - held.counts.get(endpoint, 0))
 
+    def free_places(self) -> dict[EndpointId, int]:
+        """The free places of each endpoint that is busy, or whose limit is not the default."""
+        return {endpoint: self.free(endpoint) for endpoint in self._busy.keys() | self._learned.keys()}
+
     def rooms(self, held: "Held") -> dict[EndpointId, int]:
         """The room of each endpoint that is busy or held, or whose limit is not the default; 0 is saturated."""
         known = self._busy.keys() | self._learned.keys() | held.counts.keys()

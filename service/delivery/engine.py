@@ -90,9 +90,10 @@ class Engine:
         return self._allowances.narrowed
 
     def room(self) -> Room:
-        """The room for deliveries that are leased when they are accepted. None while older ones wait to be claimed."""
-        limit = 0 if self._behind or self._draining.is_set() else max(0, self._limit())
-        rooms = self._allowances.rooms(self._held) if limit else {}
+        """The room for deliveries that are leased when they are accepted: free places only, so that other processes get
+        what would have to wait here. None while older deliveries wait to be claimed."""
+        limit = 0 if self._behind or self._draining.is_set() else max(0, self._places)
+        rooms = self._allowances.free_places() if limit else {}
         return Room(limit=limit, per_endpoint=self._allowances.default, rooms=rooms)
 
     def take_in(self, claims: Iterable[Claim]) -> None:
@@ -143,10 +144,15 @@ class Engine:
         if len(claims) < limit:
             await first_of(self._queue.wait(), self._wait_for_relief(), self._draining.wait())
 
+    @property
+    def _places(self) -> int:
+        """The places that one claim may fill: at most a quarter of all, since endpoints that have not shown yet whether
+        they answer may take them."""
+        return min(self._free, MAX_CLAIM_ROWS, max(1, self._capacity // 4))
+
     def _limit(self) -> int:
-        """How many deliveries to claim: for at most a quarter of the places, since endpoints that have not shown yet
-        whether they answer may take them all; and what the stocks of busy endpoints lack."""
-        places = min(self._free, MAX_CLAIM_ROWS, max(1, self._capacity // 4))
+        """How many deliveries to claim: for places, and for what the stocks of busy endpoints lack."""
+        places = self._places
         stocks = min(MAX_STOCK, self._capacity, self._allowances.stocks) - len(self._held)
         return places + max(0, min(stocks, MAX_CLAIM_ROWS - places))
 

@@ -68,7 +68,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
     ):
         health.depends_on("engine", loop)
         health.depends_on("background tasks", tasks)
-        yield Leasing(places=engine, reader=reader, lease=lease)
+        yield Leasing(engine=engine, reader=reader, lease=lease)
 
 
 def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:

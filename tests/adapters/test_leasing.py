@@ -55,7 +55,7 @@ class Site:
 
     @asynccontextmanager
     async def intake(self, engine: Engine | None) -> AsyncIterator[PostgresIntake]:
-        leasing = None if engine is None else Leasing(places=engine, reader=ClaimReader(VAULT), lease=LEASE)
+        leasing = None if engine is None else Leasing(engine=engine, reader=ClaimReader(VAULT), lease=LEASE)
         intake = PostgresIntake(
             self.pool, accepted=lambda: self.announced.append("due"), telemetry=self.told, leasing=leasing
         )

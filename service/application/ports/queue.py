@@ -19,8 +19,8 @@ class Room:
     rooms: Mapping[EndpointId, int]
 
 
-class Places(Protocol):
-    """The places of this process's engine, for deliveries that are leased to it when they are accepted."""
+class LocalEngine(Protocol):
+    """The engine of this process, for deliveries that are leased to it when they are accepted."""
 
     def room(self) -> Room:
         """The room for deliveries that nobody has to claim."""

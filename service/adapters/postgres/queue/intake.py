@@ -15,7 +15,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S
-from service.application.ports.queue import Places, Room
+from service.application.ports.queue import LocalEngine, Room
 from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.messages import (
@@ -61,13 +61,13 @@ class _Committed:
 class Leasing:
     """Where deliveries go that are born leased to this process, and how long their leases last."""
 
-    places: Places
+    engine: LocalEngine
     reader: ClaimReader
     lease: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Offer:
     """The room that a batch may take, and the lease of what takes it. Without any, somebody claims every delivery."""
 
     lease: str = ""
@@ -75,12 +75,12 @@ class Asked:
     room: Room = NO_ROOM
 
     @classmethod
-    def of(cls, leasing: Leasing) -> "Asked":
+    def of(cls, leasing: Leasing) -> "Offer":
         """What this process has room for now."""
-        return cls(lease=new_lease(), lease_lasts=leasing.lease, room=leasing.places.room())
+        return cls(lease=new_lease(), lease_lasts=leasing.lease, room=leasing.engine.room())
 
 
-UNLEASED = Asked()
+UNLEASED = Offer()
 
 
 class PostgresIntake:
@@ -137,10 +137,10 @@ class PostgresIntake:
         return [_Committed(reception, context, len(batch)) for reception in receptions]
 
     async def _accept(self, messages: Sequence[NewMessage]) -> list[Reception]:
-        asked = UNLEASED if self._leasing is None else Asked.of(self._leasing)
+        offer = UNLEASED if self._leasing is None else Offer.of(self._leasing)
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, _transaction(connection, messages):
-                rows = await connection.fetch(*accepting(messages, asked))
+                rows = await connection.fetch(*accepting(messages, offer))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
@@ -148,8 +148,8 @@ class PostgresIntake:
         leased = Counter(row["id"] for row in rows if row["endpoint_id"] is not None)
         if self._leasing is not None and leased:
             accepted = {message.id: message for message in messages}
-            claims = self._leasing.reader.born(rows, accepted, lease=asked.lease)
-            self._leasing.places.take_in(claims)
+            claims = self._leasing.reader.born(rows, accepted, lease=offer.lease)
+            self._leasing.engine.take_in(claims)
         later = {message.id for message in messages if _is_for_later(message)}
         if any(row["deliveries"] > leased[row["id"]] and row["id"] not in later for row in rows):
             self._accepted()
@@ -168,7 +168,7 @@ def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage])
     return nullcontext()
 
 
-def accepting(messages: Sequence[NewMessage], asked: Asked = UNLEASED) -> tuple[object, ...]:
+def accepting(messages: Sequence[NewMessage], offer: Offer = UNLEASED) -> tuple[object, ...]:
     """The accept statement with the parameters for these messages."""
     keys = [message.idempotency_key for message in messages]
     return ACCEPT(
@@ -189,10 +189,10 @@ def accepting(messages: Sequence[NewMessage], asked: Asked = UNLEASED) -> tuple[
         checked_against=[message.checked_against for message in messages],
         content_types=[message.content_type for message in messages],
         keys_kept=KEYS_KEPT,
-        most=asked.room.limit,
-        lease=asked.lease,
-        lease_lasts=asked.lease_lasts,
-        **shares(asked.room.per_endpoint, asked.room.rooms),
+        most=offer.room.limit,
+        lease=offer.lease,
+        lease_lasts=offer.lease_lasts,
+        **shares(offer.room.per_endpoint, offer.room.rooms),
     )
 
 
