@@ -98,7 +98,12 @@ async def caller(
         return asked
     if credentials is None:
         raise NoToken(_WITHOUT_BEARER if "authorization" in request.headers else None)
-    found = await services.access.verify(credentials.credentials)
+    return await authenticated(request, services, credentials.credentials)
+
+
+async def authenticated(request: Request, services: Services, token: str) -> Caller:
+    """The caller that the token authenticates, if it may call the operation. NotAuthenticated, NotAllowed."""
+    found = await services.access.verify(token)
     name(org_id=found.org_id)
     operation = getattr(request.scope["route"], "operation_id", None)
     permissions.check(found, operation=operation)

@@ -129,7 +129,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         case errors.Invalid():
             return _faults([Fault(loc=place_of(error), msg=error.detail, type=error.kind)], request)
         case errors.RelevoError():
-            headers = _headers(error) | ignored.headers(request)
+            headers = _headers(error) | ignored.headers(request.scope)
             told = {"code": error.code, "detail": error.detail}
             return JSONResponse(told, status_code=status_of(error), headers=headers)
         case _:
@@ -144,7 +144,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     if unread:
         detail = "; ".join(f"{fault['loc'][-1]}: {_message(fault)}" for fault in unread)
         told = {"code": errors.RelevoError.code, "detail": detail}
-        return JSONResponse(told, status_code=400, headers=ignored.headers(request))
+        return JSONResponse(told, status_code=400, headers=ignored.headers(request.scope))
     return _faults([fault_of(fault) for fault in faults[:MAX_FAULTS]], request)
 
 
@@ -221,7 +221,7 @@ def _documented(status: int) -> dict[str, Any]:
 
 def _faults(faults: Sequence[Fault], request: Request) -> JSONResponse:
     told = {"detail": [fault.model_dump() for fault in faults]}
-    return JSONResponse(told, status_code=422, headers=ignored.headers(request))
+    return JSONResponse(told, status_code=422, headers=ignored.headers(request.scope))
 
 
 def _headers(error: errors.RelevoError) -> dict[str, str]:

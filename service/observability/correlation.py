@@ -1,21 +1,27 @@
 """The correlation id and the trace context, which connect a request's log lines, spans and rows. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.datastructures import Headers
 
 REQUEST_ID = "x-request-id"
 SDK_REQUEST_ID = "svix-req-id"
 IN_SCOPE = "relevo.correlation_id"  # where a request's scope has its id, for who needs it often: it is bound as well
 
+_TOLD = {name.encode(): name for name in (REQUEST_ID, SDK_REQUEST_ID, "traceparent", "tracestate", "user-agent")}
 _acceptable = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
+_NOBODY = Context()
 
 
-def correlation_id(headers: Headers, fresh: Callable[[], str]) -> str:
+def told(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What a request's header fields tell of the request itself, read in one pass; of a repeated field the first."""
+    return {_TOLD[name]: value.decode("latin-1") for name, value in reversed(fields) if name in _TOLD}
+
+
+def correlation_id(headers: Mapping[str, str], fresh: Callable[[], str]) -> str:
     """The caller's `X-Request-ID` if it has 1 to 64 characters of A-Z, a-z, 0-9, `.`, `_` and `-`, else a fresh one.
 
     The SDKs' own header `svix-req-id` counts only when there is no `X-Request-ID` at all.
@@ -33,11 +39,13 @@ def traceparent(context: SpanContext) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def context_of(written: str | None) -> Context:
-    """The context that a W3C `traceparent` names; an empty context when there is none or it is malformed."""
+def context_of(written: str | None, state: str | None = None) -> Context:
+    """The context that a W3C `traceparent` names, with its `tracestate`; an empty context when there is none or it is
+    malformed."""
     if written is None:
-        return Context()
-    return TraceContextTextMapPropagator().extract({"traceparent": written}, Context())
+        return _NOBODY
+    carrier = {"traceparent": written} if state is None else {"traceparent": written, "tracestate": state}
+    return TraceContextTextMapPropagator().extract(carrier, Context())
 
 
 def span_id(context: SpanContext) -> str | None:

@@ -14,11 +14,15 @@ from structlog.contextvars import get_contextvars
 
 from service.observability.middleware import PROBES
 from service.observability.route_names import name_by_table
+from service.observability.server_spans import WITHOUT_WORDS
 from service.observability.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+_CONVENTIONS, _CHOSEN = "OTEL_SEMCONV_STABILITY_OPT_IN", "http,database"
+_CAPTURING = frozenset(f"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_{which}" for which in ("REQUEST", "RESPONSE"))
 
 
 def instrument(app: FastAPI, telemetry: Telemetry) -> None:
@@ -41,6 +45,13 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
         server_request_hook=_remove_caller_text,
     )
     name_by_table(app)
+
+
+def wants_more(environ: Mapping[str, str]) -> bool:
+    """Whether the environment asks the instrumentation for more, or in other words, than `server_spans` tell."""
+    said = environ.get(_CONVENTIONS, _CHOSEN).lower()
+    chosen = {part.strip() for part in said.split(",")}
+    return "http" not in chosen or "http/dup" in chosen or not _CAPTURING.isdisjoint(environ)
 
 
 @contextmanager
@@ -80,13 +91,13 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
 
 def _choose_conventions() -> None:
     # The instrumentations read it from the environment, once, when the first of them is imported.
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+    os.environ.setdefault(_CONVENTIONS, _CHOSEN)
 
 
 def _remove_caller_text(span: Span, scope: Mapping[str, Any]) -> None:
     # Paths and query strings may hold secrets. The attributes are set by now and cannot be removed, only overwritten.
     if span.is_recording() and scope["type"] == "http":
-        span.set_attributes({"url.path": "", "url.query": "", "user_agent.original": ""})
+        span.set_attributes(WITHOUT_WORDS)
 
 
 def _correlate(_conn: object, _cursor: object, _sql: str, _parameters: object, context: object, _many: object) -> None:

@@ -3,20 +3,23 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import attach
 from opentelemetry.trace import Span, StatusCode
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp
-from structlog.contextvars import bound_contextvars
+from starlette.types import ASGIApp, Scope
+from structlog.contextvars import bind_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from service.observability.call_next import CallNext, CallNextMiddleware, OwnAnswer, ResponseHead
-from service.observability.correlation import IN_SCOPE, REQUEST_ID, context_of, correlation_id, traceparent
+from service.observability.correlation import IN_SCOPE, REQUEST_ID, context_of, correlation_id, told, traceparent
 from service.observability.metrics import Metrics
+from service.observability.server_spans import end_server_span, start_server_span
 from service.observability.telemetry import Telemetry
 
 PROBES: Final = frozenset({"/livez", "/readyz", "/startupz", "/healthz", "/metrics"})
@@ -35,69 +38,106 @@ class CorrelationMiddleware(CallNextMiddleware):
         self._log = structlog.get_logger("relevo.request")
 
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
-        request_id = correlation_id(request.headers, fresh=_fresh)
+        headers = told(request.scope["headers"])
+        request_id = correlation_id(headers, fresh=_fresh)
         if request.scope["path"] in PROBES:
             response = await call_next(request)
         else:
-            response = await self._observed(request, call_next, request_id)
+            response = await self._observed(request, call_next, request_id, headers)
         response.headers[REQUEST_ID] = request_id
         return response
 
-    async def _observed(self, request: Request, call_next: CallNext, request_id: str) -> ResponseHead:
+    async def _observed(
+        self, request: Request, call_next: CallNext, request_id: str, headers: Mapping[str, str]
+    ) -> ResponseHead:
         request.scope[IN_SCOPE] = request_id
-        server_span = trace.get_current_span()
-        server_span.set_attribute("relevo.correlation_id", request_id)
-        # The FastAPI instrumentation continues the caller's trace where spans are exported; elsewhere we do it here.
-        caller = None if server_span.get_span_context().is_valid else context_of(request.headers.get("traceparent"))
-        account = RequestAccount(request, server_span, self._metrics, self._log.bind(correlation_id=request_id))
-        with (
-            bound_contextvars(correlation_id=request_id),
-            self._tracer.start_as_current_span(
-                "request",
-                context=caller,
-                attributes={"relevo.correlation_id": request_id},
-                record_exception=False,
-                set_status_on_exception=False,
-            ) as span,
-        ):
-            try:
-                response = await call_next(request)
-            except Exception as error:  # noqa: BLE001 - the last resort: logged once, answered with a 500
-                account.crashed(error)
-                response = OwnAnswer(status=500, body=_INTERNAL_ERROR, media_type="application/json")
-            except asyncio.CancelledError as gone:
-                account.finished(gone)
-                raise
+        account = self._open_account(request, request_id, headers)
+        # Set for the application until it ends, as by every `dispatch`, and for nobody else: there is nothing to reset.
+        bind_contextvars(correlation_id=request_id)
+        attach(trace.set_span_in_context(account.span))
+        try:
+            response = await call_next(request)
+        except Exception as error:  # noqa: BLE001 - the last resort: logged once, answered with a 500
+            account.crashed(error)
+            response = OwnAnswer(status=500, body=_INTERNAL_ERROR, media_type="application/json")
+        except asyncio.CancelledError as gone:
+            account.finished(gone)
+            raise
+        finally:
+            account.answering()
         account.status = response.status_code
         response.when_finished(account.finished)
-        seen = server_span.get_span_context() if caller is None else span.get_span_context()
-        if trace_context := traceparent(seen):
+        if trace_context := traceparent(account.server_span.get_span_context()):
             response.headers["traceresponse"] = trace_context
         return response
+
+    def _open_account(self, request: Request, request_id: str, headers: Mapping[str, str]) -> "RequestAccount":
+        """The request's account with its spans: below the SERVER span of the instrumentation an INTERNAL one; where
+        the instrumentation has not seen the request, a SERVER span of our own."""
+        method = request.method if request.method in METHODS else "_OTHER"
+        server_span = trace.get_current_span()
+        if ours := not server_span.get_span_context().is_valid:
+            parent = context_of(headers.get("traceparent"), headers.get("tracestate"))
+            agent = headers.get("user-agent")
+            server_span = start_server_span(self._tracer, request.scope, method=method, user_agent=agent, parent=parent)
+        server_span.set_attribute("relevo.correlation_id", request_id)
+        span = server_span
+        if not ours:
+            span = self._tracer.start_span("request", attributes={"relevo.correlation_id": request_id})
+        return RequestAccount(
+            request.scope,
+            method=method,
+            request_id=request_id,
+            server_span=server_span,
+            span=span,
+            ours=ours,
+            metrics=self._metrics,
+            log=self._log,
+        )
 
 
 class RequestAccount:
     """The result of one request. Log line, metric point and span status are written from it at the last byte."""
 
-    def __init__(self, request: Request, span: Span, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        method: str,
+        request_id: str,
+        server_span: Span,
+        span: Span,
+        ours: bool,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """With `ours` the SERVER span ends with the account."""
         self.status = 0
-        self._scope = request.scope
-        self._span = span
+        self.server_span = server_span
+        self.span = span
+        self._scope = scope
+        self._ours = ours
         self._metrics = metrics
         self._log = log
-        self._method = request.method if request.method in METHODS else "_OTHER"
+        self._request_id = request_id
+        self._method = method
         self._error_type: str | None = None
         self._done = False
         self._began = time.perf_counter()
-        metrics.request_started(method=self._method, scheme=self._scope["scheme"])
+        metrics.request_started(method=method, scheme=scope["scheme"])
+
+    def answering(self) -> None:
+        """The head of the answer is there, or never will be: the INTERNAL span ends."""
+        if not self._ours:
+            self.span.end()
 
     def crashed(self, error: Exception) -> None:
         """Nothing inside handled the error: log it once with its stack; the span gets its type, never its text."""
         self._error_type = type(error).__qualname__
-        self._span.set_status(StatusCode.ERROR)
-        # The instrumentation puts the status in place of `error.type` when it sees the 500.
-        self._span.set_attributes({"error.type": self._error_type, "exception.type": self._error_type})
-        self._log.error("request.failed", error_type=self._error_type, exc_info=error)
+        self.server_span.set_status(StatusCode.ERROR)
+        # The status takes the place of `error.type` when the span's 500 is known.
+        self.server_span.set_attributes({"error.type": self._error_type, "exception.type": self._error_type})
+        self._log.error("request.failed", correlation_id=self._request_id, error_type=self._error_type, exc_info=error)
 
     def finished(self, error: BaseException | None) -> None:
         """The last byte was sent (None), the answer was cut short, or something failed after it was complete."""
@@ -126,6 +166,7 @@ class RequestAccount:
         tell = self._log.warning if self.status >= 500 or ending == "broken" else self._log.info
         tell(
             "request.finished",
+            correlation_id=self._request_id,
             method=self._method,
             route=route,
             status=self.status,
@@ -133,11 +174,18 @@ class RequestAccount:
             ending=ending,
             error_type=self._error_type,
         )
+        if self._ours:
+            end_server_span(self.server_span, status=self.status)
 
     def _failed_late(self, error: BaseException | None) -> None:
         if isinstance(error, Exception):
             self._metrics.failed_after_answer()
-            self._log.error("request.failed_after_answer", error_type=type(error).__qualname__, exc_info=error)
+            self._log.error(
+                "request.failed_after_answer",
+                correlation_id=self._request_id,
+                error_type=type(error).__qualname__,
+                exc_info=error,
+            )
 
 
 def _ending(error: BaseException | None) -> str:

@@ -1,6 +1,7 @@
 """The roles of a process, from start to signal: `serve` answers the API and delivers, `worker` only delivers."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service.observability.health import Health
-from service.observability.instrumentation import instrument
+from service.observability.instrumentation import instrument, wants_more
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
@@ -58,6 +59,7 @@ def assemble(
         public_url=settings.server.public_url,
         # With an ops port, metrics and `/admin` are served there only.
         routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
+        short_way=not (telemetry.exports_traces and wants_more(os.environ)),
     )
     instrument(app, telemetry)
     return app

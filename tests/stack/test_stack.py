@@ -16,23 +16,22 @@ from tests.stack.story import ATTEMPTS, Story
 
 DELIVERED_AT_ONCE = """\
 SERVER POST /api/v1/app/{app_id}/msg
-  INTERNAL request
-    PRODUCER send messages
-      CONSUMER process deliveries
-        CLIENT POST"""
+  PRODUCER send messages
+    CONSUMER process deliveries
+      CLIENT POST"""
 TRIED_AGAIN = """\
 CONSUMER process deliveries
   CLIENT POST"""
 
 
 def test_a_message_is_one_trace_found_by_its_id(stack: Stack, story: Story) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
 
     assert shape(spans) == DELIVERED_AT_ONCE
 
 
 def test_every_span_of_a_delivery_can_be_found_by_what_it_is_about(stack: Stack, story: Story) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
 
     ours = [span for span in spans if span.name in {"process deliveries", "POST"}]
 
@@ -41,7 +40,7 @@ def test_every_span_of_a_delivery_can_be_found_by_what_it_is_about(stack: Stack,
 
 
 def test_a_second_attempt_is_a_trace_of_its_own_linked_to_the_first(stack: Stack, story: Story) -> None:
-    accept, retry = eventually(lambda: _traces(stack, story.retried, spans=7))
+    accept, retry = eventually(lambda: _traces(stack, story.retried, spans=6))
 
     assert shape(accept) == DELIVERED_AT_ONCE
     assert shape(retry) == TRIED_AGAIN
@@ -85,7 +84,7 @@ def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_
 
 @pytest.mark.parametrize("search", [*runbook_searches(), "error=true", "otel.status_code=ERROR"])
 def test_a_search_of_the_runbook_finds_something(stack: Stack, story: Story, search: str) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
     happened = {
         # Nothing here is refused for want of room.
         "http.response.status_code=503": "http.response.status_code=202",
@@ -105,7 +104,7 @@ def test_a_search_of_the_runbook_finds_something(stack: Stack, story: Story, sea
 def test_the_runbooks_filter_finds_the_lines_of_a_message_in_the_collectors_batches(
     stack: Stack, story: Story, by: str
 ) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
     wanted = spans[0].trace if by == "trace" else str(spans[0].tags["relevo.correlation_id"])
     eventually(lambda: _lines_of(stack, spans[0].trace, at_least=2))
 
@@ -132,7 +131,7 @@ def _filtered(wanted: str, text: str) -> list[dict[str, Any]]:
 
 
 def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
 
     lines = eventually(lambda: _lines_of(stack, spans[0].trace, at_least=2))
 
@@ -140,7 +139,7 @@ def test_the_log_lines_of_a_message_carry_its_trace(stack: Stack, story: Story) 
 
 
 def test_all_three_signals_have_the_same_resource(stack: Stack, story: Story) -> None:
-    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=5))
+    (spans,) = eventually(lambda: _traces(stack, story.prompt, spans=4))
 
     in_spans = _resource_in_jaeger(stack, spans[0].trace)
     instance = in_spans["service.instance.id"]

@@ -1,23 +1,45 @@
-"""Turns the body of a request into a Submission: one parse, and the payload sliced out byte for byte."""
+"""Takes the message in the body of a request: one parse, and the payload sliced out byte for byte."""
 
 import msgspec
+import orjson
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from pydantic import ValidationError
 from starlette.types import Scope
 
+from service.api.idempotency import key_of_request
 from service.api.protocol.bodies import not_json, parse
 from service.api.protocol.ignored import Known, note
-from service.api.schemas.messages import MessageHead
+from service.api.schemas.messages import LEFT_OUT, MessageHead, head_as_said, shown_payload
+from service.api.services import Services
 from service.application.access import Caller
+from service.application.intake import Kept, SameAgain
 from service.application.raw_json import Members
-from service.domain.errors import Invalid
+from service.application.use_cases import submissions
+from service.domain.errors import Conflict, Invalid
 from service.domain.idempotency import IdempotencyKey
+from service.domain.ids import MessageId
 from service.domain.messages import Submission
 from service.observability.correlation import IN_SCOPE, traceparent
+from service.observability.naming import name
 
 _KNOWN = Known.of(MessageHead)
 _wanted = Members(("payload", "data", *_KNOWN.names))
+
+
+async def take_message(
+    request: Request, *, app_id: str, caller: Caller, services: Services, key: str | None, with_content: bool
+) -> bytes:
+    """Keep the message in the request's body, once for each idempotency key `key`. The body of the answer."""
+    body = await request.body()
+    head, payload = read_message(body, tell_in=request.scope)
+    first = key_of_request(request, caller, body=body, key=key)
+    said = said_by(caller, request=request.scope, app=app_id, head=head, payload=payload, key=first)
+    message_id = _id_of(await submissions(services).submit(said))
+    name(message_id=message_id)
+    shown = _echoed(head, payload) if with_content else LEFT_OUT
+    return orjson.dumps(head_as_said(said, message_id) | {"payload": shown})
 
 
 def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
@@ -73,6 +95,18 @@ def _head(document: dict[str, object]) -> MessageHead:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
+
+
+def _echoed(head: MessageHead, payload: bytes) -> orjson.Fragment:
+    # Only a raw payload has to be checked: any other is known to be a JSON object.
+    return orjson.Fragment(payload) if head.raw_payload is None else shown_payload(head.raw_payload)
+
+
+def _id_of(receipt: Kept | SameAgain) -> MessageId:
+    """The id of the message: for a repeated key that of the first. Conflict for another message with the event id."""
+    if receipt.id is None:
+        raise Conflict("A message with that eventId already exists")
+    return receipt.id
 
 
 def _tuple(items: list[str] | None) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from service.api.protocol import ignored
@@ -60,11 +61,13 @@ class JsonRequest(Request):
 
     async def body(self) -> bytes:
         """The whole body. HTTPException: 413 too large, 408 too slow, 415 compressed. Busy: no memory for it."""
-        try:
-            async with asyncio.timeout(self.app.state.body_timeout):
-                return await super().body()
-        except TimeoutError:
-            raise HTTPException(408, headers={"connection": "close"}) from None
+        if not hasattr(self, "_body"):
+            try:
+                async with asyncio.timeout(self.app.state.body_timeout):
+                    self._body = await self._read()
+            except TimeoutError:
+                raise HTTPException(408, headers={"connection": "close"}) from None
+        return self._body
 
     async def json(self) -> Any:
         """The body, parsed without loss. JSONDecodeError when it is not JSON, or has more values than its limits."""
@@ -84,20 +87,29 @@ class JsonRequest(Request):
         return document
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body in pieces. Errors as of `body`."""
+        """The body, in one piece. Errors as of `body`."""
+        yield await self.body()
+
+    async def _read(self) -> bytes:
         # Counted here and not in an outer middleware, so that a refusal is JSON and has a request id.
         refuse_packed(self)
         limit = self.app.state.max_body_bytes
-        size = int(self.headers.get("content-length") or 0)
-        if size > limit:
+        if int(self.headers.get("content-length") or 0) > limit:
             raise _too_large(limit)
-        size = 0
-        async for chunk in super().stream():
-            size += len(chunk)
+        pieces: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
             if size > limit:
                 raise _too_large(limit)
-            self._hold(len(chunk))
-            yield chunk
+            self._hold(len(piece))
+            pieces.append(piece)
+            more = message.get("more_body", False)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _hold(self, size: int) -> None:
         if size:

@@ -96,13 +96,13 @@ def note(scope: Scope, found: Iterable[Ignored]) -> None:
 def told(response: Response, request: Request) -> Response:
     """The response, with the header of unknown names."""
     if request.scope.get(_KEPT_AS):
-        response.headers.update(headers(request))
+        response.headers.update(headers(request.scope))
     return response
 
 
-def headers(request: Request) -> dict[str, str]:
+def headers(scope: Scope) -> dict[str, str]:
     """The header of unknown names, if there are any; also logs those that look like typos."""
-    noted: dict[str, Ignored] | None = request.scope.get(_KEPT_AS)
+    noted: dict[str, Ignored] | None = scope.get(_KEPT_AS)
     if not noted:
         return {}
     names = list(noted)[:MAX_REPORTED_NAMES]

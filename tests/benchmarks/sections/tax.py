@@ -15,7 +15,7 @@ from tests.benchmarks.processes import Process
 from tests.benchmarks.sections.accept import ENDPOINTS, accepted
 from tests.benchmarks.sections.middleware import requests_per_second
 
-SPANS = ("POST /api/v1/app/{app_id}/msg", "request", "send messages")
+SPANS = ("POST /api/v1/app/{app_id}/msg", "send messages")
 SAMPLED = 0.1
 LOST = 0.01  # the share of spans and records that may be dropped, and is then counted as such
 PATIENCE = 20.0
