@@ -1,23 +1,30 @@
 """What `make bench-peers` measures is what happened: with a careless peer, and with Relevo as its own peer."""
 
+import hashlib
+import hmac
 import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from tests.benchmarks import database, processes, relevo
 from tests.benchmarks.database import SIGNING_KEY
+from tests.benchmarks.peers import table
 from tests.benchmarks.peers.contenders import peers
 from tests.benchmarks.peers.counting import Arrival, count
-from tests.benchmarks.peers.scenarios import CLOSED, SCENARIOS, Measurement, Scenario
-from tests.benchmarks.peers.turns import take
+from tests.benchmarks.peers.scenarios import CLOSED, SCENARIOS, Measurement, Scenario, chosen
+from tests.benchmarks.peers.turns import Turn, take
 from tests.benchmarks.peers.usage import Trees, used
+from tests.benchmarks.receiver import Receiver
 from tests.support.careless import TOKEN, careless_outpost
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +52,54 @@ def test_where_nothing_was_accepted_nothing_is_owed() -> None:
     delivered = count([], [], fan_out=5)
 
     assert (delivered.accepted, delivered.lost, delivered.per_second, delivered.p99_ms) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("prefix", ["webhook", "Svix"])
+def test_a_call_is_verified_by_either_name_of_its_headers(prefix: str) -> None:
+    receiver = Receiver(SIGNING_KEY)
+    body = b'{"at": "%020d"}' % MS
+    digest = hmac.digest(SIGNING_KEY, b"msg_1.17." + body, hashlib.sha256)
+    signed = f"{prefix}-id: msg_1\r\n{prefix}-timestamp: 17\r\n{prefix}-signature: v1,{b64encode(digest).decode()}"
+    head = f"POST /3 HTTP/1.1\r\n{signed}\r\n\r\n".encode()
+
+    receiver.handle("POST", "/3", head, body)
+    receiver.handle("POST", "/3", head, body.replace(b"1", b"2"))
+
+    arrivals = [Arrival(*values) for values in json.loads(receiver.handle("GET", "/arrivals", b"", b"").body)]
+    assert [(call.stamp, call.path, call.verified) for call in arrivals] == [(MS, "/3", True), (2 * MS, "/3", False)]
+
+
+def test_what_is_chosen_is_measured_and_quiet_is_exported_whatever_the_others_are() -> None:
+    everything = chosen(["fanout", "one", "quiet"], ["closed", "open"], turns=3, seconds=1, exported=False)
+    one = chosen(["fifty"], ["open"], turns=3, seconds=1, exported=True)
+
+    told = [(measurement.name, measurement.seconds, measurement.exported) for measurement in everything + one]
+    assert told == [
+        ("one.closed", 1, False),
+        ("one.open", 1, False),
+        ("fanout.closed", 1, False),
+        ("fanout.open", 1, False),
+        ("quiet", 2, True),
+        ("fifty.open", 1, True),
+    ]
+
+
+def test_the_table_has_medians_their_ratios_to_the_first_contender_and_sums_of_counts() -> None:
+    [measurement] = chosen(["one"], ["open"], turns=3, seconds=1, exported=False)
+    turns = {"before": [_turn(1), _turn(9), _turn(2)], "relevo": [_turn(3)], "svix": []}
+    console = Console(record=True, width=160, file=StringIO())
+
+    table.tell(measurement, turns, console)
+
+    rows = [line.strip("│┃ ").split("│") for line in console.export_text().splitlines()]
+    told = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in rows}
+    assert told["accepted/s"] == ["2", "3", "1.50"]
+    assert told["lost"] == ["12", "3"]
+    shaped = table.shape({measurement: turns})["measurements"][0]["contenders"]
+    assert {name: contender["medians"]["accepted/s"] for name, contender in shaped.items()} == {
+        "before": 2,
+        "relevo": 3,
+    }
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -104,6 +159,16 @@ def test_a_short_run_measures_relevo_its_other_checkout_and_itself_as_a_peer(tmp
     )
 
 
+def test_another_checkout_runs_in_its_own_place_with_its_own_python(tmp_path: Path) -> None:
+    python, said = tmp_path / ".venv/bin/python", tmp_path / "said"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    script = "import os, sys; open('saying', 'w').write(sys.executable); os.rename('saying', 'said'); input()"
+
+    with processes.running(["-c", script], port=0, ready=said.exists, environ={}, tree=tmp_path):
+        assert said.read_text() == str(python)
+
+
 BURNS = "import time\nwhile time.process_time() < 0.4: pass\n"
 PARENT = f"""
 import subprocess, sys
@@ -141,6 +206,21 @@ def test_the_load_of_others_is_foreign_and_that_of_those_who_take_part_is_not() 
     for spent in (foreign, service, generator):
         named = spent.service + spent.databases + spent.generator + spent.receiver
         assert spent.foreign == pytest.approx((spent.machine - named) / spent.at)
+
+
+def _turn(figure: int) -> Turn:
+    delivered = count([figure], [], fan_out=figure)
+    return Turn(
+        delivered=delivered,
+        accepted_per_second=figure,
+        answered_p50_ms=figure,
+        refused=figure,
+        service_us=figure,
+        databases_us=figure,
+        delivery_us=figure,
+        peak_mb=figure,
+        foreign=figure,
+    )
 
 
 @contextmanager
