@@ -20,7 +20,7 @@ from service.domain.retries import Delivered, TryAgain
 from service.observability.deliveries import DeliveryTelemetry
 
 MAX_BATCH_ROWS = 256
-LINGER_S = 0.02  # nobody waits for a settlement but the row
+LINGER_S = 0.03  # nobody waits for a settlement but the row
 MAX_QUEUED_SETTLEMENTS = (
     100_000  # never reached: the engine's capacity is the bound, and no made attempt may be refused
 )
