@@ -6,14 +6,15 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import get_args
 
-import httpx
 import pytest
 
+from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress
 from service.domain.destinations import Destination, Parcel
 from service.domain.ids import MessageId
 from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForGood, RefusedForNow, Taken
 from service.runtime.destinations import senders
+from tests.support.certificates import NO_AUTHORITIES
 from tests.support.patience import patient
 from tests.support.stands import KINDS, SECRET, Manner, Stand
 
@@ -45,8 +46,9 @@ async def sent(stand: Stand, manner: Manner, *, body: bytes = b"{}", seconds: fl
 
 
 async def test_each_kind_of_destination_has_its_sender_and_its_stand() -> None:
-    async with httpx.AsyncClient() as client:
-        table = senders(client, timeout=1, egress=Egress([ip_network("127.0.0.0/8")]))
+    egress = Egress([ip_network("127.0.0.0/8")])
+    async with open_http_client(egress, concurrency=1, ssl_context=NO_AUTHORITIES) as client:
+        table = senders(client, timeout=1, egress=egress)
 
     assert table.keys() == KINDS.keys() == EVERY_KIND
 

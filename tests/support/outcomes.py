@@ -10,7 +10,7 @@ MOMENT = timedelta(milliseconds=12)
 
 def answered(status: int, *, text: str = "", retry_after: str | None = None, duration: timedelta = MOMENT) -> Outcome:
     """What comes of an HTTP answer with this status."""
-    headers = [] if retry_after is None else [(b"retry-after", retry_after.encode())]
+    headers = [] if retry_after is None else [("retry-after", retry_after)]
     return http_answered(status, headers, text.encode(), sent=(), duration=duration)
 
 

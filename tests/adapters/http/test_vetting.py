@@ -3,6 +3,7 @@
 from ipaddress import ip_network
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
+import httpx
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from structlog.testing import capture_logs
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.destinations.http.sender import HttpSender
-from service.adapters.destinations.http.transport import _target_of
+from service.adapters.destinations.http.targets import target_of
 from service.api.schemas.rules import WebUrl
 from service.domain.destinations import HttpDestination
 from service.domain.outcomes import ErrorType, Failed
@@ -93,4 +94,4 @@ def test_a_url_that_can_never_work_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", FINE, ids=ascii)
 def test_a_url_that_may_work_is_not_refused_and_can_be_asked_for(url: str) -> None:
     assert said(url, Egress()) is None
-    assert _target_of(str(TypeAdapter(WebUrl).validate_python(url))).port
+    assert target_of(httpx.URL(str(TypeAdapter(WebUrl).validate_python(url)))).port

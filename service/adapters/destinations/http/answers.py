@@ -5,8 +5,8 @@ Anything malformed after the status line costs the connection, never the status.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 MAX_HEAD_BYTES = 65_536
 MAX_INTERIM_BYTES = 262_144
@@ -15,30 +15,36 @@ HIGH_WATER_BYTES = 16_384
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9]\.[0-9]) +([1-9][0-9]{2})(?=[ \t\r\n]|$)")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_LENGTH = re.compile(rb"\+?([0-9]{1,18})").fullmatch
+_LENGTH = re.compile(r"\+?([0-9]{1,18})").fullmatch
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL).fullmatch
 _SWITCHING_PROTOCOLS = 101
 _BODILESS = frozenset({101, 204, 304})
+_BLANKS = frozenset({" ", "\t"})
 
-Headers = list[tuple[bytes, bytes]]
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+
+Headers = list[tuple[str, str]]
 
 
 class Malformed(Exception):
     """The answer cannot be parsed further."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """Status and headers. Names are lower case, values are stripped of blanks."""
+class Head(NamedTuple):
+    """Status and headers, in Latin-1. Names are lower case, values are stripped of blanks."""
 
     version: bytes
     status: int
     headers: Headers
 
-    def values(self, name: bytes) -> list[bytes]:
-        """The items of a header's comma-separated values, in lower case."""
-        said = [value for key, value in self.headers if key == name]
-        return [item.strip(b" \t").lower() for value in said for item in value.split(b",")] if said else said
+    def framing(self) -> dict[str, list[str]]:
+        """The items, in lower case, of the comma-separated headers that say where the answer ends and what becomes of
+        the connection."""
+        said: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            if name in _FRAMING:
+                said.setdefault(name, []).extend(item.strip(" \t").lower() for item in value.split(","))
+        return said
 
 
 class AnswerReader:
@@ -139,17 +145,18 @@ class AnswerReader:
             raise Malformed("No status line.")
         status = int(found[2])
         if status >= 200 or status == _SWITCHING_PROTOCOLS:
-            self.head = Head(version=found[1], status=status, headers=_headers(rest.split(b"\n")) if rest else [])
+            self.head = Head(found[1], status, _headers(rest.decode("latin-1").split("\n")) if rest else [])
 
     def _choose_body(self, head: Head) -> None:
-        lengths, codings = head.values(b"content-length"), head.values(b"transfer-encoding")
-        self._keeps_alive = _keeps_alive(head)
+        framing = head.framing()
+        lengths, codings = framing.get("content-length", ()), framing.get("transfer-encoding", ())
+        self._keeps_alive = _keeps_alive(head.version, framing.get("connection", ()))
         if head.status in _BODILESS:
-            framed = bool(codings) or lengths not in ([], [b"0"]) or head.status == _SWITCHING_PROTOCOLS
+            framed = bool(codings) or lengths not in ((), ["0"]) or head.status == _SWITCHING_PROTOCOLS
             self._keeps_alive = self._keeps_alive and not framed
             self._left, self._read_body = 0, self._read_length
-        elif b"chunked" in codings:
-            self._keeps_alive = self._keeps_alive and not lengths and codings == [b"chunked"]
+        elif "chunked" in codings:
+            self._keeps_alive = self._keeps_alive and not lengths and codings == ["chunked"]
             self._read_body = self._read_chunks
         elif lengths:
             self._keeps_alive = self._keeps_alive and not codings
@@ -211,27 +218,26 @@ class AnswerReader:
         return line.removesuffix(b"\r")
 
 
-def _headers(lines: Iterable[bytes]) -> Headers:
+def _headers(lines: Iterable[str]) -> Headers:
     """Name and value of every line that has both; a folded line continues the one before it."""
     headers: Headers = []
     for line in lines:
-        name, colon, value = line.partition(b":")
-        if line[:1] in {b" ", b"\t"} and headers:
+        name, colon, value = line.partition(":")
+        if line[:1] in _BLANKS and headers:
             before, begun = headers[-1]
-            headers[-1] = (before, (begun + b" " + line.strip(b" \t\r")).strip())
+            headers[-1] = (before, (begun + " " + line.strip(" \t\r")).strip(" \t\r"))
         elif colon:
-            headers.append((name.strip(b" \t").lower(), value.strip(b" \t\r")))
+            headers.append((name.strip(" \t").lower(), value.strip(" \t\r")))
     return headers
 
 
-def _keeps_alive(head: Head) -> bool:
-    options = head.values(b"connection")
-    if head.version == b"1.1":
-        return b"close" not in options
-    return head.version == b"1.0" and b"keep-alive" in options
+def _keeps_alive(version: bytes, options: Sequence[str]) -> bool:
+    if version == b"1.1":
+        return "close" not in options
+    return version == b"1.0" and "keep-alive" in options
 
 
-def _one_length(lengths: list[bytes]) -> int:
+def _one_length(lengths: Sequence[str]) -> int:
     """The length of the body; Malformed when values differ or are not a number."""
     length = _LENGTH(lengths[0])
     if length is None or len(set(lengths)) > 1:

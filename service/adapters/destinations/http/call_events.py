@@ -4,39 +4,19 @@ A call over a reused connection has only the last one. No event contains an addr
 """
 
 import ssl
-import time
-from collections.abc import Callable
 
 from aiohttp.tracing import Trace
 from opentelemetry import trace
 
 REUSED = "relevo.connection.reused"
+FIRST_BYTE = "first_byte"
 
 
-class CallTrace(Trace):
-    """The connector's callbacks for one call. `queued` gets the seconds that it waited for a free connection."""
+class ConnectTrace(Trace):
+    """The connector's callbacks while a connection is opened. One object serves all calls."""
 
-    def __init__(self, queued: Callable[[float], None]) -> None:
-        self.reused = False
-        self._queued = queued
-        self._queued_at = 0.0
-
-    def first_byte(self) -> None:
-        """The answer has begun."""
-        _event("first_byte")
-
-    async def send_connection_queued_start(self) -> None:
-        """The pool is full."""
-        self._queued_at = time.perf_counter()
-
-    async def send_connection_queued_end(self) -> None:
-        """There is room."""
-        self._queued(time.perf_counter() - self._queued_at)
-
-    async def send_connection_reuseconn(self) -> None:
-        """The connection has been used before."""
-        self.reused = True
-        trace.get_current_span().set_attribute(REUSED, value=True)
+    def __init__(self) -> None:
+        """There is no trace configuration, as a session of aiohttp would have it."""
 
     async def send_connection_create_start(self) -> None:
         """A connection is being opened, with DNS and TLS if needed."""

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from ssl import SSLContext
+from typing import Any
 
 import httpx
 
 from service.adapters.destinations.http.call_events import TracedTls
+from service.adapters.destinations.http.connections import Connections, ReceiverConnector
 from service.adapters.destinations.http.egress import Egress, GuardedResolver, LookUp
-from service.adapters.destinations.http.transport import ReceiverConnector, WebhookTransport
+from service.adapters.destinations.http.transport import WebhookTransport
 from service.observability.metrics import Metrics
 
-# Many servers close an idle connection after 5 s. A POST sent at that moment is lost, so we close ours earlier.
-KEEP_ALIVE_S = 4.0
 DNS_CACHE_S = 10
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Beyond the engine's concurrency, so that a call for an API request does not wait for the engine's.
@@ -45,16 +45,16 @@ async def open_http_client(
         resolver=resolver,
         socket_factory=egress.open_socket,
         ssl=context,
-        limit=most,
-        keepalive_timeout=KEEP_ALIVE_S,
         ttl_dns_cache=DNS_CACHE_S,
         happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
     )
+    connections = Connections(connector, limit=most, queued=_waits(metrics))
     if metrics is not None:
-        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: len(connector._acquired))  # noqa: SLF001  # no public count
+        metrics.observe_pool(POOL, size=lambda: most, checked_out=lambda: connections.in_use)
     try:
         async with _Client(
-            transport=WebhookTransport(connector, queued=_waits(metrics)),
+            connections,
+            transport=WebhookTransport(connections),
             timeout=None,
             trust_env=False,
             follow_redirects=False,
@@ -62,8 +62,15 @@ async def open_http_client(
         ) as client:
             yield client
     finally:
-        await connector.close()
+        await connections.close()
         await resolver.close()
+
+
+def connections_of(client: httpx.AsyncClient) -> Connections:
+    """What lies below a client of `open_http_client`, for a sender that needs nothing of httpx."""
+    if not isinstance(client, _Client):
+        raise TypeError("Attempts are made with a client of `open_http_client`, which guards the addresses called.")
+    return client.connections
 
 
 def _waits(metrics: Metrics | None) -> Callable[[float], None]:
@@ -72,6 +79,10 @@ def _waits(metrics: Metrics | None) -> Callable[[float], None]:
 
 class _Client(httpx.AsyncClient):
     """A client without cookies, so that one tenant's cookie is never sent to another's endpoint."""
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self.connections = connections
 
     @property  # type: ignore[misc]  # without a setter, as there is nothing to set
     def cookies(self) -> httpx.Cookies:

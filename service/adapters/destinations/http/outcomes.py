@@ -52,7 +52,7 @@ CONNECT_BY_ERRNO = {
 RESET: Failure = (ErrorType.RESET, "The receiver closed the connection before its answer was complete.")
 
 # The errors of a call that the receiver, its name or its URL may cause.
-POSSIBLE = (aiohttp.ClientError, httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
+POSSIBLE = (aiohttp.ClientError, Malformed, httpx.InvalidURL, httpx.UnsupportedProtocol, OSError, UnicodeError)
 
 # This machine ran out of a resource, which is no fault of the receiver.
 _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -60,7 +60,7 @@ _OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOT
 
 def answered(
     status: int,
-    headers: Sequence[tuple[bytes, bytes]],
+    headers: Sequence[tuple[str, str]],
     body: bytes,
     *,
     sent: Pairs,
@@ -75,7 +75,7 @@ def answered(
         text=_text(body),
         broken=broken,
         sent=sent,
-        received=kept((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+        received=kept(headers),
     )
     if 200 <= status < 300:
         return Taken(exchange=exchange)
@@ -97,9 +97,9 @@ def unanswered(failure: Failure, *, sent: Pairs, duration: timedelta) -> Failed:
     return Failed(exchange=Exchange(duration=duration, text=message, sent=told), error_type=error_type)
 
 
-def _wait(headers: Sequence[tuple[bytes, bytes]]) -> timedelta | None:
-    said = next((value for name, value in headers if name == b"retry-after"), None)
-    return None if said is None else read_retry_after(said.decode("latin-1"), at=datetime.now(UTC))
+def _wait(headers: Sequence[tuple[str, str]]) -> timedelta | None:
+    said = next((value for name, value in headers if name == "retry-after"), None)
+    return read_retry_after(said, at=datetime.now(UTC))
 
 
 def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
@@ -123,6 +123,8 @@ def read_retry_after(value: str | None, *, at: datetime) -> timedelta | None:
 
 def _text(body: bytes) -> str:
     """The first 20,000 bytes as text. NUL, which PostgreSQL cannot store, and invalid UTF-8 are replaced."""
+    if len(body) <= MAX_BODY_BYTES and body.isascii() and 0 not in body:
+        return body.decode("ascii")
     start = codecs.getincrementaldecoder("utf-8")("replace").decode(body[:MAX_BODY_BYTES], len(body) <= MAX_BODY_BYTES)
     text = start.replace("\0", UNREADABLE)
     # A replacement character is longer than the byte it replaces, so the text may have to be cut again.
