@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
 
-import structlog
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, SpanKind, StatusCode
+from structlog.typing import FilteringBoundLogger
 
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import MAX_CACHED_URL_CHARACTERS, Address, Destination, HttpDestination, address
@@ -20,6 +21,7 @@ from service.observability.correlation import span_id, trace_id, traceparent
 from service.observability.telemetry import Telemetry
 
 CACHED_ADDRESSES = 4096
+_TRIGGERS = {trigger: trigger.name.lower() for trigger in Trigger}
 
 
 class Places:
@@ -36,11 +38,11 @@ class Places:
 class TracedAttempt:
     """An attempt that is running. `attempted` is called at most once, whatever the outcome."""
 
-    def __init__(self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime, *, places: Places) -> None:
-        self._tracer = telemetry.tracer
-        self._metrics = telemetry.metrics
-        self._exports_traces = telemetry.exports_traces
-        self._log = structlog.get_logger("relevo.delivery")
+    def __init__(
+        self, telemetry: Telemetry, claim: Claim, span: Span, at: datetime, *, places: Places, log: FilteringBoundLogger
+    ) -> None:
+        self._telemetry = telemetry
+        self._log = log
         self._claim = claim
         self._span = span
         self._at = at
@@ -50,53 +52,59 @@ class TracedAttempt:
         self.context = span.get_span_context()
         self.trace_id, self.span_id = trace_id(self.context), span_id(self.context)
 
+    def calling(self, destination: Destination) -> AbstractContextManager[None]:
+        """The span around the call to the receiver. There is none if the attempt's own span is not recorded."""
+        return self._calling(destination) if self._span.is_recording() else nullcontext()
+
     @contextmanager
-    def calling(self, destination: Destination) -> Iterator[None]:
-        """The span around the call to the receiver."""
+    def _calling(self, destination: Destination) -> Iterator[None]:
         name, kind, attributes = _call_of(destination, self._places)
-        self._call = self._tracer.start_span(name, kind=kind, attributes={**attributes, **ids(self._claim)})
+        self._call = self._telemetry.tracer.start_span(name, kind=kind, attributes=attributes | ids(self._claim))
+        attached = attach(trace.set_span_in_context(self._call))
         try:
-            with trace.use_span(self._call, end_on_exit=False, record_exception=False, set_status_on_exception=False):
-                yield
+            yield
         finally:
-            # The span ends now and is closed later, by `close`, when the outcome has been written on it.
+            detach(attached)
+            # The span ends now and is closed later, by `end`, when the outcome has been written on it.
             self._call_ended = time.time_ns()
 
     def context_for_receiver(self) -> dict[str, str]:
         """The `traceparent` of the call's span as a header, for an endpoint that asks for it. Empty where traces are
         not exported: the receiver would read its "not sampled" flag as our decision and drop its own spans."""
-        if self._call is None or not (self._claim.wants_trace and self._exports_traces):
+        if not (self._claim.wants_trace and self._telemetry.exports_traces):
             return {}
-        written = traceparent(self._call.get_span_context())
+        written = traceparent(self.context if self._call is None else self._call.get_span_context())
         return {} if written is None else {"traceparent": written}
 
     def attempted(self, outcome: Outcome, *, verdict: Verdict, number: int, now: datetime) -> None:
         """Record the outcome of attempt `number` on both spans, in the metrics and in the log line
         `delivery.attempted`."""
-        for span in (self._span, self._call):
-            if span is not None and span.is_recording():
-                _describe(span, outcome)
-        self._span.set_attribute("relevo.verdict", _word(verdict))
+        if self._call is not None:
+            _describe(self._call, outcome)
+        if self._span.is_recording():
+            _describe(self._span, outcome)
+            self._span.set_attribute("relevo.verdict", _word(verdict))
         self._record(outcome, verdict, now)
         self._tell(outcome, verdict, number)
 
-    def close(self) -> None:
-        """End the span that `calling` started."""
+    def end(self) -> None:
+        """End both spans, the call's at the time when the call ended."""
         if self._call is not None:
             self._call.end(self._call_ended)
+        self._span.end()
 
     def _record(self, outcome: Outcome, verdict: Verdict, now: datetime) -> None:
-        claim = self._claim
+        claim, metrics = self._claim, self._telemetry.metrics
         seconds = outcome.exchange.duration.total_seconds()
-        self._metrics.attempt(seconds, status_class=status_class(outcome), error=error_label(outcome))
+        metrics.attempt(seconds, status_class=status_class(outcome), error=error_label(outcome))
         if claim.trigger is not Trigger.SCHEDULED:
             return
         if is_first(claim):
-            self._metrics.first_attempt_delay((self._at - claim.due_at).total_seconds())
+            metrics.first_attempt_delay((self._at - claim.due_at).total_seconds())
         if not isinstance(verdict, TryAgain):
-            self._metrics.delivery_latency(_word(verdict), (now - claim.accepted_at).total_seconds())
+            metrics.delivery_latency(_word(verdict), (now - claim.accepted_at).total_seconds())
         if isinstance(verdict, Exhausted | Gone):
-            self._metrics.delivery_exhausted(verdict.reason if isinstance(verdict, Exhausted) else "gone")
+            metrics.delivery_exhausted(verdict.reason if isinstance(verdict, Exhausted) else "gone")
 
     def _tell(self, outcome: Outcome, verdict: Verdict, number: int) -> None:
         claim = self._claim
@@ -107,7 +115,7 @@ class TracedAttempt:
             endpoint_id=claim.endpoint_id,
             event_type=claim.event_type,
             attempt=number,
-            trigger=claim.trigger.name.lower(),
+            trigger=_TRIGGERS[claim.trigger],
             task_id=claim.resend or None,
             verdict=_word(verdict),
             status=outcome.exchange.status or None,

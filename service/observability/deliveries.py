@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode
-from structlog.contextvars import bind_contextvars, bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from service.domain.deliveries import Claim
 from service.domain.errors import Busy, Unavailable
@@ -83,11 +83,30 @@ class DeliveryTelemetry:
 
         The context is explicit because a task created during a request inherits that request's ended span.
         """
+        span = self._start_attempt(claim, at)
+        bound = bind_contextvars(correlation_id=claim.correlation_id, org_id=claim.org_id, app_id=claim.app_id)
+        attached = attach(trace.set_span_in_context(span))
+        attempt = TracedAttempt(self._telemetry, claim, span, at, places=self._places, log=self._log)
+        try:
+            yield attempt
+        except Exception as error:
+            _fail(span, error)
+            raise
+        finally:
+            detach(attached)
+            attempt.end()
+            reset_contextvars(**bound)
+
+    def _start_attempt(self, claim: Claim, at: datetime) -> Span:
         accept = context_of(claim.traceparent)
         continues = is_first(claim) and at - claim.accepted_at < SAME_TRACE_WINDOW
-        span = self._tracer.start_span(
+        within = accept if continues else Context()
+        if not self._telemetry.exports_traces:
+            # Nobody sees more of it than its ids, in log lines and in the stored attempt.
+            return self._tracer.start_span("process deliveries", context=within)
+        return self._tracer.start_span(
             "process deliveries",
-            context=accept if continues else Context(),
+            context=within,
             kind=SpanKind.CONSUMER,
             attributes={
                 "messaging.operation.name": "process",
@@ -99,13 +118,6 @@ class DeliveryTelemetry:
             },
             links=() if continues else _links_to(accept, context_of(claim.previous)),
         )
-        fields = {"correlation_id": claim.correlation_id, "org_id": claim.org_id, "app_id": claim.app_id}
-        with bound_contextvars(**fields), _current(span):
-            attempt = TracedAttempt(self._telemetry, claim, span, at, places=self._places)
-            try:
-                yield attempt
-            finally:
-                attempt.close()
 
     @contextmanager
     def settling(self, claim: Claim, *, after: SpanContext | None) -> Iterator[None]:
@@ -128,8 +140,7 @@ class DeliveryTelemetry:
         within = Context() if after is None else trace.set_span_in_context(NonRecordingSpan(after), Context())
         span = self._tracer.start_span("settle", context=within, start_time=began_at, attributes=ids(claim))
         if error is not None:
-            span.set_attribute("error.type", type(error).__qualname__)
-            span.set_status(StatusCode.ERROR)
+            _fail(span, error)
         span.end()
 
     def received(self, receptions: Sequence[Reception]) -> None:
@@ -193,11 +204,15 @@ def _current(span: Span) -> Iterator[None]:
         with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             yield
     except Exception as error:
-        span.set_attribute("error.type", type(error).__qualname__)
-        span.set_status(StatusCode.ERROR)
+        _fail(span, error)
         raise
     finally:
         span.end()
+
+
+def _fail(span: Span, error: Exception) -> None:
+    span.set_attribute("error.type", type(error).__qualname__)
+    span.set_status(StatusCode.ERROR)
 
 
 def _outcome(reception: Reception) -> Literal["accepted", "repeated", "rejected"]:
