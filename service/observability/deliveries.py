@@ -35,7 +35,7 @@ class DeliveryTelemetry:
         self._places = Places()
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
-        self._log = structlog.get_logger("relevo.delivery")
+        self._log = structlog.get_logger("relevo.delivery").bind()  # once: each line through the proxy binds it anew
 
     @contextmanager
     def accepting(self, message: NewMessage) -> Iterator["TracedAccept"]:

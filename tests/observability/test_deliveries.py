@@ -321,3 +321,27 @@ async def test_a_receiver_is_not_told_of_spans_that_nobody_keeps(collector: Coll
             sent = told.context_for_receiver()
 
     assert sent == {}
+
+
+async def test_a_receiver_is_told_of_an_attempt_that_is_not_sampled_as_not_sampled(collector: Collector) -> None:
+    environ = collector.environ() | {"OTEL_TRACES_SAMPLER": "always_off"}
+    asks = claim(wants_trace=True)
+
+    async with open_telemetry(role="test", version="1", environ=environ) as telemetry:
+        with (
+            DeliveryTelemetry(telemetry).attempting(asks, at=NOW) as told,
+            told.calling(HttpDestination(url="https://example.com")),
+        ):
+            sent = told.context_for_receiver()
+
+    assert sent == {"traceparent": f"00-{ACCEPT}-{told.span_id}-00"}
+    assert collector.spans == []
+
+
+async def test_an_attempts_ids_are_those_of_its_line_where_no_span_is_kept(lines: Lines) -> None:
+    async with open_telemetry(role="test", version="1", environ={}) as telemetry:
+        trace_id = attempt(telemetry, claim(), answered(200), Delivered())
+        other_trace = attempt(telemetry, claim(attempt=2), answered(200), Delivered())
+
+    assert [line["trace_id"] for line in lines.all] == [trace_id, other_trace]
+    assert trace_id == ACCEPT != other_trace

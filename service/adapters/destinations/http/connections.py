@@ -40,13 +40,21 @@ class ReceiverConnector(aiohttp.TCPConnector):
 class Connections:
     """Sends requests over kept or new connections, at most `limit` at once.
 
-    `queued` gets the seconds that a call waited for its turn.
+    `queued` gets the seconds that a call waited for its turn. An idle connection is kept for `keep_alive` seconds.
     """
 
-    def __init__(self, connector: ReceiverConnector, *, limit: int, queued: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        connector: ReceiverConnector,
+        *,
+        limit: int,
+        queued: Callable[[float], None],
+        keep_alive: float = KEEP_ALIVE_S,
+    ) -> None:
         self._connector = connector
         self._limit = limit
         self._queued = queued
+        self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
         self._opening = ConnectTrace()
         self._kept: dict[ConnectionKey, Kept] = {}
@@ -115,11 +123,11 @@ class Connections:
             return
         self._kept.setdefault(key, deque()).append((connection, self._loop.time()))
         if self._sweeping is None:
-            self._sweeping = self._loop.call_later(KEEP_ALIVE_S, self._sweep)
+            self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
     def _take(self, key: ConnectionKey) -> Connection | None:
         """The connection that was used last; the others grow old, and are closed."""
-        kept, oldest = self._kept.get(key), self._loop.time() - KEEP_ALIVE_S
+        kept, oldest = self._kept.get(key), self._loop.time() - self._keep_alive
         while kept:
             connection, since = kept.pop()
             if since > oldest and cast("HttpExchange", connection.protocol).is_connected():
@@ -128,13 +136,13 @@ class Connections:
         return None
 
     def _sweep(self) -> None:
-        oldest = self._loop.time() - KEEP_ALIVE_S
+        oldest = self._loop.time() - self._keep_alive
         for key, kept in list(self._kept.items()):
             while kept and kept[0][1] <= oldest:
                 kept.popleft()[0].close()
             if not kept:
                 del self._kept[key]
-        self._sweeping = self._loop.call_later(KEEP_ALIVE_S, self._sweep) if self._kept else None
+        self._sweeping = self._loop.call_later(self._keep_alive, self._sweep) if self._kept else None
 
     async def _wait_for_turn(self, deadline: float | None) -> None:
         turn, began = self._loop.create_future(), self._loop.time()
