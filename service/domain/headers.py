@@ -1,8 +1,7 @@
 """HTTP headers: which ones an endpoint may set, which contain secrets, and what an attempt stores of them."""
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -11,7 +10,6 @@ MAX_VALUE_BYTES = 4_096
 MAX_TOTAL_BYTES = 16_384  # of all headers of an endpoint, names and values
 MAX_KEPT_BYTES = 4_096
 MASK = "***"
-CACHED_NAMES = 1_024  # receivers choose names, so their number is not bounded otherwise
 
 # Set by us or by proxies, or meaningful only between two hops.
 # fmt: off
@@ -81,29 +79,33 @@ def may_be_secret(name: str) -> bool:
     return holds_credentials(name) or _looks_secret(name.lower()) is not None
 
 
-def kept(headers: Iterable[tuple[str, str]], *, room: int = MAX_KEPT_BYTES) -> Pairs:
+def shown_name(name: str) -> tuple[str, bool]:
+    """A header's name as it is stored, and whether its value may be secret."""
+    return _shown(name), may_be_secret(name)
+
+
+def kept(
+    headers: Iterable[tuple[str, str]],
+    *,
+    room: int = MAX_KEPT_BYTES,
+    named: Callable[[str], tuple[str, bool]] = shown_name,
+) -> Pairs:
     """The part of an attempt's headers that is stored: the first `room` bytes, with secrets masked and without control
-    characters."""
+    characters. `named` is `shown_name`, or remembers what it says."""
     pairs = []
     for name, value in headers:
-        shown_name, is_secret = _shown_name(name[:MAX_NAME_CHARACTERS])
+        told, is_secret = named(name[:MAX_NAME_CHARACTERS])
         shown = MASK if is_secret else _shown(value)
-        room -= _size(shown_name) + _size(shown)
+        room -= _size(told) + _size(shown)
         if room < 0:
             break
-        pairs.append((shown_name, shown))
+        pairs.append((told, shown))
     return tuple(pairs)
 
 
 def room_after(pairs: Pairs) -> int:
     """How many bytes of headers may be stored after these."""
     return MAX_KEPT_BYTES - sum(_size(name) + _size(value) for name, value in pairs)
-
-
-@lru_cache(maxsize=CACHED_NAMES)
-def _shown_name(name: str) -> tuple[str, bool]:
-    """A header's name as it is stored, and whether its value may be secret."""
-    return _shown(name), may_be_secret(name)
 
 
 def _shown(text: str) -> str:

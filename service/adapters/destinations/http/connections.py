@@ -62,7 +62,7 @@ class Connections:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.in_use = 0
 
-    async def ask(self, target: Target, request: bytes, *, timeout: float | None) -> "Call":  # noqa: ASYNC109
+    async def ask(self, target: Target, request: bytes, *, timeout: float | None) -> "Call":  # noqa: ASYNC109 - it lasts on after this returns
         """Send the request and wait for the head of the answer. Close the call that this returns.
 
         `timeout` (seconds) bounds everything until the last byte of the body. A kept connection that turns out to be

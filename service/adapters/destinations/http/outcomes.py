@@ -9,13 +9,14 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import aiohttp
 import httpx
 
 from service.adapters.destinations.http.answers import Malformed
 from service.adapters.destinations.http.egress import EgressRefused
-from service.domain.headers import Pairs, kept
+from service.domain.headers import Pairs, kept, shown_name
 from service.domain.outcomes import (
     NO_ANSWER,
     ErrorType,
@@ -32,6 +33,9 @@ MAX_WAIT = timedelta(days=365)
 MAX_RETRY_AFTER_CHARACTERS = 128
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
+CACHED_NAMES = 1_024
+
+_named = lru_cache(maxsize=CACHED_NAMES)(shown_name)
 _SECONDS = re.compile(r"[ \t]*([0-9]{1,12}(?:\.[0-9]{1,12})?)[ \t]*")
 _MAY_HAVE_GONE_OUT = frozenset({ErrorType.TIMEOUT, ErrorType.RESET, ErrorType.MALFORMED})
 
@@ -75,7 +79,7 @@ def answered(
         text=_text(body),
         broken=broken,
         sent=sent,
-        received=kept(headers),
+        received=kept(headers, named=_named),
     )
     if 200 <= status < 300:
         return Taken(exchange=exchange)

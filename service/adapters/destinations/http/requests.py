@@ -11,9 +11,10 @@ import httpx
 from service.adapters.destinations.http.egress import Egress, EgressRefused
 from service.adapters.destinations.http.targets import Target, target_of
 from service.domain.destinations import HttpDestination, Parcel
-from service.domain.headers import Pairs, kept, room_after
+from service.domain.headers import Pairs, kept, room_after, shown_name
 
 CACHED_BEGINNINGS = 4_096
+CACHED_NAMES = 64
 MAX_CACHED_CHARACTERS = 2_048  # of URL and headers; longer ones are written again for each attempt
 
 _SET_BY_US = frozenset({"host", "content-length", "transfer-encoding"})
@@ -45,6 +46,7 @@ class Requests:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
         self._remembered = lru_cache(maxsize=CACHED_BEGINNINGS)(self._begin)
+        self._named = lru_cache(maxsize=CACHED_NAMES)(shown_name)
         self._defaults = {
             "Accept": "*/*",
             "Accept-Encoding": "identity",
@@ -66,7 +68,7 @@ class Requests:
         return Request(
             target=beginning.target,
             written=b"".join((beginning.written, ending, parcel.body)),
-            sent=beginning.sent + kept(headers.items(), room=beginning.room),
+            sent=beginning.sent + kept(headers.items(), room=beginning.room, named=self._named),
         )
 
     def _begin(self, url: str, own: Pairs, content_type: str | None, others: tuple[str, ...]) -> Beginning:
