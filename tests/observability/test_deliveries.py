@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.domain.deliveries import Claim, Trigger
 from service.domain.destinations import HttpDestination
@@ -250,6 +251,13 @@ async def test_one_line_tells_of_an_attempt_with_its_trace(telemetry: Telemetry,
         "next_in_s": 5,
     }
     assert expected.items() <= line.items()
+
+
+async def test_what_a_request_had_bound_is_bound_again_after_an_attempt(telemetry: Telemetry) -> None:
+    with bound_contextvars(app_id="the request's", user="somebody"):
+        attempt(telemetry, claim(), answered(200), Delivered())
+
+        assert get_contextvars() == {"app_id": "the request's", "user": "somebody"}
 
 
 async def test_nothing_of_payload_url_or_receivers_words_is_emitted(

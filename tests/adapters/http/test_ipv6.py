@@ -20,7 +20,7 @@ V4, V6 = "127.0.0.1", "::1"
 PATIENT = 60.0
 
 
-async def call(url: str, *, allow: list[str], addresses: list[str] | None = None) -> Outcome:
+async def call(url: str, *, allow: list[str], addresses: list[str] | None = None, seconds: float = PATIENT) -> Outcome:
     """One call to `url`, whose name has `addresses`."""
     egress = Egress([ip_network(network) for network in allow])
     async with open_http_client(
@@ -29,7 +29,7 @@ async def call(url: str, *, allow: list[str], addresses: list[str] | None = None
         ssl_context=SSLContext(PROTOCOL_TLS_CLIENT),
         look_up=lambda _host, _port, _family: addresses or [],
     ) as client:
-        return await HttpSender(client, timeout=PATIENT, egress=egress).send(HttpDestination(url=url), a_parcel())
+        return await HttpSender(client, timeout=seconds, egress=egress).send(HttpDestination(url=url), a_parcel())
 
 
 @asynccontextmanager
@@ -116,6 +116,17 @@ async def test_a_family_that_says_nothing_costs_a_moment_and_not_the_attempt(dea
             )
 
     assert outcome.exchange.duration.total_seconds() >= 0.2  # the deaf one was asked first
+
+
+async def test_the_timeout_covers_a_connection_that_nobody_takes() -> None:
+    with socket.socket() as probe:
+        probe.bind((V4, 0))
+        port = probe.getsockname()[1]
+    with deaf(V4, port):
+        outcome = await call(f"http://{V4}:{port}/ok", allow=["127.0.0.0/8"], seconds=0.3)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.error_type is ErrorType.TIMEOUT
 
 
 @pytest.mark.parametrize(("allow", "listens"), [("127.0.0.0/8", V6), ("::1/128", V4)])

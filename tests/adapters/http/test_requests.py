@@ -98,6 +98,14 @@ def test_what_is_stored_of_a_request_is_the_beginning_of_what_was_sent(
     assert stored == {kept(lines(requests, destination, parcel))}
 
 
+def test_behind_the_first_header_that_has_no_room_none_is_stored(requests: Requests) -> None:
+    destination = HttpDestination(url=PLAIN.url, headers={"X-A": "v" * 4_096})
+
+    sent = requests.post(destination, PARCEL).sent
+
+    assert {"X-A", "webhook-id"} & {name for name, _ in sent} == set()
+
+
 def test_an_address_that_may_not_be_called_is_refused_each_time(requests: Requests) -> None:
     for _ in range(2):
         with pytest.raises(EgressRefused):
