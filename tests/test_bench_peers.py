@@ -21,7 +21,7 @@ from tests.benchmarks.database import SIGNING_KEY
 from tests.benchmarks.peers import table
 from tests.benchmarks.peers.contenders import peers
 from tests.benchmarks.peers.counting import Arrival, count
-from tests.benchmarks.peers.scenarios import CLOSED, SCENARIOS, Measurement, Scenario, chosen
+from tests.benchmarks.peers.scenarios import CLOSED, SCENARIOS, Loop, Measurement, Scenario, chosen
 from tests.benchmarks.peers.turns import Turn, take
 from tests.benchmarks.peers.usage import Trees, used
 from tests.benchmarks.receiver import Receiver
@@ -117,6 +117,19 @@ def test_what_a_peer_refuses_loses_and_doubles_is_counted(scenario: Scenario) ->
     assert (turn.delivered.lost, turn.delivered.doubled) == (peer.did["lost"], peer.did["doubled"])
     assert turn.delivered.delivered == owed - peer.did["lost"]
     assert (turn.delivered.unexpected, turn.delivered.unverified) == (0, 0)
+
+
+def test_what_an_open_loop_finds_no_connection_for_is_told() -> None:
+    narrow = Loop(name="open", connections=1, rate=2000.0)
+    measurement = Measurement(scenario=SCENARIOS[0], loop=narrow, turns=1, seconds=0.25, exported=False)
+    with careless_outpost() as peer, processes.listening("receiver", SIGNING_KEY.hex()) as receiver:
+        [contender] = peers({"PEER_OUTPOST": peer.url, "PEER_OUTPOST_TOKEN": TOKEN})
+        requests = contender.api.prepare(measurement.scenario, receiver.url)
+
+        turn = take(contender, requests, receiver, measurement, patience=1)
+
+    assert turn.refused > peer.did["refused"]
+    assert turn.delivered.accepted + turn.refused == 500
 
 
 def test_a_short_run_measures_relevo_its_other_checkout_and_itself_as_a_peer(tmp_path: Path) -> None:
