@@ -93,7 +93,7 @@ def sign(secrets: tuple[Secret, ...], *, message_id: str, at: datetime, body: by
     `ed25519` takes a key and the bytes to sign.
     """
     text = f"{message_id}.{int(at.timestamp())}.".encode() + body
-    return " ".join(_signature(secret, text, ed25519) for secret in secrets if _holds(secret, at))
+    return " ".join([_signature(secret, text, ed25519) for secret in secrets if _holds(secret, at)])
 
 
 def headers(families: tuple[str, ...], *, message_id: str, at: datetime, signature: str) -> dict[str, str]:

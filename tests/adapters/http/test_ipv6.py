@@ -127,6 +127,7 @@ async def test_the_timeout_covers_a_connection_that_nobody_takes() -> None:
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.TIMEOUT
+    assert outcome.exchange.duration.total_seconds() < PATIENT  # the kernel gives up after two minutes
 
 
 @pytest.mark.parametrize(("allow", "listens"), [("127.0.0.0/8", V6), ("::1/128", V4)])

@@ -43,7 +43,7 @@ class Head(NamedTuple):
         said: dict[str, list[str]] = {}
         for name, value in self.headers:
             if name in _FRAMING:
-                said.setdefault(name, []).extend(item.strip(" \t").lower() for item in value.split(","))
+                said.setdefault(name, []).extend([item.strip(" \t").lower() for item in value.split(",")])
         return said
 
 
