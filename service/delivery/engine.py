@@ -25,7 +25,8 @@ from service.domain.outcomes import Outcome
 
 MAX_CLAIM_ROWS = 64  # deliveries of one claim start together, and later ones wait for that
 MIN_CLAIM_ROWS = 16
-CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places
+CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places, and after the claim before
+BUSY_CLAIM_DELAY_S = 0.03  # after the claim before, while MIN_CLAIM_ROWS attempts are made or wait for a place
 MIN_UNSETTLED = 64  # fewer would wait for each commit
 MIN_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
@@ -69,6 +70,7 @@ class Engine:
         self._releasing: set[asyncio.Task[None]] = set()
         # Endpoints that the last claim may have left deliveries of, for want of room.
         self._saturated: set[EndpointId] = set()
+        self._claimed_at = 0.0
         self._behind = True  # whether the last claim may have left deliveries that had room
         self._room = asyncio.Event()
         self._relieved = asyncio.Event()
@@ -133,6 +135,7 @@ class Engine:
             return
         limit, default, rooms = self._limit(), self._allowances.default, self._allowances.rooms(self._held)
         self._relieved.clear()
+        self._claimed_at = time.monotonic()
         claims = await self._queue.claim(limit=limit, per_endpoint=default, rooms=rooms)
         self._behind = len(claims) >= limit
         self.take_in(claims)
@@ -141,8 +144,9 @@ class Engine:
         self._saturated = {endpoint for endpoint, room in rooms.items() if room <= 0}
         for endpoint in self._saturated:
             self._relieve(endpoint)
-        if len(claims) < limit:
+        if not self._behind:
             await first_of(self._queue.wait(), self._wait_for_relief(), self._draining.wait())
+            await self._pause()
 
     @property
     def _places(self) -> int:
@@ -160,6 +164,14 @@ class Engine:
         """Wait until a saturated endpoint has room, and 10 ms more, so that one claim serves several endpoints."""
         await self._relieved.wait()
         await asyncio.sleep(CLAIM_DELAY_S)
+
+    async def _pause(self) -> None:
+        """Leave time between claims, and more while there is enough to do: few claims of many cost less than many of
+        few. A saturated endpoint that has room again has waited enough."""
+        has_enough = self._allowances.taken + len(self._held) >= MIN_CLAIM_ROWS
+        left = self._claimed_at + (BUSY_CLAIM_DELAY_S if has_enough else CLAIM_DELAY_S) - time.monotonic()
+        if left > 0 and not self._relieved.is_set():
+            await first_of(self._draining.wait(), asyncio.sleep(left))
 
     async def _until_there_is_room(self) -> None:
         """Wait for one free place, then up to 10 ms for a worthwhile number: the other places may be held by silent

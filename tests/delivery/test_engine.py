@@ -1,14 +1,25 @@
 """The engine's loop over a queue in memory and couriers that the test holds back."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 
 from structlog.testing import capture_logs
 
-from service.delivery.engine import MIN_BACKOFF_S, MIN_UNSETTLED, Engine, Judged, first_of
+from service.delivery.engine import (
+    BUSY_CLAIM_DELAY_S,
+    CLAIM_DELAY_S,
+    MIN_BACKOFF_S,
+    MIN_CLAIM_ROWS,
+    MIN_UNSETTLED,
+    Engine,
+    Judged,
+    first_of,
+)
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
@@ -31,9 +42,11 @@ class Queue:
     released: list[Claim] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    claimed_at: list[float] = field(default_factory=list)
 
     async def claim(self, *, limit: int, per_endpoint: int, rooms: Mapping[EndpointId, int]) -> list[Claim]:
         self.asked.set()
+        self.claimed_at.append(time.monotonic())
         if self.fails:
             self.fails -= 1
             raise self.error
@@ -145,7 +158,7 @@ async def test_endpoints_that_fall_silent_together_leave_places_for_the_others()
         await until_idle()
         queue.due.append(other)
         queue.more.set()
-        await until_idle()
+        await until_called(lambda: other in courier.carrying)
         carrying = list(courier.carrying)
 
     assert other in carrying
@@ -324,6 +337,31 @@ async def test_an_engine_that_leaves_has_no_room_and_gives_back_what_it_is_given
         asyncio.get_running_loop().call_soon(accept)
 
     assert (rooms, queue.released, courier.carrying, courier.carried) == ([0], [late], [], [])
+
+
+async def test_an_engine_that_is_called_again_and_again_claims_at_a_distance() -> None:
+    queue, courier = Queue([]), Courier(outcome=WELL)
+    courier.arrive.set()
+    queue.more.set()  # somebody always says that something is due
+
+    async with an_engine(queue, courier).running():
+        await until_called(lambda: len(queue.claimed_at) == 5)
+
+    apart = [later - earlier for earlier, later in pairwise(queue.claimed_at)]
+    assert min(apart) >= CLAIM_DELAY_S * 0.9
+
+
+async def test_the_distance_is_longer_while_there_is_enough_to_do() -> None:
+    queue, courier = Queue([a_claim() for _ in range(MIN_CLAIM_ROWS)]), Courier()
+    queue.more.set()
+
+    async with an_engine(queue, courier, capacity=200).running():
+        await until_called(lambda: len(courier.carrying) == MIN_CLAIM_ROWS)
+        begun = len(queue.claimed_at)
+        await until_called(lambda: len(queue.claimed_at) == begun + 3)
+
+    apart = [later - earlier for earlier, later in pairwise(queue.claimed_at[begun - 1 :])]
+    assert min(apart) >= BUSY_CLAIM_DELAY_S * 0.9
 
 
 async def until_called(holds: Callable[[], bool]) -> None:
