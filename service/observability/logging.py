@@ -163,8 +163,10 @@ class Collector:
         # Exporters' own complaints are not exported: a failing export would make more to export.
         if is_instrumentation_enabled() and not event_dict["logger"].startswith("opentelemetry"):
             level = event_dict["level"]
+            now = time.time_ns()
             self._provider.get_logger(logger.name).emit(
-                timestamp=time.time_ns(),
+                timestamp=now,
+                observed_timestamp=now,
                 severity_number=SEVERITIES[level][1],
                 severity_text=level.upper(),
                 body=event_dict["event"],

@@ -7,7 +7,8 @@ from typing import Literal, get_args
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-Labels = dict[str, str | int]
+from service.observability.series import Labels, Series
+
 Read = Callable[[CallbackOptions], Iterable[Observation]]
 Unsettled = Literal["too_late", "unavailable", "error"]
 
@@ -87,6 +88,7 @@ class Metrics:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._labels: dict[tuple[str | int | None, ...], Labels] = {}
+        self._requests: dict[tuple[str, str, str | None, int, str | None], Series] = {}
         self._active: dict[tuple[str, str], int] = {}
         self._depths: dict[str, int] = {}
         self._oldest_due_age: float | None = None
@@ -109,12 +111,12 @@ class Metrics:
         match."""
         self._active[method, scheme] -= 1
         key = (method, scheme, route, status, error_type)
-        self._request_duration.record(seconds, self._labels.get(key) or self._request_labels(*key))
+        (self._requests.get(key) or self._request_series(*key)).record(seconds)
 
     def request_refused(self, *, scheme: str, status: int) -> None:
         """The protocol layer refused what was not a valid HTTP request."""
         key = ("_OTHER", scheme, None, status, None)
-        self._request_duration.record(0.0, self._labels.get(key) or self._request_labels(*key))
+        (self._requests.get(key) or self._request_series(*key)).record(0.0)
 
     def failed_after_answer(self) -> None:
         """A background task or a dependency's exit failed after the answer was complete."""
@@ -250,16 +252,16 @@ class Metrics:
             labels = self._labels[name, value] = {name: value}
         return labels
 
-    def _request_labels(
+    def _request_series(
         self, method: str, scheme: str, route: str | None, status: int, error_type: str | None
-    ) -> Labels:
+    ) -> Series:
         labels: Labels = {"http.request.method": method, "url.scheme": scheme, "http.response.status_code": status}
         if route is not None:
             labels["http.route"] = route
         if error_type is not None:
             labels["error.type"] = error_type
-        self._labels[method, scheme, route, status, error_type] = labels
-        return labels
+        series = self._requests[method, scheme, route, status, error_type] = Series(self._request_duration, labels)
+        return series
 
     def _attempt_labels(self, status: str | None, error: str | None) -> Labels:
         labels = self._labels.get((status, error))

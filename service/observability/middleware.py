@@ -35,7 +35,7 @@ class CorrelationMiddleware(CallNextMiddleware):
         super().__init__(app)
         self._tracer = telemetry.tracer
         self._metrics = telemetry.metrics
-        self._log = structlog.get_logger("relevo.request")
+        self._log = structlog.get_logger("relevo.request").bind()  # once, and not for each line
 
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
         headers = told(request.scope["headers"])
@@ -75,15 +75,20 @@ class CorrelationMiddleware(CallNextMiddleware):
         """The request's account with its spans: below the SERVER span of the instrumentation an INTERNAL one; where
         the instrumentation has not seen the request, a SERVER span of our own."""
         method = request.method if request.method in METHODS else "_OTHER"
+        named = {"relevo.correlation_id": request_id}
         server_span = trace.get_current_span()
         if ours := not server_span.get_span_context().is_valid:
-            parent = context_of(headers.get("traceparent"), headers.get("tracestate"))
-            agent = headers.get("user-agent")
-            server_span = start_server_span(self._tracer, request.scope, method=method, user_agent=agent, parent=parent)
-        server_span.set_attribute("relevo.correlation_id", request_id)
-        span = server_span
-        if not ours:
-            span = self._tracer.start_span("request", attributes={"relevo.correlation_id": request_id})
+            span = server_span = start_server_span(
+                self._tracer,
+                request.scope,
+                method=method,
+                user_agent=headers.get("user-agent"),
+                parent=context_of(headers.get("traceparent"), headers.get("tracestate")),
+                named=named,
+            )
+        else:
+            server_span.set_attributes(named)
+            span = self._tracer.start_span("request", attributes=named)
         return RequestAccount(
             request.scope,
             method=method,

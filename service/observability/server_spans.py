@@ -25,13 +25,20 @@ _USUAL_PORT = 80
 
 
 def start_server_span(
-    tracer: Tracer, scope: Mapping[str, Any], *, method: str, user_agent: str | None, parent: Context
+    tracer: Tracer,
+    scope: Mapping[str, Any],
+    *,
+    method: str,
+    user_agent: str | None,
+    parent: Context,
+    named: Mapping[str, str],
 ) -> Span:
-    """The SERVER span of the request of this ASGI scope, whose route is known or will never be."""
+    """The SERVER span of the request of this ASGI scope, whose route is known or will never be. `named` are attributes
+    of our own."""
     route = getattr(scope.get("route"), "path_format", None)
     span = tracer.start_span(method if route is None else f"{method} {route}", context=parent, kind=SpanKind.SERVER)
     if span.is_recording():
-        span.set_attributes(_attributes(scope, method, route, user_agent))
+        span.set_attributes({**_attributes(scope, method, route, user_agent), **named})
     return span
 
 

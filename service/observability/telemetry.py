@@ -62,7 +62,7 @@ async def open_telemetry(
     try:
         yield Telemetry(
             tracer_provider=tracers,
-            tracer=tracers.get_tracer(SCOPE, version),
+            tracer=_tracer(tracers.get_tracer(SCOPE, version), environ),
             metrics=Metrics(meters.get_meter(SCOPE, version)),
             registry=registry,
             logger_provider=loggers,
@@ -117,6 +117,12 @@ def _tracer_provider(
             )
         )
     return provider
+
+
+def _tracer(tracer: Tracer, environ: Mapping[str, str]) -> Tracer:
+    if exporting.is_disabled(environ):
+        return tracer
+    return sampling.frugal(tracer, environ, exported=exporting.destination("traces", environ) is not None)
 
 
 def _logger_provider(described: Resource, meters: MeterProvider, environ: Mapping[str, str]) -> LoggerProvider:

@@ -26,9 +26,10 @@ texts = st.text(st.characters(codec="utf-8"), max_size=200)
 numbers = st.integers(-(2**63), 2**63 - 1)
 scalars: st.SearchStrategy[Any] = texts | numbers | st.booleans() | st.floats(allow_nan=False)
 lists = st.one_of(*(st.lists(each, max_size=3).map(tuple) for each in (texts, numbers, st.booleans())))
-attributes = st.dictionaries(
-    st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), scalars | lists, max_size=5
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20) | st.sampled_from(
+    ["correlation_id", "message_id", "relevo.correlation_id", "relevo.message.id"]
 )
+attributes = st.dictionaries(names, scalars | lists, max_size=5)
 times = st.integers(0, 2**64 - 1)
 states = st.sampled_from([TraceState(), TraceState([("vendor", "1"), ("other", "2")])])
 contexts = st.builds(

@@ -1,5 +1,7 @@
 """Takes the message in the body of a request: one parse, and the payload sliced out byte for byte."""
 
+from functools import lru_cache
+
 import msgspec
 import orjson
 from fastapi import Request
@@ -25,6 +27,7 @@ from service.observability.correlation import IN_SCOPE, traceparent
 from service.observability.naming import name
 
 _KNOWN = Known.of(MessageHead)
+_TYPE_ALONE = {"eventType"}
 _wanted = Members(("payload", "data", *_KNOWN.names))
 
 
@@ -52,6 +55,8 @@ def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
     payload = found.pop("payload" if "payload" in found else "data", b"")
     if not payload.startswith(b"{"):
         raise Invalid("Payload must be an object.", field=("payload",))
+    if found.keys() == _TYPE_ALONE:
+        return _head_of(found["eventType"]), payload
     document = {name: parse(value) for name, value in found.items() if name in _KNOWN.names}
     if not _KNOWN.knows(found):
         note(tell_in, _KNOWN.unknown({**found, **document}))
@@ -61,7 +66,7 @@ def read_message(body: bytes, *, tell_in: Scope) -> tuple[MessageHead, bytes]:
 def said_by(
     caller: Caller, *, request: Scope, app: str, head: MessageHead, payload: bytes, key: IdempotencyKey | None
 ) -> Submission:
-    """The caller's message as a Submission, with the correlation id and trace of the request of this ASGI scope."""
+    """The caller's message as a Submission, with the correlation id of the request of this ASGI scope."""
     return Submission(
         org_id=caller.org_id,
         app=app,
@@ -95,6 +100,12 @@ def _head(document: dict[str, object]) -> MessageHead:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults]) from error
+
+
+@lru_cache(maxsize=1024)
+def _head_of(event_type: bytes) -> MessageHead:
+    """The head of a message that says nothing but its event type, as most do: validated once for each type."""
+    return _head({"eventType": parse(event_type)})
 
 
 def _echoed(head: MessageHead, payload: bytes) -> orjson.Fragment:

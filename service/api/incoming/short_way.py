@@ -4,8 +4,7 @@ FastAPI's and Starlette's layers cost twice as much as all that Relevo does with
 unusual in any respect takes the whole way, so that no rule is implemented twice.
 """
 
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -26,8 +25,7 @@ _IN_SCOPE = "relevo.usual"
 _BEARER = b"Bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class _Usual:
+class _Usual(NamedTuple):
     """The arguments of a usual request."""
 
     app_id: str

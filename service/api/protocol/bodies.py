@@ -1,7 +1,6 @@
 """Request bodies: parsed strictly and without loss, within limits of size, time, values, and of the memory that all
 bodies together take."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from json import JSONDecodeError
@@ -16,6 +15,7 @@ from starlette.types import Receive, Scope
 
 from service.api.protocol import ignored
 from service.api.protocol.ignored import Known
+from service.api.protocol.waiting import within
 from service.application import exact_json
 from service.application.access import Caller
 from service.domain.errors import Busy
@@ -23,6 +23,8 @@ from service.domain.ids import OrgId
 
 BODY_TIMEOUT_S = 30.0  # for a body of at most MAX_BODY_BYTES; what is slower is no slow line but an attack
 MAX_HELD_BYTES = 128 * 1024 * 1024
+_OF_BODIES = frozenset({b"content-encoding", b"content-length"})
+_PLAIN = ("", "identity")
 _NOT_JSON = "This is not valid JSON: {}"
 
 
@@ -46,6 +48,7 @@ class JsonRequest(Request):
 
     held = 0
     known: Known | None = None
+    _holder: OrgId = OrgId("")
 
     def __init__(self, scope: Scope, receive: Receive, *, most: BodyLimits = DEFAULT_BODY_LIMITS) -> None:
         super().__init__(scope, receive)
@@ -56,15 +59,15 @@ class JsonRequest(Request):
 
     def __exit__(self, *_: object) -> None:
         if self.held:
-            self.app.state.held_bodies.let_go(self._org_id(), self.held)
+            self.app.state.held_bodies.let_go(self._holder, self.held)
             self.held = 0
 
     async def body(self) -> bytes:
         """The whole body. HTTPException: 413 too large, 408 too slow, 415 compressed. Busy: no memory for it."""
         if not hasattr(self, "_body"):
+            self._refuse_by_head()
             try:
-                async with asyncio.timeout(self.app.state.body_timeout):
-                    self._body = await self._read()
+                self._body = await within(self.app.state.body_timeout, self._read())
             except TimeoutError:
                 raise HTTPException(408, headers={"connection": "close"}) from None
         return self._body
@@ -90,12 +93,16 @@ class JsonRequest(Request):
         """The body, in one piece. Errors as of `body`."""
         yield await self.body()
 
-    async def _read(self) -> bytes:
-        # Counted here and not in an outer middleware, so that a refusal is JSON and has a request id.
-        refuse_packed(self)
+    def _refuse_by_head(self) -> None:
+        # Here and not in an outer middleware, so that a refusal is JSON and has a request id.
+        said = {name: value.decode("latin-1") for name, value in reversed(self.scope["headers"]) if name in _OF_BODIES}
+        _refuse_coding(said.get(b"content-encoding", ""))
         limit = self.app.state.max_body_bytes
-        if int(self.headers.get("content-length") or 0) > limit:
+        if int(said.get(b"content-length") or 0) > limit:
             raise _too_large(limit)
+
+    async def _read(self) -> bytes:
+        limit = self.app.state.max_body_bytes
         pieces: list[bytes] = []
         size, more = 0, True
         while more:
@@ -113,7 +120,9 @@ class JsonRequest(Request):
 
     def _hold(self, size: int) -> None:
         if size:
-            self.app.state.held_bodies.hold(self._org_id(), size)
+            if not self.held:
+                self._holder = self._org_id()
+            self.app.state.held_bodies.hold(self._holder, size)
             self.held += size
 
     def _org_id(self) -> OrgId:
@@ -164,10 +173,13 @@ def not_json(error: ValueError) -> RequestValidationError:
     return RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": _NOT_JSON.format(reason)}])
 
 
-def refuse_packed(request: Request, *, unpacked: tuple[str, ...] = ("", "identity")) -> None:
+def refuse_packed(request: Request, *, unpacked: tuple[str, ...]) -> None:
     """HTTPException 415 for a body with a Content-Encoding other than `unpacked`."""
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in unpacked:
+    _refuse_coding(request.headers.get("content-encoding", ""), unpacked)
+
+
+def _refuse_coding(coding: str, unpacked: tuple[str, ...] = _PLAIN) -> None:
+    if coding.strip().lower() not in unpacked:
         detail = "The body of this request has a Content-Encoding that is not read here; send it as it is."
         raise HTTPException(415, detail, headers={"accept-encoding": "identity"})
 

@@ -34,9 +34,9 @@ def encode_span(span: ReadableSpan) -> bytes:
         attributes(0x4A, span.attributes),
         count(0x50, span.dropped_attributes),
     )
-    parts += (field(0x5A, _event(event)) for event in span.events)
+    parts += [field(0x5A, _event(event)) for event in span.events]
     parts.append(count(0x60, span.dropped_events))
-    parts += (field(0x6A, _link(link)) for link in span.links)
+    parts += [field(0x6A, _link(link)) for link in span.links]
     parts.append(count(0x70, span.dropped_links))
     parts.append(field(0x7A, text(0x12, span.status.description) + count(0x18, span.status.status_code.value)))
     parts.append(_FLAGS(0x0185, _flags(parent)))

@@ -6,7 +6,7 @@ attribute first, which costs four times as much processor time in the process th
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -38,10 +38,17 @@ def attributes(tag: int, told: Mapping[str, AnyValue] | None) -> bytes:
     """Each attribute as a `KeyValue` in a field with that tag."""
     if not told:
         return b""
-    return b"".join(
-        _repeated(tag, key, said) if type(said) in _SCALARS else _attribute(tag, key, said)
-        for key, said in told.items()
-    )
+    parts = []
+    # The SDK's mapping is read past its interface: its iterator alone costs half of the encoding.
+    for key, said in getattr(told, "_dict", told).items():
+        kind = type(said)
+        if kind in _SCALARS and key not in _IDS:
+            parts.append(_repeated(tag, key, said))
+        elif isinstance(said, str):
+            parts.append(_attribute_of_id(tag, key, said))
+        else:
+            parts.append(_attribute(tag, key, said))
+    return b"".join(parts)
 
 
 def value(said: AnyValue) -> bytes:
@@ -87,6 +94,25 @@ def _attribute(tag: int, key: str, said: AnyValue) -> bytes:
 
 # Cached, since most attributes repeat: methods, routes, addresses, statuses.
 _repeated = lru_cache(maxsize=2048, typed=True)(_attribute)
+
+
+def _attribute_of_id(tag: int, key: str, said: str) -> bytes:
+    """A text that never repeats, and is short."""
+    written, named = said.encode(errors="replace"), _key(key)
+    size = len(written)
+    if size > _SHORT:
+        return _attribute(tag, key, said)
+    return b"%c%c%b\x12%c\x0a%c%b" % (tag, len(named) + size + 4, named, size + 2, size, written)
+
+
+@cache
+def _key(key: str) -> bytes:
+    return field(0x0A, _utf8(key))
+
+
+# The attributes whose values are new each time. Their names are short enough for one byte to tell their size.
+_IDS = frozenset({"correlation_id", "message_id", "relevo.correlation_id", "relevo.message.id"})
+_SHORT = 64
 
 
 def _nested(said: AnyValue) -> bytes:
