@@ -12,7 +12,7 @@ from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, CLAIM_
 from service.adapters.postgres.queue.intake import ACCEPT
 from service.adapters.postgres.queue.settlements import SETTLE
 from service.adapters.postgres.server import partitions
-from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.database import dsn, open_database
 from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
 from service.domain.ids import EndpointId
@@ -73,6 +73,21 @@ async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
     assert await scanned(connection, *CLAIM(**asked, window=1000)) == set()
     assert await scanned(connection, *CLAIM_BY_TURNS(**asked, cursor="")) == set()
     assert await scanned(connection, *CLAIM_THROTTLED(**asked, cursor="", burst=RATE_BURST)) == set()
+
+
+async def test_an_empty_queue_is_read_by_index_too_where_it_is_worked_on(database: str) -> None:
+    """A plan is kept: of a queue that was empty when it was made, it would read every row of a full one."""
+    one_row = {name: [None] for name in SETTLE.parameters}
+    rests = {"first_rest": 0.25, "longest_rest": 30.0, "rest_spread": 0.25, "most_rests": 9}
+    settle = SETTLE(**{**one_row, **rests, "disable_after": timedelta(days=5)})
+    claim = {"lease": "lease", "lease_lasts": timedelta(seconds=30), "most": 100, **shares(16, {})}
+
+    async with open_database(database) as opened, opened.pool.acquire() as connection:
+        await connection.execute("ANALYZE")
+        settling = await scanned(connection, *settle)
+        claiming = await scanned(connection, *CLAIM(**claim, window=1000))
+
+    assert "pending_delivery" not in settling | claiming
 
 
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
