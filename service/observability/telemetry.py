@@ -17,12 +17,14 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Tracer, TracerProvider
 from prometheus_client import CollectorRegistry
 
 from service.observability import exporting, resource, sampling, variables
 from service.observability.metrics import Metrics, views
 from service.observability.otlp.pipelines import EncodingLoggerProvider, EncodingSpanProcessor
+from service.observability.otlp.tracer import EncodingTracer
 
 SCOPE: Final = "relevo"
 CLOSING_BUDGET_S: Final = 5.0
@@ -57,12 +59,12 @@ async def open_telemetry(
     described = resource.describe(role=role, version=version, environ=environ)
     registry = CollectorRegistry()
     meters = _meter_provider(described, registry, environ)
-    tracers = _tracer_provider(described, meters, environ)
+    tracers, tracer = _tracers(described, meters, environ, version)
     loggers = _logger_provider(described, meters, environ)
     try:
         yield Telemetry(
             tracer_provider=tracers,
-            tracer=_tracer(tracers.get_tracer(SCOPE, version), environ),
+            tracer=tracer,
             metrics=Metrics(meters.get_meter(SCOPE, version)),
             registry=registry,
             logger_provider=loggers,
@@ -94,35 +96,34 @@ def _meter_provider(
     return sdk_metrics.MeterProvider(readers, described, shutdown_on_exit=False, views=views())
 
 
-def _tracer_provider(
-    described: Resource, meters: MeterProvider, environ: Mapping[str, str]
-) -> sdk_trace.TracerProvider:
+def _tracers(
+    described: Resource, meters: MeterProvider, environ: Mapping[str, str], version: str
+) -> tuple[sdk_trace.TracerProvider, Tracer]:
+    """The provider for instrumentations, and the tracer of our own spans, which go to the same queue."""
     to = exporting.destination("traces", environ)
+    chosen = sampling.sampler(environ) if to else ALWAYS_OFF
     provider = sdk_trace.TracerProvider(
-        # Without an exporter spans are not recorded, but their ids still connect log lines and answers.
-        sampler=sampling.sampler(environ) if to else ALWAYS_OFF,
+        sampler=chosen,
         resource=described,
         shutdown_on_exit=False,
         # Counting every span as it starts and ends would cost as much as the span.
         meter_provider=NoOpMeterProvider(),
     )
-    if to:
-        provider.add_span_processor(
-            EncodingSpanProcessor(
-                exporting.span_exporter(to, described, meters),
-                max_queue_size=(size := int(environ.get(variables.SPANS_QUEUE, QUEUE_SIZE))),
-                max_export_batch_size=int(environ.get(variables.SPANS_BATCH, min(BATCH_SIZE, size))),
-                schedule_delay_millis=float(environ.get("OTEL_BSP_SCHEDULE_DELAY", "1000")),
-                meter_provider=meters,
-            )
-        )
-    return provider
-
-
-def _tracer(tracer: Tracer, environ: Mapping[str, str]) -> Tracer:
-    if exporting.is_disabled(environ):
-        return tracer
-    return sampling.frugal(tracer, environ, exported=exporting.destination("traces", environ) is not None)
+    if to is None:
+        # Without an exporter spans are not recorded, but their ids still connect log lines and answers.
+        is_off = exporting.is_disabled(environ)
+        return provider, provider.get_tracer(SCOPE, version) if is_off else EncodingTracer(chosen, None)
+    queue = EncodingSpanProcessor(
+        exporting.span_exporter(to, described, meters),
+        max_queue_size=(size := int(environ.get(variables.SPANS_QUEUE, QUEUE_SIZE))),
+        max_export_batch_size=int(environ.get(variables.SPANS_BATCH, min(BATCH_SIZE, size))),
+        schedule_delay_millis=float(environ.get("OTEL_BSP_SCHEDULE_DELAY", "1000")),
+        meter_provider=meters,
+    )
+    provider.add_span_processor(queue)
+    if variables.limits_spans(environ):
+        return provider, provider.get_tracer(SCOPE, version)
+    return provider, EncodingTracer(chosen, queue.keeping(InstrumentationScope(SCOPE, version)))
 
 
 def _logger_provider(described: Resource, meters: MeterProvider, environ: Mapping[str, str]) -> LoggerProvider:

@@ -86,6 +86,11 @@ def unheeded(environ: Mapping[str, str]) -> list[str]:
     return sentences
 
 
+def limits_spans(environ: Mapping[str, str]) -> bool:
+    """Whether the number or length of what a span may hold is limited, which only the SDK's own spans heed."""
+    return any(name.endswith(("_COUNT_LIMIT", "_LENGTH_LIMIT")) for name in environ)
+
+
 def of_signal(signal: str, what: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     """Name and value of the exporter's variable for one signal, or of the one for all signals where that is not set."""
     own, shared = f"OTEL_EXPORTER_OTLP_{signal}_{what}", f"OTEL_EXPORTER_OTLP_{what}"

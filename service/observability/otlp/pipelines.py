@@ -4,6 +4,7 @@ A queued item is then one object instead of dozens. Dozens of objects kept for a
 encoding: the garbage collector visits them, and they push the next request's data out of the processor's caches.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord
@@ -24,6 +25,11 @@ class EncodingSpanProcessor(BatchSpanProcessor):
         """Encode and queue the span if it is sampled."""
         if span.context.trace_flags.sampled:
             self._batch_processor.emit((span.instrumentation_scope, encode_span(span)))  # type: ignore[arg-type]  # bytes, as our exporters take them
+
+    def keeping(self, scope: InstrumentationScope) -> Callable[[bytes], None]:
+        """Queues a span of that scope that is encoded already."""
+        emit = self._batch_processor.emit
+        return lambda encoded: emit((scope, encoded))  # type: ignore[arg-type]  # bytes, as above
 
 
 class EncodingLoggerProvider(LoggerProvider):

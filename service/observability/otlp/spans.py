@@ -1,11 +1,15 @@
 """A span as the bytes of a `Span` (opentelemetry/proto/trace/v1/trace.proto)."""
 
 import struct
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from service.observability.otlp.wire import attributes, count, field, text
+
+if TYPE_CHECKING:
+    from service.observability.otlp.tracer import EncodedSpan
 
 _KINDS = {kind: bytes([0x30, kind.value + 1]) for kind in SpanKind}
 _TIMES = struct.Struct("<BQBQ").pack
@@ -15,7 +19,7 @@ _LINK_FLAGS = struct.Struct("<BI").pack
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
-def encode_span(span: ReadableSpan) -> bytes:
+def encode_span(span: "ReadableSpan | EncodedSpan") -> bytes:
     """The span without its resource and scope, which are added once per request."""
     context, parent = span.context, span.parent
     parts = [
