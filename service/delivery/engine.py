@@ -27,6 +27,7 @@ MAX_CLAIM_ROWS = 64  # deliveries of one claim start together, and later ones wa
 MIN_CLAIM_ROWS = 16
 CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places, and after the claim before
 BUSY_CLAIM_DELAY_S = 0.03  # after the claim before, while MIN_CLAIM_ROWS attempts are made or wait for a place
+MAX_BURST = 32  # deliveries that are leased at their accept though they have to wait for a place
 MIN_UNSETTLED = 64  # fewer would wait for each commit
 MIN_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
@@ -92,11 +93,12 @@ class Engine:
         return self._allowances.narrowed
 
     def room(self) -> Room:
-        """The room for deliveries that are leased when they are accepted: free places only, so that other processes get
-        what would have to wait here. None while older deliveries wait to be claimed."""
+        """The room for deliveries that are leased when they are accepted: free places, and stocks for a burst. Whatever
+        would have to wait longer is left to other processes. None while older deliveries wait to be claimed."""
         limit = 0 if self._behind or self._draining.is_set() else max(0, self._places)
-        rooms = self._allowances.free_places() if limit else {}
-        return Room(limit=limit, per_endpoint=self._allowances.default, rooms=rooms)
+        bursts = len(self._held) < MAX_BURST
+        rooms = self._allowances.rooms(self._held) if bursts else self._allowances.free_places()
+        return Room(limit=limit, per_endpoint=self._allowances.default, rooms=rooms if limit else {})
 
     def take_in(self, claims: Iterable[Claim]) -> None:
         """Start what has a place, and hold the rest."""
