@@ -8,8 +8,13 @@ from httpx import AsyncClient
 from tests.support.watching import SERVICE, watched
 
 TELLING = "observability/"
-# What serves everybody who asks PostgreSQL for something, or makes an identifier.
-BENEATH = {"adapters/postgres/server/connections.py", "adapters/postgres/server/statements.py", "domain/ids.py"}
+# What serves everybody who sends a body, asks PostgreSQL for something, or makes an identifier.
+BENEATH = {
+    "adapters/postgres/server/connections.py",
+    "adapters/postgres/server/statements.py",
+    "api/protocol/waiting.py",
+    "domain/ids.py",
+}
 
 
 def listed() -> list[str]:
