@@ -49,14 +49,17 @@ class DeliveryTelemetry:
         }
         within = trace.get_current_span()
         span = self._tracer.start_span("send messages", kind=SpanKind.PRODUCER, attributes=attributes)
+        attached = attach(trace.set_span_in_context(span))
         try:
-            with _current(span):
-                yield TracedAccept(span, message, within=within)
-        except Unavailable:
-            raise  # the database is away, so nothing was throttled
-        except Busy:
-            self._metrics.messages_accepted("throttled")
+            yield TracedAccept(span, message, within=within)
+        except Exception as error:
+            _fail(span, error)
+            if isinstance(error, Busy) and not isinstance(error, Unavailable):  # the database is there, and has enough
+                self._metrics.messages_accepted("throttled")
             raise
+        finally:
+            detach(attached)
+            span.end()
 
     @contextmanager
     def batch(
