@@ -49,12 +49,13 @@ async def test_work_of_a_killed_worker_is_taken_over_by_the_others(
     database: str, directory: Path, receiver: Receiver, chance: random.Random
 ) -> None:
     environ = settings(RELEVO_DATABASE_URL=database, **SOON_TAKEN_OVER)
-    server = RelevoProcess("serve", environ, directory / "serve.log")
+    # A server with few places leaves work to the workers.
+    server = RelevoProcess("serve", {**environ, "RELEVO_CONCURRENCY": "2"}, directory / "serve.log")
     doomed, survivor = (RelevoProcess("worker", environ, directory / f"{name}.log") for name in ("doomed", "survivor"))
     promises = Promises()
 
     async with running(server, doomed, survivor):
-        customer = await senders.prepare(environ, f"{receiver.url}/ok")
+        customer = await senders.prepare(environ, f"{receiver.url}/slow/0.05")
         async with audit.auditing(database) as findings, asyncio.TaskGroup() as group:
             group.create_task(senders.send_all(customer, count=MESSAGES, clients=CLIENTS, promises=promises))
             await promises.reach(chance.randrange(MESSAGES // 4, MESSAGES // 2))
