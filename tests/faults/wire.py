@@ -48,11 +48,6 @@ class Wire:
         for line in self._lines:
             line.mute = True
 
-    def swallow_answers(self) -> None:
-        """Let the database hear what is said on the connections there are, and swallow what it answers."""
-        for line in self._lines:
-            line.deaf = True
-
     def mend(self) -> None:
         """New connections pass again, at full speed."""
         self._open, self.delay = True, 0.0
@@ -105,7 +100,7 @@ class Wire:
                 if self.delay:
                     self.delayed += 1
                     await asyncio.sleep(self.delay)
-                if line.mute or (listen and line.deaf):
+                if line.mute:
                     self.swallowed += 1
                 else:
                     writer.write(data)
@@ -120,7 +115,6 @@ class _Line:
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter | None = None
     mute: bool = False
-    deaf: bool = False
     cut: bool = False
 
     def reset(self) -> None:

@@ -20,6 +20,7 @@ from tests.system import audit, senders
 from tests.system.senders import Customer, Promises
 
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
+ON_THE_WAY = 4.0  # seconds from the commit until the server would hear of it: the kill comes before
 # Each delivery as it was born: leased or not.
 RECORD = """
 CREATE TABLE born (leased boolean NOT NULL);
@@ -111,7 +112,7 @@ async def test_a_server_that_is_killed_between_commit_and_hand_over_leaves_a_lea
         await send(site.customer, 1)
         await receiver.wait_for(1)
         await audit.until_nothing_is_owed(database, within=patient(30))
-        site.wire.swallow_answers()
+        site.wire.delay = ON_THE_WAY
         sending = asyncio.create_task(send(site.customer, 1))
         await until(database, LEASED, 1)
         await site.server.kill()
