@@ -68,6 +68,7 @@ class Engine:
         self._hold = hold.total_seconds()
         self._carrying: dict[asyncio.Task[None], Claim] = {}
         self._held = Held()
+        self._looking: asyncio.TimerHandle | None = None
         self._releasing: set[asyncio.Task[None]] = set()
         # Endpoints that the last claim may have left deliveries of, for want of room.
         self._saturated: set[EndpointId] = set()
@@ -217,23 +218,24 @@ class Engine:
             judged(None)
 
     def _hold_back(self, claim: Claim) -> None:
-        if not self._held:
-            self._look_after_held()
         self._held.add(claim, now=time.monotonic())
+        self._look_after_held()
 
     def _look_after_held(self) -> None:
-        asyncio.get_running_loop().call_later(self._hold / 2, self._release_overdue)
+        """One timer runs while anything is held, however often that begins anew."""
+        if self._looking is None and self._held:
+            self._looking = asyncio.get_running_loop().call_later(self._hold / 2, self._release_overdue)
 
     def _release_overdue(self) -> None:
         """Release what has waited too long. Its endpoint became slow, so less is claimed ahead for it."""
+        self._looking = None
         overdue = self._held.take_since_before(time.monotonic() - self._hold / 2)
         for claim in overdue:
             self._allowances.note_latency(claim.endpoint_id, self._hold)
         if overdue:
             self._releasing.add(releasing := asyncio.create_task(self._release(overdue)))
             releasing.add_done_callback(self._releasing.discard)
-        if self._held:
-            self._look_after_held()
+        self._look_after_held()
 
     def _place_left(self, endpoint: EndpointId, outcome: Outcome | None) -> None:
         """Give the place to a held claim: of the same endpoint, or of all when none had a place before."""

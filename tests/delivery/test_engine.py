@@ -291,6 +291,27 @@ async def test_what_is_held_too_long_is_given_back_without_an_attempt() -> None:
     assert len(carrying) == 1
 
 
+async def test_one_timer_looks_after_what_is_held_however_often_that_begins_anew() -> None:
+    queue, courier, loop = Queue([]), Courier(outcome=WELL), asyncio.get_running_loop()
+    courier.arrive.set()
+
+    async with (engine := an_engine(queue, courier, per_endpoint=1)).running():
+        await until_idle()
+        before = timers(loop)
+        for _ in range(20):
+            engine.take_in([a_claim(endpoint_id=CROWDED) for _ in range(2)])
+            await until_called(lambda: not courier.carrying and not engine._held)
+        after = timers(loop)
+
+    assert after - before == 1
+
+
+def timers(loop: asyncio.AbstractEventLoop) -> int:
+    """How many calls are still to come."""
+    scheduled = loop._scheduled  # type: ignore[attr-defined]  # a loop does not say what it will call
+    return sum(not handle.cancelled() for handle in scheduled)
+
+
 async def test_what_is_leased_when_it_is_accepted_is_attempted_or_held() -> None:
     queue, courier = Queue([]), Courier(outcome=WELL)
     claims = [a_claim(endpoint_id=CROWDED) for _ in range(5)]
