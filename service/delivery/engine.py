@@ -57,7 +57,7 @@ class Engine:
         capacity: int,
         per_endpoint: int,
         drain: timedelta,
-        hold: timedelta = timedelta(seconds=1),
+        hold: timedelta,
     ) -> None:
         self._queue = queue
         self._carry = carry

@@ -70,7 +70,8 @@ async def ran(pool: asyncpg.Pool, database: str) -> set[str]:
             signing=Signing(families=("webhook",), ed25519=Ed25519().sign),
         )
         courier = Courier(queue=queue, attempts=attempts, telemetry=told, give_up_after=timedelta(seconds=5))
-        engine = Engine(queue=queue, carry=courier.carry, capacity=4, per_endpoint=2, drain=timedelta(seconds=60))
+        minute = timedelta(seconds=60)
+        engine = Engine(queue=queue, carry=courier.carry, capacity=4, per_endpoint=2, drain=minute, hold=minute)
         for path in ("ok", "status/500"):
             await owe(pool, await add_endpoint(pool, app, url=f"{receiver.url}/{path}"), app)
         with watched() as files:

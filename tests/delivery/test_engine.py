@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from service.delivery.engine import (
     BUSY_CLAIM_DELAY_S,
     CLAIM_DELAY_S,
+    MAX_BURST,
     MIN_BACKOFF_S,
     MIN_CLAIM_ROWS,
     MIN_UNSETTLED,
@@ -383,6 +384,39 @@ async def test_the_distance_is_longer_while_there_is_enough_to_do() -> None:
 
     apart = [later - earlier for earlier, later in pairwise(queue.claimed_at[begun - 1 :])]
     assert min(apart) >= BUSY_CLAIM_DELAY_S * 0.9
+
+
+async def test_a_place_that_was_the_last_goes_to_whoever_waits() -> None:
+    first, other = a_claim(endpoint_id=CROWDED), a_claim()
+    queue, courier = Queue([]), Courier(outcome=WELL)
+
+    async with (engine := an_engine(queue, courier, capacity=1)).running():
+        await until_idle()
+        engine.take_in([first, other])
+        await until_called(lambda: courier.carrying == [first])
+        courier.answer(first)
+        await until_called(lambda: courier.carrying == [other])
+
+    assert queue.released == [other], "its attempt was not over"
+
+
+async def test_a_stock_is_leased_at_the_accept_for_a_burst_and_no_further() -> None:
+    quick = answered(200, duration=timedelta(milliseconds=1))
+    queue, courier, first = Queue([]), Courier(outcome=quick), a_claim(endpoint_id=CROWDED)
+
+    async with (engine := an_engine(queue, courier, capacity=200, per_endpoint=1)).running():
+        await until_idle()
+        engine.take_in([first])
+        await until_idle()
+        courier.answer(first)
+        await until_called(lambda: len(courier.carried) == 1)
+        engine.take_in([a_claim(endpoint_id=CROWDED) for _ in range(MAX_BURST)])
+        before = engine.room().rooms[CROWDED]
+        engine.take_in([a_claim(endpoint_id=CROWDED)])
+        after = engine.room().rooms[CROWDED]
+
+    assert before > 0
+    assert after == 0
 
 
 async def until_called(holds: Callable[[], bool]) -> None:
