@@ -9,7 +9,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 # The tests start some hundred processes; where this is set, each compiles all of Relevo anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup run demo test check audit fix bench bench-peers migrate lock manifests stack demo-stack test-stack system-programs test-faults
+.PHONY: help setup run demo test check audit fix bench bench-peers migrate lock manifests stack demo-stack test-stack brokers demo-brokers test-brokers system-programs rabbitmq test-browser screens chromium test-faults
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,8 +33,8 @@ $(VENV)/.develop: requirements-dev.lock pyproject.toml tests/application/json_sc
 run: $(VENV)/.run ## serve the API and deliver, on http://localhost:8000
 	$(BIN)/relevo serve
 
-demo: $(VENV)/.run ## send ten events to three receivers and watch them arrive
-	$(BIN)/relevo demo
+demo: $(VENV)/.run ## send ten events to three receivers and watch them arrive (DEMO=--stay: and look around in the console)
+	$(BIN)/relevo demo $(DEMO)
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest --numprocesses 5 --dist worksteal
@@ -88,6 +88,38 @@ system-programs:
 		fi; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing; \
 	fi
+
+brokers: setup rabbitmq ## run NATS, Kafka, RabbitMQ and an S3-compatible server on this machine (needs go, java and mvn)
+	$(BIN)/python -m deploy.brokers
+
+demo-brokers: setup rabbitmq ## the demo with events from JetStream that leave over HTTP, RabbitMQ and Kafka, in order
+	$(BIN)/python -m deploy.brokers --free-ports --demo
+
+test-brokers: setup rabbitmq ## the tests that need them (root gets RabbitMQ where there is apt-get)
+	$(BIN)/python -m deploy.brokers --build-only
+	$(BIN)/python -m pytest tests/brokers
+
+# At run level 1 Debian does not start as a service what it installs.
+rabbitmq:
+	@PATH="$$PATH:/usr/lib/rabbitmq/bin:/usr/sbin"; command -v rabbitmq-server >/dev/null && exit; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "RabbitMQ is not here; install it first (apt-get install rabbitmq-server, or the like)." >&2; exit 1; \
+	fi; \
+	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends rabbitmq-server
+
+test-browser: setup chromium ## use the console in a real browser (root gets Chromium where there is apt-get)
+	$(BIN)/python -m pytest --numprocesses 3 tests/browser
+
+screens: setup chromium ## make the README's pictures of the console anew
+	$(BIN)/python -m pytest tests/browser/test_screens.py
+	mkdir -p docs/screens && cp build/screens/readme/*.png docs/screens/
+
+chromium:
+	@command -v chromium >/dev/null && exit; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "The tests in a browser need Chromium as the command chromium; install it first (apt-get install chromium, or the like)." >&2; exit 1; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-dejavu-core
 
 test-faults: setup ## break processes, database, network and receivers under load, and count (some minutes)
 	$(BIN)/python -m tests.faults

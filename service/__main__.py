@@ -5,6 +5,7 @@ A command's modules are imported when it runs, so that `--help` answers at once.
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     raise SystemExit(carry_out(chosen.command, chosen))
 
 
+@cache
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("relevo", description=_ABOUT, epilog=_EPILOG, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"relevo {version('relevo')}")

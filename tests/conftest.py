@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -58,6 +59,14 @@ def directory() -> Iterator[Path]:
     directory, which the next run on the machine closes to all other users, PostgreSQL's among them."""
     with tempfile.TemporaryDirectory(prefix="relevo-") as path:
         yield Path(path)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Chance that can be had again: SEED of a failed run repeats it."""
+    seed = int(os.environ.get("SEED", random.randrange(2**32)))
+    print(f"SEED={seed}")  # noqa: T201  # pytest shows it with a failure
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,8 +41,9 @@ def test_the_time_of_the_standard_library_is_its_callers_and_waiting_costs_nothi
         [
             f"main ({ours}/service/__main__.py:1);run ({std}/asyncio/runners.py:2);get ({site}/uvicorn/http.py:3) 3",
             f"main ({ours}/service/__main__.py:1);take ({ours}/service/api/app.py:2);dumps ({std}/json/it.py:3) 2",
-            f"main ({ours}/service/__main__.py:1);run ({std}/asyncio/runners.py:2) 5",
+            f"main ({ours}/service/main.py:1);do ({ours}/service/commands/a.py:1);run ({std}/asyncio/runners.py:2) 5",
             f"boot ({std}/threading.py:1);wait ({std}/threading.py:2) 90",
+            f"boot ({std}/threading.py:1);_worker ({std}/concurrent/futures/thread.py:2) 90",
         ]
     )
 

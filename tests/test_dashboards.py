@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.stack.expressions import dashboards, selectors_in
+from tests.browser.places import PLACES
+from tests.stack.expressions import RUNBOOK, dashboards, selectors_in
 
 VARIABLES = ("environment", "role", "instance")
+CONSOLE = "${console:raw}"
 NARROWED = [
     'deployment_environment_name=~"$environment"',
     'relevo_role=~"$role"',
@@ -24,8 +26,9 @@ PANELS = {f"{uid}: {panel['title']}": panel for uid, each in DASHBOARDS.items() 
 
 @pytest.mark.parametrize("uid", DASHBOARDS)
 def test_a_dashboard_has_the_variables_and_shows_everything_at_first(uid: str) -> None:
-    variables = DASHBOARDS[uid]["templating"]["list"]
+    *variables, console = DASHBOARDS[uid]["templating"]["list"]
 
+    assert (console["name"], console["type"]) == ("console", "textbox")
     assert tuple(each["name"] for each in variables) == VARIABLES
     # A process that lacks the label (one that is scraped has no environment) is part of "All".
     assert {each["allValue"] for each in variables} == {".*"}
@@ -40,6 +43,36 @@ def test_the_variables_narrow_every_panel_of_what_a_process_reports(panel: str) 
             wanted = NARROWED if _OF_A_PROCESS.match(name) else []
 
             assert [each for each in NARROWED if each in matchers] == wanted, target["expr"]
+
+
+@pytest.mark.parametrize("uid", DASHBOARDS)
+def test_a_dashboard_leads_to_pages_of_the_console(uid: str) -> None:
+    """In a window of its own, since the dashboard goes on."""
+    dashboard = DASHBOARDS[uid]
+    (of_all,) = [link for link in dashboard["links"] if link["type"] == "link"]
+    links = [of_all, *(link for panel in dashboard["panels"] for link in panel.get("links", ()))]
+
+    assert all(link["title"] and link["targetBlank"] for link in links)
+    assert {link["url"] for link in links} <= {f"{CONSOLE}{place.path}" for place in PLACES}
+
+
+def test_what_the_console_shows_too_is_linked_from_its_panel() -> None:
+    linked = {name for name, panel in PANELS.items() if panel.get("links")}
+
+    assert {
+        "relevo-endpoints: Endpoints that take nothing, by how long",
+        "relevo-deliveries: Oldest due delivery",
+        "relevo-deliveries: Attempts under way, by process",
+        "relevo-deliveries: Given up, by reason",
+    } <= linked
+
+
+def test_pages_of_the_console_in_the_runbook_are_there() -> None:
+    named = set(re.findall(r"/console(/[^`\s?]+)", RUNBOOK.read_text()))
+    there = [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(place.path.partition("?")[0]))) for place in PLACES]
+
+    assert len(named) > 4
+    assert [path for path in named if not any(each.fullmatch(path) for each in there)] == []
 
 
 @pytest.mark.parametrize("panel", PANELS)

@@ -4,11 +4,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from service.adapters.destinations.clients import NEEDED
+from service.domain.sink_configs import SINKS
+from service.domain.sinks import SinkKind
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -29,12 +34,29 @@ _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 _COMMAND = re.compile(r"\brelevo (?:--\w+ )*([a-z]+)\b")
+_KIND = re.compile(rf"^\| `({'|'.join(SinkKind)})` \|(.*)\|$", re.MULTILINE)
 _VARIABLE = re.compile(r"\bRELEVO_[A-Z_]+\b")
 
-CODE = {".py", ".sql", ".yml", ".yaml", ".json", ".toml", ".tpl", ".go", ".jq", ".txt", ".lock", ""}
+CODE = {
+    ".py",
+    ".conf",
+    ".properties",
+    ".sql",
+    ".yml",
+    ".yaml",
+    ".json",
+    ".toml",
+    ".tpl",
+    ".go",
+    ".jq",
+    ".txt",
+    ".lock",
+    "",
+}
 # Other projects' words: libraries that were not taken, and settings of programs that were tried by hand.
 FOREIGN = {
     "LRUCache.get",
+    "authlib",
     "cachetools",
     "debootstrap",
     "enable_multi_variant_queries",
@@ -42,6 +64,7 @@ FOREIGN = {
     "svcs",
     "tenacity",
     "whitelist_subnets",
+    "wsproto",
 }
 # What others read than Relevo's servers do.
 NOT_SETTINGS = {"RELEVO_TOKEN", "RELEVO_TEST_PATIENCE"}
@@ -165,3 +188,14 @@ def targets() -> frozenset[str]:
 def commands() -> frozenset[str]:
     """What `relevo` can be told to do."""
     return frozenset(re.findall(r"\badd\(\"([a-z]+)\"", (ROOT / "service" / "__main__.py").read_text()))
+
+
+def test_every_type_of_destination_is_in_the_tables_for_callers_and_operators() -> None:
+    callers, operators = (ROOT / "service/api/README.md").read_text(), (ROOT / "deploy/brokers.md").read_text()
+    extras = {kind: f"`{extra}`" for kind, (_, extra) in NEEDED.items()}
+    not_sent = {SinkKind.FIFO, SinkKind.POLLING}
+
+    told = {kind: set(_CODE.findall(rest)) for kind, rest in _KIND.findall(callers)}
+    assert told == {kind: {to_camel(each.name) for each in fields(sink)} for kind, sink in SINKS.items()}
+    told_extras = {kind: rest.partition("|")[0].strip() for kind, rest in _KIND.findall(operators)}
+    assert told_extras == {kind: extras.get(kind, "") for kind in set(SinkKind) - not_sent}

@@ -14,7 +14,7 @@ from service.api.protocol import bodies, patience
 from service.domain import headers, health, idempotency, limits, retention
 from service.observability import telemetry
 from service.runtime import access, resources
-from service.settings.groups import Delivery
+from service.settings.delivery import Delivery
 from tests.faults.cases import FAULTS
 
 ROOT = Path(__file__).parents[1]

@@ -97,6 +97,8 @@ def test_only_lines_of_their_own_notify_and_none_of_them_within_a_transaction() 
 
 
 def _comments(path: Path) -> Iterator[tokenize.TokenInfo]:
+    if not SILENCER.search(path.read_text()):
+        return  # to look for words takes a hundredth of the time that it takes to tell a comment from a text
     with path.open("rb") as file:
         yield from (token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
 
@@ -107,6 +109,8 @@ def _only_asserted(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]
     asserted = [
         node.test.id for node in function.body if isinstance(node, ast.Assert) and isinstance(node.test, ast.Name)
     ]
+    if given.isdisjoint(asserted):
+        return set()
     named = Counter(node.id for node in ast.walk(function) if isinstance(node, ast.Name))
     return {name for name in asserted if name in given and named[name] == 1}
 

@@ -30,6 +30,7 @@ class Promise(NamedTuple):
 _WIRED = "tests/system/test_settings_take_effect.py::"
 _OF_ITS_OWN = f"{_WIRED}test_a_server_of_its_own_is_where_it_was_told_and_as_quiet"
 _ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named"
+_SIGN_IN = f"{_WIRED}test_people_sign_in_at_the_issuer_whose_client_relevo_is"
 _KEYS = f"{_WIRED}test_the_first_of_the_secret_keys_encrypts_and_all_decrypt"
 
 SETTINGS: dict[str, Promise] = {
@@ -42,10 +43,17 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_PUBLIC_URL": Promise(
         "service/runtime/roles.py", "public_url", f"{_WIRED}test_links_begin_with_the_public_url"
     ),
+    "RELEVO_PORTAL_ANCESTORS": Promise(
+        "service/runtime/roles.py",
+        "portal_ancestors",
+        f"{_WIRED}test_the_portal_may_be_embedded_by_pages_of_the_origins_that_were_named",
+    ),
     "RELEVO_OIDC_ISSUER": Promise("service/runtime/access.py", "oidc.issuer", _ISSUER),
     "RELEVO_OIDC_AUDIENCE": Promise("service/runtime/access.py", "oidc.audience", _ISSUER),
     "RELEVO_OIDC_ORG_CLAIM": Promise("service/runtime/access.py", "oidc.org_claim", _ISSUER),
     "RELEVO_OIDC_ROLE_CLAIM": Promise("service/runtime/access.py", "oidc.role_claim", _ISSUER),
+    "RELEVO_OIDC_CLIENT_ID": Promise("service/runtime/access.py", "oidc.client_id", _SIGN_IN),
+    "RELEVO_OIDC_CLIENT_SECRET": Promise("service/runtime/access.py", "oidc.client_secret", _SIGN_IN),
     "RELEVO_DATA_DIR": Promise(
         "service/runtime/database.py",
         "data_dir",
@@ -107,6 +115,9 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_TRACE_URL": Promise(
         "service/runtime/resources.py", "trace_url", f"{_WIRED}test_the_trace_url_shows_an_attempts_trace"
     ),
+    "RELEVO_LOGS_URL": Promise(
+        "service/runtime/resources.py", "logs_url", f"{_WIRED}test_the_logs_url_leads_from_an_attempt_to_its_lines"
+    ),
     "RELEVO_ADMIN_TOKEN": Promise("service/runtime/telemetry.py", "admin_token", _OF_ITS_OWN),
 }
 
@@ -134,7 +145,7 @@ LIMITS: dict[str, Promise] = {
         "tests/api/test_problems.py::test_a_large_body_is_refused_in_json",
     ),
     "old secrets of an endpoint": Promise(
-        "service/application/endpoints.py",
+        "service/domain/signatures.py",
         "MAX_OLD_SECRETS",
         "tests/api/test_secrets.py::test_the_eleventh_rotation_waits_until_the_first_of_the_old_secrets_has_ended",
     ),

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from service.environment import unknown
 from service.settings import Settings, SettingsError, configuration_table
@@ -40,10 +40,13 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "RELEVO_OPS_PORT": "9464",
         "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
         "RELEVO_PUBLIC_URL": "https://relevo.example.com/",
+        "RELEVO_PORTAL_ANCESTORS": "https://app.example.com, http://localhost:3000",
         "RELEVO_OIDC_ISSUER": "https://login.example.com",
         "RELEVO_OIDC_AUDIENCE": "relevo",
         "RELEVO_OIDC_ORG_CLAIM": "org_id",
         "RELEVO_OIDC_ROLE_CLAIM": "roles",
+        "RELEVO_OIDC_CLIENT_ID": "console",
+        "RELEVO_OIDC_CLIENT_SECRET": "short",
         "RELEVO_DATA_DIR": "/data",
         "RELEVO_AUDIT_DAYS": "30",
         "RELEVO_DATABASE_URL": "postgresql://relevo@pgbouncer/relevo",
@@ -62,6 +65,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "RELEVO_ENDPOINT_HTTPS_ONLY": "true",
         "RELEVO_LOG_LEVEL": "DEBUG",
         "RELEVO_TRACE_URL": "https://jaeger.example.com/trace/{trace_id}",
+        "RELEVO_LOGS_URL": "https://logs.example.com/?q={trace_id}",
         "RELEVO_ADMIN_TOKEN": SECRET,
     }
 
@@ -74,12 +78,15 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "ops_port": 9464,
         "cors_origins": ("https://a.example.com", "https://b.example.com"),
         "public_url": "https://relevo.example.com",
+        "portal_ancestors": ("https://app.example.com", "http://localhost:3000"),
     }
     assert settings.oidc.model_dump() == {
         "issuer": "https://login.example.com",
         "audience": "relevo",
         "org_claim": "org_id",
         "role_claim": "roles",
+        "client_id": "console",
+        "client_secret": SecretStr("short"),
     }
     assert settings.storage.data_dir == Path("/data")
     assert settings.storage.audit_days == 30
@@ -102,6 +109,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     }
     assert settings.endpoints.https_only
     assert settings.observability.log_level == "debug"
+    assert settings.observability.logs_url == "https://logs.example.com/?q={trace_id}"
     assert settings.observability.trace_url == "https://jaeger.example.com/trace/{trace_id}"
     assert settings.observability.admin_token is not None
     assert settings.observability.admin_token.get_secret_value() == SECRET
@@ -117,6 +125,9 @@ def test_an_empty_variable_is_not_set() -> None:
         ("RELEVO_PORT", "web", "valid integer"),
         ("RELEVO_PORT", "65536", "less than or equal to 65535"),
         ("RELEVO_OIDC_ISSUER", "login.example.com", "an issuer is a URL"),
+        ("RELEVO_OIDC_CLIENT_ID", "console", "it needs the issuer whose client it is, in RELEVO_OIDC_ISSUER"),
+        ("RELEVO_OIDC_CLIENT_SECRET", "s", "it needs the client whose secret it is, in RELEVO_OIDC_CLIENT_ID"),
+        ("RELEVO_PORTAL_ANCESTORS", "app.example.com", "an origin that may embed it is"),
         ("RELEVO_DATABASE_URL", "mysql://db/relevo", "it has to be an address of PostgreSQL"),
         ("RELEVO_DATABASE_DIRECT_URL", "postgresql://db/relevo", "RELEVO_DATABASE_URL, which has to be set"),
         ("RELEVO_JWT_SECRET", "short", "at least 32 characters"),

@@ -1,16 +1,15 @@
 """`make stack`: collector, Jaeger and Prometheus on this machine, without containers, until Ctrl-C."""
 
 import signal
-import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.stack.processes import ROOT, Ports, Stack, StackFailed, running_stack
-from deploy.stack.programs import JUDGES, PROGRAMS, CannotBuild, Program, build, cache_directory
+from deploy.stack.programs import JUDGES, PROGRAMS, CannotBuild
+from deploy.staying import build_all, run_to_its_end, stay, tell
 
 # The file that `relevo demo --stack` reads by default.
 ADDRESSES = ROOT / "build" / "stack.json"
@@ -44,19 +43,13 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         if chosen.build_only:
-            _build((*PROGRAMS, *JUDGES))
+            build_all((*PROGRAMS, *JUDGES))
             return 0
-        _build(PROGRAMS)
+        build_all(PROGRAMS)
         return _run(Ports.free() if chosen.free_ports else Ports(), demo=chosen.demo)
     except (CannotBuild, StackFailed) as error:
-        _tell(str(error))
+        tell(str(error))
         return 1
-
-
-def _build(wanted: tuple[Program, ...]) -> None:
-    _tell(f"Programs are kept in {cache_directory()}; building one takes minutes, once.")
-    for program in wanted:
-        _tell(f"{program.name}: {build(program, tell=_tell)}")
 
 
 def _run(ports: Ports, *, demo: bool) -> int:
@@ -66,42 +59,20 @@ def _run(ports: Ports, *, demo: bool) -> int:
         tempfile.TemporaryDirectory(prefix="relevo-stack-") as directory,
         running_stack(Path(directory), ports) as stack,
     ):
-        return _demo(stack) if demo else _wait(stack)
+        if demo:
+            return _demo(stack)
+        stay(greeting=_GREETING.format(stack=stack), file=ADDRESSES, addresses=stack.as_json())
     return 0
 
 
 def _demo(stack: Stack) -> int:
     file = stack.directory / "stack.json"
     file.write_text(stack.as_json())
-    command = [sys.executable, "-m", "service", "demo", "--stack", str(file)]
-    status = subprocess.run(command, check=False).returncode  # noqa: S603  # ourselves
+    status = run_to_its_end([sys.executable, "-m", "service", "demo", "--stack", str(file)])
     if sys.stdin.isatty():
-        _tell(_LOOK_AROUND.format(stack=stack))
+        tell(_LOOK_AROUND.format(stack=stack))
         sys.stdin.readline()
     return status
-
-
-def _wait(stack: Stack) -> int:
-    with _announced(stack):
-        sys.stdout.write(_GREETING.format(stack=stack))
-        sys.stdout.flush()
-        while True:
-            signal.pause()
-
-
-@contextmanager
-def _announced(stack: Stack) -> Iterator[None]:
-    ADDRESSES.parent.mkdir(exist_ok=True)
-    ADDRESSES.write_text(stack.as_json())
-    try:
-        yield
-    finally:
-        ADDRESSES.unlink(missing_ok=True)
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

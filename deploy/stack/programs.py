@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 from deploy.stack.making import FLAGS, CannotBuild, Maker, Tell, make, origin
-from deploy.stack.sources import Assets, FromManifest, FromModule, FromNpm, FromPartOfModule, Program
+from deploy.stack.sources import Assets, FromManifest, FromMaven, FromModule, FromNpm, FromPartOfModule, Program
 
 __all__ = ["CannotBuild", "Program", "build", "cache_directory", "is_built", "key"]
 
@@ -90,8 +90,18 @@ COMPOSE = FromPartOfModule(
     package="./config",
     ours=HERE / "compose",
 )
+# An OpenID Connect provider to sign in at. Dex's releases are no versions of its module, whose name lacks their /v2, so
+# that this is a commit, of September 2021.
+DEX = FromPartOfModule(
+    name="dex",
+    module="github.com/dexidp/dex",
+    version="v0.0.0-20210917061239-f0186ff2651e",
+    package="./cmd/relevo",
+    ours=HERE / "dex",
+    siblings="v2.0.0",
+)
 PROGRAMS: tuple[Program, ...] = (COLLECTOR, JAEGER, PROMETHEUS)
-JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, KUBERNETES, HELM, KUBECTL, COMPOSE)
+JUDGES: tuple[Program, ...] = (PROMTOOL, KUSTOMIZE, KUBERNETES, HELM, KUBECTL, COMPOSE, DEX)
 
 # For one program. Two idle cores need a few minutes; on a busy machine it took half an hour.
 BUILD_TIMEOUT_S = 3600.0
@@ -134,14 +144,14 @@ def _kept(program: Program, cache: Path) -> Path:
 
 def _without_places(program: Program) -> str:
     # Without paths of this checkout, since all checkouts share the cache.
-    return repr(program).replace(str(HERE), "")
+    return repr(program).replace(str(HERE), "").replace(str(HERE.parent), "")
 
 
 def _ours(program: Program) -> list[Path]:
     match program:
         case FromModule() | FromNpm():
             return []
-        case FromPartOfModule():
+        case FromPartOfModule() | FromMaven():
             return sorted(each for each in program.ours.rglob("*") if each.is_file())
         case FromManifest():
             return [program.manifest]

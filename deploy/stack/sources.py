@@ -1,4 +1,4 @@
-"""Where a program of the stack comes from: a Go module, a part of one, the collector's builder, or an npm package."""
+"""Where a program comes from: a Go module, a part of one, the collector's builder, an npm package, or Maven Central."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ class FromModule:
     """A program built inside its module's own source, so that the module's go.mod and go.sum pin all dependencies.
 
     `siblings` is the version of the modules that go.mod takes from local directories, which a published module does not
-    contain (Kubernetes' staging area). `variables` are set by the linker.
+    contain (Kubernetes' staging area, Dex's interface). `variables` are set by the linker.
     """
 
     name: str
@@ -35,7 +35,8 @@ class Assets:
 class FromPartOfModule:
     """A smaller program than the module's own: the directory `ours` becomes a package inside the module's source.
 
-    `stand_ins` are directories below `ours` that replace modules whose code the program does not call.
+    `stand_ins` are directories below `ours` that replace modules whose code the program does not call; `siblings` as in
+    `FromModule`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class FromPartOfModule:
     package: str
     ours: Path
     stand_ins: tuple[tuple[str, str], ...] = ()
+    siblings: str = ""
     assets: Assets | None = None
 
 
@@ -72,4 +74,15 @@ class FromNpm:
     otherwise: FromModule
 
 
-Program = FromModule | FromPartOfModule | FromManifest | FromNpm
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FromMaven:
+    """A program in Java: the directory of all its jars, as `pom.xml` in `ours` has them resolved and `jars.sha256` pins
+    them. `version` is that of `artifact`."""
+
+    name: str
+    artifact: str
+    version: str
+    ours: Path
+
+
+Program = FromModule | FromPartOfModule | FromManifest | FromNpm | FromMaven

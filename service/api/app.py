@@ -5,13 +5,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from service.api.document import ABOUT, PATH, SERVERS, TAGS, add_documentation, webhooks
+from service.api.addresses import prefix_of
+from service.api.document import ABOUT, TAGS, servers, webhooks
+from service.api.documentation import add_documentation
 from service.api.incoming.short_way import ShortWay
 from service.api.problems import answer_problems
 from service.api.protocol.bodies import BODY_TIMEOUT_S, MAX_HELD_BYTES, HeldBodies
@@ -23,6 +24,7 @@ from service.api.routes import (
     background_tasks,
     contents,
     deliveries,
+    destinations,
     endpoints,
     environments,
     event_types,
@@ -32,13 +34,17 @@ from service.api.routes import (
     messages,
     not_offered,
     operational_webhooks,
+    pollers,
     replays,
+    sockets,
+    sources,
     statistics,
     streams,
     tokens,
 )
 from service.api.schemas.messages import MessageIn
 from service.api.services import Services
+from service.api.sockets import SocketPlaces
 from service.application.tails import AttemptReader
 from service.domain.limits import MAX_BODY_BYTES
 
@@ -75,7 +81,7 @@ def create_app(
         title="Relevo",
         summary="Delivers webhooks.",
         description=ABOUT,
-        servers=SERVERS,
+        servers=servers(prefix_of(public_url)),
         openapi_tags=TAGS,
         webhooks=webhooks(),
         version="1",
@@ -94,13 +100,13 @@ def create_app(
     app.state.body_timeout = BODY_TIMEOUT_S
     app.state.public_url = public_url
     app.state.held_bodies = HeldBodies(max_held_bytes)
+    app.state.socket_places = SocketPlaces()
     add_documentation(app)
-    app.add_route("/", _to_docs, include_in_schema=False)
     operations = _operations(app)
     app.router.routes[:0] = operations
     if short_way:
         app.short_way = ShortWay(app, operations[0])
-    app.router.routes += not_offered.routes()
+    app.router.routes += [*sockets.routes(below=BASE_PATH), *not_offered.routes()]
     answer_problems(app)
     return app
 
@@ -137,6 +143,8 @@ def _operations(app: FastAPI) -> list[APIRoute]:
         applications,
         audit,
         endpoints,
+        destinations,
+        pollers,
         operational_webhooks,
         replays,
         examples,
@@ -149,6 +157,7 @@ def _operations(app: FastAPI) -> list[APIRoute]:
         deliveries,
         contents,
         background_tasks,
+        sources,
         health,
     )
     operations = [route for module in modules for route in module.router.served(app, below=BASE_PATH)]
@@ -158,7 +167,3 @@ def _operations(app: FastAPI) -> list[APIRoute]:
 def _comes_after_hot(route: BaseRoute) -> bool:
     # Routes are tried in order. In its place among the others, matching took a sixth of the cost of a message.
     return getattr(route, "operation_id", None) != HOT_OPERATION
-
-
-async def _to_docs(_request: object) -> RedirectResponse:
-    return RedirectResponse(PATH)

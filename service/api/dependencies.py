@@ -21,16 +21,20 @@ from service.application.access import Caller
 from service.application.applications import Applications
 from service.application.audit import AuditTrail
 from service.application.background_tasks import BackgroundTasks
+from service.application.brands import Brands
 from service.application.contents import Contents
 from service.application.deliveries import Deliveries
+from service.application.destinations import Destinations
 from service.application.endpoints import Endpoints
 from service.application.event_types import EventTypes
 from service.application.examples import Examples
 from service.application.messages import Messages
+from service.application.pollers import Pollers
 from service.application.ports.destinations import AttemptMaker
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import Replays
 from service.application.revocations import Revocations
+from service.application.sources import Sources
 from service.application.statistics import Statistics
 from service.application.tokens import OrganisationTokens
 from service.application.use_cases import UseCases
@@ -39,27 +43,33 @@ from service.domain.errors import NoToken, RelevoError, Unavailable
 from service.observability.naming import name
 
 
-async def services(request: Request) -> Services:
-    """The services that the lifespan opened. A coroutine, since FastAPI would run a plain function in a thread."""
+def services_of(request: Request) -> Services:
+    """The services that the lifespan opened, for dependencies. As one more dependency of each it would be a third of
+    all that FastAPI analyses at a start and solves for a request."""
     opened: Services = request.app.state.services
     return opened
+
+
+async def services(request: Request) -> Services:
+    """The same for routes. A coroutine, since FastAPI would run a plain function in a thread."""
+    return services_of(request)
 
 
 ServicesDep = Annotated[Services, Depends(services)]
 
 
-async def session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
+async def session(request: Request) -> AsyncIterator[AsyncSession]:
     """The request's database session; it takes a connection from the pool at its first statement."""
-    async with services.sessions() as opened:
+    async with services_of(request).sessions() as opened:
         yield opened
 
 
 SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]
 
 
-async def unit_of_work(services: ServicesDep, session: SessionDep) -> AsyncIterator[UnitOfWork]:
+async def unit_of_work(request: Request, session: SessionDep) -> AsyncIterator[UnitOfWork]:
     """One transaction for the whole request: committed when the route returns, rolled back when it raises."""
-    work = services.unit_of_work(session)
+    work = services_of(request).unit_of_work(session)
     try:
         yield work
         await work.commit()
@@ -86,7 +96,6 @@ bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="What `rel
 
 async def caller(
     request: Request,
-    services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
     """Authenticate the bearer token and check that it allows the operation. Cached in the request's state.
@@ -98,7 +107,7 @@ async def caller(
         return asked
     if credentials is None:
         raise NoToken(_WITHOUT_BEARER if "authorization" in request.headers else None)
-    return await authenticated(request, services, credentials.credentials)
+    return await authenticated(request, services_of(request), credentials.credentials)
 
 
 async def authenticated(request: Request, services: Services, token: str) -> Caller:
@@ -128,9 +137,9 @@ def correlation_id() -> str:
     return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
 
 
-async def use_cases(services: ServicesDep, caller: CallerDep, work: UnitOfWorkDep) -> UseCases:
+async def use_cases(request: Request, caller: CallerDep, work: UnitOfWorkDep) -> UseCases:
     """The use cases of this caller, in the request's transaction."""
-    return UseCases(services, caller, work, correlation_id=correlation_id())
+    return UseCases(services_of(request), caller, work, correlation_id=correlation_id())
 
 
 UseCasesDep = Annotated[UseCases, Depends(use_cases)]
@@ -177,6 +186,16 @@ async def statistics(use_cases: UseCasesDep) -> Statistics:
     return use_cases.statistics()
 
 
+async def brands(use_cases: UseCasesDep) -> Brands:
+    """Use cases for the brand that the organisation's customers see."""
+    return use_cases.brands()
+
+
+async def sources(use_cases: UseCasesDep, _: OrganisationDep) -> Sources:
+    """Use cases for the organisation's sources; application tokens are refused."""
+    return use_cases.sources()
+
+
 async def revocations(use_cases: UseCasesDep) -> Revocations:
     """Use cases that revoke tokens of the organisation's applications."""
     return use_cases.revocations()
@@ -190,6 +209,16 @@ async def audit_trail(use_cases: UseCasesDep) -> AuditTrail:
 async def endpoints(use_cases: UseCasesDep, application: ApplicationDep) -> Endpoints:
     """Use cases for the application's endpoints."""
     return use_cases.endpoints(application)
+
+
+async def destinations(use_cases: UseCasesDep, application: ApplicationDep) -> Destinations:
+    """Use cases for the application's ordered destinations."""
+    return use_cases.destinations(application)
+
+
+async def pollers(use_cases: UseCasesDep, application: ApplicationDep) -> Pollers:
+    """Use cases that poll the application's ordered destinations."""
+    return use_cases.pollers(application)
 
 
 async def messages(use_cases: UseCasesDep, application: ApplicationDep) -> Messages:
@@ -236,14 +265,18 @@ ApplicationsDep = Annotated[Applications, Depends(applications)]
 AttemptsDep = Annotated[AttemptMaker, Depends(attempts)]
 AuditTrailDep = Annotated[AuditTrail, Depends(audit_trail)]
 BackgroundTasksDep = Annotated[BackgroundTasks, Depends(background_tasks)]
+BrandsDep = Annotated[Brands, Depends(brands)]
 ContentsDep = Annotated[Contents, Depends(contents)]
 DeliveriesDep = Annotated[Deliveries, Depends(deliveries)]
+DestinationsDep = Annotated[Destinations, Depends(destinations)]
 EndpointsDep = Annotated[Endpoints, Depends(endpoints)]
 EventTypesDep = Annotated[EventTypes, Depends(event_types)]
 ExamplesDep = Annotated[Examples, Depends(examples)]
 MessagesDep = Annotated[Messages, Depends(messages)]
 OperationalEndpointsDep = Annotated[Endpoints, Depends(operational_endpoints)]
 OrganisationTokensDep = Annotated[OrganisationTokens, Depends(organisation_tokens)]
+PollersDep = Annotated[Pollers, Depends(pollers)]
 ReplaysDep = Annotated[Replays, Depends(replays)]
 RevocationsDep = Annotated[Revocations, Depends(revocations)]
+SourcesDep = Annotated[Sources, Depends(sources)]
 StatisticsDep = Annotated[Statistics, Depends(statistics)]

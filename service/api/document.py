@@ -1,30 +1,23 @@
-"""The OpenAPI document's general text and its operational webhooks, and the page that shows the document, with its
-Content-Security-Policy."""
+"""The OpenAPI document's general text and its operational webhooks."""
 
-import re
-from base64 import b64encode
-from collections.abc import Iterable
-from hashlib import sha256
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from service.api.protocol.ignored import MAX_REPORTED_NAMES
+from service.api.protocol.patience import MAX_MESSAGE_BYTES, PONG_TIMEOUT_S
 from service.api.schemas.operational_events import AttemptEventOut, EndpointEventOut
 from service.domain.health import DISABLE_AFTER
 from service.domain.idempotency import KEYS_KEPT
 from service.domain.limits import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS
 from service.domain.operational_webhooks import FAILING_ATTEMPT, AttemptEvent, EndpointEvent
 
-PATH = "/docs"  # of the page
-_SCRIPT = re.compile(r"<script(?:\s+src=\"([^\"]+)\")?[^>]*>(.*?)</script>", re.DOTALL)
-_STYLE = re.compile(r"<link[^>]*rel=\"stylesheet\"[^>]*href=\"([^\"]+)\"")
-_ICON = re.compile(r"<link[^>]*rel=\"shortcut icon\"[^>]*href=\"([^\"]+)\"")
-SERVERS: list[dict[str, Any]] = [{"url": "/", "description": "The server that this document came from."}]
+
+def servers(prefix: str) -> list[dict[str, Any]]:
+    """Where the operations are, for a server that is reached below that path."""
+    return [{"url": f"{prefix}/", "description": "The server that this document came from."}]
+
 
 _HOURS = int(KEYS_KEPT.total_seconds() / 3600)
 
@@ -57,6 +50,19 @@ Every error is JSON. 422 has a list in `detail`, with the path to each value tha
 others have a `code` for programs and a `detail` for people. 429 and 503 say in `Retry-After` after how many seconds to
 try again; nothing was kept then. 501 with `not_implemented` names an operation of the SDK that Relevo does not have.
 
+## Live, over a WebSocket
+
+`/api/v1/app/{{app_id}}/attempt/tail/ws` tells the same as the event stream of `attempt/tail`, by the same filters.
+Every message is JSON: first `{{"type": "ready", "data": {{}}}}`, then `attempt` with a `MessageAttemptOut` as its data,
+and `gap` with `{{"missed": 3}}` where some could not be told, null when nobody knows how many.
+
+The token comes in the header `Authorization`; or as the subprotocol `relevo.bearer.<token>`, offered beside
+`relevo.v1`, which is chosen; or within 5 seconds as the first message, `{{"token": "..."}}`. It never comes in the URL.
+What is refused before the handshake is answered as any request is; later it is closed with 4000 and that status: 4401
+when the token no longer holds. 1001 means that the server leaves, 1013 that too many are open or that the client read
+too slowly: connect again after a while. Answer pings within {PONG_TIMEOUT_S:.0f} seconds; a client's message has
+{MAX_MESSAGE_BYTES} bytes at most.
+
 ## What every answer carries
 
 `X-Request-ID`: your own, if you sent one, or a new one; it is on every line of the log. `Relevo-Ignored`: the fields
@@ -68,6 +74,7 @@ _TAGS = {
     "Audit": "Who did what: what decides over access, and what changes where data goes.",
     "Authentication": "Tokens for applications: given, renewed, ended.",
     "Background Task": "Work that goes on after its request, and survives a restart.",
+    "Destination": "Ordered destinations: where an application's messages go one after another, in batches.",
     "Endpoint": "Endpoints: where an application's messages are sent, signed with a secret of each.",
     "Environment": "An organisation's setup as one document.",
     "Event Type": "Event types: what messages can be about, with schemas of their payloads.",
@@ -75,6 +82,8 @@ _TAGS = {
     "Message": "Messages: sent, read, imported, exported, removed.",
     "Message Attempt": "Attempts and deliveries: what became of messages.",
     "Operational Webhook Endpoint": "Endpoints of your own, which are told what becomes of your customers'.",
+    "Poller": "Polled destinations: messages in order, fetched by whoever they are for.",
+    "Source": "Sources: brokers that messages come in from.",
     "Statistics": "Counts of attempts, and of what endpoints want.",
 }
 TAGS: list[dict[str, Any]] = [{"name": name, "description": about} for name, about in _TAGS.items()]
@@ -115,47 +124,3 @@ def _add(router: APIRouter, event: str, about: str, model: type[BaseModel]) -> N
         response_description="The event was taken.",
         responses={"default": {"description": "Anything else: it is sent again later."}},
     )
-
-
-def add_documentation(app: FastAPI) -> None:
-    """Serve the page at PATH; the route has the name that FastAPI gives it."""
-
-    async def show(request: Request) -> HTMLResponse:
-        root = request.scope.get("root_path", "").rstrip("/")
-        page = get_swagger_ui_html(openapi_url=f"{root}{app.openapi_url}", title=f"{app.title} - API")
-        page.headers["content-security-policy"] = policy_for(bytes(page.body).decode())
-        return page
-
-    app.add_route(PATH, show, name="swagger_ui_html", include_in_schema=False)
-
-
-def policy_for(page: str) -> str:
-    """The page's Content-Security-Policy: it allows the scripts and styles that the page names, and calls of the
-    API."""
-    scripts = [source or f"'sha256-{_digest(text)}'" for source, text in _SCRIPT.findall(page)]
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_listed(scripts)}",
-            # Swagger UI sets inline styles, and has its images as data URLs.
-            f"style-src 'unsafe-inline' {_listed(_STYLE.findall(page))}",
-            f"img-src data: {_listed(_origin(icon) for icon in _ICON.findall(page))}",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
-    )
-
-
-def _listed(sources: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(sources))
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
-
-
-def _digest(script: str) -> str:
-    return b64encode(sha256(script.encode()).digest()).decode()

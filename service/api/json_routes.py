@@ -17,7 +17,6 @@ from service.api.dependencies import bearer, caller, organisation
 from service.api.protocol import ignored
 from service.api.protocol.bodies import DEFAULT_BODY_LIMITS, BodyLimits, JsonRequest
 from service.api.protocol.ignored import Ignored, Known, nearest
-from service.api.services import Services
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -110,8 +109,7 @@ class _Admission:
         """Authorize the caller as the route's own dependencies would. NotAuthenticated, NotAllowed."""
         if not self._asks or request.app.dependency_overrides:
             return
-        services: Services = request.app.state.services
-        found = await caller(request, services, await bearer(request))
+        found = await caller(request, await bearer(request))
         if self._for_organisations:
             await organisation(found)
 

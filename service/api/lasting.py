@@ -4,7 +4,7 @@ None of them holds a transaction while the client sends or reads: each does its 
 streaming response reads from a session with the scope of the request, open until the last byte.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,14 +12,13 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from service.api.dependencies import CallerDep, OrganisationDep, ServicesDep, application, use_cases
 from service.api.parameters import ApplicationRef
+from service.api.services import Services
 from service.application.imports import Imports
 from service.application.ports.unit_of_work import UnitOfWork
-from service.application.tails import AttemptReader
+from service.application.tails import AttemptReader, MayListen
 from service.application.use_cases import imports as imports_of
 from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated
-
-TokenHolds = Callable[[], Awaitable[bool]]
 
 
 async def lasting_application(
@@ -27,7 +26,7 @@ async def lasting_application(
 ) -> Application:
     """The application that the path names, read in a transaction that ends before the streaming begins."""
     async with services.begin() as work:
-        return await application(request, await use_cases(services, caller, work), app_id)
+        return await application(request, await use_cases(request, caller, work), app_id)
 
 
 LastingApplicationDep = Annotated[Application, Depends(lasting_application)]
@@ -42,10 +41,15 @@ async def imports(application: LastingApplicationDep, services: ServicesDep, cal
 ImportsDep = Annotated[Imports, Depends(imports)]
 
 
-async def token_holds(request: Request, services: ServicesDep, caller: CallerDep) -> TokenHolds:
+async def token_holds(request: Request, services: ServicesDep, caller: CallerDep) -> MayListen:
     """A function that tells whether the request's token is still valid. It needs no query."""
     del caller  # declared so that the token is checked before the stream begins
     _, token = get_authorization_scheme_param(request.headers["authorization"])
+    return while_valid(services, token)
+
+
+def while_valid(services: Services, token: str) -> MayListen:
+    """A function that tells whether the token is still valid. It needs no query."""
 
     async def holds() -> bool:
         try:
@@ -57,7 +61,7 @@ async def token_holds(request: Request, services: ServicesDep, caller: CallerDep
     return holds
 
 
-TokenHoldsDep = Annotated[TokenHolds, Depends(token_holds)]
+TokenHoldsDep = Annotated[MayListen, Depends(token_holds)]
 
 
 async def reading(services: ServicesDep) -> AsyncIterator[UnitOfWork]:

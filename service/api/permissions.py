@@ -52,8 +52,17 @@ NEEDS: dict[str, Needs] = {
     "v1.authentication.token.get": _ADMINISTER,
     "v1.authentication.token.list": _ADMINISTER,
     "v1.authentication.token.revoke": _ADMINISTER,
+    "v1.background-task.cancel": _WRITE,
     "v1.background-task.get": _VIEW,
     "v1.background-task.list": _VIEW,
+    "v1.destination.create": _MANAGE_ENDPOINT,
+    "v1.destination.delete": _MANAGE_ENDPOINT,
+    "v1.destination.get": _VIEW,
+    "v1.destination.get-secret": _VIEW_SECRET,
+    "v1.destination.list": _VIEW,
+    "v1.destination.patch": _MANAGE_ENDPOINT,
+    "v1.destination.rotate-secret": _capable("writer", "ManageEndpointSecret"),
+    "v1.destination.upsert": _MANAGE_ENDPOINT,
     "v1.endpoint.bulk-replay": _ATTEMPT,
     "v1.endpoint.create": _MANAGE_ENDPOINT,
     "v1.endpoint.delete": _MANAGE_ENDPOINT,
@@ -100,6 +109,10 @@ NEEDS: dict[str, Needs] = {
     "v1.message.import-get": _READ,
     "v1.message.import-list": _READ,
     "v1.message.list": _VIEW,
+    # A consumer's poll and seek change what it is sent next.
+    "v1.message.poller.consumer-poll": _ATTEMPT,
+    "v1.message.poller.consumer-seek": _ATTEMPT,
+    "v1.message.poller.poll": _VIEW,
     "v1.message.precheck": _WRITE,
     "v1.operational-webhook.endpoint.create": _WRITE,
     "v1.operational-webhook.endpoint.delete": _WRITE,
@@ -111,10 +124,26 @@ NEEDS: dict[str, Needs] = {
     "v1.operational-webhook.endpoint.rotate-secret": _WRITE,
     "v1.operational-webhook.endpoint.set-headers": _WRITE,
     "v1.operational-webhook.endpoint.upsert": _WRITE,
+    # A source holds credentials, and messages of any application may come of it.
+    "v1.source.create": _ADMINISTER,
+    "v1.source.delete": _ADMINISTER,
+    "v1.source.faults": _READ,
+    "v1.source.get": _READ,
+    "v1.source.list": _READ,
+    "v1.source.patch": _ADMINISTER,
     "v1.statistics.aggregate-app-stats": _WRITE,
     "v1.statistics.aggregate-event-types": _WRITE,
     "v1.statistics.failing-endpoints": _READ,
 }
+
+
+def allows(caller: Caller, *, operation: str) -> bool:
+    """Whether the caller may call the operation."""
+    try:
+        check(caller, operation=operation)
+    except NotAllowed:
+        return False
+    return True
 
 
 def check(caller: Caller, *, operation: str | None) -> None:

@@ -23,11 +23,13 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Refused: 400,
     errors.LimitReached: 400,
     errors.EndpointDisabled: 400,
+    errors.DestinationNotEnabled: 400,
     errors.MissingPayload: 400,
     errors.InvalidRange: 400,
     errors.NoExample: 400,
     errors.UnusableSpecification: 400,
     errors.UnreadableFile: 400,
+    errors.TaskCanceled: 400,  # never an answer: tasks say it
     errors.NotAuthenticated: 401,
     errors.NoToken: 401,
     errors.NotAllowed: 403,
@@ -35,6 +37,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Conflict: 409,
     errors.EventTypeExists: 409,
     errors.StillRunning: 409,
+    errors.TaskEnded: 409,
     errors.Invalid: 422,
     errors.KeyReused: 422,
     Misplaced: 422,
@@ -98,7 +101,7 @@ class Faults(Described, BaseModel):
 
 def answer_problems(app: FastAPI) -> None:
     """Register the handlers that answer every expected error in JSON."""
-    app.add_exception_handler(errors.RelevoError, _refused)
+    app.add_exception_handler(errors.RelevoError, refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _broken_off)
@@ -124,7 +127,8 @@ def status_of(error: errors.RelevoError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def refused(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a request that was refused with this error."""
     match error:
         case errors.Invalid():
             return _faults([Fault(loc=place_of(error), msg=error.detail, type=error.kind)], request)

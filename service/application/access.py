@@ -99,6 +99,9 @@ class TokenVerifier(Protocol):
         """The caller that the token authenticates. NotAuthenticated for an invalid, expired or revoked token."""
         ...
 
+    def refuse_revoked(self, caller: Caller) -> None:
+        """NotAuthenticated when the caller's token was revoked, as far as is known here within a second."""
+
     async def confirm(self, caller: Caller) -> None:
         """Check again with the latest revocations of all processes. NotAuthenticated when the token was revoked."""
 

@@ -1,12 +1,16 @@
 """The audit trail of one organisation: adding to it, and reading it."""
 
+from dataclasses import replace
+
 from service.application.access import Caller
 from service.application.ports.machine import NewId
-from service.application.ports.pages import Page, PageRequest
-from service.application.ports.repositories import AuditRepository
+from service.application.ports.pages import AuditFilter, Page, PageRequest
+from service.application.ports.repositories import EVERY_EVENT, AuditRepository
 from service.domain import ids
 from service.domain.audit import AuditEvent
 from service.domain.ids import ApplicationId
+
+READ_AT_ONCE = 500
 
 
 class AuditTrail:
@@ -18,9 +22,21 @@ class AuditTrail:
         self._new_id = new_id
         self._correlation_id = correlation_id
 
-    async def page(self, page: PageRequest) -> Page[AuditEvent]:
+    async def page(self, page: PageRequest, wanted: AuditFilter = EVERY_EVENT) -> Page[AuditEvent]:
         """One page of it, by time."""
-        return await self._events.page(self._caller.org_id, page)
+        return await self._events.page(self._caller.org_id, page, wanted)
+
+    async def newest(self, wanted: AuditFilter, *, most: int) -> list[AuditEvent]:
+        """At most so many events, newest first, read page by page."""
+        events: list[AuditEvent] = []
+        page, done = PageRequest(limit=READ_AT_ONCE), False
+        while not done and len(events) < most:
+            found = await self.page(page, wanted)
+            events += found.items
+            done = found.done
+            if not done:
+                page = replace(page, after=found.items[-1].id)
+        return events[:most]
 
     async def add(self, action: str, *, app_id: ApplicationId | None, target: str | None) -> None:
         """Store that the caller did this, in the current transaction."""

@@ -10,7 +10,7 @@ from service.application.ports.pages import Page, PageRequest, TaskFilter
 from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
-from service.domain.errors import NotFound
+from service.domain.errors import NotFound, TaskCanceled, TaskEnded
 from service.domain.ids import ApplicationId, OrgId, TaskId
 from service.observability.naming import name
 
@@ -76,3 +76,11 @@ class BackgroundTasks:
         if task is None:
             raise NotFound
         return task
+
+    async def cancel(self, task_id: str) -> BackgroundTask:
+        """End a task that runs, before its next batch; what it did stays done. A batch that is under way is undone,
+        since it can no longer store its progress. NotFound, TaskEnded."""
+        task = await self.get(task_id)
+        if not await self._tasks.cancel(task.failed(TaskCanceled(), at=self._clock.now())):
+            raise TaskEnded
+        return await self.get(task_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, assert_never
 
 from service.application.ports.machine import Clock, KeyPairs
@@ -14,10 +14,10 @@ from service.domain import ids
 from service.domain.applications import Application
 from service.domain.destinations import Destination, HttpDestination
 from service.domain.endpoints import Endpoint, NewEndpoint, explained
-from service.domain.errors import Invalid, LimitReached, NotFound
+from service.domain.errors import Invalid, NotFound
 from service.domain.ids import EndpointId
 from service.domain.operational_webhooks import EndpointEvent
-from service.domain.signatures import MAX_OLD_SECRETS, Kind, Secret
+from service.domain.signatures import Kind, Secret, aged
 
 Announce = Callable[[EndpointEvent, Application, Endpoint], Awaitable[None]]
 
@@ -111,7 +111,7 @@ class Endpoints:
         endpoint = await self._found(ref, lock=True)
         secrets = await self._endpoints.secrets(endpoint.id)
         newest = secret or self._new_secret(secrets[0].kind)
-        await self._endpoints.keep_secrets(endpoint.id, [newest, *_aged(secrets, at=self._clock.now(), grace=grace)])
+        await self._endpoints.keep_secrets(endpoint.id, [newest, *aged(secrets, at=self._clock.now(), grace=grace)])
         await self._touch(endpoint)
         return newest
 
@@ -196,15 +196,3 @@ class Endpoints:
             created_at=now,
             updated_at=now,
         )
-
-
-def _aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
-    """The secrets that still sign beside a new one: the current one until `grace` is over, and unexpired older ones."""
-    current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
-    aged = [replace(current, expires_at=at + grace), *older] if grace else older
-    if len(aged) > MAX_OLD_SECRETS:
-        soonest = min(secret.expires_at for secret in aged if secret.expires_at)
-        raise LimitReached(
-            f"You can only rotate a key {MAX_OLD_SECRETS} times; the next key expires at {soonest.isoformat()}."
-        )
-    return aged

@@ -97,6 +97,13 @@ class EventTypes:
             modified += await self._archive_all_but(by_name.keys(), dry_run=dry_run)
         return modified
 
+    async def named(self, names: Collection[str]) -> AsyncIterator[EventType]:
+        """Those of these names that exist, archived or not, by name. They are read page by page, since all schemas
+        together may be large."""
+        async for _, known in self._known(sorted(names), lock=False):
+            for event_type in known.values():
+                yield event_type
+
     async def _known(
         self, names: Sequence[str], *, lock: bool
     ) -> AsyncIterator[tuple[Sequence[str], Mapping[str, EventType]]]:

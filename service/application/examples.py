@@ -70,7 +70,7 @@ class Examples:
             raise NotFound
         refuse_disabled(endpoint)
         if payload is None:
-            payload = await self._payload(event_type, index)
+            payload = await self.payload(event_type, index)
         now = self._clock.now()
         said = Submission(
             org_id=self._application.org_id,
@@ -82,6 +82,24 @@ class Examples:
         )
         message = message_of(said, message_id=MessageId(self._new_id(ids.MESSAGE, at=now)), now=now)
         return Example(message=message, endpoint=endpoint, claim=await self._claim(message, endpoint))
+
+    async def payload(self, name: str, index: int | None = None) -> dict[str, Any]:
+        """The payload of an event type's example, the first one unless `index` counts to another. Raises NotFound,
+        NoExample, Invalid."""
+        if name == PING:
+            return {"success": True}
+        event_type = await self._event_types.get(self._application.org_id, name)
+        if event_type is None:
+            raise NotFound("There is no event type of that name.")
+        found = examples_of(event_type)
+        if not found:
+            raise NoExample
+        if index is not None and index >= len(found):
+            raise Invalid(f"There are {len(found)} examples, counted from 0.", field=("example_index",))
+        payload = found[index or 0]
+        if not isinstance(payload, dict):
+            raise NoExample
+        return payload
 
     async def keep(self, example: Example, attempt: Attempt) -> None:
         """Store the example and its attempt like any other message."""
@@ -116,24 +134,8 @@ class Examples:
             wants_trace=wants_trace(endpoint.metadata),
         )
 
-    async def _payload(self, name: str, index: int | None) -> dict[str, Any]:
-        if name == PING:
-            return {"success": True}
-        event_type = await self._event_types.get(self._application.org_id, name)
-        if event_type is None:
-            raise NotFound("There is no event type of that name.")
-        found = _examples(event_type)
-        if not found:
-            raise NoExample
-        if index is not None and index >= len(found):
-            raise Invalid(f"There are {len(found)} examples, counted from 0.", field=("example_index",))
-        payload = found[index or 0]
-        if not isinstance(payload, dict):
-            raise NoExample
-        return payload
 
-
-def _examples(event_type: EventType) -> list[Any]:
+def examples_of(event_type: EventType) -> list[Any]:
     """The examples in the first schema version that has any; without any, one generated from the newest version."""
     schemas = exact_json.read(event_type.schemas or "{}")
     for version in sorted(schemas, key=lambda name: (name != "1", name)):

@@ -1,10 +1,12 @@
-"""Use cases of replays: sending messages to an endpoint again, as a background task."""
+"""Use cases of replays: sending messages to an endpoint again, as a background task, and counting them before."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from service.application.background_tasks import BackgroundTasks, Steps
+from service.application.ports.background_tasks import ReplayRepository
+from service.application.ports.machine import Clock
 from service.application.ports.repositories import EndpointRepository
 from service.application.ports.unit_of_work import UnitOfWork
 from service.domain import ids
@@ -15,10 +17,11 @@ from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid, NotFound
 from service.domain.ids import ApplicationId, MessageId
 from service.domain.limits import CLOCK_TOLERANCE
-from service.domain.replays import MAX_RECOVERY, UNDELIVERED, Covered, ReplayFilter, Stretch
+from service.domain.replays import MAX_RECOVERY, UNDELIVERED, Covered, ReplayFilter, ReplayPreview, Stretch
 from service.domain.subscriptions import refuse_disabled
 
 BATCH_MESSAGES = 1000
+PREVIEWED_MESSAGES = 5000  # that a preview examines, while somebody waits for it
 
 _SENT = "messagesSent"
 
@@ -26,16 +29,25 @@ _SENT = "messagesSent"
 class Replays:
     """The replays of one application's endpoints. Each selected message gets one manual attempt."""
 
-    def __init__(self, application: Application, endpoints: EndpointRepository, tasks: BackgroundTasks) -> None:
+    def __init__(
+        self,
+        application: Application,
+        endpoints: EndpointRepository,
+        tasks: BackgroundTasks,
+        replays: ReplayRepository,
+        *,
+        clock: Clock,
+    ) -> None:
         self._application = application
         self._endpoints = endpoints
         self._tasks = tasks
+        self._replays = replays
+        self._clock = clock
 
     async def recover(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
         """Send again the messages whose delivery to the endpoint has not succeeded; overlapping recoveries send each
         once. Raises EndpointDisabled, Invalid."""
-        if until - since > MAX_RECOVERY + CLOCK_TOLERANCE:
-            raise Invalid(f"Recover at most {MAX_RECOVERY.days} days at once.", field=("since",))
+        _refuse_long_recovery(since, until)
         return await self._start(TaskKind.RECOVER, ref, UNDELIVERED, since=since, until=until)
 
     async def replay_missing(self, ref: str, *, since: datetime, until: datetime) -> BackgroundTask:
@@ -46,19 +58,40 @@ class Replays:
         """Send again the messages that the endpoint was sent, delivered or not. Raises EndpointDisabled, Invalid."""
         return await self._start(TaskKind.BULK_REPLAY, ref, wanted, since=since, until=until)
 
+    async def preview_recovery(self, ref: str, *, since: datetime, until: datetime) -> ReplayPreview:
+        """Count what `recover` would send. Raises EndpointDisabled, Invalid."""
+        _refuse_long_recovery(since, until)
+        untried = replace(UNDELIVERED, untried_since=ids.lowest(ids.ATTEMPT, self._clock.now()))
+        return await self.preview_bulk(ref, untried, since=since, until=until)
+
+    async def preview_missing(self, ref: str, *, since: datetime, until: datetime) -> ReplayPreview:
+        """Count what `replay_missing` would send. Raises EndpointDisabled, Invalid."""
+        endpoint, stretch = await self._asked(ref, since=since, until=until)
+        return _preview(stretch, await self._replays.count_missing(endpoint, stretch))
+
+    async def preview_bulk(self, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime) -> ReplayPreview:
+        """Count what `bulk_replay` would send. Raises EndpointDisabled, Invalid."""
+        endpoint, stretch = await self._asked(ref, since=since, until=until)
+        return _preview(stretch, await self._replays.count_sent(endpoint, stretch, wanted))
+
     async def _start(
         self, kind: TaskKind, ref: str, wanted: ReplayFilter, *, since: datetime, until: datetime
     ) -> BackgroundTask:
-        if since > until:
-            raise Invalid("`since` must be before `until`.", field=("since",))
-        endpoint = _usable(await self._endpoints.get(self._application.id, ref))
+        endpoint, stretch = await self._asked(ref, since=since, until=until)
         params = {
             "endpoint_id": endpoint.id,
-            "since": ids.lowest(ids.MESSAGE, since),
-            "until": ids.highest(ids.MESSAGE, until),
+            "since": stretch.after,
+            "until": stretch.until,
             "wanted": asdict(wanted),
         }
         return await self._tasks.start(kind, params=params, data={_SENT: 0})
+
+    async def _asked(self, ref: str, *, since: datetime, until: datetime) -> tuple[Endpoint, Stretch]:
+        if since > until:
+            raise Invalid("`since` must be before `until`.", field=("since",))
+        endpoint = _usable(await self._endpoints.get(self._application.id, ref))
+        first, last = ids.lowest(ids.MESSAGE, since), ids.highest(ids.MESSAGE, until)
+        return endpoint, Stretch(after=MessageId(first), until=MessageId(last), size=PREVIEWED_MESSAGES)
 
 
 def steps(*, size: int = BATCH_MESSAGES) -> Steps:
@@ -91,6 +124,15 @@ def counted(task: BackgroundTask, covered: Covered, name: str) -> Progress:
 
 def _progress(task: BackgroundTask, covered: Covered) -> Progress:
     return counted(task, covered, _SENT)
+
+
+def _preview(stretch: Stretch, covered: Covered) -> ReplayPreview:
+    return ReplayPreview(count=covered.count, complete=covered.reached >= stretch.until)
+
+
+def _refuse_long_recovery(since: datetime, until: datetime) -> None:
+    if until - since > MAX_RECOVERY + CLOCK_TOLERANCE:
+        raise Invalid(f"Recover at most {MAX_RECOVERY.days} days at once.", field=("since",))
 
 
 async def _endpoint_of(task: BackgroundTask, work: UnitOfWork) -> Endpoint:

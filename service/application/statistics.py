@@ -1,7 +1,7 @@
 """Use cases of statistics: of one endpoint at once, of a whole organisation as a background task."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.application.background_tasks import BackgroundTasks, Steps
 from service.application.ports.machine import Clock
@@ -12,10 +12,10 @@ from service.domain import statistics
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind
 from service.domain.endpoints import Endpoint
 from service.domain.errors import Invalid
-from service.domain.health import FailingEndpoint
-from service.domain.ids import OrgId
+from service.domain.health import EndpointCondition, EndpointStandings, FailingEndpoint
+from service.domain.ids import ApplicationId, OrgId
 from service.domain.replays import Window
-from service.domain.statistics import AttemptCounts, Subscriptions, Usage
+from service.domain.statistics import AttemptCounts, HourCounts, Owner, Subscriptions, Usage
 
 BATCH_APPLICATIONS = 200
 
@@ -39,6 +39,25 @@ class Statistics:
         window = statistics.window(since, until, now=self._clock.now())
         return await self._statistics.attempts(endpoint, window)
 
+    async def hourly(self, owner: Owner | None = None, *, lasting: timedelta) -> list[HourCounts]:
+        """The counts of every hour of the time that ends now, also of those in which nothing happened: of an
+        application or endpoint, or of the organisation."""
+        owner = owner or self._org_id
+        return (await self.hourly_of([owner], lasting=lasting))[owner]
+
+    async def hourly_of(self, owners: Sequence[Owner], *, lasting: timedelta) -> dict[Owner, list[HourCounts]]:
+        """The same, of each of these."""
+        now = self._clock.now()
+        window = statistics.window(now - lasting, now, now=now)
+        found = await self._statistics.hours(self._org_id, window, owners)
+        return {owner: statistics.every_hour(found.get(owner, ()), until=now, lasting=lasting) for owner in owners}
+
+    async def standings(self, app_ids: Sequence[ApplicationId]) -> dict[ApplicationId, EndpointStandings]:
+        """How the endpoints of each of these applications stand."""
+        found = await self._statistics.standings(self._org_id, app_ids)
+        none = EndpointStandings(endpoints=0, disabled=0, failing=0)
+        return {app_id: found.get(app_id, none) for app_id in app_ids}
+
     async def usage(
         self, refs: Sequence[str] | None, *, since: datetime, until: datetime
     ) -> tuple[BackgroundTask, list[str]]:
@@ -61,6 +80,16 @@ class Statistics:
         """The failing endpoints, longest failing first, and whether these are all."""
         found = await self._statistics.failing(self._org_id, size=most + 1)
         return list(found[:most]), len(found) <= most
+
+    async def oldest_due(self) -> timedelta | None:
+        """How long the organisation's oldest due delivery has waited; None when none waits, or when a thousand of
+        others are older."""
+        since = await self._statistics.oldest_due(self._org_id)
+        return None if since is None else self._clock.now() - since
+
+    async def condition(self, endpoint: Endpoint) -> EndpointCondition:
+        """How the endpoint stands now: whether it fails, whether it rests."""
+        return await self._statistics.condition(endpoint)
 
     async def subscriptions(self) -> BackgroundTask:
         """Start collecting the event types that the endpoints of every application want."""

@@ -1,6 +1,6 @@
 """Makes the use cases, in one place for every way in: from the caller, a unit of work and the open resources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from secrets import token_bytes
 
@@ -8,8 +8,10 @@ from service.application.access import Caller, TokenIssuer, TokenVerifier
 from service.application.applications import Applications
 from service.application.audit import AuditTrail
 from service.application.background_tasks import BackgroundTasks
+from service.application.brands import Brands
 from service.application.contents import Contents
 from service.application.deliveries import Deliveries
+from service.application.destinations import Destinations
 from service.application.endpoints import Endpoints
 from service.application.event_types import EventTypes
 from service.application.examples import Examples
@@ -18,23 +20,32 @@ from service.application.intake import Begin, Submissions
 from service.application.messages import Messages
 from service.application.operational_webhooks import Announcer, operational_application
 from service.application.payload_checks import PayloadChecks
+from service.application.pollers import Pollers
 from service.application.ports.attempt_news import AttemptNews
 from service.application.ports.intake import Intake
 from service.application.ports.machine import Clock, KeyPairs, NewId
 from service.application.ports.unit_of_work import UnitOfWork
 from service.application.replays import Replays
 from service.application.revocations import Revocations
+from service.application.searches import Searches
+from service.application.sources import Sources
 from service.application.statistics import Statistics
 from service.application.tokens import OrganisationTokens
 from service.domain.applications import Application
 from service.domain.errors import NotFound
 from service.domain.signatures import GENERATED_BYTES
+from service.domain.sinks import SinkKind
+from service.domain.sources import SourceKind
 from service.offloading.processes import Processes
 from service.offloading.threads import Threads
 
 
 def _new_key() -> bytes:
     return token_bytes(GENERATED_BYTES)
+
+
+def _lacks_nothing(_kind: SinkKind) -> str | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +67,12 @@ class Resources:
     threads: Threads
     attempt_news: AttemptNews
     refuses_url: Callable[[str], str | None]
+    lacks_client: Callable[[SinkKind], str | None] = _lacks_nothing
     new_key: Callable[[], bytes] = _new_key
+    source_kinds: Collection[SourceKind] = tuple(SourceKind)
     https_only: bool = False
     trace_url: str | None = None
+    logs_url: str | None = None
 
 
 def submissions(open_: Resources) -> Submissions:
@@ -120,6 +134,26 @@ class UseCases:
             announce=announcer.endpoint,
         )
 
+    def destinations(self, application: Application) -> Destinations:
+        """The application's ordered destinations. An application's own token cannot pause them."""
+        return Destinations(
+            application,
+            self._work.destinations,
+            self._work.event_types,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+            new_key=self._open.new_key,
+            key_pairs=self._open.key_pairs,
+            https_only=self._open.https_only,
+            refuses_url=self._open.refuses_url,
+            lacks_client=self._open.lacks_client,
+            may_pause=self._caller.app_id is None,
+        )
+
+    def pollers(self, application: Application) -> Pollers:
+        """The application's polled destinations."""
+        return Pollers(application, self._work.destinations)
+
     async def operational_endpoints(self) -> Endpoints:
         """The organisation's operational endpoints."""
         application = await operational_application(
@@ -149,7 +183,13 @@ class UseCases:
 
     def replays(self, application: Application) -> Replays:
         """The replays of the application's endpoints."""
-        return Replays(application, self._work.endpoints, self.background_tasks(application))
+        return Replays(
+            application,
+            self._work.endpoints,
+            self.background_tasks(application),
+            self._work.replays,
+            clock=self._open.clock,
+        )
 
     def contents(self, application: Application) -> Contents:
         """The contents of the application's messages."""
@@ -176,6 +216,21 @@ class UseCases:
             self._caller.org_id, self._work.revocations, clock=self._open.clock, new_id=self._open.new_id
         )
 
+    def brands(self) -> Brands:
+        """The brand that the organisation's customers see."""
+        return Brands(self._caller.org_id, self._work.brands, clock=self._open.clock)
+
+    def sources(self) -> Sources:
+        """The organisation's sources."""
+        return Sources(
+            self._caller.org_id,
+            self._work.sources,
+            clock=self._open.clock,
+            new_id=self._open.new_id,
+            kinds=self._open.source_kinds,
+            refuses_url=self._open.refuses_url,
+        )
+
     def organisation_tokens(self) -> OrganisationTokens:
         """The organisation's listed tokens."""
         return OrganisationTokens(
@@ -185,6 +240,15 @@ class UseCases:
             revocations=self.revocations(),
             clock=self._open.clock,
             new_id=self._open.new_id,
+        )
+
+    def searches(self) -> Searches:
+        """Search in everything that is the caller's."""
+        return Searches(
+            caller=self._caller,
+            searches=self._work.searches,
+            applications=self._work.applications,
+            tasks=self.background_tasks(),
         )
 
     def audit_trail(self) -> AuditTrail:

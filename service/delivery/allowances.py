@@ -4,8 +4,9 @@ A new endpoint starts at `DEFAULT_ATTEMPTS`. Each good answer while the limit is
 in slow start. Each sign of strain halves it, down to one attempt at a time, which is also the probe that finds the
 endpoint well again. So a dead endpoint holds one place of the engine.
 
-When half of the engine's places are taken, an endpoint whose limit has not grown gets one place only. Endpoints that
-fall silent together are noticed only after a whole timeout, and until then there must be places for the others.
+When half of the engine's places are taken, an endpoint whose limit has not grown gets one place only, and one whose
+limit has grown `SCARCE_ATTEMPTS`. Endpoints that fall silent together are noticed only after a whole timeout, and until
+then there must be places for the others.
 
 Beside its places a busy endpoint has a stock: deliveries that are claimed ahead, as many as its places will take within
 `STOCK_S` at the pace of its last answers. An endpoint that has not answered yet, or shows strain, has
@@ -20,6 +21,7 @@ from service.domain.ids import EndpointId
 from service.domain.outcomes import Outcome, shows_strain
 
 DEFAULT_ATTEMPTS = 8
+SCARCE_ATTEMPTS = 16
 CACHED_ENDPOINTS = 10_000
 STOCK_S = 0.2
 MAX_STOCK = 64
@@ -41,6 +43,7 @@ class Allowances:
         self._busy: Counter[EndpointId] = Counter()
         self._learned: OrderedDict[EndpointId, int] = OrderedDict()
         self._latency: OrderedDict[EndpointId, float] = OrderedDict()  # in seconds
+        self._crowded: frozenset[EndpointId] = frozenset()
 
     @property
     def default(self) -> int:
@@ -57,6 +60,18 @@ class Allowances:
         """How many attempts are in flight."""
         return self._taken
 
+    @property
+    def crowded(self) -> frozenset[EndpointId]:
+        """The endpoints that the last claim may have left deliveries of, for want of room."""
+        return self._crowded
+
+    def note_crowded(self, endpoints: Iterable[EndpointId]) -> None:
+        """What the last claim says of that. A crowded endpoint keeps its limit and its stock even while it has nothing
+        to do: its next deliveries are on their way."""
+        before, self._crowded = self._crowded, frozenset(endpoints)
+        for endpoint in before - self._crowded:
+            self._forget_if_idle(endpoint)
+
     def free(self, endpoint: EndpointId) -> int:
         """The endpoint's free places."""
         return max(0, self._allowed(endpoint) - self._busy[endpoint])
@@ -70,8 +85,8 @@ class Allowances:
 
     @property
     def stocks(self) -> int:
-        """How many deliveries to all busy endpoints may be claimed ahead."""
-        return sum(map(self.stock, self._busy))
+        """How many deliveries to all busy and crowded endpoints may be claimed ahead."""
+        return sum(map(self.stock, self._busy.keys() | self._crowded))
 
     def room(self, endpoint: EndpointId, held: "Held") -> int:
         """How many more deliveries to the endpoint may be claimed, for places and stock, when these are held.
@@ -85,8 +100,8 @@ class Allowances:
         return {endpoint: self.free(endpoint) for endpoint in self._busy.keys() | self._learned.keys()}
 
     def rooms(self, held: "Held") -> dict[EndpointId, int]:
-        """The room of each endpoint that is busy or held, or whose limit is not the default; 0 is saturated."""
-        known = self._busy.keys() | self._learned.keys() | held.counts.keys()
+        """The room of each endpoint that is busy, held or crowded, or whose limit is not the default."""
+        known = self._busy.keys() | self._learned.keys() | held.counts.keys() | self._crowded
         return {endpoint: self.room(endpoint, held) for endpoint in known}
 
     def take(self, endpoint: EndpointId) -> None:
@@ -106,8 +121,7 @@ class Allowances:
             self.note_latency(endpoint, before + LATENCY_WEIGHT * (seconds - before))
         if not self._busy[endpoint]:
             del self._busy[endpoint]
-            if self._learned.get(endpoint, 0) > self._base:
-                del self._learned[endpoint]
+            self._forget_if_idle(endpoint)
 
     def note_latency(self, endpoint: EndpointId, seconds: float) -> None:
         """How long the endpoint takes to answer."""
@@ -123,7 +137,14 @@ class Allowances:
 
     def _allowed(self, endpoint: EndpointId) -> int:
         allowed = self._learned.get(endpoint, self._base)
-        return allowed if allowed > self._base or not self.places_are_scarce else 1
+        if not self.places_are_scarce:
+            return allowed
+        return min(allowed, SCARCE_ATTEMPTS) if allowed > self._base else 1
+
+    def _forget_if_idle(self, endpoint: EndpointId) -> None:
+        is_idle = endpoint not in self._busy and endpoint not in self._crowded
+        if is_idle and self._learned.get(endpoint, 0) > self._base:
+            del self._learned[endpoint]
 
     def _learn(self, endpoint: EndpointId, *, strained: bool, was_full: bool) -> None:
         allowed = self._learned.get(endpoint, self._base)

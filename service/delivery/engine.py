@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 import structlog
 
 from service.application.ports.queue import DeliveryQueue, Room
+from service.application.turns import first_of, take_turns, until_done
 from service.delivery.allowances import MAX_STOCK, Allowances, Held
-from service.domain import retries
 from service.domain.deliveries import Claim
 from service.domain.errors import Unavailable
 from service.domain.ids import EndpointId
@@ -29,8 +29,6 @@ CLAIM_DELAY_S = 0.01  # how long a claim waits for MIN_CLAIM_ROWS free places, a
 BUSY_CLAIM_DELAY_S = 0.03  # after the claim before, while MIN_CLAIM_ROWS attempts are made or wait for a place
 MAX_BURST = 32  # deliveries that are leased at their accept though they have to wait for a place
 MIN_UNSETTLED = 64  # fewer would wait for each commit
-MIN_BACKOFF_S = 0.25
-MAX_BACKOFF_S = 5.0
 STOP_TIMEOUT = timedelta(seconds=2)
 RELEASE_TIMEOUT_S = 3.0
 
@@ -70,8 +68,6 @@ class Engine:
         self._held = Held()
         self._looking: asyncio.TimerHandle | None = None
         self._releasing: set[asyncio.Task[None]] = set()
-        # Endpoints that the last claim may have left deliveries of, for want of room.
-        self._saturated: set[EndpointId] = set()
         self._claimed_at = 0.0
         self._behind = True  # whether the last claim may have left deliveries that had room
         self._room = asyncio.Event()
@@ -121,16 +117,7 @@ class Engine:
             await self._finish()
 
     async def _run(self) -> None:
-        pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
-        while not self._draining.is_set():
-            try:
-                await self._turn()
-                pauses = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S)
-            except Exception as error:  # noqa: BLE001 - whatever the error, the next turn may succeed
-                pause = next(pauses)
-                tell = _log.warning if isinstance(error, Unavailable) else _log.exception
-                tell("claim.failed", reason=type(error.__cause__ or error).__name__, seconds=pause)
-                await first_of(self._draining.wait(), asyncio.sleep(pause))
+        await take_turns(self._turn, draining=self._draining, log=_log, failure="claim.failed")
 
     async def _turn(self) -> None:
         await self._until_there_is_room()
@@ -144,8 +131,8 @@ class Engine:
         self.take_in(claims)
         taken = Counter(claim.endpoint_id for claim in claims)
         rooms |= {endpoint: rooms.get(endpoint, default) - count for endpoint, count in taken.items()}
-        self._saturated = {endpoint for endpoint, room in rooms.items() if room <= 0}
-        for endpoint in self._saturated:
+        self._allowances.note_crowded(endpoint for endpoint, room in rooms.items() if room <= 0)
+        for endpoint in self._allowances.crowded:
             self._relieve(endpoint)
         if not self._behind:
             await first_of(self._queue.wait(), self._wait_for_relief(), self._draining.wait())
@@ -164,13 +151,13 @@ class Engine:
         return places + max(0, min(stocks, MAX_CLAIM_ROWS - places))
 
     async def _wait_for_relief(self) -> None:
-        """Wait until a saturated endpoint has room, and 10 ms more, so that one claim serves several endpoints."""
+        """Wait until a crowded endpoint has room, and 10 ms more, so that one claim serves several endpoints."""
         await self._relieved.wait()
         await asyncio.sleep(CLAIM_DELAY_S)
 
     async def _pause(self) -> None:
         """Leave time between claims, and more while there is enough to do: few claims of many cost less than many of
-        few. A saturated endpoint that has room again has waited enough."""
+        few. A crowded endpoint that has room again has waited enough."""
         has_enough = self._allowances.taken + len(self._held) >= MIN_CLAIM_ROWS
         left = self._claimed_at + (BUSY_CLAIM_DELAY_S if has_enough else CLAIM_DELAY_S) - time.monotonic()
         if left > 0 and not self._relieved.is_set():
@@ -243,7 +230,7 @@ class Engine:
         self._allowances.give_back(endpoint, outcome)
         self._start_held(self._held.endpoints if were_scarce else [endpoint])
         self._relieve(endpoint)
-        if were_scarce and self._saturated and not self._allowances.places_are_scarce:
+        if were_scarce and self._allowances.crowded and not self._allowances.places_are_scarce:
             self._relieved.set()
         self._room.set()
 
@@ -253,9 +240,9 @@ class Engine:
                 self._start(self._held.take(endpoint))
 
     def _relieve(self, endpoint: EndpointId) -> None:
-        """Let the loop claim for a saturated endpoint when it has a place, or half of its stock."""
+        """Let the loop claim for a crowded endpoint when it has a place, or half of its stock."""
         worthwhile = max(1, self._allowances.stock(endpoint) // 2)
-        if endpoint in self._saturated and self._allowances.room(endpoint, self._held) >= worthwhile:
+        if endpoint in self._allowances.crowded and self._allowances.room(endpoint, self._held) >= worthwhile:
             self._relieved.set()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
@@ -286,20 +273,3 @@ class Engine:
                 await self._queue.release(claims)
         except (Unavailable, TimeoutError):
             _log.warning("leases.kept", count=len(claims), hint="the deliveries are due again when their leases end")
-
-
-async def first_of(*awaitables: Awaitable[object]) -> None:
-    """Wait for the first of these to finish, and cancel the others."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-async def until_done(loop: asyncio.Task[None], *, within: timedelta) -> None:
-    """Wait for the end of a loop that was asked to stop, and cancel it if it does not end in time."""
-    await asyncio.wait({loop}, timeout=within.total_seconds())
-    loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)

@@ -15,12 +15,11 @@ from service.application.background_tasks import Steps
 from service.application.ports.background_tasks import TaskQueue
 from service.application.ports.machine import Clock
 from service.application.ports.unit_of_work import UnitOfWork
-from service.delivery.engine import first_of, until_done
+from service.application.turns import first_of, take_turns, until_done
 from service.domain.background_tasks import TaskClaim
 from service.domain.errors import Busy, RelevoError, Unavailable
 from service.observability.tasks import TaskTelemetry
 
-BACKOFF_S = 1.0  # while the database is away
 STOP_TIMEOUT = timedelta(seconds=2)
 
 _log = structlog.stdlib.get_logger("relevo.tasks")
@@ -65,21 +64,15 @@ class TaskRunner:
             await until_done(loop, within=STOP_TIMEOUT)
 
     async def _run(self) -> None:
-        while not self._draining.is_set():
-            try:
-                if not await self._turn():
-                    await first_of(self._queue.wait(), self._draining.wait())
-            except Unavailable as error:
-                _log.warning("task.postponed", reason=type(error.__cause__).__name__)
-                await first_of(self._draining.wait(), asyncio.sleep(BACKOFF_S))
+        await take_turns(self._turn, draining=self._draining, log=_log, failure="task.postponed")
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> None:
         claim = await self._queue.claim(self._steps.keys())
         if claim is None:
-            return False
+            await first_of(self._queue.wait(), self._draining.wait())
+            return
         with bound_contextvars(**_named(claim)):
             await self._run_batches(claim)
-        return True
 
     async def _run_batches(self, claim: TaskClaim) -> None:
         try:

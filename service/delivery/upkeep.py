@@ -34,6 +34,8 @@ async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metr
 
     async def examine() -> None:
         metrics.endpoints_failing(await upkeep.failing())
+        lags = await upkeep.lags()
+        metrics.streams_sampled({kind.value: (lag.messages, lag.seconds) for kind, lag in lags.items()})
 
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())

@@ -86,6 +86,7 @@ class Attempt:
     id: AttemptId
     message_id: MessageId
     endpoint_id: EndpointId
+    event_type: str
     destination: Destination
     status: Status
     response: str
@@ -126,6 +127,7 @@ def attempt_of(
         id=id,
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
+        event_type=claim.event_type,
         destination=claim.destination,
         status=Status.SUCCESS if isinstance(outcome, Taken) else Status.FAIL,
         response=exchange.text,

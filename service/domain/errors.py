@@ -69,6 +69,20 @@ class EventTypeExists(Conflict):
     detail = "An event_type with that name already exists"
 
 
+class TaskEnded(Conflict):
+    """The background task has finished, failed or been canceled before."""
+
+    code = "task_ended"
+    detail = "This background task runs no more, so it cannot be canceled."
+
+
+class TaskCanceled(RelevoError):
+    """Why a task failed that was canceled."""
+
+    code = "task_canceled"
+    detail = "It was canceled."
+
+
 class StillRunning(Conflict):
     """The first request with this idempotency key has not finished."""
 
@@ -98,6 +112,13 @@ class EndpointDisabled(Refused):
 
     code = "endpoint_disabled"
     detail = "The endpoint is disabled. Enable it before sending to it."
+
+
+class DestinationNotEnabled(Refused):
+    """The destination is paused or disabled; enable it before polling it."""
+
+    code = "destination_not_enabled"
+    detail = "The destination is paused or disabled. Enable it before polling it."
 
 
 class MissingPayload(Refused):

@@ -32,6 +32,14 @@ class EndpointHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointCondition:
+    """How an endpoint stands now: since when nothing has succeeded, and until when it rests; None where it does not."""
+
+    failing_since: datetime | None
+    rests_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """The results of attempts to one endpoint that are settled together.
 
@@ -49,6 +57,15 @@ class Rest:
 
     count: int
     until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStandings:
+    """How many endpoints an application has, and how many of them are disabled, or enabled and failing."""
+
+    endpoints: int
+    disabled: int
+    failing: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

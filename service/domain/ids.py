@@ -15,6 +15,8 @@ EndpointId = NewType("EndpointId", str)
 MessageId = NewType("MessageId", str)
 AttemptId = NewType("AttemptId", str)
 TaskId = NewType("TaskId", str)
+DestinationId = NewType("DestinationId", str)
+SourceId = NewType("SourceId", str)
 
 ORGANISATION = "org_"
 APPLICATION = "app_"
@@ -26,6 +28,9 @@ IMPORT = "imp_"
 REVOCATION = "rev_"
 TOKEN = "tok_"  # noqa: S105  # a prefix, not a password
 AUDIT_EVENT = "audit_"
+DESTINATION = "dest_"
+SOURCE = "src_"
+SOURCE_FAULT = "sflt_"
 
 RANDOM_BYTES = 15
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

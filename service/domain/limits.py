@@ -14,6 +14,15 @@ CHANNEL, TAG, MAX_LABEL_CHARACTERS = r"^[a-zA-Z0-9\-_.:+]+$", r"^[a-zA-Z0-9\-_./
 MAX_CHANNELS, MAX_TAGS = 10, 5
 MAX_URL_CHARACTERS = 65_536
 MAX_SESSION_CHARACTERS = 256
+# Configurations of ordered destinations: what RabbitMQ, PostgreSQL, S3, Kafka and NATS take, and bounds where they have
+# none.
+MAX_ADDRESS_CHARACTERS, MAX_SERVERS = 2_048, 16  # of one broker or database, and of one cluster
+MAX_CREDENTIAL_CHARACTERS, MAX_CERTIFICATE_CHARACTERS = 4_096, 65_536
+MAX_ROUTING_BYTES = 255  # of a routing key, and of an exchange
+MAX_TABLE_NAME_BYTES = 63  # of each part of a table's name
+BUCKET, REGION = r"^[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]$", r"^[a-zA-Z0-9\-]{1,64}$"
+TOPIC, SUBJECT, MAX_SUBJECT_CHARACTERS = r"^[a-zA-Z0-9._\-]{1,249}$", r"^[^\s.*>$]+(\.[^\s.*>]+)*$", 255
+MAX_FIELD_CHARACTERS, MAX_FIELD_PARTS = 256, 8  # of the path to a field of the payload, as in `customer.id`
 
 # Bytes.
 MAX_BODY_BYTES = 2 * 1024 * 1024  # of a request, and of a line in a file of messages

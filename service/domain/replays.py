@@ -45,6 +45,17 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPreview:
+    """How many messages a replay would send if it began now.
+
+    Unless it is `complete`, only the first messages of the time span were examined, and there may be more.
+    """
+
+    count: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """A time window, both ends included."""
 

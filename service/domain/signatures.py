@@ -6,10 +6,12 @@ The ed25519 function is an argument, since it needs a library, and the domain im
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from service.domain.errors import LimitReached
 
 PREFIX = "whsec_"
 PRIVATE_PREFIX = "whsk_"
@@ -85,6 +87,21 @@ def parse(text: str) -> Secret:
     if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
         raise ValueError(f"A secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes, this one has {len(key)}.")
     return Secret(key=key)
+
+
+def aged(secrets: Sequence[Secret], *, at: datetime, grace: timedelta) -> list[Secret]:
+    """The secrets that sign beside a new one: the current one until `grace` is over, and older ones that still sign.
+
+    LimitReached when they are too many.
+    """
+    current, older = secrets[0], [secret for secret in secrets[1:] if secret.expires_at and secret.expires_at > at]
+    kept = [replace(current, expires_at=at + grace), *older] if grace else older
+    if len(kept) > MAX_OLD_SECRETS:
+        soonest = min(secret.expires_at for secret in kept if secret.expires_at)
+        raise LimitReached(
+            f"You can only rotate a key {MAX_OLD_SECRETS} times; the next key expires at {soonest.isoformat()}."
+        )
+    return kept
 
 
 def sign(secrets: tuple[Secret, ...], *, message_id: str, at: datetime, body: bytes, ed25519: Sign) -> str:

@@ -1,12 +1,15 @@
 """Statistics: counts of attempts, event types that endpoints want, and the time windows that may be requested."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.domain.errors import InvalidRange
-from service.domain.ids import ApplicationId
+from service.domain.ids import ApplicationId, EndpointId, OrgId
 from service.domain.limits import CLOCK_TOLERANCE
 from service.domain.replays import Window
+
+Owner = OrgId | ApplicationId | EndpointId  # whose hours are counted
 
 MAX_WINDOW = timedelta(days=28)
 
@@ -18,6 +21,23 @@ class AttemptCounts:
     success: int
     fail: int
     canceled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourCounts:
+    """What happened in an hour: messages that were accepted, attempts that succeeded and failed, deliveries that were
+    given up after their last attempt, and those that ended without one. `milliseconds` is what the attempts took.
+
+    Of an endpoint nothing is accepted; of others no time is known.
+    """
+
+    hour: datetime
+    accepted: int = 0
+    success: int = 0
+    fail: int = 0
+    exhausted: int = 0
+    canceled: int = 0
+    milliseconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +56,14 @@ class Subscriptions:
     app_id: ApplicationId
     event_types: tuple[str, ...]
     catches_all: bool
+
+
+def every_hour(found: Iterable[HourCounts], *, until: datetime, lasting: timedelta) -> list[HourCounts]:
+    """The hours of the time before `until`, with those of `found`, and zeros for all others."""
+    known = {one.hour: one for one in found}
+    last = until.replace(minute=0, second=0, microsecond=0)
+    hours = [last - timedelta(hours=ago) for ago in range(int(lasting.total_seconds() // 3600), -1, -1)]
+    return [known.get(hour) or HourCounts(hour=hour) for hour in hours]
 
 
 def window(since: datetime | None, until: datetime | None, *, now: datetime) -> Window:

@@ -1,7 +1,7 @@
 """Which endpoint wants a message, and which one can be sent messages at all.
 
-Repeated in SQL for the fan-out and for lists: in `queue/intake.sql`, `queue/replays.sql` and
-`repositories/examples.py`. One table of cases tests all of them.
+Repeated in SQL for the fan-out, for lists and for streams: in `queue/intake.sql`, `queue/replays.sql`,
+`queue/streams.sql` and `repositories/examples.py`. One table of cases tests all of them.
 """
 
 from collections.abc import Collection

@@ -16,6 +16,7 @@ MIN_LIFETIME, DEFAULT_LIFETIME, MAX_LIFETIME = timedelta(hours=1), timedelta(day
 MIN_PORTAL_LIFETIME, MAX_PORTAL_LIFETIME = timedelta(hours=1), timedelta(days=7)
 # The limit of refreshing, after which revocations may be deleted.
 APPLICATION_LIFETIME = timedelta(days=28)
+SESSION_LASTS = timedelta(hours=8)  # of the console, or as long as its token is valid
 CLOCK_LEEWAY = timedelta(minutes=1)  # how far the clock of who issued a token may differ from ours
 DIGEST_LENGTH = 32
 # Revoked tokens count until they expire, since every process holds their revocations in memory.

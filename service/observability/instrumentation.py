@@ -40,7 +40,8 @@ def instrument(app: FastAPI, telemetry: Telemetry) -> None:
         app,
         tracer_provider=telemetry.tracer_provider,
         meter_provider=NoOpMeterProvider(),
-        excluded_urls=",".join(f"^[^/]*//[^/]*{path}$" for path in sorted(PROBES)),
+        # Of a WebSocket our own middleware opens the span: it knows the answer, which the instrumentation does not.
+        excluded_urls=",".join(["^wss?:", *(f"^[^/]*//[^/]*{path}$" for path in sorted(PROBES))]),
         exclude_spans=["send", "receive"],
         server_request_hook=_remove_caller_text,
     )

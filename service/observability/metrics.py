@@ -1,85 +1,16 @@
-"""The metrics, one method for each fact that is counted or timed. Names, units and labels are defined only here."""
+"""The metrics, one method for each fact that is counted or timed."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
+from service.observability.instruments import INSTRUMENTS
 from service.observability.series import Labels, Series
 
 Read = Callable[[CallbackOptions], Iterable[Observation]]
+BatchOutcome = Literal["sent", "retrying", "disabled"]
 Unsettled = Literal["too_late", "unavailable", "error"]
-
-FAST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-ATTEMPT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
-DELAY_BUCKETS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
-BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """The definition of an instrument: unit, description, allowed labels (a view drops all others), and the bounds of a
-    histogram's buckets."""
-
-    unit: str
-    about: str
-    labels: Set[str] = frozenset()
-    buckets: tuple[float, ...] | None = None
-
-
-INSTRUMENTS: Mapping[str, Instrument] = {
-    "http.server.request.duration": Instrument(
-        "s",
-        "Duration of requests, until the last byte",
-        {"http.request.method", "http.route", "http.response.status_code", "url.scheme", "error.type"},
-        REQUEST_BUCKETS_S,
-    ),
-    "http.server.active_requests": Instrument(
-        "{request}", "Requests being answered", {"http.request.method", "url.scheme"}
-    ),
-    "relevo.request.failed_after_answer": Instrument(
-        "{request}", "Requests that failed after their answer was complete"
-    ),
-    "relevo.message.accepted": Instrument("{message}", "Messages that came in", {"outcome"}),
-    "relevo.delivery.attempt.duration": Instrument(
-        "s", "Duration of calls to receivers", {"outcome", "status_class", "error.type"}, ATTEMPT_BUCKETS_S
-    ),
-    "relevo.delivery.first_attempt.delay": Instrument("s", "Due to first attempt", buckets=DELAY_BUCKETS_S),
-    "relevo.delivery.latency": Instrument("s", "Accept to final state", {"outcome"}, LATENCY_BUCKETS_S),
-    "relevo.delivery.exhausted": Instrument("{delivery}", "Deliveries given up", {"reason"}),
-    "relevo.delivery.throttled": Instrument("{delivery}", "Deliveries held back by a throttle"),
-    "relevo.delivery.unsettled": Instrument("{attempt}", "Attempts whose outcome was not kept", {"reason"}),
-    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state"}),
-    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery"),
-    "relevo.worker.inflight": Instrument("{attempt}", "Attempts under way"),
-    "relevo.worker.capacity": Instrument("{attempt}", "Attempts possible at once"),
-    "relevo.commit.batch.size": Instrument("{item}", "Callers per group commit", {"batch"}, BATCH_SIZE_BUCKETS),
-    "relevo.commit.duration": Instrument("s", "Duration of group commits", {"batch"}, FAST_BUCKETS_S),
-    "relevo.endpoint.disabled": Instrument("{endpoint}", "Endpoints switched off", {"reason"}),
-    "relevo.endpoint.failing": Instrument("{endpoint}", "Endpoints that take nothing, by age", {"longer_than"}),
-    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers"),
-    "relevo.eventloop.lag": Instrument("s", "How late the event loop wakes a sleeper", buckets=FAST_BUCKETS_S),
-    "relevo.pool.size": Instrument("{place}", "Connections or threads that a pool has", {"pool"}),
-    "relevo.pool.checked_out": Instrument("{place}", "Connections or threads in use", {"pool"}),
-    "relevo.pool.wait": Instrument("s", "Wait for a place in a pool", {"pool"}, FAST_BUCKETS_S),
-    "relevo.executor.duration": Instrument("s", "Work outside of the event loop", {"pool"}, FAST_BUCKETS_S),
-}
-
-
-def views() -> list[View]:
-    """The SDK's views of our instruments: their buckets, and the only labels that are let through."""
-    return [
-        View(
-            instrument_name=name,
-            attribute_keys=set(instrument.labels),
-            aggregation=ExplicitBucketHistogramAggregation(instrument.buckets) if instrument.buckets else None,
-        )
-        for name, instrument in INSTRUMENTS.items()
-    ]
 
 
 class Metrics:
@@ -91,14 +22,17 @@ class Metrics:
         self._requests: dict[tuple[str, str, str | None, int, str | None], Series] = {}
         self._active: dict[tuple[str, str], int] = {}
         self._depths: dict[str, int] = {}
+        self._lags: dict[str, tuple[int, float]] = {}
         self._oldest_due_age: float | None = None
         self._worker: tuple[int, int] | None = None
         self._breakers: int | None = None
         self._failing: dict[str, int] = {}
+        self._source_lags: dict[str, int] = {}
         self._pools: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {}
         self._make_request_instruments()
         self._make_delivery_instruments()
         self._make_engine_instruments()
+        self._make_destination_instruments()
 
     def request_started(self, *, method: str, scheme: str) -> None:
         """A request came in. `method` is a known one or `_OTHER`."""
@@ -158,6 +92,23 @@ class Metrics:
         self._batch_size.record(size, labels)
         self._batch_duration.record(seconds, labels)
 
+    def batch_sent(self, kind: str, outcome: BatchOutcome, *, seconds: float) -> None:
+        """A batch was sent to an ordered destination, whatever came of it."""
+        self._destination_batch.record(seconds, self._labels_of(kind, outcome))
+
+    def batch_messages(self, kind: str, outcome: Literal["sent", "expired"], count: int) -> None:
+        """Messages were taken by an ordered destination, or left out because their payloads are not kept any more."""
+        self._destination_messages.add(count, self._labels_of(kind, outcome))
+
+    def destination_disabled(self, kind: str) -> None:
+        """An ordered destination was switched off."""
+        self._destination_disabled.add(1, self._labelled("kind", kind))
+
+    def streams_sampled(self, lags: Mapping[str, tuple[int, float]]) -> None:
+        """By kind, how many messages and seconds the ordered destination is behind that is furthest behind. The same on
+        every replica."""
+        self._lags = dict(lags)
+
     def queue_sampled(self, depths: Mapping[str, int], *, oldest_due_age: float) -> None:
         """The queue's depth by state, and the age of its oldest due delivery. The same on every replica."""
         self._depths = dict(depths)
@@ -174,6 +125,17 @@ class Metrics:
     def endpoints_failing(self, counts: Mapping[str, int]) -> None:
         """How many endpoints have been failing for longer than each age. The same on every replica."""
         self._failing = dict(counts)
+
+    def source_messages(self, kind: str, outcome: str, count: int) -> None:
+        """Count messages of a kind of broker by outcome; called once per batch and outcome."""
+        labels = self._labels.get((kind, outcome))
+        if labels is None:
+            labels = self._labels[kind, outcome] = {"kind": kind, "outcome": outcome}
+        self._source_messages.add(count, labels)
+
+    def source_lag(self, kind: str, lag: int) -> None:
+        """How many messages wait at the broker of the source of that kind that lags most, as this process knows."""
+        self._source_lags[kind] = lag
 
     def breakers_open(self, count: int) -> None:
         """How many circuit breakers of this process are open."""
@@ -211,6 +173,7 @@ class Metrics:
         self._unsettled = self._counter("relevo.delivery.unsettled")
         self._throttled = self._counter("relevo.delivery.throttled")
         self._disabled = self._counter("relevo.endpoint.disabled")
+        self._source_messages = self._counter("relevo.source.message")
         for reason in get_args(Unsettled):
             self._unsettled.add(0, self._labelled("reason", reason))
         self._throttled.add(0)
@@ -227,8 +190,16 @@ class Metrics:
         self._gauge("relevo.worker.capacity", self._read_capacity)
         self._gauge("relevo.endpoint.failing", self._read_failing)
         self._gauge("relevo.breaker.open", self._read_breakers)
+        self._gauge("relevo.source.lag", self._read_source_lags)
         self._gauge("relevo.pool.size", self._read_pool_sizes)
         self._gauge("relevo.pool.checked_out", self._read_checked_out)
+
+    def _make_destination_instruments(self) -> None:
+        self._destination_batch = self._histogram("relevo.destination.batch.duration")
+        self._destination_messages = self._counter("relevo.destination.messages")
+        self._destination_disabled = self._counter("relevo.destination.disabled")
+        self._gauge("relevo.destination.lag.messages", self._read_lags)
+        self._gauge("relevo.destination.lag.age", self._read_lag_ages)
 
     def _histogram(self, name: str) -> Histogram:
         instrument = INSTRUMENTS[name]
@@ -250,6 +221,12 @@ class Metrics:
         labels = self._labels.get((name, value))
         if labels is None:
             labels = self._labels[name, value] = {name: value}
+        return labels
+
+    def _labels_of(self, kind: str, outcome: str) -> Labels:
+        labels = self._labels.get(("kind", kind, outcome))
+        if labels is None:
+            labels = self._labels["kind", kind, outcome] = {"kind": kind, "outcome": outcome}
         return labels
 
     def _request_series(
@@ -280,6 +257,12 @@ class Metrics:
     def _read_depths(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(depth, {"state": state}) for state, depth in self._depths.items()]
 
+    def _read_lags(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(messages, {"kind": kind}) for kind, (messages, _) in self._lags.items()]
+
+    def _read_lag_ages(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(seconds, {"kind": kind}) for kind, (_, seconds) in self._lags.items()]
+
     def _read_age(self, _: CallbackOptions) -> Iterable[Observation]:
         return [] if self._oldest_due_age is None else [Observation(self._oldest_due_age)]
 
@@ -294,6 +277,9 @@ class Metrics:
 
     def _read_breakers(self, _: CallbackOptions) -> Iterable[Observation]:
         return [] if self._breakers is None else [Observation(self._breakers)]
+
+    def _read_source_lags(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(lag, {"kind": kind}) for kind, lag in list(self._source_lags.items())]
 
     def _read_pool_sizes(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(size(), {"pool": pool}) for pool, (size, _) in list(self._pools.items())]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 import orjson
@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import attach
 from opentelemetry.trace import Span, StatusCode
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 from structlog.typing import FilteringBoundLogger
 
@@ -20,6 +20,7 @@ from service.observability.call_next import CallNext, CallNextMiddleware, OwnAns
 from service.observability.correlation import IN_SCOPE, REQUEST_ID, context_of, correlation_id, told, traceparent
 from service.observability.metrics import Metrics
 from service.observability.server_spans import end_server_span, start_server_span
+from service.observability.sockets import ObservedSocket, name_route
 from service.observability.telemetry import Telemetry
 
 PROBES: Final = frozenset({"/livez", "/readyz", "/startupz", "/healthz", "/metrics"})
@@ -37,6 +38,11 @@ class CorrelationMiddleware(CallNextMiddleware):
         self._metrics = telemetry.metrics
         self._log = structlog.get_logger("relevo.request").bind()  # once, and not for each line
 
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "websocket":
+            return self._connected(scope, receive, send)
+        return super().__call__(scope, receive, send)
+
     async def dispatch(self, request: Request, call_next: CallNext) -> ResponseHead:
         headers = told(request.scope["headers"])
         request_id = correlation_id(headers, fresh=_fresh)
@@ -51,7 +57,7 @@ class CorrelationMiddleware(CallNextMiddleware):
         self, request: Request, call_next: CallNext, request_id: str, headers: Mapping[str, str]
     ) -> ResponseHead:
         request.scope[IN_SCOPE] = request_id
-        account = self._open_account(request, request_id, headers)
+        account = self._open_account(request.scope, request.method, request_id, headers)
         # Set for the application until it ends, as by every `dispatch`, and for nobody else: there is nothing to reset.
         bind_contextvars(correlation_id=request_id)
         attach(trace.set_span_in_context(account.span))
@@ -71,16 +77,40 @@ class CorrelationMiddleware(CallNextMiddleware):
             response.headers["traceresponse"] = trace_context
         return response
 
-    def _open_account(self, request: Request, request_id: str, headers: Mapping[str, str]) -> "RequestAccount":
+    async def _connected(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket is one request, answered 101, that lasts to its close: one span, one log line, one point."""
+        headers = told(scope["headers"])
+        scope[IN_SCOPE] = request_id = correlation_id(headers, fresh=_fresh)
+        name_route(scope)
+        account = self._open_account(scope, "GET", request_id, headers)
+        bind_contextvars(correlation_id=request_id)
+        attach(trace.set_span_in_context(account.span))
+        connection = ObservedSocket(receive, send, told=[(REQUEST_ID.encode(), request_id.encode())])
+        try:
+            await self.app(scope, connection.receive, connection.send)
+        except Exception as error:  # noqa: BLE001 - the last resort, as for every request
+            await connection.fail()
+            self._account_for(account, connection, error)
+        except BaseException as error:
+            self._account_for(account, connection, error)
+            raise
+        else:
+            self._account_for(account, connection, None if connection.closed_by_us else asyncio.CancelledError())
+
+    def _account_for(self, account: "RequestAccount", connection: ObservedSocket, error: BaseException | None) -> None:
+        account.status, account.close_code = connection.status, connection.close_code
+        account.finished(error)
+
+    def _open_account(self, scope: Scope, asked: str, request_id: str, headers: Mapping[str, str]) -> "RequestAccount":
         """The request's account with its spans: below the SERVER span of the instrumentation an INTERNAL one; where
         the instrumentation has not seen the request, a SERVER span of our own."""
-        method = request.method if request.method in METHODS else "_OTHER"
+        method = asked if asked in METHODS else "_OTHER"
         named = {"relevo.correlation_id": request_id}
         server_span = trace.get_current_span()
         if ours := not server_span.get_span_context().is_valid:
             span = server_span = start_server_span(
                 self._tracer,
-                request.scope,
+                scope,
                 method=method,
                 user_agent=headers.get("user-agent"),
                 parent=context_of(headers.get("traceparent"), headers.get("tracestate")),
@@ -90,7 +120,7 @@ class CorrelationMiddleware(CallNextMiddleware):
             server_span.set_attributes(named)
             span = self._tracer.start_span("request", attributes=named)
         return RequestAccount(
-            request.scope,
+            scope,
             method=method,
             request_id=request_id,
             server_span=server_span,
@@ -118,6 +148,7 @@ class RequestAccount:
     ) -> None:
         """With `ours` the SERVER span ends with the account."""
         self.status = 0
+        self.close_code: int | None = None  # of a WebSocket
         self.server_span = server_span
         self.span = span
         self._scope = scope
@@ -178,6 +209,7 @@ class RequestAccount:
             duration_ms=round(seconds * 1000, 2),
             ending=ending,
             error_type=self._error_type,
+            close_code=self.close_code,
         )
         if self._ours:
             end_server_span(self.server_span, status=self.status)

@@ -20,6 +20,7 @@ async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socke
         access_log=False,
         server_header=False,
         lifespan="off",
+        ws="none",
         timeout_graceful_shutdown=1,
     )
     server = _Beside(config)

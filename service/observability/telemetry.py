@@ -22,7 +22,8 @@ from opentelemetry.trace import Tracer, TracerProvider
 from prometheus_client import CollectorRegistry
 
 from service.observability import exporting, resource, sampling, variables
-from service.observability.metrics import Metrics, views
+from service.observability.instruments import views
+from service.observability.metrics import Metrics
 from service.observability.otlp.pipelines import EncodingLoggerProvider, EncodingSpanProcessor
 from service.observability.otlp.tracer import EncodingTracer
 

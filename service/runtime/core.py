@@ -41,9 +41,9 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    settings: Settings, urls: DatabaseUrls, telemetry: Telemetry, health: Health
+    settings: Settings, urls: DatabaseUrls, telemetry: Telemetry, health: Health, *, role: str
 ) -> AsyncIterator[Core]:
-    """Open it all, and close it in reverse when the block ends."""
+    """Open it all for a process of that role, and close it in reverse when the block ends."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(urls.url, waited=telemetry.metrics.pool_waited, pooled=urls.url != urls.direct)
@@ -51,7 +51,7 @@ async def open_core(
         stack.enter_context(instrument_database(database.engine, telemetry))
         for name, gauges in database.pools().items():
             telemetry.metrics.observe_pool(name, size=gauges.size, checked_out=gauges.checked_out)
-        wakeups = Wakeups(urls.direct)
+        wakeups = Wakeups(urls.direct, role=role)
         await stack.enter_async_context(wakeups.running())
         attempt_news = PostgresAttemptNews(urls.direct)
         await stack.enter_async_context(attempt_news.running())

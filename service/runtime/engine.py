@@ -1,4 +1,4 @@
-"""Builds and runs the delivery engine, upkeep and background tasks."""
+"""Builds and runs the delivery engine, the reader of ordered destinations, upkeep and background tasks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,19 +9,23 @@ from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
 from service.adapters.postgres.queue.intake import Leasing
+from service.adapters.postgres.queue.ordered import PostgresOrderedQueue
 from service.adapters.postgres.repositories.background_tasks import PostgresTaskQueue
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application import contents, replays, statistics
+from service.application.ports.destinations import BatchSenders
 from service.delivery.attempts import Courier
 from service.delivery.engine import Engine
+from service.delivery.ordered import OrderedReader
 from service.delivery.tasks import TaskRunner
 from service.delivery.upkeep import keeping
 from service.observability.deliveries import DeliveryTelemetry
 from service.observability.health import Health
+from service.observability.ordered import BatchTelemetry
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry
 from service.runtime.core import Core
-from service.runtime.destinations import attempts
+from service.runtime.destinations import attempts, batches, ordered_senders
 from service.settings import Settings
 
 HOLD_FRACTION = 4  # of the lease's margin
@@ -64,11 +68,33 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         queue.running(),
         keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics),
         engine.running() as loop,
+        ordered_senders(core.http_client, settings=settings, egress=core.egress) as senders,
+        _ordered_reader(settings, telemetry, core, senders, lease=lease).running() as ordered,
         _task_runner(telemetry, core).running() as tasks,
     ):
         health.depends_on("engine", loop)
+        health.depends_on("ordered destinations", ordered)
         health.depends_on("background tasks", tasks)
         yield Leasing(engine=engine, reader=reader, lease=lease)
+
+
+def _ordered_reader(
+    settings: Settings, telemetry: Telemetry, core: Core, senders: BatchSenders, *, lease: timedelta
+) -> OrderedReader:
+    queue = PostgresOrderedQueue(
+        core.database.pool,
+        core.wakeups.streams,
+        core.vault,
+        kinds=[sink.kind for sink in senders],
+        lease=lease,
+    )
+    return OrderedReader(
+        queue=queue,
+        batches=batches(senders, settings=settings, telemetry=BatchTelemetry(telemetry)),
+        clock=SystemClock(),
+        lease=lease,
+        drain=timedelta(seconds=settings.delivery.drain),
+    )
 
 
 def _task_runner(telemetry: Telemetry, core: Core) -> TaskRunner:

@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from service.api.protocol.connections import CallerProtocol
+from service.api.protocol.patience import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PONG_TIMEOUT_S
 from service.observability.refusals import RefusedRequests
 from service.settings import Settings, SettingsError
 
@@ -55,8 +57,10 @@ def listening(
     refused: RefusedRequests | None = None,
 ) -> uvicorn.Config:
     """The server's configuration. At shutdown requests get `grace` seconds to finish; `refused` is called for what the
-    protocol refuses before it is a request."""
-    told = {} if refused is None else {"refused": refused}
+    protocol refuses before it is a request. `websockets` speaks on the paths of the application's WebSockets."""
+    told: dict[str, object] = {} if refused is None else {"refused": refused}
+    if paths := tuple(route.path_regex for route in getattr(app, "routes", ()) if isinstance(route, WebSocketRoute)):
+        told["websocket_paths"] = paths
     return uvicorn.Config(
         app,
         host=host,
@@ -64,6 +68,11 @@ def listening(
         loop="none",
         http=type(protocol.__name__, (protocol,), told),
         ws=websockets or "none",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PONG_TIMEOUT_S,
+        # Each connection would hold two windows, and a small message could unpack to a large one.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,

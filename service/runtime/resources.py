@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from service.adapters.access.tokens import Tokens
+from service.adapters.destinations.clients import why_unavailable
 from service.adapters.destinations.http.egress import why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
@@ -20,6 +21,7 @@ from service.offloading.processes import Processes
 from service.offloading.threads import Threads
 from service.runtime.access import open_verifier
 from service.runtime.core import Core
+from service.runtime.sources import readable_kinds
 from service.settings import Settings
 
 CHECK_PROCESSES = 2
@@ -35,8 +37,13 @@ async def open_resources(
     the intake's queue is."""
     async with AsyncExitStack() as stack:
         told = DeliveryTelemetry(telemetry)
-        announce = core.wakeups.deliveries.announce
-        intake = PostgresIntake(core.database.pool, accepted=announce, telemetry=told, leasing=leasing)
+        intake = PostgresIntake(
+            core.database.pool,
+            accepted=core.wakeups.deliveries.announce,
+            numbered=core.wakeups.streams.announce,
+            telemetry=told,
+            leasing=leasing,
+        )
         await stack.enter_async_context(intake.running())
         tokens = Tokens(settings.jwt_secret())
         access = await stack.enter_async_context(open_verifier(settings, core, tokens))
@@ -55,7 +62,10 @@ async def open_resources(
             processes=processes,
             threads=threads,
             attempt_news=core.attempt_news,
+            lacks_client=why_unavailable,
             refuses_url=partial(why_refused, egress=core.egress),
+            source_kinds=readable_kinds(),
             https_only=settings.endpoints.https_only,
             trace_url=settings.observability.trace_url,
+            logs_url=settings.observability.logs_url,
         )

@@ -34,9 +34,17 @@ _log = structlog.stdlib.get_logger("relevo.runtime")
 
 async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:
     """Serve the API and deliver until SIGTERM or Ctrl-C; then drain and close."""
+    # Imported here, since nobody else speaks WebSocket.
+    from service.api.protocol.sockets import SocketProtocol
+
     async with open_observed(settings, listeners, role="serve") as (telemetry, health, operators):
         app = assemble(settings, database, telemetry, health, operators)
-        config = listening(app, grace=ceil(settings.delivery.drain), refused=RefusedRequests(telemetry.metrics))
+        config = listening(
+            app,
+            grace=ceil(settings.delivery.drain),
+            websockets=SocketProtocol,
+            refused=RefusedRequests(telemetry.metrics),
+        )
         await _run(config, listeners.api, health)
 
 
@@ -50,6 +58,7 @@ def assemble(
     """The FastAPI application, instrumented. During its lifespan it also delivers."""
     # Imported here, so that a worker, which has no API, starts sooner.
     from service.api.app import create_app
+    from service.console.app import add_console
     from service.runtime.services import open_services
 
     app = create_app(
@@ -61,6 +70,7 @@ def assemble(
         routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
         short_way=not (telemetry.exports_traces and wants_more(os.environ)),
     )
+    add_console(app, ancestors=settings.server.portal_ancestors)
     instrument(app, telemetry)
     return app
 
@@ -69,7 +79,7 @@ async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrl
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served on RELEVO_OPS_PORT if it is set."""
     observed = open_observed(settings, listeners, role="worker")
     async with observed as (telemetry, health, _), AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings, database, telemetry, health))
+        core = await stack.enter_async_context(open_core(settings, database, telemetry, health, role="worker"))
         told = _stop_event(health)
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         health.started()

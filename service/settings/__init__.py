@@ -7,7 +7,11 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.environment import Description, FlatEnvironment, describe, explain
-from service.settings.groups import Access, Delivery, EndpointRules, Observability, Oidc, Server, Storage
+from service.settings.access import Access, Oidc
+from service.settings.delivery import Delivery, EndpointRules
+from service.settings.observability import Observability
+from service.settings.server import Server
+from service.settings.storage import Storage
 
 
 class SettingsError(Exception):

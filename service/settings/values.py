@@ -1,4 +1,4 @@
-"""Parses and checks single variables. A ValueError says what is wrong with the value."""
+"""What groups of settings share, and what parses and checks variables. A ValueError says what is wrong with a value."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Family = Literal["webhook", "svix"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -16,7 +16,14 @@ Delay = Annotated[float, Field(strict=True, gt=0, le=30 * 86_400, allow_inf_nan=
 
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
 _ORIGIN = re.compile(r"https?://[^/\s?#@]+")
+_EMBEDDER = re.compile(r"(https://[0-9A-Za-z][0-9A-Za-z.-]*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?")
 _MIN_SECRET_CHARACTERS = 32
+
+
+class Group(BaseModel):
+    """A group of settings. Each field carries the environment variable that sets it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 def split(value: object) -> object:
@@ -62,6 +69,12 @@ def refuse_what_is_no_origin(origin: str) -> None:
     """ValueError unless it is an origin as browsers send it in `Origin`, or `*`."""
     if origin != "*" and not (is_web_address(origin) and _ORIGIN.fullmatch(origin)):
         raise ValueError("an origin is https://host or http://host:port, without a path")
+
+
+def refuse_what_may_not_embed(origin: str) -> None:
+    """ValueError unless it is one origin as Content-Security-Policy names it, over TLS or on this machine."""
+    if not (is_web_address(origin) and _EMBEDDER.fullmatch(origin)):
+        raise ValueError("an origin that may embed it is https://host or https://host:port, without a path or a `*`")
 
 
 def is_web_address(url: str) -> bool:

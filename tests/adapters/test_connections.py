@@ -17,6 +17,12 @@ from tests.faults.wire import Wire, open_wire
 from tests.support.patience import patient, unhurried
 
 PATIENCE = 0.5
+POLL = 0.05
+GOING_AWAY = "57P01"
+END_OTHERS = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture
@@ -79,6 +85,39 @@ async def test_a_session_without_an_answer_takes_the_silent_ones_of_its_age_with
 
         async with opened.sessions() as session:
             assert (await session.execute(text("SELECT 2"))).scalar() == 2
+
+
+async def test_a_connection_is_lost_when_the_server_has_said_so_though_its_end_has_not_come(
+    wire: Wire, database: str
+) -> None:
+    url = over(wire, database).replace("postgresql://", "postgresql+asyncpg://")
+    async with open_database(url) as opened:
+        async with opened.sessions() as session:
+            await session.execute(text("SELECT 1"))
+        await opened.pool.execute("SELECT 1")
+        wire.lingering = True
+        await end_connections(database, said_over=wire)
+
+        with pytest.raises(Unavailable) as of_the_pool, unavailable_when_lost():
+            await opened.pool.fetchval("SELECT 1")
+        with pytest.raises(Unavailable) as of_a_session, unavailable_when_lost():
+            async with opened.sessions() as session:
+                await session.execute(text("SELECT 1"))
+
+    assert isinstance(of_the_pool.value.__cause__, asyncpg.InternalClientError), "the end has come already"
+    assert "InternalClientError" in str(of_a_session.value.__cause__)
+
+
+async def end_connections(database: str, *, said_over: Wire) -> None:
+    connection = await asyncpg.connect(dsn(database))
+    try:
+        ended = await connection.fetchval(END_OTHERS)
+        async with asyncio.timeout(patient(5)):
+            while said_over.refusals[GOING_AWAY] < ended:  # noqa: ASYNC110  # another process's doing
+                await asyncio.sleep(POLL)
+        await asyncio.sleep(POLL)  # from the wire to the client's protocol
+    finally:
+        await connection.close()
 
 
 async def test_the_server_ends_a_statement_of_the_hot_path_that_hangs(database: str) -> None:

@@ -55,7 +55,7 @@ async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
         telemetry = await stack.enter_async_context(open_telemetry(role="test", version="0", environ={}))
         health = Health(registry=telemetry.registry)
         core = await stack.enter_async_context(
-            open_core(settings, DatabaseUrls.without_pooler(database), telemetry, health)
+            open_core(settings, DatabaseUrls.without_pooler(database), telemetry, health, role="worker")
         )
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         yield health
@@ -117,7 +117,14 @@ async def test_there_is_a_connection_for_each_attempt_that_the_settings_allow_at
     assert connections == 300 + SPARE_CONNECTIONS
 
 
-@pytest.mark.parametrize(("name", "task"), [("engine", "delivery engine"), ("background tasks", "background tasks")])
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("engine", "delivery engine"),
+        ("ordered destinations", "ordered destinations"),
+        ("background tasks", "background tasks"),
+    ],
+)
 async def test_a_process_whose_work_has_ended_is_not_alive(database: str, name: str, task: str) -> None:
     async with an_engine(database) as health:
         alive = await livez(health)

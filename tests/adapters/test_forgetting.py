@@ -44,6 +44,12 @@ KEPT: Mapping[str, Kept] = {
         young=6 * DAY,
         prefix=ids.MESSAGE,
     ),
+    "stream_message": Kept(
+        "INSERT INTO stream_message (app_id, position, message_id, event_type, created_at)"
+        " VALUES ('app', extract(epoch FROM $1::interval), $2, 't', now() - $1::interval)",
+        over=7 * DAY + MINUTE,
+        young=7 * DAY - MINUTE,
+    ),
     "endpoint_rest": Kept(
         "INSERT INTO endpoint_rest (endpoint_id, rests, until) VALUES ($2, 1, now() - $1::interval)",
         over=HOUR + MINUTE,
@@ -58,11 +64,26 @@ KEPT: Mapping[str, Kept] = {
         over=7 * DAY + MINUTE,
         young=7 * DAY - MINUTE,
     ),
+    "activity_hour": Kept(
+        "INSERT INTO activity_hour (owner, hour, part, org_id, accepted, success, fail, exhausted, canceled)"
+        " VALUES ($2, now() - $1::interval, 0, 'org', 1, 0, 0, 0, 0)",
+        over=7 * DAY + MINUTE,
+        young=7 * DAY - MINUTE,
+    ),
+    "console_session": Kept(
+        "INSERT INTO console_session (digest, org_id, role, capabilities, created_at, expires_at)"
+        " VALUES ($2::text::bytea, 'org', 'admin', '{}', now(), now() - $1::interval)",
+        over=MINUTE,
+        young=-MINUTE,
+    ),
     "background_task": Kept(TASK.format("finished"), over=7 * DAY + MINUTE, young=7 * DAY - MINUTE, prefix=ids.TASK),
 }
 NAMED = {
     "idempotency_key": "scope",
     "event_id": "message_id",
+    "stream_message": "message_id",
+    "activity_hour": "owner",
+    "console_session": "digest",
     "endpoint_rest": "endpoint_id",
     "endpoint_hour": "endpoint_id",
 }

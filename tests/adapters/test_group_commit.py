@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
-from service.adapters.postgres.server.group_commit import ENOUGH_TO_COMMIT, GroupCommit
+from service.adapters.postgres.server.group_commit import ENOUGH_FOR_ANOTHER, ENOUGH_TO_COMMIT, GroupCommit
 from service.domain.errors import Busy, Unavailable
 from tests.support.patience import patient
 
@@ -17,11 +17,13 @@ class Store:
     """Keeps batches; waits for the test before each commit, refuses what is negative, and may be away."""
 
     batches: list[list[int]] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
     may_commit: asyncio.Event = field(default_factory=asyncio.Event)
     away: bool = False
     deadlocks: int = 0
 
     async def commit(self, items: Sequence[int]) -> list[str]:
+        self.begun.append(len(items))
         await self.may_commit.wait()
         if self.away:
             raise Unavailable
@@ -59,6 +61,27 @@ async def test_a_batch_is_what_arrived_while_the_one_before_was_committing() -> 
 
     assert results == ["1", "2", "3", "4"]
     assert store.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_second_commit_begins_beside_the_first_once_it_is_worth_it_and_a_third_never() -> None:
+    store = Store()
+    group = GroupCommit(store.commit, most_waiting=1000, largest_batch=500, at_once=2)
+
+    async with group.running():
+        tasks = await submitted(group, [0])
+        tasks += await submitted(group, range(1, ENOUGH_FOR_ANOTHER))
+        too_few = list(store.begun)
+        tasks += await submitted(group, [ENOUGH_FOR_ANOTHER])
+        enough = list(store.begun)
+        tasks += await submitted(group, range(100, 200))
+        both_at_work = list(store.begun)
+        store.may_commit.set()
+        results = await asyncio.gather(*tasks)
+
+    assert too_few == [1]
+    assert enough == both_at_work == [1, ENOUGH_FOR_ANOTHER]
+    assert store.begun == [1, ENOUGH_FOR_ANOTHER, 100]
+    assert results == [str(item) for item in [*range(ENOUGH_FOR_ANOTHER + 1), *range(100, 200)]]
 
 
 async def test_a_bad_row_fails_its_own_caller_alone() -> None:

@@ -26,7 +26,7 @@ from service.adapters.postgres.repositories.imports import PostgresImports
 from service.adapters.postgres.repositories.statistics import PostgresStatistics
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.pages import PageRequest, TaskFilter
+from service.application.ports.pages import AuditFilter, PageRequest, TaskFilter
 from service.domain.background_tasks import TaskStatus
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
@@ -64,6 +64,10 @@ LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {
     ),
     "an import by its file": lambda asked: PostgresImports(asked).get(APP, "a-file"),
     "refused lines": lambda asked: PostgresImports(asked).faults(APP, "imp_1", PageRequest(after="7")),
+    "the audit trail of an action": lambda asked: PostgresAudit(asked).page(ORG, FOLLOWING, AuditFilter(action="a")),
+    "the audit trail of an application": lambda asked: PostgresAudit(asked).page(
+        ORG, FOLLOWING, AuditFilter(app_id=APP, action="a", before=NOW, after=NOW)
+    ),
     "the audit trail": lambda asked: PostgresAudit(asked).page(ORG, FOLLOWING),
     "an endpoint's statistics": lambda asked: PostgresStatistics(asked).attempts(
         ENDPOINT, Window(since=NOW - timedelta(days=28), until=NOW)
@@ -72,6 +76,7 @@ LISTS: dict[str, Callable[[Transaction], Awaitable[object]]] = {
         ORG, FOLLOWING, Window(since=NOW - timedelta(days=28), until=NOW), among=None
     ),
     "endpoints that take nothing": lambda asked: PostgresStatistics(asked).failing(ORG, size=10),
+    "how an endpoint stands": lambda asked: PostgresStatistics(asked).condition(ENDPOINT),
     "event types by application": lambda asked: PostgresStatistics(asked).subscriptions(ORG, FOLLOWING),
 }
 BY_ID = {"forget_event_ids", "forget_tasks", "shorten_audit"}

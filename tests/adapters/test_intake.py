@@ -7,9 +7,16 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.intake import PostgresIntake
+from service.adapters.postgres.server.group_commit import ENOUGH_FOR_ANOTHER
+from service.domain.ids import MessageId
 from service.domain.messages import Accepted, EventIdTaken, KeyTaken, Repeated, UnknownApplication
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint, idempotency_key, new_message
+from tests.support.patience import patient
+
+WAITS_FOR_A_LOCK = (
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
@@ -56,6 +63,30 @@ async def test_concurrent_messages_share_commits(pool: asyncpg.Pool, intake: Pos
 
     assert receptions == [Accepted(app_id=app, deliveries=0, app_uid="customer-1")] * 100
     assert await pool.fetchval("SELECT count(DISTINCT xmin::text) FROM message") < 10
+
+
+async def test_a_message_that_waits_for_a_lock_does_not_hold_up_enough_others(
+    pool: asyncpg.Pool, intake: PostgresIntake
+) -> None:
+    app = await add_application(pool)
+    key = idempotency_key("k")
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "INSERT INTO idempotency_key (scope, fingerprint, message_id) VALUES ($1, $2, 'msg_1')",
+            key.scope,
+            key.fingerprint,
+        )
+        waiting = asyncio.create_task(intake.accept(new_message(app, idempotency_key=key)))
+        async with asyncio.timeout(patient(10)):
+            while not await pool.fetchval(WAITS_FOR_A_LOCK):  # noqa: ASYNC110  # another connection's doing
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(patient(10)):
+            others = await asyncio.gather(*(intake.accept(new_message(app)) for _ in range(2 * ENOUGH_FOR_ANOTHER)))
+        was_waiting = not waiting.done()
+
+    assert was_waiting
+    assert others == [Accepted(app_id=app, deliveries=0)] * 2 * ENOUGH_FOR_ANOTHER
+    assert await waiting == Repeated(id=MessageId("msg_1"))
 
 
 async def test_the_payload_is_kept_byte_for_byte(pool: asyncpg.Pool, intake: PostgresIntake) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from service.adapters.access.issuers import KEYS_LIFETIME, MAX_DOCUMENT_BYTES, MIN_FETCH_INTERVAL, Issuer
+from service.adapters.access.documents import MAX_DOCUMENT_BYTES
+from service.adapters.access.issuers import KEYS_LIFETIME, MIN_FETCH_INTERVAL, Issuer
 from service.application.access import Caller
 from service.domain.errors import NotAuthenticated, Unavailable
 from tests.support.factories import ORG
@@ -39,6 +40,12 @@ async def test_keys_are_fetched_once_for_any_number_of_tokens(site: IssuerSite) 
         await site.issuer.verify(site.token(nbf=NOW.timestamp() - second))
 
     assert site.stub.asked == 1
+
+
+async def test_a_token_that_comes_while_the_first_keys_are_fetched_waits_for_them(site: IssuerSite) -> None:
+    _, caller = await asyncio.gather(site.issuer.refresh(), site.issuer.verify(site.token()))
+
+    assert (caller.org_id, site.stub.asked) == (ORG, 1)
 
 
 async def test_a_new_key_is_found_when_a_token_names_it(site: IssuerSite) -> None:

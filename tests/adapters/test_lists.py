@@ -17,7 +17,7 @@ from service.adapters.postgres.repositories.deliveries import PostgresDeliveries
 from service.adapters.postgres.repositories.messages import PostgresMessages
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.transaction import Transaction
-from service.application.ports.pages import AttemptFilter, PageRequest
+from service.application.ports.pages import STANDING, AttemptFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.ids import ApplicationId, EndpointId
@@ -83,6 +83,18 @@ STATE_FILTERS = [
     AttemptFilter(status=Status.FAIL, tag=RARE_LABEL, event_types=(RARE_TYPE, COMMON_TYPE)),
 ]
 
+STANDING_FILTERS = [
+    *(AttemptFilter(status=status) for status in STANDING),
+    AttemptFilter(status=Status.SENDING, before=MIDDLE),
+    AttemptFilter(status=Status.FAIL, after=MIDDLE, before=MIDDLE + timedelta(days=3)),
+    AttemptFilter(status=Status.SUCCESS, event_types=(RARE_TYPE,)),
+    AttemptFilter(status=Status.SUCCESS, tag=RARE_LABEL),
+    AttemptFilter(status=Status.FAIL, event_types=(COMMON_TYPE,)),
+    AttemptFilter(status=Status.SUCCESS, event_types=(COMMON_TYPE,)),
+    AttemptFilter(status=Status.FAIL, tag=COMMON_LABEL),
+    AttemptFilter(status=Status.SENDING, event_types=(RARE_TYPE, COMMON_TYPE), tag=RARE_LABEL),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -128,6 +140,25 @@ async def test_pages_of_messages_are_right_and_read_little(place: Place) -> None
         return [item.id for item in (await messages.page(APP, request, wanted)).items]
 
     for wanted in MESSAGE_FILTERS:
+        await check_pages(place, page, wanted, [Item(**row) for row in rows], ids.MESSAGE)
+
+
+async def test_pages_of_messages_by_the_state_of_a_delivery_are_right_and_read_little(place: Place) -> None:
+    """Each message has a delivery to each of two endpoints; it is wanted for either."""
+    rows = await place.connection.fetch(
+        "SELECT m.id, event_type, tags[1] AS label, CASE WHEN p.attempts > 0 THEN 3 ELSE s.status END AS status"
+        " FROM message m CROSS JOIN endpoint e"
+        " LEFT JOIN settled_delivery s ON s.message_id = m.id AND s.endpoint_id = e.id"
+        " LEFT JOIN pending_delivery p ON p.message_id = m.id AND p.endpoint_id = e.id"
+        " WHERE p.attempts > 0 OR s.status IS NOT NULL"
+    )
+    messages = PostgresMessages(Transaction(place.session))
+
+    async def page(request: PageRequest, wanted: AttemptFilter) -> list[str]:
+        standing = replace(wanted, standing=wanted.status, status=None)
+        return [item.id for item in (await messages.page(APP, request, standing)).items]
+
+    for wanted in STANDING_FILTERS:
         await check_pages(place, page, wanted, [Item(**row) for row in rows], ids.MESSAGE)
 
 
@@ -187,7 +218,7 @@ async def check_pages(
     prefix: str,
 ) -> None:
     """The first page, the one after it, and back again."""
-    expected = sorted((item.id for item in items if _is_wanted(item, wanted, prefix)), reverse=True)
+    expected = sorted({item.id for item in items if _is_wanted(item, wanted, prefix)}, reverse=True)
     with heard(place) as statements:
         first = await page(PageRequest(limit=A_PAGE), wanted)
         after = PageRequest(limit=A_PAGE, after=first[-1]) if first else PageRequest(limit=A_PAGE)

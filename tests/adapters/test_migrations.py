@@ -24,6 +24,7 @@ Row = dict[str, Any]
 
 # By the type of a column what a row holds there; texts and bytes are its own name, so that references lead somewhere.
 _VALUES = {
+    "bigint[]": "ARRAY[7, 8]",
     "text[]": "ARRAY['one', 'two']",
     "boolean": "true",
     "integer": "7",
@@ -31,6 +32,7 @@ _VALUES = {
     "bigint": "7",
     "json": """'{"kept": [1]}'""",
     "jsonb": """'{"kept": [1]}'""",
+    "double precision": "1.5",
     "timestamp with time zone": "'2026-01-02T03:04:05Z'",
 }
 
@@ -55,6 +57,10 @@ async def connection(empty_database: str) -> AsyncIterator[AsyncConnection]:
 def revisions() -> list[str]:
     scripts = ScriptDirectory.from_config(_config())
     return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_the_files_names_tell_the_revisions_that_alembic_finds_in_them() -> None:
+    assert revisions() == sorted(schema._known())
 
 
 async def test_what_each_schema_held_is_still_there_at_the_end_and_at_every_step(connection: AsyncConnection) -> None:
@@ -82,7 +88,7 @@ async def test_releases_from_before_may_go_on_writing_whatever_revisions_are_alr
         for known, columns in before.items():
             written = await _write(connection, f"{known}in{revision}", columns)
             assert {one.table for one in written} == set(columns), (known, revision)
-        before[revision] = await _columns(connection)
+        before[revision] = await _in_order(connection, revision)
 
 
 async def test_messages_from_before_there_were_labels_are_found_by_their_labels(connection: AsyncConnection) -> None:
@@ -124,6 +130,13 @@ async def _columns(connection: AsyncConnection) -> Columns:
     return found
 
 
+async def _in_order(connection: AsyncConnection, revision: str) -> Columns:
+    """The same, each table behind those that it refers to: in the order in which rows were accepted."""
+    columns = await _columns(connection)
+    written = await _write(connection, f"r{revision}", columns)
+    return {one.table: columns[one.table] for one in written}
+
+
 async def _write(connection: AsyncConnection, name: str, columns: Columns) -> list[Written]:
     """A row into each table, whichever has to be there first."""
     written: list[Written] = []
@@ -144,24 +157,30 @@ async def _insert(
     statement = f"INSERT INTO {table} AS added ({', '.join(kinds)}) VALUES ({values}) RETURNING to_jsonb(added)"
     try:
         async with connection.begin_nested():
-            row = (await connection.execute(text(statement.replace(":", "\\:")))).scalar_one()
+            row = (await connection.exec_driver_sql(statement)).scalar_one()
     except IntegrityError:
         return False
     written.append(Written(table, row))
     return True
 
 
-async def _lost(connection: AsyncConnection, written: list[Written]) -> list[Written]:
-    """Of the rows those that are no longer there as they were; what was added to them does not matter."""
-    lost = []
-    for one in written:
-        kept = {column: value for column, value in one.row.items() if (one.table, column) not in TAKEN_AWAY}
-        there = await connection.execute(
-            text(f"SELECT count(*) FROM {one.table} t WHERE to_jsonb(t) @> CAST(:row AS jsonb)"),
-            {"row": _json(kept)},
+async def _lost(connection: AsyncConnection, written: list[Written]) -> list[str]:
+    """The rows that are no longer there as they were, with their tables; what was added to them does not matter."""
+    lost: list[str] = []
+    for table in dict.fromkeys(one.table for one in written):
+        rows = [
+            _json({column: value for column, value in one.row.items() if (table, column) not in TAKEN_AWAY})
+            for one in written
+            if one.table == table
+        ]
+        gone = await connection.execute(
+            text(
+                "SELECT kept FROM unnest(CAST(:rows AS jsonb[])) AS kept"
+                f" WHERE (SELECT count(*) FROM {table} t WHERE to_jsonb(t) @> kept) <> 1"
+            ),
+            {"rows": rows},
         )
-        if there.scalar_one() != 1:
-            lost.append(one)
+        lost += [f"{table}: {row}" for row in gone.scalars()]
     return lost
 
 

@@ -8,15 +8,18 @@ from typing import Any
 import asyncpg
 import pytest
 
+from service.adapters.postgres.queue import ordered
 from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED, shares
 from service.adapters.postgres.queue.intake import ACCEPT
 from service.adapters.postgres.queue.settlements import SETTLE
+from service.adapters.postgres.queue.streams import POSITION_AT, reading
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn, open_database
+from service.application.ports.ordered import Extent
 from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
-from service.domain.ids import EndpointId
-from service.domain.limits import RATE_BURST
+from service.domain.ids import ApplicationId, EndpointId
+from service.domain.limits import DEFAULT_PAGE_ITEMS, RATE_BURST
 
 A_LOT = 20_000
 
@@ -41,6 +44,22 @@ FILL = (
     f"INSERT INTO event_id SELECT 'app_1', n::text, 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     f"INSERT INTO idempotency_key SELECT n::text::bytea, '', 'msg_' || n FROM generate_series(1, {A_LOT}) n",
     "INSERT INTO endpoint_rest SELECT 'ep_' || n, 1, now() FROM generate_series(1, 2000) n",
+    "INSERT INTO stream SELECT 'app_' || n, 10, n % 10 = 0 FROM generate_series(1, 2000) n",
+    "INSERT INTO stream_message SELECT 'app_' || n % 2000, n / 2000 + 1, 'msg_' || n, 't', NULL, now()"
+    f" FROM generate_series(1, {A_LOT}) n",
+    "INSERT INTO destination (id, org_id, app_id, kind, sealed, status, batch_size, max_wait_secs, metadata, position,"
+    " due_at, created_at, updated_at)"
+    " SELECT 'dest_' || n, 'org', 'app_' || n, 'nats', '', 'enabled', 1, 0, '{}', n % 10, now(), now(), now()"
+    " FROM generate_series(1, 2000) n",
+    "ANALYZE",
+)
+# A few thousand messages are read from end to end faster than a page of them is looked up one by one.
+ONE_LONG_STREAM = (
+    "INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)"
+    " SELECT 'msg_more_' || n, 'org', 'app_2', 't', '{}', now(), '' FROM generate_series(1, 150000) n",
+    "INSERT INTO stream_message (app_id, position, message_id, event_type, created_at)"
+    f" SELECT 'app_1', n, 'msg_' || n, 't', now() + n * interval '1 s' FROM generate_series(11, {A_LOT}) n",
+    f"UPDATE stream SET head = {A_LOT} WHERE app_id = 'app_1'",
     "ANALYZE",
 )
 
@@ -77,9 +96,8 @@ async def test_claiming_reads_by_index(connection: asyncpg.Connection) -> None:
 
 async def test_an_empty_queue_is_read_by_index_too_where_it_is_worked_on(database: str) -> None:
     """A plan is kept: of a queue that was empty when it was made, it would read every row of a full one."""
-    one_row = {name: [None] for name in SETTLE.parameters}
     rests = {"first_rest": 0.25, "longest_rest": 30.0, "rest_spread": 0.25, "most_rests": 9}
-    settle = SETTLE(**{**one_row, **rests, "disable_after": timedelta(days=5)})
+    settle = SETTLE(rows="[{}]", size=1, **rests, disable_after=timedelta(days=5))
     claim = {"lease": "lease", "lease_lasts": timedelta(seconds=30), "most": 100, **shares(16, {})}
 
     async with open_database(database) as opened, opened.pool.acquire() as connection:
@@ -90,15 +108,27 @@ async def test_an_empty_queue_is_read_by_index_too_where_it_is_worked_on(databas
     assert "pending_delivery" not in settling | claiming
 
 
+async def test_the_plan_for_any_number_of_rows_joins_by_key(database: str) -> None:
+    """It is made once and kept. One for more rows than usual would read the queue's whole index at each settlement."""
+    async with open_database(database) as opened, opened.pool.acquire() as connection:
+        await connection.execute(f"PREPARE settle AS {SETTLE.text}")
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        nulls = ", ".join("NULL" for _ in SETTLE.parameters)
+        plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE settle({nulls})"))
+
+    reads = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name") == "pending_delivery"]
+    reads = [node for node in reads if "Scan" in node["Node Type"]]
+    assert reads
+    assert [node for node in reads if "Index Cond" not in node] == []
+
+
 async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
-    one_row = {name: [None] for name in SETTLE.parameters}
     rests = {"first_rest": 0.25, "longest_rest": 30.0, "rest_spread": 0.25, "most_rests": 9}
 
-    assert await scanned(connection, *SETTLE(**{**one_row, **rests, "disable_after": timedelta(days=5)})) == set()
+    assert await scanned(connection, *SETTLE(rows="[{}]", size=1, **rests, disable_after=timedelta(days=5))) == set()
 
 
 async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
-    one_row = {name: [None] for name in ACCEPT.parameters}
     leased = {
         "lease": "lease",
         "lease_lasts": timedelta(seconds=30),
@@ -106,7 +136,40 @@ async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
         **shares(16, {EndpointId("ep_1"): 3}),
     }
 
-    assert await scanned(connection, *ACCEPT(**{**one_row, **leased, "keys_kept": KEYS_KEPT})) == set()
+    assert (
+        await scanned(connection, *ACCEPT(rows="[{}]", size=1, payloads=[None], **leased, keys_kept=KEYS_KEPT)) == set()
+    )
+
+
+@pytest.mark.parametrize("event_types", [None, ("t",), ("never",)])
+async def test_polling_reads_by_index(connection: asyncpg.Connection, event_types: tuple[str, ...] | None) -> None:
+    extent = Extent(messages=DEFAULT_PAGE_ITEMS, event_types=event_types)
+    for statement in ONE_LONG_STREAM:
+        await connection.execute(statement)
+
+    assert await scanned(connection, *reading(ApplicationId("app_1"), extent, after=A_LOT // 2)) == set()
+    assert await scanned(connection, *POSITION_AT(app="app_1", at=datetime.now(UTC))) == set()
+
+
+async def test_who_is_behind_a_stream_is_found_by_index(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET enable_seqscan = off")  # as hot connections have it
+    kinds = ["fifoEndpoint", "nats"]
+    of_one = {"id": "dest_1", "lease": "lease", "position": 1, "ahead": []}
+    behind = {"attempts": 1, "first_failed_at": None, "reason": None, "delay": timedelta(), "claimed_at": None}
+    statements = {
+        "claim": ordered.CLAIM(kinds=kinds, most=64, lease="lease", lease_lasts=timedelta(seconds=30)),
+        "next due": ordered.NEXT_DUE(kinds=kinds),
+        "advance": ordered.ADVANCE(**of_one, **behind, lease_lasts=timedelta(seconds=30)),
+        "fail": ordered.FAIL(**of_one, **behind, disabled=False),
+        "release": ordered.RELEASE(**of_one),
+        "idle": ordered.IDLE(most=1000),
+        "rest": ordered.REST(apps=["app_1"]),
+        "lag": ordered.LAG(),
+    }
+
+    assert {name: await scanned(connection, *statement) for name, statement in statements.items()} == {
+        name: set() for name in statements
+    }
 
 
 async def test_weeks_are_made_ahead_and_dropped_whole(connection: asyncpg.Connection) -> None:

@@ -27,8 +27,8 @@ async def test_afterwards_the_new_key_alone_opens_everything(connection: asyncpg
 
     done = await reseal(connection, BOTH)
 
-    assert done == Resealing(resealed=9, unreadable=0)
-    assert [NEW.open(value) for value in await _sealed(connection)] == [b"hush"] * 9
+    assert done == Resealing(resealed=3 * len(SEALED), unreadable=0)
+    assert [NEW.open(value) for value in await _sealed(connection)] == [b"hush"] * (3 * len(SEALED))
 
 
 async def test_more_than_a_batch_is_done_to_the_end(connection: asyncpg.Connection) -> None:
@@ -36,7 +36,7 @@ async def test_more_than_a_batch_is_done_to_the_end(connection: asyncpg.Connecti
 
     done = await reseal(connection, BOTH)
 
-    assert done.resealed == 3 * (resealing.BATCH + 1)
+    assert done.resealed == len(SEALED) * (resealing.BATCH + 1)
 
 
 async def test_what_is_done_is_not_done_again(connection: asyncpg.Connection) -> None:
@@ -55,7 +55,7 @@ async def test_a_run_that_was_cut_off_is_continued_by_the_next(connection: async
 
     done = await reseal(connection, BOTH)
 
-    assert done.resealed == 11
+    assert done.resealed == 4 * len(SEALED) - 1
     assert await connection.fetchval("SELECT secrets FROM endpoint WHERE id = '0001'") == first
 
 
@@ -73,7 +73,7 @@ async def test_a_value_that_somebody_changes_meanwhile_keeps_the_change(
     await transaction.commit()
     await other.close()
 
-    assert (await resealed).resealed == 2
+    assert (await resealed).resealed == len(SEALED) - 1
     assert NEW.open(await connection.fetchval("SELECT secrets FROM endpoint")) == b"rotated"
 
 
@@ -84,7 +84,7 @@ async def test_what_no_key_opens_is_counted_and_stops_nothing(connection: asyncp
 
     done = await reseal(connection, BOTH)
 
-    assert done == Resealing(resealed=5, unreadable=1)
+    assert done == Resealing(resealed=2 * len(SEALED) - 1, unreadable=1)
     assert await connection.fetchval("SELECT secrets FROM endpoint WHERE id = '0000'") == lost
 
 
@@ -93,7 +93,11 @@ async def test_every_column_that_is_sealed_is_resealed(connection: asyncpg.Conne
         "SELECT table_name, column_name FROM information_schema.columns "
         "WHERE table_schema = 'public' AND data_type = 'bytea' AND table_name NOT LIKE 'message%'"
     )
-    digests = {("idempotency_key", "scope"), ("idempotency_key", "fingerprint")}
+    digests = {
+        ("idempotency_key", "scope"),
+        ("idempotency_key", "fingerprint"),
+        ("console_session", "digest"),
+    }
 
     assert {tuple(row) for row in binary} - digests == {(each.table, each.column) for each in SEALED}
 
@@ -109,6 +113,18 @@ async def _keep(connection: asyncpg.Connection, vault: AesVault, *, count: int) 
         "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, metadata, secrets, headers,"
         " created_at, updated_at) VALUES ($1, 'org', 'app', 'http://a', '', 1, false, '{}', $2, $3, now(), now())",
         [(f"{number:04}", vault.seal(b"hush"), vault.seal(b"hush")) for number in range(count)],
+    )
+    await connection.execute("ALTER TABLE destination DROP CONSTRAINT destination_app_id_fkey")
+    await connection.executemany(
+        "INSERT INTO destination (id, org_id, app_id, kind, sealed, secrets, status, batch_size, max_wait_secs,"
+        " metadata, position, due_at, created_at, updated_at)"
+        " VALUES ($1, 'org', 'app', 'nats', $2, $3, 'enabled', 1, 0, '{}', 0, now(), now(), now())",
+        [(f"{number:04}", vault.seal(b"hush"), vault.seal(b"hush")) for number in range(count)],
+    )
+    await connection.executemany(
+        "INSERT INTO source (id, org_id, name, kind, place, sealed, enabled, created_at, updated_at)"
+        " VALUES ($1, 'org', 'a', 'nats', '{}', $2, true, now(), now())",
+        [(f"{number:04}", vault.seal(b"hush")) for number in range(count)],
     )
     await connection.executemany(
         "INSERT INTO idempotency_key (scope, fingerprint, status, body) VALUES ($1, '', 200, $2)",

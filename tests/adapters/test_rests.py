@@ -17,6 +17,7 @@ from tests.support.queues import a_worker, came_of, owe
 LATER = TryAgain(delay=timedelta(hours=1))
 A_MINUTE = timedelta(minutes=1)
 UNTIL = "SELECT until - now() FROM endpoint_rest WHERE endpoint_id = $1"
+SINCE = "SELECT until - $2 FROM endpoint_rest WHERE endpoint_id = $1"  # what no wait in between makes shorter
 RESTED = "UPDATE endpoint_rest SET until = now()"
 BACK_AT = "UPDATE pending_delivery SET due_at = now() WHERE attempts = 0"
 
@@ -83,16 +84,18 @@ async def test_rests_that_follow_each_other_grow_and_a_success_ends_the_series(
         await pool.execute(RESTED)
         await pool.execute(BACK_AT)
         (claim,) = await claimed(worker, limit=1)
+        before = await pool.fetchval("SELECT now()")
         await worker.settle(replace(came_of(claim, LATER), rest=timedelta()))
         lengths.append(await pool.fetchval("SELECT rests FROM endpoint_rest"))
-    longest = await pool.fetchval(UNTIL, endpoint)
+    longest, at_least = await pool.fetchval(UNTIL, endpoint), await pool.fetchval(SINCE, endpoint, before)
     await pool.execute(RESTED)
     await pool.execute(BACK_AT)
     (claim,) = await claimed(one, limit=1)
     await one.settle(came_of(claim, Delivered(), status=Status.SUCCESS))
 
     assert lengths == [1, 2, 3, 4]
-    assert timedelta(seconds=1) < longest <= timedelta(seconds=2.5)
+    assert longest <= timedelta(seconds=2.5)
+    assert timedelta(seconds=1) < at_least
     assert await pool.fetchval("SELECT count(*) FROM endpoint_rest") == 0
 
 
@@ -106,11 +109,13 @@ async def test_no_rest_is_longer_than_the_longest_however_many_came_before(
     await owe(pool, endpoint, app)
     await pool.execute("INSERT INTO endpoint_rest VALUES ($1, $2, now())", endpoint, rests)
     (claim,) = await claimed(one)
+    before = await pool.fetchval("SELECT now()")
 
     await one.settle(replace(came_of(claim, LATER), rest=timedelta()))
 
     # Half a minute, give or take a quarter.
-    assert timedelta() < await pool.fetchval(UNTIL, endpoint) <= timedelta(seconds=37.5)
+    assert await pool.fetchval(UNTIL, endpoint) <= timedelta(seconds=37.5)
+    assert timedelta() < await pool.fetchval(SINCE, endpoint, before)
 
 
 async def test_attempts_that_were_in_flight_together_are_one_reason_to_rest(

@@ -11,8 +11,11 @@ from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.queue.intake import accepting
 from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.adapters.postgres.server.database import Database, open_database
+from service.application.ports.ordered import Extent
 from service.application.ports.pages import PageRequest
 from service.domain import ids
+from service.domain.destinations import HttpDestination
+from service.domain.endpoints import NewEndpoint
 from service.domain.ids import ApplicationId, MessageId, TaskId
 from service.domain.replays import Stretch
 from service.domain.subscriptions import is_meant
@@ -86,6 +89,27 @@ async def test_what_was_missed_is_what_is_meant_for_the_endpoint(database: Datab
             covered = await work.replays.missing(endpoint, TaskId(new_id(ids.TASK)), EVER)
         found[name] = covered.count == 1
         meant[name] = is_meant(endpoint, event_type=case.message_type, channels=case.message_channels)
+
+    assert found == meant
+    assert set(found.values()) == {True, False}
+
+
+async def test_what_is_read_of_a_stream_is_what_is_meant_for_an_endpoint_with_these_wishes(database: Database) -> None:
+    found, meant = {}, {}
+    for name, case in CASES.items():
+        app = await add_application(database.pool)
+        async with open_unit_of_work(database.sessions, VAULT) as work:
+            await work.destinations.position_at(app)
+        message = new_message(app, event_type=case.message_type, channels=case.message_channels)
+        await database.pool.fetch(*accepting([message]))
+        extent = Extent(messages=1, event_types=case.event_types, channels=case.channels)
+        async with open_unit_of_work(database.sessions, VAULT) as work:
+            passage = await work.destinations.read(app, extent, after=0)
+        found[name] = len(passage.messages) == 1
+        wishes = NewEndpoint(
+            destination=HttpDestination(url="http://a"), event_types=case.event_types, channels=case.channels
+        )
+        meant[name] = is_meant(wishes, event_type=case.message_type, channels=case.message_channels)
 
     assert found == meant
     assert set(found.values()) == {True, False}

@@ -1,5 +1,6 @@
 """The API on a real socket, for what an ASGI client cannot tell: answers that go on while they are read."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,9 +25,9 @@ class PatientProtocol(CallerProtocol):
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def served(app: FastAPI, *, websockets: type[asyncio.Protocol] | None = None) -> AsyncIterator[AsyncClient]:
     """A client of the application, asked by an organisation's admin."""
-    async with serving(app, protocol=PatientProtocol) as port:
+    async with serving(app, protocol=PatientProtocol, websockets=websockets) as port:
         address = f"http://127.0.0.1:{port}/api/v1"
         token = TOKENS.mint(ORG, now=datetime.now(UTC))
         async with AsyncClient(

@@ -15,6 +15,8 @@ OWNED = {name for name, table in tables.metadata.tables.items() if {"org_id", "a
 BY_ITS_OWN_ID = (
     re.compile(r"SELECT endpoint\.(secrets|headers) \nFROM endpoint \nWHERE endpoint\.id = "),
     re.compile(r"UPDATE endpoint SET (secrets|headers)=\S+ WHERE endpoint\.id = "),
+    re.compile(r"SELECT destination\.secrets \nFROM destination \nWHERE destination\.id = "),
+    re.compile(r"UPDATE destination SET secrets=\S+ WHERE destination\.id = "),
 )
 _TOUCHED = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)")
 _BOUND = re.compile(r"\b(?:org_id|app_id) (?:= |IN )|\bUSING \([^)]*\b(?:org_id|app_id)\b")

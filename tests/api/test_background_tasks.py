@@ -54,3 +54,20 @@ async def test_a_portal_token_lists_the_tasks_of_its_application_alone(
     assert [task["id"] for task in listed["data"]] == [own]
     assert pages == [[], []]
     assert read == [200, 404, 404]
+
+
+async def test_a_task_that_was_canceled_is_not_run_on_and_cannot_be_canceled_again(
+    api: AsyncClient, postgres: Database, application: str
+) -> None:
+    canceled, other = [(await api.post(f"/app/{application}/msg/expunge-all-contents")).json()["id"] for _ in range(2)]
+
+    answer = await api.post(f"/background-task/{canceled}/cancel")
+    again = await api.post(f"/background-task/{canceled}/cancel")
+    async with running_tasks(postgres):
+        await finished(api, other)
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed")
+    assert answer.json()["data"]["error"] == {"code": "task_canceled", "detail": "It was canceled."}
+    assert (again.status_code, again.json()["code"]) == (409, "task_ended")
+    assert (await api.get(f"/background-task/{canceled}")).json() == answer.json()
+    assert (await api.post(f"/background-task/{other}/cancel")).status_code == 409

@@ -27,10 +27,15 @@ JSON = "application/json"
 QUOTED_PATH = re.compile(
     r"`(?:(?:GET|POST|PUT|PATCH|DELETE) )?(?:\.\.\.)?(/?[a-z][\w{}-]*(?:/[\w{}.-]+)+)(?:\?[^`]*)?`"
 )
-NO_OPERATION = {"/api/v1/openapi.json", "pkg/push"}  # the document itself, and a folder of Loki's
+# The document itself, a folder of Loki's, and a WebSocket, of which OpenAPI knows nothing.
+NO_OPERATION = {"/api/v1/openapi.json", "pkg/push", "/api/v1/app/{app_id}/attempt/tail/ws"}
 OURS = "#/components/schemas/"
 _HOSTED = "a filter of the hosted service's own applications"
 _IN_FULL = "a canceled delivery is always shown as one"
+# Types that the SDKs do not know: they cannot make such destinations, and their lists leave them out.
+OURS_ALONE = {f"destination.{name}.type" for name in ("create", "get", "upsert", "patch")} | {
+    "destination.list.data[].type"
+}
 NOT_HEEDED = {
     "application.list?exclude_apps_with_svix_play_endpoints": _HOSTED,
     "event_type.list?order": "event types are listed by name, one way",
@@ -95,7 +100,7 @@ async def test_what_the_document_answers_the_sdk_reads(document: Schema, name: s
     assert bool(answers) == (call.reads is not None)
     for schema in answers:
         fit = Fit(written=_ours(schema, document), read=_theirs(call.reads), sdk_reads=True, at=name)
-        assert list(fit.misfits()) == []
+        assert [each for each in fit.misfits() if each.partition(":")[0] not in OURS_ALONE] == []
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -119,7 +124,7 @@ def test_every_path_that_is_quoted_in_the_manuals_is_one_of_the_api(document: Sc
         path: _without_names(path)
         for manual in DOCUMENTS
         for path in QUOTED_PATH.findall(manual.read_text())
-        if not is_there(path.lstrip("/"), manual)
+        if not is_there(path.lstrip("/"), manual) and not path.startswith("/console/")  # a page's
     }
 
     assert len(quoted) > 8
@@ -175,8 +180,9 @@ async def test_the_document_says_how_to_sign_in_page_repeat_and_read_errors(docu
     about = document["info"]["description"]
     used = {tag for each in document["paths"].values() for operation in each.values() for tag in operation["tags"]}
 
-    for chapter in ("## Authentication", "## Lists", "## Sending again: idempotency", "## Errors"):
+    for chapter in ("## Authentication", "## Lists", "## Sending again: idempotency", "## Errors", "## Live"):
         assert chapter in about
+    assert "/api/v1/app/{app_id}/attempt/tail/ws" in about
     assert document["servers"][0]["url"] == "/"
     assert {tag["name"] for tag in document["tags"]} >= used
     schemes = document["components"]["securitySchemes"]

@@ -13,12 +13,16 @@ from tests.api.walking import ENDLESS, FITS_ALL, Operation, Things, operations
 NEEDED = {
     "v1.event-type.import-openapi": {"spec"},
     "v1.endpoint.send-example": {"payload"},
+    "v1.source.create": {"nats"},
+    "v1.destination.create": {"config"},
+    "v1.destination.upsert": {"config"},
 }
 # A patch may leave these out, but the thing itself has to have them.
 NEVER_NULL = {
     "v1.application.patch": {"name"},
     "v1.endpoint.patch": {"url"},
     "v1.event-type.patch": {"description"},
+    "v1.source.patch": {"name"},
 }
 EDGES_OF_TIME = [
     "0001-01-01T00:00:00Z",

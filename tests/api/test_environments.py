@@ -111,6 +111,16 @@ async def test_a_dry_run_changes_nothing_and_tells_what_it_would(api: AsyncClien
     assert await names(api) == []
 
 
+async def test_a_dry_run_is_no_import_in_the_audit_trail(api: AsyncClient) -> None:
+    for dry_run in (True, False):
+        body = {"specRaw": AS_YAML, "dryRun": dry_run}
+        (await api.post("/event-type/import/openapi", json=body)).raise_for_status()
+
+    events = (await api.get("/audit")).json()["data"]
+
+    assert [event["action"] for event in events] == ["event_types.imported"]
+
+
 async def test_a_dry_run_that_replaces_everything_names_what_it_would_archive(api: AsyncClient) -> None:
     await api.post("/event-type", json={"name": "old", "description": "Of old."})
 

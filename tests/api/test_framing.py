@@ -1,6 +1,7 @@
 """Where one request ends and the next begins: server, parser and application must agree, or the request is refused."""
 
 import asyncio
+import re
 import shutil
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Iterator
@@ -213,7 +214,7 @@ def split_anywhere(sent: Sent) -> Iterator[tuple[bytes, ...]]:
 class WithConsole(CallerProtocol):
     """A server with a path on which WebSocket is spoken."""
 
-    websocket_paths: ClassVar[frozenset[bytes]] = frozenset({b"/console"})
+    websocket_paths: ClassVar[tuple[re.Pattern[str], ...]] = (re.compile("^/console$"),)
 
 
 class Greeting(asyncio.Protocol):

@@ -205,6 +205,8 @@ async def test_a_message_sent_again_after_its_schema_changed_is_the_same_message
 # Every POST, and a body for it.
 ACTS: dict[str, Any] = {
     "/app": {"name": "a"},
+    "/app/{app_id}/destination": {"type": "fifoEndpoint", "config": ENDPOINT},
+    "/app/{app_id}/destination/{destination_id}/secret/rotate": {},
     "/app/{app_id}/endpoint": ENDPOINT,
     "/app/{app_id}/endpoint/{endpoint_id}/bulk-replay": {"since": "now"},
     "/app/{app_id}/endpoint/{endpoint_id}/recover": {"since": "now"},
@@ -216,10 +218,13 @@ ACTS: dict[str, Any] = {
     "/app/{app_id}/msg/expunge-all-contents": None,
     "/app/{app_id}/msg/precheck/active": {"eventType": "a.b"},
     "/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend": None,
+    "/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek": {"after": "now"},
+    "/source": {"name": "a", "nats": {"servers": ["nats://127.0.0.1:9"], "stream": "EVENTS"}},
     "/auth/app-portal-access/{app_id}": {},
     "/auth/app/{app_id}/expire-all": {},
     "/auth/dashboard-access/{app_id}": None,
     "/auth/token": {"name": "t", "role": "reader"},
+    "/background-task/{task_id}/cancel": None,
     "/environment/import": {},
     "/event-type": {"name": "a.b", "description": ""},
     "/event-type/import/openapi": {"spec": {"openapi": "3.1.0", "webhooks": {}}},
@@ -258,8 +263,12 @@ async def _things(api: AsyncClient) -> dict[str, str]:
     await api.post("/app", json={"name": "a", "uid": "u"})
     await api.post("/app/u/endpoint", json=ENDPOINT | {"uid": "e"})
     await api.post("/operational-webhook/endpoint", json=ENDPOINT | {"uid": "e"})
+    await api.post("/app/u/destination", json={"type": "fifoEndpoint", "config": ENDPOINT, "uid": "d"})
+    await api.post("/app/u/destination", json={"type": "pollingEndpoint", "uid": "p"})
     await api.post("/app/u/msg", json={"eventType": "a.b", "payload": {}, "eventId": "m"})
-    return {"app_id": "u", "endpoint_id": "e", "msg_id": "m"}
+    task = (await api.post("/app/u/msg/expunge-all-contents")).json()["id"]
+    one = {"app_id": "u", "endpoint_id": "e", "msg_id": "m", "destination_id": "d", "task_id": task}
+    return one | {"sink_id": "p", "consumer_id": "reader"}
 
 
 class Ahead:

@@ -10,7 +10,9 @@ from tests.support.watching import SERVICE, watched
 TELLING = "observability/"
 # What serves everybody who sends a body, asks PostgreSQL for something, or makes an identifier.
 BENEATH = {
+    "adapters/postgres/server/columns.py",
     "adapters/postgres/server/connections.py",
+    "adapters/postgres/server/notify_line.py",  # which may tell the others while the message is looked at, or later
     "adapters/postgres/server/statements.py",
     "api/protocol/waiting.py",
     "domain/ids.py",

@@ -27,11 +27,14 @@ EVERY_APPLICATIONS = {
 THEIRS = (
     "app_id",
     "attempt_id",
+    "destination_id",
     "endpoint_id",
     "import_id",
     "msg_id",
     "operational_id",
     "organisation_task_id",
+    "sink_id",
+    "source_id",
     "task_id",
     "token_id",
 )

@@ -84,6 +84,7 @@ async def settle(queue: PostgresQueue, claim: Claim, verdict: Verdict, *, number
         id=AttemptId(new_id(ids.ATTEMPT, at=at)),
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
+        event_type=claim.event_type,
         destination=claim.destination,
         status=Status.SUCCESS if isinstance(verdict, Delivered) else Status.FAIL,
         response="",

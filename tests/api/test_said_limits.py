@@ -18,7 +18,8 @@ from service.domain.limits import (
 from service.domain.replays import MAX_RECOVERY
 from service.domain.retention import AUDIT_KEPT, PAYLOADS_KEPT
 from service.domain.statistics import MAX_WINDOW
-from service.settings.groups import Delivery, Storage
+from service.settings.delivery import Delivery
+from service.settings.storage import Storage
 
 WORDS = {1: "a", 2: "two", 4: "four"}
 SAID = {

@@ -120,6 +120,10 @@ async def _scene(sdk: SvixAsync, database: Database, name: str) -> dict[str, Any
     if name.startswith("operational_webhook."):
         operational = models.OperationalWebhookEndpointIn(url="http://127.0.0.1:9/")
         endpoint = (await sdk.operational_webhook.endpoint.create(operational)).id
+    kind = "pollingEndpoint" if name.startswith("message.poller.") else "fifoEndpoint"
+    config = {} if kind == "pollingEndpoint" else {"url": "http://127.0.0.1:9/"}
+    destination_in = models.DestinationIn(type=kind, config=config)
+    destination = (await sdk.destination.create(app, destination_in)).id
     event_type = f"type.{name}"
     await sdk.event_type.create(EventTypeIn(name=event_type, description="", schemas={"1": {"examples": [{"a": 1}]}}))
     message = (await sdk.message.create(app, MessageIn(event_type=event_type, payload={}))).id
@@ -127,6 +131,11 @@ async def _scene(sdk: SvixAsync, database: Database, name: str) -> dict[str, Any
     return {
         "app_id": app,
         "endpoint_id": endpoint,
+        "destination_id": destination,
+        "destination_in": destination_in,
+        "destination_patch": models.DestinationPatch(type=kind, config={}),
+        "sink_id": destination,
+        "consumer_id": "reader",
         "event_type_name": event_type,
         "msg_id": message,
         "attempt_id": await _attempt(database, app, endpoint, message),
@@ -144,6 +153,7 @@ def _body(kind: Any) -> Any:
         "event_type": "invoice.paid",
         "payload": {},
         "since": hour_ago,
+        "after": hour_ago,
         "until": datetime.now(UTC),
         "headers": {"X-One": "1"},
         "message_ids": ["msg_1"],

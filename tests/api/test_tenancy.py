@@ -35,6 +35,12 @@ FOR_ALL_TENANTS = {
     # Each process knows all that was revoked, so that no request has to ask.
     "revocations.forget",
     "revocations.since",
+    # Readers of streams and of sources work for everybody: by the lease of what they have claimed, or the source's id.
+    "ordered.advance",
+    "ordered.fail",
+    "ordered.release",
+    "sources.enabled",
+    "sources.report",
     # By the ids of messages that the same transaction has just made.
     "intake.release_event_ids",
 }

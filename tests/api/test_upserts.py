@@ -12,12 +12,14 @@ from service.adapters.postgres.server.database import POOL_OVERFLOW, POOL_SIZE
 # As many as have a connection at once: who waits for one is refused in the end, and sooner on a busy machine.
 AT_ONCE = POOL_SIZE + POOL_OVERFLOW
 ENDPOINT = {"url": "http://127.0.0.1:9/", "uid": "same"}
+DESTINATION = {"type": "fifoEndpoint", "config": {"url": "http://127.0.0.1:9/"}, "uid": "same"}
 EVENT_TYPE = {"description": "d"}
 NAMES = [f"type.{number}" for number in range(6)]
 UPSERTS: list[tuple[str, str, dict[str, Any], set[int]]] = [
     ("PUT", "/app/same", {"name": "n", "uid": "same"}, {200, 201}),
     ("POST", "/app?get_if_exists=true", {"name": "n", "uid": "same"}, {200, 201}),
     ("PUT", "/app/u/endpoint/same", ENDPOINT, {200, 201}),
+    ("PUT", "/app/u/destination/same", DESTINATION, {200, 201}),
     ("PUT", "/operational-webhook/endpoint/same", ENDPOINT, {200, 201}),
     ("PUT", "/event-type/same", EVENT_TYPE, {200, 201}),
     ("PUT", "/app/u/endpoint/same/headers", {"headers": {"X-One": "1"}}, {204, 404}),
@@ -47,7 +49,16 @@ UPSERTS: list[tuple[str, str, dict[str, Any], set[int]]] = [
         {200, 400, 429},  # reading is bounded by a time that a busy machine may not have
     ),
 ]
-CREATING = {"/app/same": 1, "/app/u/endpoint/same": 1, "/operational-webhook/endpoint/same": 1, "/event-type/same": 1}
+CREATING = dict.fromkeys(
+    (
+        "/app/same",
+        "/app/u/endpoint/same",
+        "/app/u/destination/same",
+        "/operational-webhook/endpoint/same",
+        "/event-type/same",
+    ),
+    1,
+)
 
 
 @pytest.mark.usefixtures("application")

@@ -24,6 +24,10 @@ FITS_ALL: dict[str, Any] = {
     "since": YESTERDAY.isoformat(),
     "until": (YESTERDAY + timedelta(hours=12)).isoformat(),
     "role": "reader",
+    "type": "fifoEndpoint",
+    "config": {"url": "http://127.0.0.1:9/"},
+    "after": YESTERDAY.isoformat(),
+    "nats": {"servers": ["nats://127.0.0.1:9"], "stream": "EVENTS"},
     "spec": {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "webhooks": {}},
 }
 
@@ -78,6 +82,9 @@ async def one_of_each(api: AsyncClient, postgres: Database) -> Things:
     operational = await api.post("/operational-webhook/endpoint", json=told)
     application = (await api.post("/app", json={"name": HIDDEN, "uid": "mine"})).json()["id"]
     endpoint = (await api.post(f"/app/{application}/endpoint", json=told)).json()["id"]
+    made = f"/app/{application}/destination"
+    destination = await api.post(made, json=FITS_ALL | {"metadata": {"said": HIDDEN}})
+    polled = await api.post(made, json={"type": "pollingEndpoint", "metadata": {"said": HIDDEN}})
     sent = await api.post(f"/app/{application}/msg", json={"eventType": "known", "payload": {"said": HIDDEN}})
     await settled(postgres, status=0)
     task = await api.post(f"/app/{application}/endpoint/{endpoint}/recover", json={"since": FITS_ALL["since"]})
@@ -86,10 +93,14 @@ async def one_of_each(api: AsyncClient, postgres: Database) -> Things:
     token = await api.post("/auth/token", json={"name": HIDDEN, "role": "reader"})
     line = b'{"eventType": "known", "payload": {}}\n'
     imported = await api.post(f"/app/{application}/msg/import", content=line)
+    source = await api.post("/source", json={"name": HIDDEN, "nats": FITS_ALL["nats"], "application": "mine"})
     message = sent.json()["id"]
     return {
         "app_id": application,
         "endpoint_id": endpoint,
+        "destination_id": destination.json()["id"],
+        "sink_id": polled.json()["id"],
+        "consumer_id": "reader",
         "msg_id": message,
         "attempt_id": message.replace("msg_", "atmpt_"),
         "event_type_name": "known",
@@ -97,5 +108,6 @@ async def one_of_each(api: AsyncClient, postgres: Database) -> Things:
         "operational_id": operational.json()["id"],
         "task_id": task.json()["id"],
         "organisation_task_id": counted.json()["id"],
+        "source_id": source.json()["id"],
         "token_id": token.json()["id"],
     }

@@ -88,6 +88,7 @@ def _settlement(nth: int, claim: Claim) -> Settlement:
         id=AttemptId(new_id(ids.ATTEMPT)),
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
+        event_type=claim.event_type,
         destination=claim.destination,
         status=Status.FAIL if again else Status.SUCCESS,
         response="{}",

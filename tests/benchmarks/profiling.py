@@ -1,5 +1,6 @@
 """A profile of a process that runs, taken from outside by py-spy: what its time goes to, by function and by package."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ SHOWN = 40
 EVENT_LOOP = "event loop"
 BIN = Path(sys.executable).parent
 ROOT = f"{Path.cwd()}/"
+STARTING = "service/commands"  # runs the event loop
+_WAITING = re.compile(r"threading\.py|^_worker \(.*concurrent/futures/thread\.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,11 @@ def packages(stacks: str) -> list[Cost]:
 
 
 def _samples(stacks: str) -> list[tuple[list[str], int]]:
-    """Each stack with how often it was seen. Threads that wait for a lock are on no core, whatever py-spy says."""
+    """Each stack with how often it was seen. Threads that wait for a lock or for work are on no core, whatever py-spy
+    says."""
     lines = (line.rpartition(" ") for line in stacks.splitlines())
     seen = [(stack.split(";"), int(count)) for stack, _, count in lines]
-    return [(frames, count) for frames, count in seen if "threading.py" not in frames[-1]]
+    return [(frames, count) for frames, count in seen if not _WAITING.search(frames[-1])]
 
 
 def _shares(counted: Counter[str], *, of: list[tuple[list[str], int]]) -> list[Cost]:
@@ -77,4 +81,5 @@ def _package(frame: str) -> str | None:
     if "site-packages/" in path:
         return path.rpartition("site-packages/")[2].partition("/")[0].partition(".py")[0]
     parts = path.removeprefix(ROOT).split("/")
-    return "/".join(parts[:2]) if path.startswith(ROOT) and len(parts) > 2 else None
+    package = "/".join(parts[:2]) if path.startswith(ROOT) and len(parts) > 2 else None
+    return None if package == STARTING else package

@@ -6,12 +6,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from service.adapters.postgres.server.presence import PRESENCE
 from tests.benchmarks import database, invoice, processes, wire
 from tests.benchmarks.database import Database
 from tests.benchmarks.processes import Process
 
 SILENT = {"OTEL_SDK_DISABLED": "true", "RELEVO_LOG_LEVEL": "error"}
-_LISTENING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+# A process appears once it listens.
+_LISTENING = f"""
+    SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = {PRESENCE} AND l.granted
+"""
 
 
 def everything_to(sink: Process, *, sampled: float = 1.0) -> dict[str, str]:

@@ -9,6 +9,7 @@ from service.adapters.postgres.server.database import Database
 from service.application.ports.pages import PageRequest, TaskFilter
 from service.domain import ids
 from service.domain.background_tasks import BackgroundTask, Progress, TaskKind, TaskStatus
+from service.domain.errors import TaskCanceled
 from service.domain.ids import ApplicationId, OrgId, TaskId
 from tests.contracts.conftest import BeginKept
 from tests.support.factories import ORG
@@ -90,3 +91,24 @@ async def test_progress_is_kept_under_the_lease_alone_and_never_after_the_end(ke
         assert await work.background_tasks.keep(ended, lease=None, due_at=NOW)
         assert not await work.background_tasks.keep(replace(ended, cursor="e"), lease=None, due_at=NOW)
         assert await work.background_tasks.get(ORG, task.id, app_id=None) == ended
+
+
+async def test_a_task_is_canceled_once_and_whoever_has_its_lease_keeps_nothing_more(
+    shared: Database, kept: BeginKept
+) -> None:
+    application, _ = await an_address(shared)
+    task = a_task(application.id, data={"messagesSent": 3})
+    async with kept() as work:
+        await work.background_tasks.add(task, due_at=LATER)
+
+    canceled = replace(task, data={}).failed(TaskCanceled(), at=LATER)
+    async with kept() as work:
+        said = [await work.background_tasks.cancel(canceled) for _ in range(2)]
+        others = await work.background_tasks.cancel(replace(canceled, org_id=STRANGER))
+        advanced = task.advanced(Progress(cursor="b", data={}, done=True), at=LATER)
+        late = await work.background_tasks.keep(advanced, lease=None, due_at=LATER)
+        found = await work.background_tasks.get(ORG, task.id, app_id=None)
+
+    error = {"code": "task_canceled", "detail": "It was canceled."}
+    assert (said, others, late) == ([True, False], False, False)
+    assert found == replace(canceled, data={"messagesSent": 3, "error": error})

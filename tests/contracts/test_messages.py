@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.adapters.postgres.server.database import Database
-from service.application.ports.pages import MessageFilter, PageRequest
+from service.application.ports.pages import STANDING, MessageFilter, PageRequest
 from tests.contracts.conftest import BeginKept
-from tests.support.sent import accepted, an_address
+from tests.support.sent import BROKE, TAKEN, accepted, an_address, sent
 
 NOW, MINUTE = datetime.now(UTC), timedelta(minutes=1)
 UPWARDS = PageRequest(ascending=True)
@@ -76,6 +76,32 @@ async def test_filters_leave_out_what_is_not_wanted(shared: Database, kept: Begi
         }
 
     assert found == {name: expected for name, (_, expected) in WANTED.items()}
+
+
+async def test_messages_are_found_by_how_a_delivery_of_theirs_stands(shared: Database, kept: BeginKept) -> None:
+    application, endpoint = await an_address(shared)
+    await accepted(shared, application, at=NOW, event_type="x")
+
+    async with kept() as work:
+        (taken, _), (broke, _) = [
+            await sent(work, endpoint, at=NOW - MINUTE, outcome=outcome, event_type="x") for outcome in (TAKEN, BROKE)
+        ]
+        found = {
+            (status, types): [
+                item.id
+                for item in (
+                    await work.messages.page(
+                        application.id, PageRequest(), MessageFilter(standing=status, event_types=types)
+                    )
+                ).items
+            ]
+            for status in STANDING
+            for types in (None, ("x",), ("y",))
+        }
+
+    for types in (None, ("x",)):
+        assert [found[status, types] for status in STANDING] == [[taken.id], [broke.id], [], []]
+    assert not any(found[status, ("y",)] for status in STANDING)
 
 
 async def test_messages_are_found_by_ids_without_their_payloads(shared: Database, kept: BeginKept) -> None:

@@ -42,11 +42,28 @@ async def test_what_was_sent_is_owed_again_as_far_as_it_is_wanted(shared: Databa
 
     async with kept() as work:
         task_id = TaskId(new_id(ids.TASK))
+        counted = await work.replays.count_sent(endpoint, EVER, wanted)
         covered = await work.replays.sent(endpoint, task_id, EVER, wanted)
         again = await work.replays.sent(endpoint, task_id, EVER, wanted)
 
     assert (covered.count, covered.reached) == (count, UNTIL)
+    assert counted == covered
     assert again.count == 0
+
+
+async def test_counting_owes_nothing(shared: Database, kept: BeginKept) -> None:
+    application, endpoint = await an_address(shared)
+    async with kept() as work:
+        await sent(work, endpoint, at=NOW - 3 * MINUTE, outcome=BROKE)
+    await accepted(shared, application, at=NOW - 2 * MINUTE)
+    await shared.pool.execute("DELETE FROM pending_delivery WHERE endpoint_id = $1", endpoint.id)
+
+    async with kept() as work:
+        of_sent = await work.replays.count_sent(endpoint, EVER, ReplayFilter())
+        of_missing = await work.replays.count_missing(endpoint, EVER)
+
+    owed = await shared.pool.fetchval("SELECT count(*) FROM pending_delivery WHERE endpoint_id = $1", endpoint.id)
+    assert (of_sent.count, of_missing.count, owed) == (1, 1, 0)
 
 
 async def test_a_stretch_ends_where_the_next_one_begins(shared: Database, kept: BeginKept) -> None:
@@ -73,8 +90,10 @@ async def test_what_was_missed_is_owed_and_what_was_sent_or_is_owed_is_not(share
     await shared.pool.execute("DELETE FROM pending_delivery WHERE message_id = $1", missed.id)
 
     async with kept() as work:
+        counted = await work.replays.count_missing(endpoint, EVER)
         covered = await work.replays.missing(endpoint, TaskId(new_id(ids.TASK)), EVER)
 
     owed = await shared.pool.fetch("SELECT resend FROM pending_delivery WHERE message_id = $1", missed.id)
     assert (covered.count, len(owed)) == (1, 1)
+    assert counted == covered
     assert owed[0]["resend"] != ""

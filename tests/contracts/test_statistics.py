@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from service.adapters.postgres.server.database import Database
 from service.application.ports.pages import PageRequest
 from service.domain.endpoints import Endpoint
+from service.domain.health import EndpointCondition
 from service.domain.ids import OrgId
 from service.domain.replays import Window
 from service.domain.statistics import AttemptCounts
@@ -84,3 +85,38 @@ async def test_who_takes_nothing_is_told_with_its_failures(shared: Database, kep
         assert await work.statistics.failing(ORG, size=10) == []
 
     assert (found.id, found.failures, found.since) == (endpoint.id, 7, NOW - HOUR)
+
+
+async def test_how_an_endpoint_stands_is_since_when_it_fails_and_until_when_it_rests(
+    shared: Database, kept: BeginKept
+) -> None:
+    (_, endpoint), (_, rested), (_, other) = [await an_address(shared) for _ in range(3)]
+    await shared.pool.execute("UPDATE endpoint SET first_failure_at = $2 WHERE id = $1", endpoint.id, NOW - HOUR)
+    rests = [(endpoint.id, NOW + HOUR), (rested.id, NOW - HOUR)]
+    await shared.pool.executemany("INSERT INTO endpoint_rest (endpoint_id, rests, until) VALUES ($1, 1, $2)", rests)
+
+    async with kept() as work:
+        found = [await work.statistics.condition(one) for one in (endpoint, rested, other)]
+
+    assert found == [
+        EndpointCondition(failing_since=NOW - HOUR, rests_until=NOW + HOUR),
+        EndpointCondition(failing_since=None, rests_until=None),
+        EndpointCondition(failing_since=None, rests_until=None),
+    ]
+
+
+async def test_the_oldest_due_delivery_is_the_organisations_own(shared: Database, kept: BeginKept) -> None:
+    own, stranger = OrgId("org_waiting"), OrgId("org_idle")
+    owed = (
+        "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at, attempts)"
+        " VALUES ($1, $1, $2, 'app', now() + $3::interval, $4)"
+    )
+    for name, after, attempts in (("a", -60, 0), ("b", -600, 3), ("c", 600, 0)):
+        await shared.pool.execute(owed, name, own, timedelta(seconds=after), attempts)
+
+    async with kept() as work:
+        since, nobody = await work.statistics.oldest_due(own), await work.statistics.oldest_due(stranger)
+
+    assert since is not None
+    assert 590 < (datetime.now(UTC) - since).total_seconds() < 700
+    assert nobody is None

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.delivery.allowances import DEFAULT_ATTEMPTS, MAX_STOCK, Allowances, Held
+from service.delivery.allowances import DEFAULT_ATTEMPTS, MAX_STOCK, SCARCE_ATTEMPTS, Allowances, Held
 from service.domain.ids import EndpointId
 from service.domain.outcomes import ErrorType
 from tests.support.factories import a_claim
@@ -93,6 +93,22 @@ def test_once_half_is_taken_only_those_who_have_shown_that_they_keep_up_get_more
     assert allowances.free(proven) == 2
     assert {allowances.free(EndpointId(f"ep_silent_{nth}")) for nth in range(13)} == {0}
     assert allowances.default == 1
+
+
+def test_once_half_is_taken_a_limit_that_has_grown_counts_up_to_a_bound() -> None:
+    allowances = Allowances(most=64, capacity=256)
+    while fill(allowances) and allowances.taken < 64:
+        allowances.give_back(ENDPOINT, WELL)
+    for nth in range(128 - 64):
+        allowances.take(EndpointId(f"ep_other_{nth}"))
+
+    free = []
+    for nth in range(64 - SCARCE_ATTEMPTS + 1):
+        allowances.give_back(ENDPOINT, WELL)
+        allowances.take(EndpointId(f"ep_more_{nth}"))
+        free.append(allowances.free(ENDPOINT))
+
+    assert free == [0] * (64 - SCARCE_ATTEMPTS) + [1]
 
 
 def test_what_is_idle_and_well_is_forgotten() -> None:

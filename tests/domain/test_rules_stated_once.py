@@ -10,13 +10,16 @@ import service
 ROOT = Path(service.__file__).parent
 
 A_LONG_TIME = {"hours", "days", "weeks"}
-# No rules of the product: how an adapter works, what it takes from others, and the hour and the day as units.
+# No rules of the product: how an adapter works, what it takes from others, the hour and the day as units, and what a
+# page shows at first.
 TIMES_OF_THEIR_OWN = {
     "adapters/access/issuers.py KEYS_LIFETIME",
     "adapters/destinations/http/outcomes.py MAX_WAIT",
     "api/idempotency.py KEY_HOURS",
     "api/schemas/messages.py (_MAX_DAYS, _MAX_HOURS)",
     "application/ports/pages.py CLOCK_TOLERANCE",
+    "console/routes/overview.py DAY",
+    "console/routes/replays.py USUAL_SPAN",
 }
 A_LONG_INTERVAL = re.compile(r"interval '\d+ (?:hour|day|week|month)s?'")
 # How long what waits aside under a throttle need not be looked at; it is taken from there by its rate.
@@ -33,9 +36,13 @@ PATTERNS_OF_THEIR_OWN = {
 
 WISHES = re.compile(r"\be\.(?:event_types|channels)\b|:(?:event_types|channels)\b")
 # Held to `domain/subscriptions.py` by one table, in `adapters/test_subscriptions.py`.
-SAY_WHO_WANTS = {"adapters/postgres/queue/intake.sql accept", "adapters/postgres/queue/replays.sql missing"}
+SAY_WHO_WANTS = {
+    "adapters/postgres/queue/streams.sql read_stream",
+    "adapters/postgres/queue/intake.sql accept",
+    "adapters/postgres/queue/replays.sql missing",
+}
 # What a caller wants of a list, and what is kept of an attempt.
-SAY_SOMETHING_ELSE = {"adapters/postgres/queue/replays.sql sent", "adapters/postgres/queue/settlements.sql settle"}
+SAY_SOMETHING_ELSE = {"adapters/postgres/queue/replays.sql sent"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

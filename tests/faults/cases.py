@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults import clocks, network, processes, receivers, restarts, storage, targets
+from tests.faults import clocks, network, processes, receivers, restarts, storage, streams, targets
 from tests.faults.site import Fault
 
 FAULTS: Mapping[str, Fault] = {
@@ -13,4 +13,5 @@ FAULTS: Mapping[str, Fault] = {
     **receivers.FAULTS,
     **targets.FAULTS,
     **restarts.FAULTS,
+    **streams.FAULTS,
 }

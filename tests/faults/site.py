@@ -24,9 +24,12 @@ UNDER_WAY = 200
 ATTEMPT = 1.0  # seconds that an attempt may take
 HEALTHY = "slow/0.1"  # the usual endpoint: an attempt is always under way somewhere
 FORBIDDEN = "127.0.0.2"  # Relevo may call 127.0.0.1 only
-LONG_AGO = 2 * 3600  # seconds
+LONG_AGO = timedelta(hours=2)
 RECOVERS_WITHIN = 150.0
 POLL = 0.05
+
+# What a server has a place for it delivers by itself: few, so that there is work for the workers.
+SERVER_PLACES = {"RELEVO_CONCURRENCY": "2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +131,6 @@ async def open_site(*, margin: float = 15.0) -> AsyncIterator[Site]:
             hosts = own_hosts(directory)
             library = compiled_shim(directory)
             server, *workers = clocks = _processes(directory, environ, hosts, library)
-            # Who is asked for a token by a clock that jumps back refuses it, as one of the future, so it is an old one.
-            past = skewed_clock(directory, "past", library)
-            past.jump(-LONG_AGO)
             async with running(server, *workers):
                 yield Site(
                     database=database,
@@ -141,7 +141,8 @@ async def open_site(*, margin: float = 15.0) -> AsyncIterator[Site]:
                     receiver=receiver,
                     forbidden=forbidden,
                     lease=timedelta(seconds=ATTEMPT + margin),
-                    customer=await senders.prepare({**environ, **past.environ}, f"{receiver.url}/{HEALTHY}"),
+                    # A server whose clock jumps back refuses a token of the future, so it is an old one.
+                    customer=await senders.prepare(environ, f"{receiver.url}/{HEALTHY}", token_age=LONG_AGO),
                     promises=Promises(),
                     chance=random.Random(0),
                 )
@@ -155,7 +156,8 @@ def _processes(
     for role, name in (("serve", "serve"), ("worker", "worker-1"), ("worker", "worker-2")):
         clock = skewed_clock(directory, name, library)
         log = directory / f"{name}.log"
-        found[RelevoProcess(role, {**environ, **clock.environ}, log, within=hosts.within)] = clock
+        places = SERVER_PLACES if role == "serve" else {}
+        found[RelevoProcess(role, {**environ, **clock.environ, **places}, log, within=hosts.within)] = clock
     return found
 
 

@@ -24,6 +24,7 @@ class Wire:
     target: Callable[[], str]
     port: int = 0
     delay: float = 0.0
+    lingering: bool = False  # what the database said at the end of a connection has come, the end has not
     reset: int = 0
     lost: int = 0
     swallowed: int = 0
@@ -87,6 +88,8 @@ class Wire:
         back = asyncio.create_task(self._carry(line, far_reader, line.near, listen=True))
         ended, _ = await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         self.lost += back in ended and there not in ended and not line.cut
+        if self.lingering and back in ended:
+            await there
         there.cancel()
         back.cancel()
 

@@ -7,6 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from service.observability.health import Health
 from service.observability.instrumentation import instrument
@@ -19,10 +22,25 @@ TEXT = "what a driver might repeat: marker"
 router = APIRouter(prefix="/api/v1")
 
 
+async def talk(socket: WebSocket) -> None:
+    """Refuses the application `none`, fails for `fault`; for others it says a word and waits for one."""
+    app_id = socket.path_params["app_id"]
+    if app_id == "none":
+        await socket.send_denial_response(Response(status_code=401))
+        return
+    await socket.accept()
+    if app_id == "fault":
+        raise RuntimeError(TEXT)
+    await socket.send_text("hello")
+    if (await socket.receive())["type"] == "websocket.receive":
+        await socket.close(1001)
+
+
 def make_site(telemetry: Telemetry) -> FastAPI:
     """Instrumented as the service is."""
     app = FastAPI(middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)])
     app.include_router(router)
+    app.router.routes.append(WebSocketRoute("/api/v1/app/{app_id}/socket", talk))
     app.router.routes.extend(Health(registry=telemetry.registry).routes())
     instrument(app, telemetry)
     return app

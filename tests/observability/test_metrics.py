@@ -2,7 +2,8 @@
 
 import re
 
-from service.observability.metrics import INSTRUMENTS, Metrics
+from service.observability.instruments import INSTRUMENTS
+from service.observability.metrics import Metrics
 from service.observability.telemetry import Telemetry
 from tests.stack.expressions import expressions, names_in
 
@@ -24,6 +25,13 @@ ALL: dict[str, dict[str, str]] = {
     "relevo_delivery_exhausted": {"reason": "gone"},
     "relevo_delivery_throttled": {},
     "relevo_delivery_unsettled": {"reason": "too_late"},
+    "relevo_destination_batch_duration_seconds": {"kind": "fifoEndpoint", "outcome": "sent"},
+    "relevo_destination_messages": {"kind": "fifoEndpoint", "outcome": "sent"},
+    "relevo_destination_disabled": {"kind": "fifoEndpoint"},
+    "relevo_destination_lag_messages": {"kind": "fifoEndpoint"},
+    "relevo_destination_lag_age_seconds": {"kind": "fifoEndpoint"},
+    "relevo_source_message": {"kind": "nats", "outcome": "accepted"},
+    "relevo_source_lag": {"kind": "nats"},
     "relevo_queue_depth": {"state": "due"},
     "relevo_queue_oldest_due_age_seconds": {},
     "relevo_worker_inflight": {},
@@ -75,11 +83,17 @@ def everything_happens(metrics: Metrics) -> None:
     metrics.unsettled("too_late")
     metrics.deliveries_throttled(1)
     metrics.batch("settle", size=1, seconds=0.1)
+    metrics.batch_sent("fifoEndpoint", "sent", seconds=0.1)
+    metrics.batch_messages("fifoEndpoint", "sent", 1)
+    metrics.destination_disabled("fifoEndpoint")
+    metrics.streams_sampled({"fifoEndpoint": (1, 0.1)})
     metrics.queue_sampled({"due": 1}, oldest_due_age=0.1)
     metrics.worker(inflight=1, capacity=2)
     metrics.endpoint_disabled("gone")
     metrics.endpoints_failing({"1h": 1})
     metrics.breakers_open(1)
+    metrics.source_messages("nats", "accepted", 1)
+    metrics.source_lag("nats", 3)
     metrics.eventloop_lag(0.1)
     metrics.pool_waited("db", 0.1)
     metrics.work_left_the_loop("db", 0.1)

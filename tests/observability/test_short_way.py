@@ -137,19 +137,21 @@ class Both:
         # It ended before the SERVER span, and came no later.
         below = [span for span in self._collector.spans if (span.parent_id, span.name) == (span_id, "request")]
         spans = [server, *below]
+        # A library may have something to say meanwhile that is no part of the request.
+        lines = [line for line in self._lines.all[told:] if {"correlation_id", "trace_id"} & line.keys()]
         return {
             "spans": len(spans),
             "status": answer.status_code,
             "headers": [*map(_lasting(answer, server), answer.headers.raw)],
             "body": _without_ids(answer.content),
-            "lines": [_without_times(line) for line in self._lines.all[told:]],
+            "lines": [_without_times(line) for line in lines],
             "points": {key: count - counted.get(key, 0) for key, count in self._counted().items()},
             "server": (server.name, server.kind, server.failed, server.message, server.events, server.links),
             "parent": (server.parent_id, server.trace_id == PARENT),
             "attributes": _joined(spans),
             "correlated": {span.attributes["relevo.correlation_id"] for span in spans}
             == {answer.headers["x-request-id"]}
-            == {line["correlation_id"] for line in self._lines.all[told:]},
+            == {line["correlation_id"] for line in lines},
         }
 
     def _others(self, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.brokers import kinds
+from deploy.brokers.processes import Broker, free_ports
 from deploy.stack import programs
 from deploy.stack.processes import Ports, Stack, running_stack
-from tests.stack.relevo import Relevo, running_receiver, running_relevo
+from tests.stack.relevo import Relevo, running_receiver, running_relevo, telemetry_to
 from tests.stack.story import Story, told
 
 HERE = Path(__file__).parent
@@ -43,7 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def relevo(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relevo]:
     """A `relevo serve` that sends all three signals to the stack."""
-    with running_relevo(tmp_path_factory.mktemp("relevo"), otlp=stack.otlp_grpc) as running:
+    with running_relevo(tmp_path_factory.mktemp("relevo"), **telemetry_to(stack.otlp_grpc)) as running:
         yield running
 
 
@@ -55,6 +57,15 @@ def receiver() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def story(relevo: Relevo, receiver: str) -> Story:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A NATS server with JetStream."""
+    started = kinds.nats(tmp_path_factory.mktemp("nats"), port=free_ports(1)[0])
+    started.start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture(scope="session")
+def story(relevo: Relevo, receiver: str, broker: Broker) -> Story:
     """Messages and what became of them, told by the API."""
-    return told(relevo, receiver)
+    return told(relevo, receiver, broker)

@@ -27,9 +27,9 @@ class Relevo:
 
 
 @contextmanager
-def running_relevo(directory: Path, *, otlp: str) -> Iterator[Relevo]:
-    """`relevo serve` with its embedded database, sending telemetry to `otlp` over gRPC."""
-    port = _free_port()
+def running_relevo(directory: Path, **variables: str) -> Iterator[Relevo]:
+    """`relevo serve` with its embedded database, and these variables besides those of a test."""
+    port = int(variables.get("RELEVO_PORT") or _free_port())
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RELEVO_", "OTEL_"))},
         "RELEVO_DATA_DIR": str(directory / "data"),
@@ -37,11 +37,7 @@ def running_relevo(directory: Path, *, otlp: str) -> Iterator[Relevo]:
         "RELEVO_EGRESS_ALLOW": "127.0.0.0/8",
         "RELEVO_RETRY_SCHEDULE": "[0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2]",
         "RELEVO_ATTEMPT_TIMEOUT": "5",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-        "OTEL_BSP_SCHEDULE_DELAY": "200",
-        "OTEL_BLRP_SCHEDULE_DELAY": "200",
+        **variables,
     }
     url = f"http://127.0.0.1:{port}"
     log = directory / "relevo.log"
@@ -67,6 +63,17 @@ def eventually(found: Callable[[], T | None], *, within: float = 30, else_tell: 
         assert monotonic() < began + patient(within), f"nothing came within {patient(within)} s {else_tell()}"
         sleep(0.2)
     return result
+
+
+def telemetry_to(otlp: str) -> dict[str, str]:
+    """The variables that have all three signals sent there soon, over gRPC."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_BLRP_SCHEDULE_DELAY": "200",
+    }
 
 
 _RELEVO = [sys.executable, "-m", "service"]

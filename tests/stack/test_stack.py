@@ -62,8 +62,8 @@ def test_a_resend_is_a_trace_of_its_own_linked_to_the_accept_with_the_attempt_be
 def test_the_failing_delivery_of_an_alert_leads_to_the_request_behind_it_and_to_its_lines(
     stack: Stack, story: Story
 ) -> None:
-    assert story.prompt
-    (given_up,) = eventually(lambda: traces_of(stack.jaeger, relevo_verdict="exhausted"))
+    search = {"relevo_verdict": "exhausted", "relevo_message_id": story.given_up}
+    (given_up,) = eventually(lambda: traces_of(stack.jaeger, **search))
     tags = given_up[0].tags
 
     told = traces_of(stack.jaeger, relevo_message_id=tags["relevo.message.id"])

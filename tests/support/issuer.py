@@ -1,12 +1,15 @@
-"""An OpenID Connect issuer on loopback: it publishes the keys that the test gives it, and counts who asks."""
+"""An OpenID Connect issuer on loopback: it publishes the keys that the test gives it, redeems the codes that it is told
+to give, and counts who asks."""
 
 import asyncio
+import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 import orjson
@@ -24,6 +27,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenCode:
+    """What a code was given for, and what it is worth. `client` is how its client has to prove itself: the header, or
+    the field's value."""
+
+    redirect_uri: str
+    challenge: str
+    client: str
+    id_token: str
+
+
 @dataclass(slots=True, kw_only=True)
 class IssuerStub:
     """A running issuer. `asked` counts how often its keys were fetched.
@@ -39,6 +53,9 @@ class IssuerStub:
     says_it_is: str | None = None
     published: list[dict[str, Any]] = field(default_factory=list)
     kept_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    codes: dict[str, GivenCode] = field(default_factory=dict)
+    redeemed: list[dict[str, str]] = field(default_factory=list)
 
     def publish(self, kid: str, key: Key, **changed: Any) -> None:
         """Add a key to those that are published."""
@@ -55,7 +72,30 @@ class IssuerStub:
         if path == "/jwks":
             self.asked += 1
             return orjson.dumps({"keys": self.published})
-        return orjson.dumps({"issuer": self.says_it_is or self.url, "jwks_uri": f"{self.url}/jwks"})
+        found = {
+            "issuer": self.says_it_is or self.url,
+            "jwks_uri": f"{self.url}/jwks",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+        return orjson.dumps(found | self.metadata)
+
+    def redeem(self, form: dict[str, str], authorization: str) -> tuple[str, bytes]:
+        """The status and what is said to whoever sends a code, each of which holds once (RFC 6749, RFC 7636)."""
+        self.redeemed.append({**form, "authorization": authorization})
+        given = self.codes.pop(form["code"], None)
+        if given is None or form["redirect_uri"] != given.redirect_uri or challenge(form) != given.challenge:
+            return "400 Bad Request", orjson.dumps({"error": "invalid_grant"})
+        said = authorization or form.get("client_secret") or form.get("client_id", "")
+        if said != given.client:
+            return "401 Unauthorized", orjson.dumps({"error": "invalid_client"})
+        return "200 OK", orjson.dumps({"id_token": given.id_token, "access_token": "a", "token_type": "Bearer"})
+
+
+def challenge(form: dict[str, str]) -> str:
+    """PKCE's challenge to which the form's verifier is the answer."""
+    digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def new_rsa_key() -> rsa.RSAPrivateKey:
@@ -75,22 +115,31 @@ def unsigned(claims: dict[str, Any], *, kid: str) -> str:
 
 
 @asynccontextmanager
-async def running_issuer() -> AsyncIterator[IssuerStub]:
+async def running_issuer(stub: IssuerStub | None = None) -> AsyncIterator[IssuerStub]:
     """An issuer on 127.0.0.1, on a free port."""
-    stub = IssuerStub()
+    stub = stub or IssuerStub()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readline()).decode().split(" ")[1]
-        while await reader.readline() not in {b"\r\n", b""}:
-            pass
+        first = (await reader.readline()).decode()
+        if not first.endswith("\n"):
+            writer.close()  # whoever came had enough before asking for anything
+            return
+        method, path, _ = first.split(" ")
+        headers = {}
+        while (line := await reader.readline()) not in {b"\r\n", b""}:
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
         if stub.silent:
             stub.kept_waiting.set()
             await reader.read()  # until whoever asked has had enough
             writer.close()
             return
-        status, body = ("500 Broken", b"") if stub.broken else ("200 OK", stub.answer(path))
-        head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
+        status, said = ("500 Broken", b"") if stub.broken else ("200 OK", stub.answer(path))
+        if method == "POST" and not stub.broken and stub.says is None:
+            status, said = stub.redeem(dict(parse_qsl(body.decode())), headers.get("authorization", ""))
+        head = f"HTTP/1.1 {status}\r\ncontent-length: {len(said)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + said)
         await writer.drain()
         writer.close()
 

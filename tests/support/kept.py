@@ -1,4 +1,5 @@
-"""Applications, endpoints and event types as they are kept; what a test does not name does not matter to it."""
+"""Applications, endpoints, ordered destinations and event types as they are kept; what a test does not name does not
+matter to it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,9 @@ from service.domain.applications import Application
 from service.domain.destinations import HttpDestination
 from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
-from service.domain.ids import ApplicationId, EndpointId
+from service.domain.ids import ApplicationId, DestinationId, EndpointId
+from service.domain.ordered import OrderedDestination
+from service.domain.sinks import FifoSink
 from tests.support.factories import ORG
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,6 +41,21 @@ def an_endpoint(application: Application, **changed: Any) -> Endpoint:
         "updated_at": NOW,
     }
     return Endpoint(**(values | changed))
+
+
+def an_ordered_destination(application: Application, **changed: Any) -> OrderedDestination:
+    """An ordered destination of the application, from the start of its stream on."""
+    values: dict[str, Any] = {
+        "id": DestinationId(new_id(ids.DESTINATION)),
+        "app_id": application.id,
+        "org_id": application.org_id,
+        "sink": FifoSink(url="http://127.0.0.1:9/"),
+        "created_at": NOW,
+        "updated_at": NOW,
+        "due_at": NOW,
+        "position": 0,
+    }
+    return OrderedDestination(**(values | changed))
 
 
 def an_event_type(name: str = "invoice.paid", **changed: Any) -> EventType:

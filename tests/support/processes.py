@@ -8,7 +8,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -99,7 +99,8 @@ class RelevoProcess:
         return [event for event in self._logged() if event["level"] in {"error", "critical"}]
 
     def _logged(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        read = map(_read, self._log.read_text().splitlines())
+        return [event for event in read if event is not None]
 
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
@@ -187,3 +188,12 @@ async def _answers(url: str) -> bool:
             return (await client.get(url)).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def _read(line: str) -> dict[str, object] | None:
+    """A line of the log; None for what is no event, and for one that a SIGKILL has cut off."""
+    with suppress(ValueError):
+        if line.startswith("{"):
+            event: dict[str, object] = json.loads(line)
+            return event
+    return None

@@ -84,6 +84,7 @@ def came_of(claim: Claim, verdict: Verdict, *, status: Status = Status.FAIL, **c
         id=AttemptId(new_id(ids.ATTEMPT)),
         message_id=claim.message_id,
         endpoint_id=claim.endpoint_id,
+        event_type=claim.event_type,
         destination=claim.destination,
         status=status,
         response="",

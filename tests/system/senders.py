@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from svix.api import (
@@ -65,10 +65,11 @@ class Customer:
     secret: str
 
 
-async def prepare(environ: Mapping[str, str], receiver_url: str) -> Customer:
-    """A customer of the server that runs with these settings, whose endpoint is at `receiver_url`."""
+async def prepare(environ: Mapping[str, str], receiver_url: str, *, token_age: timedelta = timedelta()) -> Customer:
+    """A customer of the server that runs with these settings, whose endpoint is at `receiver_url`, and whose token was
+    made so long ago."""
     url = f"http://127.0.0.1:{environ['RELEVO_PORT']}"
-    token = Tokens(environ["RELEVO_JWT_SECRET"]).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))
+    token = Tokens(environ["RELEVO_JWT_SECRET"]).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC) - token_age)
     async with opened(url, token) as sdk:
         await sdk.event_type.create(EventTypeIn(name=EVENT_TYPE, description="An order was paid."))
         return await _made(sdk, url, token, receiver_url)

@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver
 from tests.system import audit, senders
 from tests.system.senders import Promises
 
-MESSAGES = 800
+MESSAGES = 400
 CLIENTS = 16
 KILLS = 3
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}

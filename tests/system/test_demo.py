@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -11,11 +12,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.processes import asking
 
-async def start_demo(directory: Path) -> Process:
+
+async def start_demo(directory: Path, *options: str) -> Process:
     environment = {**os.environ, "TMPDIR": str(directory), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "service", "demo", *options]
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service", "demo", env=environment, stdout=PIPE, stderr=PIPE, start_new_session=True
+        *command, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
     )
 
 
@@ -56,3 +60,36 @@ async def test_ctrl_c_stops_the_server_and_leaves_nothing_behind(temporary: Path
 
     assert demo.returncode != 0
     assert left_in(temporary) == []
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("told", ["Enter", signal.SIGINT, signal.SIGTERM])
+async def test_it_stays_up_with_a_console_to_sign_in_to_until_it_is_told(
+    temporary: Path, told: signal.Signals | str
+) -> None:
+    demo = await start_demo(temporary, "--stay")
+
+    url, token = await shown_console(demo)
+    async with asking(url) as browser:
+        signed_in = await browser.post("/console/sign-in", data={"token": token})
+        applications = await browser.get("/console/apps")
+    if isinstance(told, signal.Signals):
+        demo.send_signal(told)
+        _, err = await demo.communicate()
+    else:
+        _, err = await demo.communicate(b"\n")
+
+    assert signed_in.status_code == 303
+    assert ">Demo</a>" in applications.text
+    assert demo.returncode == 0, err.decode()
+    assert left_in(temporary) == []
+
+
+async def shown_console(demo: Process) -> tuple[str, str]:
+    """The server's address and a token, once they are shown."""
+    assert demo.stdout is not None
+    while b"The console is at" not in (line := await demo.stdout.readline()):
+        assert line, "it ended"
+    link = re.fullmatch(r"(http\S+)/console/sign-in#token=(\S+)\n", (await demo.stdout.readline()).decode())
+    assert link is not None
+    return link[1], link[2]

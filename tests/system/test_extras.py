@@ -71,5 +71,11 @@ async def test_a_server_with_a_database_of_its_own_needs_no_extra(
         assert await server.stop() == 0
 
 
-def test_the_extras_are_those_two() -> None:
-    assert {re.sub(r".*extra == .([a-z]+).*", r"\1", each) for each in EXTRAS} == {"demo", "embedded"}
+def test_the_extras_are_these() -> None:
+    assert {re.sub(r".*extra == .([a-z]+).*", r"\1", each) for each in EXTRAS} == {
+        "demo",
+        "embedded",
+        "kafka",
+        "nats",
+        "rabbitmq",
+    }

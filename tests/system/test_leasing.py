@@ -20,7 +20,7 @@ from tests.system import audit, senders
 from tests.system.senders import Customer, Promises
 
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
-ON_THE_WAY = 4.0  # seconds from the commit until the server would hear of it: the kill comes before
+ON_THE_WAY = 2.5  # seconds until the server hears of the commit, before which it is killed; a statement has 10
 # Each delivery as it was born: leased or not.
 RECORD = """
 CREATE TABLE born (leased boolean NOT NULL);
@@ -117,6 +117,7 @@ async def test_a_server_that_is_killed_between_commit_and_hand_over_leaves_a_lea
         await until(database, LEASED, 1)
         await site.server.kill()
         sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         called = len(receiver.calls)
         async with running(site.other):
             await receiver.wait_for(2)

@@ -40,7 +40,8 @@ async def test_all_addresses_of_ipv6_are_those_of_ipv4_as_well(database: str, di
                 headers={"host": "elsewhere.test"},
             )
             assert answer.status_code == 200
-            assert answer.json()["url"] == "https://relevo.example.com/hooks/docs", "it repeats no Host"
+            link = "https://relevo.example.com/hooks/console/portal#token="
+            assert answer.json()["url"].startswith(link), "it repeats no Host"
         async with calling(int(environ["RELEVO_PORT"])) as caller:
             await caller.send(b"GET / HTTP/1.1\r\n\r\n")
             refused = await caller.everything()

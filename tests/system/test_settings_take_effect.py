@@ -5,6 +5,7 @@ Most run in the test's own process, by the same composition root as the command'
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import httpx
@@ -26,7 +28,7 @@ from service.observability.telemetry import open_telemetry
 from tests.observability.whole import Whole, running_whole
 from tests.support import postgres
 from tests.support.factories import ORG
-from tests.support.issuer import new_rsa_key, running_issuer, signed
+from tests.support.issuer import GivenCode, new_rsa_key, running_issuer, signed
 from tests.support.otlp import Collector, running_collector
 from tests.support.patience import patient, unhurried
 from tests.support.postgres import asyncpg_dsn
@@ -256,6 +258,18 @@ async def test_the_trace_url_shows_an_attempts_trace(start: Start, receiver: Rec
     assert re.fullmatch(r"https://traces\.example\.com/[0-9a-f]{32}/it", attempt["traceUrl"])
 
 
+async def test_the_logs_url_leads_from_an_attempt_to_its_lines(start: Start, receiver: Receiver) -> None:
+    async with start(RELEVO_LOGS_URL="https://logs.example.com/?q={trace_id}") as whole:
+        app_id = await whole.application("a", f"{receiver.url}/ok")
+        msg_id = await whole.message(app_id)
+        await attempts(whole, app_id)
+        token = whole.api.headers["authorization"].removeprefix("Bearer ")
+        await whole.api.post("http://localhost/console/sign-in", data={"token": token})
+        page = await whole.api.get(f"http://localhost/console/app/{app_id}/msg/{msg_id}")
+
+    assert re.search(r'href="https://logs\.example\.com/\?q=[0-9a-f]{32}"', page.text)
+
+
 async def test_pages_of_the_origins_that_were_named_may_call(start: Start) -> None:
     asked = {"access-control-request-method": "POST"}
     async with start(RELEVO_CORS_ORIGINS="https://one.example.com, https://two.example.com") as whole:
@@ -274,7 +288,18 @@ async def test_links_begin_with_the_public_url(start: Start) -> None:
         app_id = await whole.application("a")
         granted = await whole.made(f"/auth/app-portal-access/{app_id}", {})
 
-    assert granted["url"] == "https://relevo.example.com/hooks/docs"
+    assert granted["url"] == f"https://relevo.example.com/hooks/console/portal#token={granted['token']}"
+
+
+async def test_the_portal_may_be_embedded_by_pages_of_the_origins_that_were_named(start: Start) -> None:
+    async with start(RELEVO_PORTAL_ANCESTORS="https://app.example.com") as whole:
+        portal, sign_in = [
+            (await whole.api.get(f"https://relevo.test/console/{name}")).headers["content-security-policy"]
+            for name in ("portal", "sign-in")
+        ]
+
+    assert portal.endswith("frame-ancestors https://app.example.com")
+    assert sign_in.endswith("frame-ancestors 'none'")
 
 
 async def test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named(start: Start) -> None:
@@ -313,6 +338,34 @@ async def test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named(start
     }
 
 
+async def test_people_sign_in_at_the_issuer_whose_client_relevo_is(start: Start) -> None:
+    key = new_rsa_key()
+    async with running_issuer() as stub:
+        stub.publish("k", key)
+        async with start(
+            RELEVO_PUBLIC_URL="https://relevo.test",
+            RELEVO_OIDC_ISSUER=stub.url,
+            RELEVO_OIDC_AUDIENCE="hooks",
+            RELEVO_OIDC_CLIENT_ID="console",
+            RELEVO_OIDC_CLIENT_SECRET="a secret",
+        ) as whole:
+            begun = await whole.api.get("https://relevo.test/console/sign-in/openid")
+            asked = dict(parse_qsl(urlsplit(begun.headers["location"]).query))
+            claims = {"iss": stub.url, "aud": "console", "exp": datetime.now(UTC).timestamp() + 600, "org": ORG}
+            token = signed({**claims, "role": "reader", "nonce": asked["nonce"]}, kid="k", key=key, algorithm="RS256")
+            stub.codes["code"] = GivenCode(
+                redirect_uri="https://relevo.test/console/sign-in/openid/callback",
+                challenge=asked["code_challenge"],
+                client=f"Basic {b64encode(b'console:a%20secret').decode()}",
+                id_token=token,
+            )
+            answer = await whole.api.get(asked["redirect_uri"], params={"code": "code", "state": asked["state"]})
+            page = await whole.api.get("https://relevo.test/console/overview")
+
+    assert asked["client_id"] == "console"
+    assert (answer.status_code, page.status_code) == (303, 200)
+
+
 async def test_the_jwt_secret_decides_whose_tokens_hold(start: Start) -> None:
     async with start(RELEVO_JWT_SECRET=f"{SECRET}, another") as whole:
         answers = []
@@ -342,7 +395,10 @@ async def test_the_first_of_the_secret_keys_encrypts_and_all_decrypt(start: Star
 async def test_what_a_pooler_cannot_carry_goes_to_the_direct_address(
     start: Start, migrated_server: EmbeddedServer, rows: asyncpg.Connection
 ) -> None:
-    listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'"
+    # The connection that listens holds the lock that tells which processes are at work; another one's last words are
+    # LISTEN still.
+    listening = """SELECT count(*) FROM pg_stat_activity a WHERE datname = $1
+        AND (query LIKE 'LISTEN%' OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND locktype = 'advisory'))"""
     async with (
         postgres.fresh_database(migrated_server) as direct,
         start(RELEVO_DATABASE_DIRECT_URL=direct),

@@ -13,6 +13,9 @@ from typing import Any
 import asyncpg
 import pytest
 from svix.api import ApplicationIn
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from service.adapters.machine.clock import new_id
 from service.adapters.postgres.queue.attempt_news import BUFFERED_IDS, NEWS, NOTIFICATION_IDS
@@ -84,6 +87,34 @@ async def test_a_client_that_does_not_read_is_told_how_many_attempts_it_missed(d
     assert shown == sorted(set(shown))
     assert set(shown) <= set(told)
     assert shown[-BUFFERED_IDS:] == told[-BUFFERED_IDS:], "the latest are kept"
+
+
+async def test_a_program_follows_over_a_websocket_until_the_server_leaves_and_its_token_is_in_no_log(
+    database: str, directory: Path, receiver: Receiver
+) -> None:
+    environ = settings(RELEVO_DATABASE_URL=database, RELEVO_LOG_LEVEL="debug")
+    server = RelevoProcess("serve", environ, directory / "serve.log")
+    promises, told = Promises(), []
+
+    async with running(server):
+        customer = await senders.prepare(environ, f"{receiver.url}/ok")
+        url = f"ws://127.0.0.1:{environ['RELEVO_PORT']}/api/v1/app/{customer.app_id}/attempt/tail/ws"
+        offered = [Subprotocol("relevo.v1"), Subprotocol(f"relevo.bearer.{customer.token}")]
+        async with connect(f"{url}?token={customer.token}", subprotocols=offered, proxy=None) as program:
+            async with asyncio.timeout(WITHIN):
+                assert json.loads(await program.recv())["type"] == "ready"
+                await senders.send_all(customer, count=10, clients=1, promises=promises)
+                told = [json.loads(await program.recv())["data"]["msgId"] for _ in range(10)]
+                stopped = asyncio.create_task(server.stop())
+                with pytest.raises(ConnectionClosed):
+                    await program.recv()
+        status = await stopped
+
+    assert sorted(told) == sorted(promises.accepted.values())
+    assert (program.close_code, status) == (1001, 0)
+    assert customer.token not in (directory / "serve.log").read_text()
+    (line,) = [each for each in server.events("request.finished") if each["status"] == 101]
+    assert (line["route"], line["close_code"]) == ("/api/v1/app/{app_id}/attempt/tail/ws", 1001)
 
 
 @pytest.mark.parametrize(

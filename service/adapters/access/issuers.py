@@ -7,14 +7,15 @@ and when a token names an unknown key, but at most once in ten seconds.
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 import jwt
-import orjson
 import structlog
 from jwt.types import Options
 
+from service.adapters.access.documents import IssuerUnreachable, document
 from service.adapters.access.remembered import RememberedTokens, Verified
 from service.adapters.access.tokens import digest_of
 from service.application.access import Caller, Credential
@@ -30,7 +31,6 @@ MIN_FETCH_INTERVAL = timedelta(seconds=10)
 KEYS_LIFETIME = timedelta(hours=24)  # how long fetched keys are used while the issuer does not answer
 ISSUER_TIMEOUT_S = 5.0
 KEYS_NOT_TOLD = "The issuer of this token does not tell us its keys. Try again in a moment."
-MAX_DOCUMENT_BYTES = 256 * 1024
 
 _LEEWAY_S = CLOCK_LEEWAY.total_seconds()
 _MAX_TOKEN_CHARACTERS = 8192
@@ -54,10 +54,6 @@ class Trust:
     role_claim: str
 
 
-class IssuerUnreachable(Exception):
-    """The issuer's keys could not be fetched."""
-
-
 class Issuer:
     """One trusted issuer. Verified tokens are cached until they expire or the keys change."""
 
@@ -70,11 +66,17 @@ class Issuer:
         self._trust = trust
         self._clock = clock
         self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._metadata: dict[str, Any] = {}
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._answers = True
         self._fetching = asyncio.Lock()
         self._remembered = RememberedTokens()
+
+    @property
+    def url(self) -> str:
+        """Its name, which is a URL."""
+        return self._trust.issuer
 
     async def verify(self, token: str) -> Caller:
         """The caller that the token authenticates. NotAuthenticated, without a reason, when it is invalid now;
@@ -82,11 +84,23 @@ class Issuer:
         verified = self._remembered.find(token) or await self._check(token)
         return self._remembered.caller(token, verified, at=self._clock.now().timestamp())
 
+    async def metadata(self) -> dict[str, Any]:
+        """What the issuer says of itself, at most as old as its keys. Unavailable while it does not answer."""
+        if not self._metadata or not self._answers:
+            await self._fetch_unless_just_tried()
+        if not self._metadata or not self._answers:
+            raise Unavailable(KEYS_NOT_TOLD)
+        return self._metadata
+
     async def refresh(self) -> None:
-        """Fetch the keys. When that fails, the known keys are used for up to a day."""
+        """Fetch metadata and keys. When that fails, the known keys are used for up to a day."""
+        async with self._fetching:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         self._tried_at = self._clock.now()
         try:
-            keys = await self._fetch()
+            metadata, keys = await self._fetch()
         except IssuerUnreachable as error:
             _log.warning("issuer.unreachable", reason=str(error))
             self._answers = False
@@ -96,7 +110,7 @@ class Issuer:
         if keys.keys() != self._keys.keys() or any(keys[k].key != self._keys[k].key for k in keys):
             self._remembered.clear()
             _log.info("issuer.keys_changed", count=len(keys))
-        self._keys = keys
+        self._metadata, self._keys = metadata, keys
         self._fetched_at = self._tried_at
 
     async def _check(self, token: str) -> Verified:
@@ -133,33 +147,27 @@ class Issuer:
             raise ValueError("of another issuer")
 
     async def _fetch_unless_just_tried(self) -> None:
+        # Within the lock, so that whoever comes while they are fetched waits for them.
         async with self._fetching:
             if self._tried_at is None or self._clock.now() - self._tried_at >= MIN_FETCH_INTERVAL:
-                await self.refresh()
+                await self._refresh()
 
-    async def _fetch(self) -> dict[str | None, jwt.PyJWK]:
+    async def _fetch(self) -> tuple[dict[str, Any], dict[str | None, jwt.PyJWK]]:
         try:
             async with asyncio.timeout(self._timeout):
                 found = await self._document(f"{self._trust.issuer.rstrip('/')}/.well-known/openid-configuration")
                 if found.get("issuer") != self._trust.issuer:
                     raise IssuerUnreachable("its configuration names another issuer")
                 published = await self._document(found["jwks_uri"])
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, KeyError, ValueError, TypeError) as error:
+        except (TimeoutError, KeyError) as error:
             raise IssuerUnreachable(type(error).__name__) from error
-        return _usable(published)
+        return found, _usable(published)
 
     async def _document(self, url: str) -> dict[str, Any]:
-        async with self._client.stream("GET", url) as answer:
-            answer.raise_for_status()
-            body = b""
-            async for part in answer.aiter_bytes():
-                body += part
-                if len(body) > MAX_DOCUMENT_BYTES:
-                    raise ValueError("the document is too large")
-        document = orjson.loads(body)
-        if not isinstance(document, dict):
-            raise TypeError("the document is no object")
-        return document
+        status, found = await document(self._client, url)
+        if status != HTTPStatus.OK:
+            raise IssuerUnreachable(f"it answered {status}")
+        return found
 
     def _drop_old_keys(self) -> None:
         if self._fetched_at is not None and self._clock.now() - self._fetched_at >= KEYS_LIFETIME:

@@ -22,15 +22,18 @@ class Verifier:
     async def verify(self, token: str) -> Caller:
         """The caller that the token authenticates. NotAuthenticated when it is invalid or revoked."""
         caller = await self._caller_of(token)
+        self.refuse_revoked(caller)
+        return caller
+
+    def refuse_revoked(self, caller: Caller) -> None:
+        """NotAuthenticated when the caller's token was revoked."""
         if self._is_revoked(caller):
             raise NotAuthenticated
-        return caller
 
     async def confirm(self, caller: Caller) -> None:
         """Check again after reading the latest revocations. Raises NotAuthenticated, Unavailable."""
         await self.refresh()
-        if self._is_revoked(caller):
-            raise NotAuthenticated
+        self.refuse_revoked(caller)
 
     async def refresh(self) -> None:
         """Read the latest revocations from the database."""

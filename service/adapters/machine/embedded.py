@@ -120,8 +120,14 @@ class EmbeddedServer:
             self._use = None
 
     def url(self, database: str) -> str:
-        """The URL of a database, for SQLAlchemy over asyncpg. Valid while the server is acquired."""
-        port, socket_directory = _lines(self._data / "postmaster.pid")[3:5]
+        """The URL of a database, for SQLAlchemy over asyncpg. Valid while the server is acquired.
+
+        Raises ConnectionError while the server has not said where it listens.
+        """
+        trace = _lines(self._data / "postmaster.pid")
+        if len(trace) < _READY_PID_FILE_LINES:
+            raise ConnectionError("PostgreSQL has not said where it listens.")
+        port, socket_directory = trace[3:5]
         url = URL.create(
             "postgresql+asyncpg",
             username="postgres",

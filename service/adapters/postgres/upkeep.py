@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from service.adapters.postgres.queue.ordered import sample_lags
 from service.adapters.postgres.queue.sample import sample_queue
 from service.adapters.postgres.repositories.endpoint_health import sample_failing
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import beside
+from service.application.ports.ordered import StreamLag
 from service.application.ports.queue import QueueSample
 from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
 from service.domain.retention import AUDIT_KEPT, MESSAGES_KEPT, RESTS_KEPT, THROTTLES_KEPT
+from service.domain.sinks import SinkKind
 
 BATCH_ROWS = 5_000
 BATCH_TIMEOUT_S = 60
@@ -59,9 +62,12 @@ class PostgresUpkeep:
             "forget_keys": now - KEYS_KEPT,
             # An event id is kept for as long as its message can be found.
             "forget_event_ids": ids.lowest(ids.MESSAGE, partitions.kept_from(oldest)),
+            "forget_stream_messages": oldest,
             "forget_rests": now - RESTS_KEPT,
             "forget_throttles": now - THROTTLES_KEPT,
+            "forget_console_sessions": now,
             "forget_hours": oldest,
+            "forget_activity": oldest,
             "forget_tasks": ids.lowest(ids.TASK, oldest),
             "forget_refused_lines": oldest,
             "forget_imports": oldest,
@@ -77,6 +83,10 @@ class PostgresUpkeep:
         """How many endpoints have been failing for longer than each of `FAILING_AGES`."""
         with unavailable_when_lost():
             return await sample_failing(self._pool)
+
+    async def lags(self) -> Mapping[SinkKind, StreamLag]:
+        """How far the ordered destination of each kind is behind that is furthest behind."""
+        return await sample_lags(self._pool)
 
     async def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""

@@ -14,6 +14,11 @@ DELETE FROM idempotency_key WHERE scope = ANY (ARRAY(
 DELETE FROM event_id WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM event_id WHERE message_id < :before ORDER BY message_id LIMIT :batch));
 
+-- name: forget_stream_messages
+-- A destination that is behind these goes on with the first that is left.
+DELETE FROM stream_message WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM stream_message WHERE created_at < :before LIMIT :batch));
+
 -- name: forget_rests
 DELETE FROM endpoint_rest WHERE endpoint_id = ANY (ARRAY(
     SELECT endpoint_id FROM endpoint_rest WHERE until < :before LIMIT :batch FOR UPDATE SKIP LOCKED));
@@ -23,9 +28,17 @@ DELETE FROM endpoint_rest WHERE endpoint_id = ANY (ARRAY(
 DELETE FROM throttle WHERE id = ANY (ARRAY(
     SELECT id FROM throttle WHERE next_at < :before LIMIT :batch FOR UPDATE SKIP LOCKED));
 
+-- name: forget_console_sessions
+DELETE FROM console_session WHERE digest = ANY (ARRAY(
+    SELECT digest FROM console_session WHERE expires_at < :before ORDER BY expires_at LIMIT :batch));
+
 -- name: forget_hours
 DELETE FROM endpoint_hour WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM endpoint_hour WHERE hour < :before ORDER BY hour LIMIT :batch));
+
+-- name: forget_activity
+DELETE FROM activity_hour WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM activity_hour WHERE hour < :before ORDER BY hour LIMIT :batch));
 
 -- name: forget_tasks
 DELETE FROM background_task WHERE id = ANY (ARRAY(

@@ -25,13 +25,13 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request through, and add the headers that the response does not set itself."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         added = _OF_THE_API if scope["path"].startswith(self._api_path) else _EVERYWHERE
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 given = list(message.get("headers", ()))
                 set_already = {name.lower() for name, _ in given}
                 message["headers"] = [*given, *(header for header in added if header[0] not in set_already)]

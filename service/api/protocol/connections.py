@@ -5,9 +5,11 @@ and takes the body of a request with an `Upgrade` header for the other protocol.
 """
 
 import asyncio
+import re
 from asyncio import TimerHandle
 from contextvars import Context
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -23,7 +25,7 @@ class CallerProtocol(HttpToolsProtocol):
 
     patience: ClassVar[Patience] = Patience()
     # Paths that accept `Upgrade: websocket`, once `listening` has a protocol for it.
-    websocket_paths: ClassVar[frozenset[bytes]] = frozenset()
+    websocket_paths: ClassVar[tuple[re.Pattern[str], ...]] = ()
     refused: ClassVar[RefusedRequests] = RefusedRequests()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -73,14 +75,12 @@ class CallerProtocol(HttpToolsProtocol):
         """Check the complete head; stop the parser if it is refused."""
         if self.parser.should_upgrade() and self._offers():
             if self._takes_up():
+                self._check_head()
                 super().on_headers_complete()
             return  # the parser would skip the body; `_read_again` feeds it the head without `Upgrade`
         self._stop_waiting()
         self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
-        version, method = self.parser.get_http_version(), self.parser.get_method()
-        self._refusal = refusal_of(version, method, self.url, self.headers, most_bytes=self.patience.head_bytes)
-        if self._refusal is not None:
-            raise ValueError(self._refusal.detail)  # stops the parser
+        self._check_head()
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
         # The app holds the list of headers; the parser must not append trailers to it.
@@ -124,16 +124,24 @@ class CallerProtocol(HttpToolsProtocol):
             self._unread.forget()
         super().connection_lost(exc)
 
+    def _check_head(self) -> None:
+        """Check the head. ValueError, which stops the parser, when it is refused."""
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        self._refusal = refusal_of(version, method, self.url, self.headers, most_bytes=self.patience.head_bytes)
+        if self._refusal is not None:
+            raise ValueError(self._refusal.detail)
+
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            if self._takes_up():
-                self._stop_waiting()
-                self.handle_websocket_upgrade()
-                self._ended = True
+            rest = data[offer.args[0] :]
+            if not self._takes_up():
+                self._read_again(rest)
+            elif rest:
+                self._refuse(Refusal(400, "Nothing follows the offer of a WebSocket before it is answered."))
             else:
-                self._read_again(data[offer.args[0] :])
+                self._hand_over()
         except httptools.HttpParserError as error:
             self._refuse(self._refusal or Refusal(400, f"This is not HTTP/1.1 as RFC 9112 has it: {error}."))
 
@@ -146,16 +154,29 @@ class CallerProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._feed(without_offer(line, self.headers) + rest)
 
+    def _hand_over(self) -> None:
+        """Leave the connection to the protocol of WebSockets, for good."""
+        self._stop_waiting()
+        if self._unread is not None:
+            self._unread.forget()
+        self.handle_websocket_upgrade()
+        self._ended = True
+
     def _offers(self) -> bool:
         return self.parser.get_method() != b"CONNECT"
 
     def _takes_up(self) -> bool:
-        """Whether the connection switches to the other protocol."""
-        path = self.url.partition(b"?")[0]
-        return path in self.websocket_paths and self._should_upgrade() and not has_body(self.headers)
+        """Whether the connection switches to the other protocol: for a GET of HTTP/1.1 without a body, on a path that
+        speaks it, when everything before it has been answered and read."""
+        is_plain = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+        is_free = self._is_idle() and not self.pipeline and not self.flow.write_paused
+        return is_plain and is_free and self._should_upgrade() and not has_body(self.headers)
 
     def _should_upgrade(self) -> bool:
-        return self.url.partition(b"?")[0] in self.websocket_paths and super()._should_upgrade()
+        if not self.websocket_paths or not self.url.isascii():
+            return False
+        path = unquote(self.url.partition(b"?")[0].decode())
+        return any(spoken.match(path) for spoken in self.websocket_paths) and super()._should_upgrade()
 
     def _count_beside(self, received: int, of_body: int) -> None:
         """Limit the bytes that come beside an incomplete body: chunk sizes and extensions, trailers."""

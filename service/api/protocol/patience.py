@@ -1,7 +1,12 @@
 """The limits of a connection: how slow a caller may be, and how much it may send beside its bodies."""
 
 from asyncio import AbstractEventLoop, TimerHandle, Transport
+from collections.abc import Callable
 from dataclasses import dataclass
+
+# Of a WebSocket: the size of a client's message, and when it is asked whether it is there, and has to have answered.
+MAX_MESSAGE_BYTES = 4096
+PING_INTERVAL_S = PONG_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +34,19 @@ class Patience:
 
 
 class UnreadAnswer:
-    """Watches the write buffer of a connection, and aborts it when the caller reads next to nothing."""
+    """Watches the write buffer of a connection, and gives the connection up when the caller reads next to nothing."""
 
-    def __init__(self, transport: Transport, *, loop: AbstractEventLoop, patience: Patience) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        loop: AbstractEventLoop,
+        patience: Patience,
+        give_up: Callable[[], None] | None = None,
+    ) -> None:
+        """Without `give_up` the connection is aborted."""
         self._transport = transport
+        self._give_up = transport.abort if give_up is None else give_up
         self._loop = loop
         self._patience = patience
         self._timer: TimerHandle | None = None
@@ -54,6 +68,6 @@ class UnreadAnswer:
         self._timer = None
         left = self._transport.get_write_buffer_size()
         if left > max(0, self._left - self._patience.unread_bytes):
-            self._transport.abort()
+            self._give_up()
         elif left:
             self.watch()

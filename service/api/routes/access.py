@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from fastapi import Depends, Request, Response
 
+from service.api.addresses import base_url
 from service.api.dependencies import ApplicationDep, ApplicationsDep, CallerDep, RevocationsDep, ServicesDep, revoked
 from service.api.idempotency import Answer, OnceDep
 from service.api.json_routes import JsonRoute
@@ -16,6 +17,8 @@ from service.application.access import Grant
 from service.application.applications import Applications
 from service.domain.applications import Application
 from service.domain.errors import Invalid, NotFound
+
+PORTAL = "/console/portal"  # the console's page that takes the token of a link
 
 router = Operations(prefix="/auth", tags=["Authentication"], route_class=JsonRoute)
 
@@ -41,7 +44,7 @@ async def grant_access(
 
     async def grant() -> Answer:
         application = await _found_or_created(applications, app_id, body)
-        return _granted(request, services, application, body.grant())
+        return Answer(body=portal_access(request, services, application, body.grant()), status=200)
 
     return await once.answer(grant)
 
@@ -59,7 +62,8 @@ async def grant_dashboard_access(
     """Get a token for an application, with all capabilities: what SDKs of 1.x ask for."""
 
     async def grant() -> Answer:
-        return _granted(request, services, await applications.get(app_id), AppPortalAccessIn().grant())
+        application = await applications.get(app_id)
+        return Answer(body=portal_access(request, services, application, AppPortalAccessIn().grant()), status=200)
 
     return await once.answer(grant)
 
@@ -86,7 +90,7 @@ async def refresh(
     app_id = await revocations.give_up(caller)
     now = services.clock.now()
     token = services.tokens.mint_for_application(app_id, caller.org_id, now=now, grant=Grant.again(caller))
-    return AppPortalAccessOut(url=_portal(request), token=token)
+    return AppPortalAccessOut(url=_link(request, token), token=token)
 
 
 @router.post(
@@ -109,20 +113,19 @@ async def expire_all(
     return await once.answer(expire)
 
 
-def _granted(request: Request, services: Services, application: Application, grant: Grant) -> Answer:
+def portal_access(request: Request, services: Services, application: Application, grant: Grant) -> AppPortalAccessOut:
+    """A new token of the application, and the link by which a person uses it. The request's audit names the
+    application."""
     request.state.app_id = application.id
     token = services.tokens.mint_for_application(
         application.id, application.org_id, now=services.clock.now(), grant=grant
     )
-    return Answer(body=AppPortalAccessOut(url=_portal(request), token=token), status=200)
+    return AppPortalAccessOut(url=_link(request, token), token=token)
 
 
-def _portal(request: Request) -> str:
-    """The URL of the portal. Without the setting for the public URL, the request's own base URL is all that is
-    known."""
-    path = request.app.url_path_for("swagger_ui_html")
-    public_url: str | None = request.app.state.public_url
-    return str(request.url_for("swagger_ui_html")) if public_url is None else f"{public_url}{path}"
+def _link(request: Request, token: str) -> str:
+    """The portal's URL with the token in the fragment, which browsers send to nobody."""
+    return f"{base_url(request)}{PORTAL}#token={token}"
 
 
 async def _found_or_created(applications: Applications, ref: str, body: AppPortalAccessIn) -> Application:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
 
 from service.api.dependencies import ApplicationDep, ApplicationsDep, RevocationsDep, revoked
 from service.api.idempotency import Answer, OnceDep
@@ -71,20 +71,23 @@ async def get_application(application: ApplicationDep) -> ApplicationOut:
 
 @router.put("/{app_id}", operation_id="v1.application.upsert", responses=documented(404, 409, created=ApplicationOut))
 async def upsert_application(
-    app_id: ApplicationRef, body: ApplicationIn, applications: ApplicationsDep, response: Response
+    request: Request, app_id: ApplicationRef, body: ApplicationIn, applications: ApplicationsDep, response: Response
 ) -> ApplicationOut:
     """Replace an application, or create it when there is none with this id or uid."""
     application, created = await applications.upsert(app_id, body.new())
+    request.state.app_id = application.id
     response.status_code = 201 if created else 200
     return ApplicationOut.of(application)
 
 
 @router.patch("/{app_id}", operation_id="v1.application.patch", responses=documented(404, 409))
 async def patch_application(
-    app_id: ApplicationRef, body: ApplicationPatch, applications: ApplicationsDep
+    request: Request, app_id: ApplicationRef, body: ApplicationPatch, applications: ApplicationsDep
 ) -> ApplicationOut:
     """Change some of an application."""
-    return ApplicationOut.of(await applications.patch(app_id, body.changes()))
+    application = await applications.patch(app_id, body.changes())
+    request.state.app_id = application.id
+    return ApplicationOut.of(application)
 
 
 @router.delete(
@@ -95,8 +98,9 @@ async def patch_application(
     responses=documented(404),
 )
 async def delete_application(
-    app_id: ApplicationRef, applications: ApplicationsDep, revocations: RevocationsDep
+    request: Request, app_id: ApplicationRef, applications: ApplicationsDep, revocations: RevocationsDep
 ) -> None:
     """Delete an application with its endpoints, and end its tokens. An admin's business."""
     deleted = await applications.delete(app_id)
+    request.state.app_id = deleted.id
     await revocations.end(deleted.id)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -100,6 +100,8 @@ async def import_environment(
     responses=documented(400, 409),
 )
 async def import_event_types(
+    *,
+    request: Request,
     body: EventTypeImportOpenApiIn,
     event_types: EventTypesDep,
     caller: OrganisationDep,
@@ -107,7 +109,8 @@ async def import_event_types(
     once: OnceDep,
 ) -> Response:
     """Create or update event types by the webhooks of an OpenAPI document."""
-    described = await _described(body, caller, services)
+    request.state.tried = body.dry_run  # nothing happened that the audit trail could tell
+    described = await described_by(body, caller, services)
 
     async def take_over() -> Answer:
         modified = await event_types.take_over(
@@ -118,7 +121,9 @@ async def import_event_types(
     return await once.answer(take_over)
 
 
-async def _described(body: EventTypeImportOpenApiIn, caller: Caller, services: Services) -> list[NewEventType]:
+async def described_by(body: EventTypeImportOpenApiIn, caller: Caller, services: Services) -> list[NewEventType]:
+    """The event types that the document describes, read in a process. UnusableSpecification, RequestValidationError,
+    Busy."""
     if (body.spec is None) == (body.spec_raw is None):
         raise UnusableSpecification("Give either `spec` or `specRaw`.")
     text = exact_json.written(body.spec).decode() if body.spec_raw is None else body.spec_raw

@@ -17,11 +17,10 @@ _STREAMS = "streams are another product of the hosted service"
 _REASONS = {
     "autoconfig_subscription": "self-configured subscriptions are the hosted service's; create endpoints instead",
     "connector": "connectors are templates of the hosted service's own portal",
-    "destination": "later; until then there are endpoints",
+    "destination.transformation": "later; until then the payload is sent as it was written",
     "endpoint.transformation": "later; until then the payload is sent as it was written",
     "ingest": "taking in the webhooks of others is another product of the hosted service",
     "integration": "integrations are the hosted service's; get a token by `authentication.app_portal_access` instead",
-    "message.poller": "later; until then there are endpoints, and `message.list`",
     "authentication": _STREAMS,
     "streaming": _STREAMS,
 }
@@ -41,15 +40,8 @@ connector.get GET /api/v1/connector/{connector_id}
 connector.list GET /api/v1/connector
 connector.patch PATCH /api/v1/connector/{connector_id}
 connector.upsert PUT /api/v1/connector/{connector_id}
-destination.create POST /api/v1/app/{app_id}/destination
-destination.delete DELETE /api/v1/app/{app_id}/destination/{destination_id}
-destination.get GET /api/v1/app/{app_id}/destination/{destination_id}
-destination.list GET /api/v1/app/{app_id}/destination
-destination.patch PATCH /api/v1/app/{app_id}/destination/{destination_id}
-destination.rotate_secret POST /api/v1/app/{app_id}/destination/{destination_id}/secret/rotate
 destination.transformation.get GET /api/v1/app/{app_id}/destination/{destination_id}/transformation
 destination.transformation.patch PATCH /api/v1/app/{app_id}/destination/{destination_id}/transformation
-destination.upsert PUT /api/v1/app/{app_id}/destination/{destination_id}
 endpoint.transformation.get GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation
 endpoint.transformation.patch PATCH /api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation
 endpoint.transformation_partial_update PATCH /api/v1/app/{app_id}/endpoint/{endpoint_id}/transformation
@@ -78,9 +70,6 @@ integration.get_key GET /api/v1/app/{app_id}/integration/{integ_id}/key
 integration.list GET /api/v1/app/{app_id}/integration
 integration.rotate_key POST /api/v1/app/{app_id}/integration/{integ_id}/key/rotate
 integration.update PUT /api/v1/app/{app_id}/integration/{integ_id}
-message.poller.consumer_poll GET /api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}
-message.poller.consumer_seek POST /api/v1/app/{app_id}/poller/{sink_id}/consumer/{consumer_id}/seek
-message.poller.poll GET /api/v1/app/{app_id}/poller/{sink_id}
 streaming.event_type.create POST /api/v1/stream/event-type
 streaming.event_type.delete DELETE /api/v1/stream/event-type/{name}
 streaming.event_type.get GET /api/v1/stream/event-type/{name}

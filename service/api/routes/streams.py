@@ -1,9 +1,8 @@
 """Streaming responses: the export of an application's messages, and the live tail of its attempts."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, suppress
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, assert_never
 
 import orjson
 from fastapi import Header
@@ -14,19 +13,17 @@ from starlette.types import Scope
 
 from service.api.dependencies import ServicesDep
 from service.api.json_routes import ToldRoute
-from service.api.lasting import AttemptReaderDep, LastingApplicationDep, ReadingDep, TokenHolds, TokenHoldsDep
+from service.api.lasting import AttemptReaderDep, LastingApplicationDep, ReadingDep, TokenHoldsDep
 from service.api.operations import Operations
-from service.api.parameters import WantedMessages
+from service.api.parameters import WantedMessages, WantedOfTail
 from service.api.problems import documented
 from service.api.schemas.deliveries import MessageAttemptOut
 from service.api.schemas.messages import fields_of
 from service.api.services import Services
 from service.application.ports.attempt_news import Missed
 from service.application.streams import every_message
-from service.application.tails import AttemptReader
-from service.domain.ids import ApplicationId, AttemptId
-
-HEARTBEAT_INTERVAL_S = 15.0
+from service.application.tails import TailBegun, TailEnded, TailQuiet, Told, tail
+from service.domain.deliveries import Attempt
 
 _JSON = b"application/json"
 
@@ -97,41 +94,45 @@ router.add_api_route(
     responses=documented(404) | _EVENTS,
 )
 async def tail_attempts(
+    *,
     application: LastingApplicationDep,
     reader: AttemptReaderDep,
     services: ServicesDep,
     token_holds: TokenHoldsDep,
+    wanted: WantedOfTail,
     last_event_id: Annotated[str | None, Header(description="What a browser sends when it comes back.")] = None,
 ) -> StreamingResponse:
     """Follow the attempts of an application live, whichever process makes them, for as long as the token holds."""
-    events = _events(application.id, services, reader, token_holds, came_back=last_event_id is not None)
+    told = tail(application.id, services.attempt_news, reader, may_listen=token_holds, wanted=wanted)
+    events = _events(told, services, came_back=last_event_id is not None)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(
-    app_id: ApplicationId, services: Services, reader: AttemptReader, token_holds: TokenHolds, *, came_back: bool
-) -> AsyncIterator[bytes]:
-    async with services.attempt_news.follow(app_id) as follower:
-        yield _event("ready", {})
-        if came_back:
-            yield _event("gap", {"missed": None})
-        while True:
-            heard: Sequence[AttemptId] | Missed | None = ()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
-                    heard = await follower.next()
-            if heard is None or not await token_holds():
-                return
-            match heard:
+async def _events(told: AsyncGenerator[Told, None], services: Services, *, came_back: bool) -> AsyncIterator[bytes]:
+    async with aclosing(told):
+        async for what in told:
+            match what:
+                case TailBegun():
+                    yield _event("ready", {})
+                    if came_back:
+                        yield _event("gap", {"missed": None})
+                case Attempt():
+                    yield _event("attempt", attempt_told(what, services), event_id=what.id)
                 case Missed(count=count):
                     yield _event("gap", {"missed": count})
-                case ():
+                case TailQuiet():
                     yield KEEPALIVE_COMMENT
-                case attempt_ids:
-                    for attempt in await reader.attempts(app_id, attempt_ids):
-                        shown = MessageAttemptOut.of(attempt, trace_url=services.trace_url)
-                        yield _event("attempt", shown.model_dump(mode="json", by_alias=True), event_id=attempt.id)
+                case TailEnded():
+                    return
+                case _:
+                    assert_never(what)
+
+
+def attempt_told(attempt: Attempt, services: Services) -> Any:
+    """An attempt as every tail tells it."""
+    shown = MessageAttemptOut.of(attempt, trace_url=services.trace_url)
+    return shown.model_dump(mode="json", by_alias=True)
 
 
 def _event(name: str, data: Any, *, event_id: str | None = None) -> bytes:

@@ -14,6 +14,7 @@ from service.domain.tokens import MAX_PORTAL_LIFETIME, MIN_PORTAL_LIFETIME
 _MIN_LIFETIME_S, _MAX_LIFETIME_S = (
     int(lifetime.total_seconds()) for lifetime in (MIN_PORTAL_LIFETIME, MAX_PORTAL_LIFETIME)
 )
+_EXAMPLE = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"
 
 Lifetime = Annotated[
     int,
@@ -63,8 +64,8 @@ class AppPortalAccessIn(Received):
 class AppPortalAccessOut(Shown):
     """A token for one application, and where a person can use it."""
 
-    url: str = Field(examples=["https://relevo.example.com/docs"])
-    token: str = Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"])
+    url: str = Field(examples=[f"https://relevo.example.com/console/portal#token={_EXAMPLE}"])
+    token: str = Field(examples=[_EXAMPLE])
 
 
 class ApplicationTokenExpireIn(Received):

@@ -26,19 +26,20 @@ class ListOut(Shown, Generic[Item]):
 
 def listed(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], Item]) -> ListOut[Item]:
     """The page as a body. `key` gives an item's value that the list is ordered by."""
-    iterator, prev_iterator = _iterators(page, key)
+    iterator, prev_iterator = iterators(page, key)
     data = [show(item) for item in page.items]
     return ListOut(data=data, iterator=iterator, prev_iterator=prev_iterator, done=page.done)
 
 
 def listed_raw(page: Page[T], *, key: Callable[[T], str], show: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """The page as a dict for orjson: for items with stored JSON that must stay unchanged."""
-    iterator, prev_iterator = _iterators(page, key)
+    iterator, prev_iterator = iterators(page, key)
     data = [show(item) for item in page.items]
     return {"data": data, "iterator": iterator, "prevIterator": prev_iterator, "done": page.done}
 
 
-def _iterators(page: Page[T], key: Callable[[T], str]) -> tuple[str | None, str | None]:
+def iterators(page: Page[T], key: Callable[[T], str]) -> tuple[str | None, str | None]:
+    """Where to read on, and where to read back; nowhere from an empty page."""
     if not page.items:
         return None, None
     last = key(page.items[-1])

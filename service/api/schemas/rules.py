@@ -2,6 +2,7 @@
 responses."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from service.api.schemas.words import Described
+from service.application.ports.pages import STANDING
 from service.domain import ids
 from service.domain.deliveries import Status
 from service.domain.limits import (
@@ -55,12 +57,13 @@ class StatusCodeClass(IntEnum):
     SERVER_ERROR = 500
 
 
-def _one_of(kind: type[IntEnum]) -> BeforeValidator:
+def _one_of(kind: Iterable[IntEnum]) -> BeforeValidator:
     """A validator whose error lists the allowed numbers with their meanings."""
+    allowed = {str(member.value) for member in kind}
     meanings = ", ".join(f"{member.value} ({member.name.lower().replace('_', ' ')})" for member in kind)
 
     def check(value: object) -> object:
-        if str(value) not in {str(member.value) for member in kind}:
+        if str(value) not in allowed:
             raise PydanticCustomError("enum", "Input should be one of {meanings}", {"meanings": meanings})
         return value
 
@@ -68,6 +71,8 @@ def _one_of(kind: type[IntEnum]) -> BeforeValidator:
 
 
 StatusCode = Annotated[Status, _one_of(Status)]
+# Without an index of what waits for its first attempt, which every accept would have to fill.
+StandingCode = Annotated[Status, _one_of(STANDING)]
 AnswerClass = Annotated[StatusCodeClass, _one_of(StatusCodeClass)]
 
 
@@ -154,11 +159,13 @@ Text = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, StringConstraints(min_length=1), AfterValidator(plain)]
 OptionalText = Annotated[str, AfterValidator(plain), _or(""), _like("Production")]
 Switch = Annotated[bool, Field(strict=True), _or(False)]  # noqa: FBT003 - the default of a field, not an argument
+SwitchedOn = Annotated[bool, Field(strict=True), _or(True)]  # noqa: FBT003 - the default of a field, not an argument
 Rate = Annotated[int, Field(ge=1, le=MAX_RATE, strict=True), _like(100)]
 Version = Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True), _or(1)]
 Metadata = Annotated[dict[Text, Text], AfterValidator(_small), LIMITED_MEMBERS, _or({}), _like({"plan": "gold"})]
 ApplicationUid = Annotated[GivenName, _uid(ids.APPLICATION), _like("customer-42")]
 EndpointUid = Annotated[GivenName, _uid(ids.ENDPOINT), _like("production")]
+DestinationUid = Annotated[GivenName, _uid(ids.DESTINATION), _like("warehouse")]
 EventId = Annotated[GivenName, _uid(ids.MESSAGE), _like("invoice-42-paid")]
 EventTypeName = Annotated[GivenName, _like("invoice.paid")]
 GroupName = Annotated[EventTypeName, _like("invoices")]
@@ -184,6 +191,9 @@ Time = Annotated[
 ]
 ApplicationIdOut = Annotated[str, _like("app_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
 EndpointIdOut = Annotated[str, _like("ep_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+DestinationIdOut = Annotated[str, _like("dest_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
+DestinationUidOut = Annotated[str, _like("warehouse")]
+PositionOut = Annotated[str, _like("AAAAAAAAABfXQf0q")]
 MessageIdOut = Annotated[str, _like("msg_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
 TaskIdOut = Annotated[str, _like("qtask_1srOrx2ZWZBpBUvZwXKQmoEYga2")]
 ApplicationUidOut = Annotated[str, _like("customer-42")]

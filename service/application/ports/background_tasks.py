@@ -31,6 +31,10 @@ class BackgroundTaskRepository(Protocol):
         """
         ...
 
+    async def cancel(self, task: BackgroundTask) -> bool:
+        """Store how the task ended, whoever has its lease; False, without a change, if it runs no more."""
+        ...
+
 
 class TaskQueue(Protocol):
     """Due background tasks, claimed under a lease."""
@@ -61,6 +65,14 @@ class ReplayRepository(Protocol):
 
     async def missing(self, endpoint: Endpoint, task_id: TaskId, stretch: Stretch) -> Covered:
         """Queue the messages of the stretch that the endpoint wants, was never sent and has no pending delivery of."""
+        ...
+
+    async def count_sent(self, endpoint: Endpoint, stretch: Stretch, wanted: ReplayFilter) -> Covered:
+        """Count what `sent` would queue of the stretch; nothing is queued or locked."""
+        ...
+
+    async def count_missing(self, endpoint: Endpoint, stretch: Stretch) -> Covered:
+        """Count what `missing` would queue of the stretch; nothing is queued or locked."""
         ...
 
 

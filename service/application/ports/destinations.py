@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
+from service.domain.batches import Batch, BatchResult
 from service.domain.deliveries import Attempt, Claim
 from service.domain.destinations import Destination, Parcel
 from service.domain.outcomes import Outcome
+from service.domain.sinks import PushedSink
 
 Kind_contra = TypeVar("Kind_contra", contravariant=True)
 
@@ -22,6 +24,20 @@ class Sender(Protocol[Kind_contra]):
 
 
 Senders = Mapping[type[Destination], Sender[Any]]
+
+
+class BatchSender(Protocol[Kind_contra]):
+    """Sends batches to ordered destinations of one kind. It keeps connections between calls, and may drop them."""
+
+    async def send(self, sink: Kind_contra, batch: Batch) -> BatchResult:
+        """Send the batch once, in order, within the attempt timeout.
+
+        Whatever the receiver does is an outcome. An exception is a fault of ours and is recorded as such.
+        """
+        ...
+
+
+BatchSenders = Mapping[type[PushedSink], BatchSender[Any]]
 
 
 class AttemptMaker(Protocol):

@@ -8,11 +8,13 @@ from typing import Generic, Self, TypeVar
 from service.domain import ids
 from service.domain.background_tasks import TaskStatus
 from service.domain.deliveries import Status
-from service.domain.ids import EndpointId
+from service.domain.ids import ApplicationId, EndpointId
 from service.domain.limits import DEFAULT_PAGE_ITEMS
 from service.domain.retention import PAYLOADS_KEPT
 
 T = TypeVar("T")
+
+STANDING = (Status.SUCCESS, Status.FAIL, Status.SENDING, Status.CANCELED)  # by which messages are found
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of payloads on a page; a page has at least one item
 BACKWARDS_MARK = "-"  # prefix of an iterator that reads backwards
@@ -48,13 +50,15 @@ class ApplicationFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:
-    """Which messages to list: those before `before`, and from `after` on."""
+    """Which messages to list: those before `before`, and from `after` on, of which a delivery is as
+    `standing` says."""
 
     before: datetime | None = None
     after: datetime | None = None
     channel: str | None = None
     tag: str | None = None
     event_types: tuple[str, ...] | None = None
+    standing: Status | None = None
     with_content: bool = True
 
     def within_reach(self, page: PageRequest, *, now: datetime) -> Self:
@@ -86,6 +90,16 @@ class AttemptFilter(MessageFilter):
     def of_endpoint(self, endpoint_id: EndpointId) -> "AttemptFilter":
         """The same, of one endpoint."""
         return replace(self, endpoint_id=endpoint_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which audit events to list: those before `before`, and from `after` on; of one action, of one application."""
+
+    before: datetime | None = None
+    after: datetime | None = None
+    action: str | None = None
+    app_id: ApplicationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from service.application.ports.ordered import StreamLag
 from service.domain.deliveries import Claim, Settled, Settlement
 from service.domain.ids import EndpointId
+from service.domain.sinks import SinkKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +65,4 @@ class Upkeep(Protocol):
     async def clear_away(self, *, now: datetime) -> None: ...
     async def sample(self) -> QueueSample: ...
     async def failing(self) -> Mapping[str, int]: ...
+    async def lags(self) -> Mapping[SinkKind, StreamLag]: ...

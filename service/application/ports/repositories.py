@@ -1,17 +1,25 @@
 """The repositories, one for each noun of the product."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from service.application.ports.pages import ApplicationFilter, AttemptFilter, MessageFilter, Page, PageRequest
+from service.application.ports.pages import (
+    ApplicationFilter,
+    AttemptFilter,
+    AuditFilter,
+    MessageFilter,
+    Page,
+    PageRequest,
+)
 from service.domain.applications import Application
 from service.domain.audit import AuditEvent
+from service.domain.brands import Brand
 from service.domain.deliveries import Attempt, DeliveryState
 from service.domain.endpoints import Endpoint
 from service.domain.event_types import EventType
-from service.domain.health import FailingEndpoint
+from service.domain.health import EndpointCondition, EndpointStandings, FailingEndpoint
 from service.domain.idempotency import IdempotencyKey
 from service.domain.ids import ApplicationId, AttemptId, EndpointId, MessageId, OrgId
 from service.domain.imports import LineFault, MessageImport
@@ -19,10 +27,11 @@ from service.domain.messages import Message, NewMessage
 from service.domain.replays import Window
 from service.domain.revocations import Revocation
 from service.domain.signatures import Secret
-from service.domain.statistics import AttemptCounts, Subscriptions, Usage
+from service.domain.statistics import AttemptCounts, HourCounts, Owner, Subscriptions, Usage
 from service.domain.tokens import OrganisationToken
 
 EVERY_APPLICATION = ApplicationFilter()
+EVERY_EVENT = AuditFilter()
 
 
 class ApplicationRepository(Protocol):
@@ -183,6 +192,19 @@ class StatisticsRepository(Protocol):
     """Counts of attempts by hour, failing endpoints, and event types that endpoints want."""
 
     async def attempts(self, endpoint: Endpoint, window: Window) -> AttemptCounts: ...
+    async def hours(
+        self, org_id: OrgId, window: Window, owners: Collection[Owner]
+    ) -> Mapping[Owner, Sequence[HourCounts]]:
+        """The hours that the window touches and in which something happened, by time: of the organisation, of its
+        applications or endpoints, or of some of each. An owner without any is missing."""
+        ...
+
+    async def standings(
+        self, org_id: OrgId, app_ids: Collection[ApplicationId]
+    ) -> Mapping[ApplicationId, EndpointStandings]:
+        """How the endpoints of these applications stand; an application without endpoints is missing."""
+        ...
+
     async def applications(self, org_id: OrgId, refs: Collection[str]) -> dict[str, ApplicationId]:
         """The applications with these ids or uids; unknown ones are missing."""
         ...
@@ -195,6 +217,15 @@ class StatisticsRepository(Protocol):
 
     async def failing(self, org_id: OrgId, *, size: int) -> Sequence[FailingEndpoint]:
         """The failing endpoints, longest failing first."""
+        ...
+
+    async def oldest_due(self, org_id: OrgId) -> datetime | None:
+        """Since when the organisation's oldest due delivery waits, if it is among the thousand oldest of all; None when
+        none of its deliveries is."""
+        ...
+
+    async def condition(self, endpoint: Endpoint) -> EndpointCondition:
+        """How the endpoint stands now, as all processes see it."""
         ...
 
     async def subscriptions(self, org_id: OrgId, page: PageRequest) -> Page[Subscriptions]:
@@ -245,8 +276,18 @@ class OrganisationTokenRepository(Protocol):
     async def forget(self, org_id: OrgId, *, expired_before: datetime) -> None: ...
 
 
+class BrandRepository(Protocol):
+    """The brand of an organisation's portal, one at most."""
+
+    async def get(self, org_id: OrgId) -> Brand | None: ...
+    async def put(self, org_id: OrgId, brand: Brand, *, at: datetime) -> None:
+        """Store it, or replace the one that is there."""
+
+    async def delete(self, org_id: OrgId) -> None: ...
+
+
 class AuditRepository(Protocol):
     """The audit trail, which only grows."""
 
     async def add(self, event: AuditEvent) -> None: ...
-    async def page(self, org_id: OrgId, page: PageRequest) -> Page[AuditEvent]: ...
+    async def page(self, org_id: OrgId, page: PageRequest, wanted: AuditFilter = EVERY_EVENT) -> Page[AuditEvent]: ...

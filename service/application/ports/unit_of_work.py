@@ -3,9 +3,13 @@
 from typing import Protocol
 
 from service.application.ports.background_tasks import BackgroundTaskRepository, ContentRepository, ReplayRepository
+from service.application.ports.console_sessions import ConsoleSessionRepository
+from service.application.ports.installation import InstallationRepository
+from service.application.ports.ordered import DestinationRepository
 from service.application.ports.repositories import (
     ApplicationRepository,
     AuditRepository,
+    BrandRepository,
     DeliveryRepository,
     EndpointRepository,
     EventTypeRepository,
@@ -17,6 +21,8 @@ from service.application.ports.repositories import (
     RevocationRepository,
     StatisticsRepository,
 )
+from service.application.ports.searches import SearchRepository
+from service.application.ports.sources import SourceRepository
 from service.domain.messages import NewMessage
 
 
@@ -34,6 +40,8 @@ class UnitOfWork(Protocol):
     def applications(self) -> ApplicationRepository: ...
     @property
     def endpoints(self) -> EndpointRepository: ...
+    @property
+    def destinations(self) -> DestinationRepository: ...
     @property
     def event_types(self) -> EventTypeRepository: ...
     @property
@@ -58,6 +66,16 @@ class UnitOfWork(Protocol):
     def revocations(self) -> RevocationRepository: ...
     @property
     def tokens(self) -> OrganisationTokenRepository: ...
+    @property
+    def brands(self) -> BrandRepository: ...
+    @property
+    def sources(self) -> SourceRepository: ...
+    @property
+    def console_sessions(self) -> ConsoleSessionRepository: ...
+    @property
+    def searches(self) -> SearchRepository: ...
+    @property
+    def installation(self) -> InstallationRepository: ...
     @property
     def audit(self) -> AuditRepository: ...
     @property

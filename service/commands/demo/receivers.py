@@ -1,4 +1,5 @@
-"""The demo's three receivers: one is healthy, one fails its first two calls, one answers 410 Gone."""
+"""The demo's receivers: one is healthy, one fails its first two calls, one answers 410 Gone; with brokers there is one
+that takes everything in order."""
 
 import asyncio
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-HEALTHY, FLAKY, GONE = "healthy", "flaky", "gone"
+HEALTHY, FLAKY, GONE, ORDERED = "healthy", "flaky", "gone", "ordered"
 FLAKY_FAILURES = 2
 
 

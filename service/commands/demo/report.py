@@ -1,6 +1,7 @@
 """The demo's output: with colours at a terminal, without in a pipe."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from rich import box
 from rich.console import Console, Group
@@ -13,8 +14,9 @@ from service.commands.demo.receivers import Arrival
 from service.commands.demo.witness import Span
 
 STATUS_STYLE = {2: "green", 4: "yellow", 5: "red"}
-ENDPOINT, ATTEMPT, STATUS, ERROR = (
+ENDPOINT, SINK, ATTEMPT, STATUS, ERROR = (
     "relevo.endpoint.id",
+    "relevo.destination.kind",
     "relevo.attempt",
     "http.response.status_code",
     "error.type",
@@ -47,6 +49,16 @@ def deliveries_table(
     return table
 
 
+def orders_table(arrived: Mapping[str, Sequence[str]]) -> Table:
+    """What arrived at each destination, in the order in which it did."""
+    table = Table(title="\nWhat arrived, in its order", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for kind in ("", *arrived):
+        table.add_column(kind, no_wrap=True)
+    for nth, row in enumerate(zip_longest(*arrived.values(), fillvalue="")):
+        table.add_row(str(nth + 1), *(f"... {message_id[-8:]}" for message_id in row))
+    return table
+
+
 def span_trees(roots: Sequence[Span], message_id: str, endpoint_ids: dict[str, str]) -> Group:
     """The traces of one message. Each attempt after the first is a trace of its own, linked to the first."""
     names = {endpoint_id: name for name, endpoint_id in endpoint_ids.items()}
@@ -59,6 +71,13 @@ def show_checks(console: Console, checks: Sequence[tuple[str, bool]]) -> bool:
     for claim, holds in checks:
         console.print(Text("yes" if holds else "NO ", style="green" if holds else "bold red"), claim, soft_wrap=True)
     return all(holds for _, holds in checks)
+
+
+def show_console(console: Console, url: str, token: str) -> None:
+    """Where to look around, and how to sign in."""
+    console.print(f"\nThe console is at [bold]{url}/console[/]. This link signs in for an hour:")
+    console.print(Text(f"{url}/console/sign-in#token={token}"), soft_wrap=True)
+    console.print("\nEverything stays up until Enter or Ctrl-C, and is deleted then.")
 
 
 def _cell(message: MessageOut, attempts: Sequence[MessageAttemptOut]) -> Text:
@@ -89,8 +108,10 @@ def _line(span: Span, names: dict[str, str]) -> Text:
 
 def _facts(span: Span, names: dict[str, str]) -> Iterator[str]:
     facts = span.attributes
-    if span.kind == "CONSUMER":
+    if ENDPOINT in facts and span.kind == "CONSUMER":
         yield f"{names.get(facts.get(ENDPOINT, ''), 'another endpoint')}, attempt {facts.get(ATTEMPT, '?')}"
+    elif sink := facts.get(SINK):
+        yield sink
     elif answer := facts.get(STATUS) or facts.get(ERROR):
         yield answer
     if span.linked and not span.parent_id:

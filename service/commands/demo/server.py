@@ -8,7 +8,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,10 +24,15 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relevo:
-    """A server that is ready, and an organisation's token for it."""
+    """A server that is ready, and an organisation's token for it. `environ` are its variables."""
 
     url: str
     token: str
+    environ: Mapping[str, str] = field(repr=False)
+
+    async def new_token(self) -> str:
+        """One more token of the organisation, for an hour. ServerFailed."""
+        return await _token(self.environ, "--expires", "1h")
 
 
 @asynccontextmanager
@@ -46,13 +51,14 @@ async def running_relevo(directory: Path, telemetry: Mapping[str, str]) -> Async
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        yield Relevo(url=url, token=await _token_for_ready(url, process, log, environment))
+        token = await _token_for_ready(url, process, log, environment)
+        yield Relevo(url=url, token=token, environ=environment)
     finally:
         await _stop(process)
 
 
-def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "service", name]
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "service", *arguments]
 
 
 def _free_port() -> int:
@@ -108,8 +114,9 @@ def _end_of(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
 
 
-async def _token(environment: dict[str, str]) -> str:
-    process = await asyncio.create_subprocess_exec(*_command("token"), env=environment, stdout=PIPE, stderr=PIPE)
+async def _token(environment: Mapping[str, str], *options: str) -> str:
+    command = _command("token", *options)
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         out, err = await process.communicate()
     finally:

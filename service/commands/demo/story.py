@@ -22,6 +22,7 @@ from service.commands.demo import report
 from service.commands.demo.receivers import FLAKY, GONE, HEALTHY, Arrival, Receivers
 from service.commands.demo.server import Relevo, ServerFailed, running_relevo
 from service.commands.demo.stack import Stack
+from service.commands.demo.staying import until_told
 from service.commands.demo.traces import TraceStub
 from service.commands.demo.web import serving
 from service.commands.demo.witness import Check, Play, Witness
@@ -41,8 +42,8 @@ class Cast:
     endpoint_ids: dict[str, str]
 
 
-async def run(real: Stack | None = None) -> int:
-    """Run the demo; telemetry goes to the `real` stack if there is one, else to a stub.
+async def run(real: Stack | None = None, *, stay: bool = False) -> int:
+    """Run the demo; telemetry goes to the `real` stack if there is one, else to a stub. `stay` until Enter or Ctrl-C.
 
     Returns 0 when every event arrived with a valid signature and its telemetry was found, else 1.
     """
@@ -61,6 +62,10 @@ async def run(real: Stack | None = None) -> int:
             return 1
         console.print(f"Relevo serves at [bold]{relevo.url}[/] and keeps everything in {directory}", soft_wrap=True)
         complete = await _play(console, relevo, receivers, witness, url)
+        if stay:
+            await _stay(console, relevo)
+        else:
+            console.print("\n`relevo demo --stay` keeps it up for a look around in the console.")
     return 0 if complete else 1
 
 
@@ -76,6 +81,11 @@ async def _play(console: Console, relevo: Relevo, receivers: Receivers, witness:
     gone = await cast.api.endpoint.get(cast.app_id, cast.endpoint_ids[GONE])
     checks = _checks(receivers, messages, arrived=arrived, gone_disabled=bool(gone.disabled))
     return report.show_checks(console, [*checks, *await witness.testify(play)])
+
+
+async def _stay(console: Console, relevo: Relevo) -> None:
+    report.show_console(console, relevo.url, await relevo.new_token())
+    await until_told()
 
 
 async def _witnessed(witness: Witness, attempts: dict[str, list[MessageAttemptOut]], *, first: str) -> Play:

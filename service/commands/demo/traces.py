@@ -7,7 +7,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from service.commands.demo.witness import Check, Play, Span, attempts_in, trees
+from service.commands.demo.witness import ATTEMPT, BATCH, Check, Play, Span, attempts_in, trees
 
 
 class TraceStub:
@@ -32,16 +32,27 @@ class TraceStub:
 
     async def traces_of(self, message_id: str, *, attempts: int, within: float) -> list[Span]:
         """See `Witness`."""
-        try:
-            async with asyncio.timeout(within), self._changed:
-                await self._changed.wait_for(lambda: attempts_in(self._spans, message_id) >= attempts)
-        except TimeoutError:
-            pass  # what has arrived is shown
-        return trees(self._spans, message_id)
+        return await self._traces_with(ATTEMPT, message_id, count=attempts, within=within)
+
+    async def batches_of(self, message_id: str, *, batches: int, within: float) -> list[Span]:
+        """The same for a message that goes to so many ordered destinations."""
+        return await self._traces_with(BATCH, message_id, count=batches, within=within)
+
+    def keep(self, span: Span) -> None:
+        """Add a span of somebody else's, who does not export it."""
+        self._spans.append(span)
 
     async def testify(self, play: Play) -> Sequence[Check]:  # noqa: ARG002  # the protocol `Witness` has it
         """No checks: the stub receives traces only."""
         return []
+
+    async def _traces_with(self, name: str, message_id: str, *, count: int, within: float) -> list[Span]:
+        try:
+            async with asyncio.timeout(within), self._changed:
+                await self._changed.wait_for(lambda: attempts_in(self._spans, message_id, name=name) >= count)
+        except TimeoutError:
+            pass  # what has arrived is shown
+        return trees(self._spans, message_id)
 
     async def _receive(self, request: web.Request) -> web.Response:
         export = ExportTraceServiceRequest.FromString(await request.read())

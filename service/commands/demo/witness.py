@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 MESSAGE = "relevo.message.id"
-ATTEMPT = "process deliveries"
+ATTEMPT, BATCH = "process deliveries", "send batch"
 
 Check = tuple[str, bool]
 
@@ -59,9 +59,9 @@ class Span:
         return (self.end - self.start) / 1e6
 
 
-def attempts_in(spans: Iterable[Span], message_id: str) -> int:
-    """How many attempts to deliver the message are among the spans."""
-    return sum(span.name == ATTEMPT and span.attributes.get(MESSAGE) == message_id for span in spans)
+def attempts_in(spans: Iterable[Span], message_id: str, *, name: str = ATTEMPT) -> int:
+    """How many attempts to deliver the message, or spans of another `name` about it, are among the spans."""
+    return sum(span.name == name and span.attributes.get(MESSAGE) == message_id for span in spans)
 
 
 def trees(spans: Sequence[Span], message_id: str) -> list[Span]:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
@@ -21,6 +21,7 @@ from service.domain.outcomes import ErrorType, Failed, Outcome, RefusedForNow, T
 from tests.support.certificates import self_signed
 from tests.support.factories import a_parcel
 from tests.support.misbehaviour import Connection
+from tests.support.patience import unhurried
 from tests.support.receiver import Receiver, running_receiver
 
 LOCAL = Egress([ip_network("127.0.0.0/8")])
@@ -172,10 +173,11 @@ async def closing_after_one(leave: str) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader=reader, writer=writer)
-        await reader.readuntil(b"{}")
-        await connection.answer(200)
-        await reader.read(1)  # the next call has begun
-        connection.reset() if leave == "reset" else connection.hang_up()
+        with suppress(ConnectionError, asyncio.IncompleteReadError):  # whoever leaves first is no matter
+            await reader.readuntil(b"{}")
+            await connection.answer(200)
+            await reader.read(1)  # the next call has begun
+            connection.reset() if leave == "reset" else connection.hang_up()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -261,7 +263,7 @@ async def test_the_deadline_also_ends_a_body_that_drips_whose_status_counts(sett
     outcome = await setting.send("/drip", seconds=IMPATIENT)
 
     assert (isinstance(outcome, Taken), outcome.exchange.broken) == (True, ErrorType.TIMEOUT)
-    assert outcome.exchange.duration < timedelta(seconds=2)
+    assert outcome.exchange.duration < timedelta(seconds=unhurried(2))
 
 
 @pytest.mark.parametrize("path", ["/silence", "/endless-continue", "/slow/20"])
@@ -270,7 +272,7 @@ async def test_one_deadline_covers_everything_from_connecting_to_the_last_byte(s
 
     assert isinstance(outcome, Failed)
     assert outcome.error_type is ErrorType.TIMEOUT
-    assert outcome.exchange.duration < timedelta(seconds=2)
+    assert outcome.exchange.duration < timedelta(seconds=unhurried(2))
 
 
 async def test_a_closed_port_is_a_connection_failure(setting: Setting) -> None:

@@ -24,16 +24,16 @@ def measure(bench: Bench) -> list[Row]:
         process = stack.enter_context(relevo.serving(ours, relevo.SILENT))
         orm = stack.enter_context(relevo.contender("messages:orm", theirs.environ))
         noop = stack.enter_context(relevo.contender("messages:noop", theirs.environ))
-        job = _job(bench, ours, process)
+        ours_job = job(bench, ours, process)
         figures = in_turns(
             bench.plan.turns,
             {
-                "relevo": partial(accepted, bench, job, ours, process),
-                "orm": partial(accepted, bench, _job(bench, theirs, orm), theirs, orm),
-                "noop": partial(_answered, bench, _job(bench, theirs, noop), noop),
+                "relevo": partial(accepted, bench, ours_job, ours, process),
+                "orm": partial(accepted, bench, job(bench, theirs, orm), theirs, orm),
+                "noop": partial(_answered, bench, job(bench, theirs, noop), noop),
             },
         )
-        bench.profile("accept", process, partial(accepted, bench, job, ours, process))
+        bench.profile("accept", process, partial(accepted, bench, ours_job, ours, process))
     rows = (
         ("vs_orm", "orm", Target(must=4, aim=6), "times a plain route with one ORM commit"),
         ("vs_noop", "noop", Target(must=0.55, aim=0.75), "of the same without a database"),
@@ -79,7 +79,8 @@ def accepted(bench: Bench, job: Job, used: Database, process: Process) -> Turn:
     return turn
 
 
-def _job(bench: Bench, used: Database, process: Process) -> Job:
+def job(bench: Bench, used: Database, process: Process) -> Job:
+    """Messages for two endpoints of a new application, delivered another day."""
     app_id = used.add_application(*ENDPOINTS)
     return Job(port=process.port, requests=[relevo.message(app_id, later=True)], seconds=bench.plan.seconds)
 

@@ -11,6 +11,7 @@ import asyncpg
 from opentelemetry.trace import SpanContext
 
 from service.adapters.postgres.queue.claims import ClaimReader, new_lease, shares
+from service.adapters.postgres.server.columns import write_rows
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
@@ -32,6 +33,7 @@ from service.observability.deliveries import DeliveryTelemetry
 
 NO_ROOM = Room(limit=0, per_endpoint=0, rooms={})
 MAX_BATCH_ROWS = 256
+MAX_COMMITS = 2  # at once, so that this process prepares one while the database is at work on another
 MAX_QUEUED_MESSAGES = 4096
 POLLED_WITHIN = timedelta(seconds=POLL_INTERVAL_S + 60)
 
@@ -84,8 +86,12 @@ UNLEASED = Offer()
 
 
 class PostgresIntake:
-    """Fulfils `ports.Intake`. `accepted` is called after a commit with deliveries that somebody has to claim before the
-    next poll. With `leasing`, deliveries that this process has room for need no claim."""
+    """Fulfils `ports.Intake`.
+
+    `accepted` is called after a commit with deliveries that somebody has to claim before the next poll, `numbered`
+    after one with messages that ordered destinations may want. With `leasing`, deliveries that this process has room
+    for need no claim.
+    """
 
     def __init__(
         self,
@@ -94,13 +100,15 @@ class PostgresIntake:
         accepted: Callable[[], None],
         telemetry: DeliveryTelemetry,
         leasing: Leasing | None = None,
+        numbered: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
+        self._numbered = numbered
         self._leasing = leasing
         self._accepted = accepted
         self._telemetry = telemetry
         self._group = GroupCommit[_Received, _Committed](
-            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_MESSAGES
+            self._commit, largest_batch=MAX_BATCH_ROWS, most_waiting=MAX_QUEUED_MESSAGES, at_once=MAX_COMMITS
         )
 
     @property
@@ -153,6 +161,8 @@ class PostgresIntake:
         later = {message.id for message in messages if _is_for_later(message)}
         if any(row["deliveries"] > leased[row["id"]] and row["id"] not in later for row in rows):
             self._accepted()
+        if rows[0]["numbered"]:
+            self._numbered()
         return [_known(receptions[message.id]) for message in messages]
 
 
@@ -170,30 +180,44 @@ def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage])
 
 def accepting(messages: Sequence[NewMessage], offer: Offer = UNLEASED) -> tuple[object, ...]:
     """The accept statement with the parameters for these messages."""
-    keys = [message.idempotency_key for message in messages]
     return ACCEPT(
-        ids=[message.id for message in messages],
-        org_ids=[message.org_id for message in messages],
-        apps=[message.app for message in messages],
-        event_ids=[message.event_id for message in messages],
-        event_types=[message.event_type for message in messages],
+        rows=write_rows([_row(message) for message in messages]),
         payloads=[message.payload for message in messages],
-        channels=[_joined(message.channels) for message in messages],
-        tags=[_joined(message.tags) for message in messages],
-        deliver_ats=[message.deliver_at for message in messages],
-        expire_ats=[message.expires_at for message in messages],
-        correlation_ids=[message.correlation_id for message in messages],
-        traceparents=[message.traceparent for message in messages],
-        scopes=[key and key.scope for key in keys],
-        fingerprints=[key and key.fingerprint for key in keys],
-        checked_against=[message.checked_against for message in messages],
-        content_types=[message.content_type for message in messages],
+        size=len(messages),
         keys_kept=KEYS_KEPT,
         most=offer.room.limit,
         lease=offer.lease,
         lease_lasts=offer.lease_lasts,
         **shares(offer.room.per_endpoint, offer.room.rooms),
     )
+
+
+def _row(message: NewMessage) -> dict[str, object]:
+    """The message without its payload, which is binary."""
+    row: dict[str, object] = {
+        "id": message.id,
+        "org_id": message.org_id,
+        "app": message.app,
+        "event_id": message.event_id,
+        "event_type": message.event_type,
+        "channels": _joined(message.channels),
+        "tags": _joined(message.tags),
+        "deliver_at": message.deliver_at,
+        "expires_at": message.expires_at,
+        "correlation_id": message.correlation_id,
+        "traceparent": message.traceparent,
+        "checked_against": message.checked_against,
+        "content_type": message.content_type,
+    }
+    key = message.idempotency_key
+    if key is None:
+        return row
+    return row | {"scope": _hex(key.scope), "fingerprint": _hex(key.fingerprint)}
+
+
+def _hex(binary: bytes) -> str:
+    """Bytes as PostgreSQL reads them in text."""
+    return f"\\x{binary.hex()}"
 
 
 def _joined(names: tuple[str, ...] | None) -> str | None:

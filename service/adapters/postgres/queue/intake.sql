@@ -3,15 +3,21 @@
 -- endpoint that wants them (fan-out). Deliveries that this process has room for are born leased to it, by the rules of a
 -- claim; one contract tests both. There is a row for each message, or for each leased delivery of it. Rows are inserted in sorted order, so that two batches never deadlock. Which
 -- endpoint wants a message is decided in `domain/subscriptions.py` and repeated here; one table of cases tests both.
+-- Messages of an application that has a stream are numbered: the stream's row is locked from then to the commit, so the
+-- positions are in the order of commits and a rollback leaves no gap. Every message is inserted here, so none is missed.
 WITH input AS MATERIALIZED (
     SELECT i.*, unchecked, CASE WHEN unchecked THEN NULL ELSE a.id END AS app_id, a.uid AS app_uid
-    FROM unnest(
-        :ids::text[], :org_ids::text[], :apps::text[], :event_ids::text[], :event_types::text[], :payloads::bytea[],
-        :channels::text[], :tags::text[], :deliver_ats::timestamptz[], :expire_ats::timestamptz[],
-        :correlation_ids::text[], :traceparents::text[], :scopes::bytea[], :fingerprints::bytea[],
-        :checked_against::timestamptz[], :content_types::text[])
-      AS i(id, org_id, app, event_id, event_type, payload, channels, tags,
-           deliver_at, expires_at, correlation_id, traceparent, scope, fingerprint, checked_against, content_type)
+    FROM (
+        SELECT * FROM ROWS FROM (
+            json_to_recordset(:rows::json) AS (
+                id text, org_id text, app text, event_id text, event_type text, channels text, tags text,
+                deliver_at timestamptz, expires_at timestamptz, correlation_id text, traceparent text, scope bytea,
+                fingerprint bytea, checked_against timestamptz, content_type text),
+            unnest(:payloads::bytea[])
+        ) WITH ORDINALITY AS r(id, org_id, app, event_id, event_type, channels, tags, deliver_at, expires_at,
+               correlation_id, traceparent, scope, fingerprint, checked_against, content_type, payload, nth)
+        LIMIT :size  -- all; without it a plan for 100 rows is made, and kept, which reads tables from end to end
+    ) i
     LEFT JOIN event_type t ON t.org_id = i.org_id AND t.name = i.event_type AND t.validate_payloads AND NOT t.archived
     CROSS JOIN LATERAL (SELECT t.name IS NOT NULL AND t.updated_at IS DISTINCT FROM i.checked_against) AS u(unchecked)
     LEFT JOIN LATERAL (
@@ -52,6 +58,24 @@ WITH input AS MATERIALIZED (
     SELECT id, org_id, app_id, event_id, event_type, payload, string_to_array(channels, ','),
            string_to_array(tags, ','), deliver_at, expires_at, correlation_id, traceparent, content_type
     FROM admitted
+), counted AS (
+    INSERT INTO activity_hour AS c (owner, hour, part, org_id, accepted, success, fail, exhausted, canceled)
+    SELECT owner, date_trunc('hour', now(), 'UTC'), pg_backend_pid() % 16, min(org_id), count(*), 0, 0, 0, 0
+    FROM admitted CROSS JOIN LATERAL (VALUES (org_id), (app_id)) AS o(owner) GROUP BY owner ORDER BY owner
+    ON CONFLICT (owner, hour, part) DO UPDATE SET accepted = c.accepted + excluded.accepted
+    RETURNING owner
+), numbered AS (  -- after `counted`, so that all transactions lock in the same order
+    INSERT INTO stream AS s (app_id, head, active)
+    SELECT app_id, count(*), true FROM admitted m
+    WHERE EXISTS (SELECT FROM stream WHERE stream.app_id = m.app_id) AND (SELECT count(*) FROM counted) > 0
+    GROUP BY app_id ORDER BY app_id
+    ON CONFLICT (app_id) DO UPDATE SET head = s.head + excluded.head, active = true
+    RETURNING app_id, head
+), listed AS (
+    INSERT INTO stream_message (app_id, position, message_id, event_type, channels, created_at)
+    SELECT app_id, head - count(*) OVER (PARTITION BY app_id) + row_number() OVER (PARTITION BY app_id ORDER BY nth),
+           id, event_type, string_to_array(channels, ','), clock_timestamp()
+    FROM admitted JOIN numbered USING (app_id)
 ), wanted AS MATERIALIZED (
     SELECT m.id AS message_id, m.org_id, m.app_id, m.deliver_at, e.id AS endpoint_id
     FROM admitted m
@@ -85,7 +109,8 @@ WITH input AS MATERIALIZED (
 )
 SELECT input.id, input.unchecked, input.app_id, input.app_uid, input.id IN (SELECT id FROM admitted) AS admitted,
        (SELECT count(*) FROM wanted WHERE wanted.message_id = input.id) AS deliveries,
-       l.endpoint_id, l.url, l.headers, l.secrets, l.wants_trace, now() AS due_at
+       l.endpoint_id, l.url, l.headers, l.secrets, l.wants_trace, now() AS due_at,
+       EXISTS (SELECT FROM numbered) AS numbered
 FROM input LEFT JOIN leased l ON l.message_id = input.id;
 
 -- name: release_event_ids

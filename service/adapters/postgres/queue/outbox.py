@@ -16,6 +16,8 @@ class PostgresOutbox:
 
         Engines are woken after the commit, since a NOTIFY inside a transaction serialises commits.
         """
-        result = await self._transaction.execute_driver(*accepting([message]))
-        if any(row.deliveries for row in result):
+        rows = (await self._transaction.execute_driver(*accepting([message]))).all()
+        if any(row.deliveries for row in rows):
             self._transaction.delivery_due()
+        if any(row.numbered for row in rows):
+            self._transaction.stream_due()

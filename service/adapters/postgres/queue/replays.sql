@@ -1,7 +1,8 @@
 -- Replays: examines a stretch of messages and queues manual deliveries for those selected. A stretch costs what it
 -- examines, not what it selects. Deliveries are queued under the task's id, so a repeated stretch queues nothing twice.
 -- They carry the previous attempt's traceparent, to link the traces. A delivery of an undelivered message ends with any
--- success; one of a delivered message (`again`) only with its own.
+-- success; one of a delivered message (`again`) only with its own. Without a task nothing is queued: what would be is
+-- counted.
 
 -- name: alone
 -- Serialises the stretches of one endpoint, so that each sees the deliveries that the others queued. A statement of its
@@ -28,11 +29,11 @@ WITH settled AS MATERIALIZED (
     FROM settled s FULL JOIN scheduled p USING (message_id)
     WHERE coalesce(s.attempts, 0) + coalesce(p.attempts, 0) > 0 AND message_id <= (SELECT reached FROM horizon)
 ), chosen AS (
-    SELECT m.id, m.deliver_at, standing.status = 0 AS again, (
+    SELECT m.id, m.deliver_at, standing.status = 0 AS again, CASE WHEN :task::text IS NOT NULL THEN (
         SELECT '00-' || a.trace_id || '-' || a.span_id || '-01' FROM attempt a
         WHERE a.message_id = m.id AND a.endpoint_id = :endpoint AND a.app_id = :app AND a.span_id IS NOT NULL
         ORDER BY a.id DESC LIMIT 1
-    ) AS previous
+    ) END AS previous
     FROM standing JOIN message m ON m.id = standing.message_id AND m.app_id = :app
     WHERE m.payload IS NOT NULL
       AND (:statuses::int[] IS NULL OR standing.status = ANY (:statuses))
@@ -53,10 +54,13 @@ WITH settled AS MATERIALIZED (
 ), owed AS (
     INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous, again)
     SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous, again FROM chosen
+    WHERE :task::text IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
-SELECT (SELECT count(*) FROM owed) AS found, reached FROM horizon;
+SELECT CASE WHEN :task::text IS NULL THEN (SELECT count(*) FROM chosen) ELSE (SELECT count(*) FROM owed) END AS found,
+       reached
+FROM horizon;
 
 -- name: missing
 -- Messages that the endpoint wants, was never sent and has no pending delivery of. Which messages an endpoint wants is
@@ -75,8 +79,9 @@ WITH stretch AS MATERIALIZED (
 ), owed AS (
     INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, due_at, previous, again)
     SELECT :endpoint, id, :task, :org, :app, greatest(now(), deliver_at), previous, again FROM chosen
+    WHERE :task::text IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING message_id
 )
-SELECT (SELECT count(*) FROM owed) AS found,
+SELECT CASE WHEN :task::text IS NULL THEN (SELECT count(*) FROM chosen) ELSE (SELECT count(*) FROM owed) END AS found,
        CASE WHEN (SELECT count(*) FROM stretch) = :size THEN (SELECT max(id) FROM stretch) ELSE :until END AS reached;

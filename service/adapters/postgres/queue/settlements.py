@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 
 from service.adapters.postgres.queue.operational_webhooks import may_be_news, tell
-from service.adapters.postgres.server.columns import write_pairs
+from service.adapters.postgres.server.columns import write_pairs, write_rows
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
 from service.adapters.postgres.server.statements import beside
@@ -26,7 +26,6 @@ MAX_QUEUED_SETTLEMENTS = (
 )
 
 SETTLE = beside(__name__)["settle"]
-_NOTHING: dict[str, object] = dict.fromkeys(SETTLE.parameters)
 
 
 class Settlements:
@@ -119,52 +118,46 @@ def key(claim: Claim) -> tuple[str, str, str, str]:
 def settling(batch: Sequence[Settlement], *, disable_after: timedelta) -> tuple[object, ...]:
     """The settle statement with the parameters for these settlements."""
     return SETTLE(
-        **_columns([_settle_row(settlement) for settlement in batch])
-        | {
-            "disable_after": disable_after,
-            "first_rest": MIN_REST.total_seconds(),
-            "longest_rest": MAX_REST.total_seconds(),
-            "rest_spread": REST_SPREAD,
-            "most_rests": MAX_REST_COUNT,
-        }
+        rows=write_rows([_settle_row(settlement) for settlement in batch]),
+        size=len(batch),
+        disable_after=disable_after,
+        first_rest=MIN_REST.total_seconds(),
+        longest_rest=MAX_REST.total_seconds(),
+        rest_spread=REST_SPREAD,
+        most_rests=MAX_REST_COUNT,
     )
-
-
-def _columns(rows: Sequence[dict[str, object]]) -> dict[str, list[object]]:
-    """The rows' columns, as parameters of `unnest`."""
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _settle_row(settlement: Settlement) -> dict[str, object]:
     claim, verdict, attempt = settlement.claim, settlement.verdict, settlement.attempt
     delay = verdict.delay.total_seconds() if isinstance(verdict, TryAgain) else None
     final = None if delay is not None else _final_status(settlement)
-    head = _NOTHING | {
-        "endpoint_ids": claim.endpoint_id,
-        "message_ids": claim.message_id,
-        "resends": claim.resend,
-        "leases": claim.lease,
-        "delays": delay,
-        "final_statuses": final,
+    head: dict[str, object] = {
+        "endpoint_id": claim.endpoint_id,
+        "message_id": claim.message_id,
+        "resend": claim.resend,
+        "lease": claim.lease,
+        "delay": delay,
+        "final_status": final,
         "gone": settlement.endpoint_gone,
     }
     if attempt is None:
-        return head | {"numbers": claim.attempt - 1}
+        return head | {"number": claim.attempt - 1}
     return head | {
-        "attempt_ids": attempt.id,
-        "event_types": claim.event_type,
+        "attempt_id": attempt.id,
+        "event_type": claim.event_type,
         "channels": ",".join(claim.channels) if claim.channels else None,
-        "urls": attempt.destination.shown,
-        "statuses": attempt.status,
-        "responses": attempt.response,
-        "response_status_codes": attempt.response_status_code,
-        "durations_ms": attempt.duration_ms,
-        "triggers": attempt.trigger,
-        "numbers": attempt.number,
-        "error_types": attempt.error_type,
-        "trace_ids": attempt.trace_id,
-        "span_ids": attempt.span_id,
-        "rests": None if settlement.rest is None else settlement.rest.total_seconds(),
+        "url": attempt.destination.shown,
+        "status": attempt.status,
+        "response": attempt.response,
+        "response_status_code": attempt.response_status_code,
+        "duration_ms": attempt.duration_ms,
+        "trigger": attempt.trigger,
+        "number": attempt.number,
+        "error_type": attempt.error_type,
+        "trace_id": attempt.trace_id,
+        "span_id": attempt.span_id,
+        "rest": None if settlement.rest is None else settlement.rest.total_seconds(),
         "request_headers": write_pairs(attempt.request_headers),
         "response_headers": write_pairs(attempt.response_headers),
     }

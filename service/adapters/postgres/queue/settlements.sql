@@ -6,16 +6,12 @@
 -- destination is gone; faults of ours do not count. Rests double each time, with jitter, and a success after a rest
 -- ends the series. `domain/health.py` has the same rules; one table of cases tests both.
 WITH input AS MATERIALIZED (
-    SELECT * FROM unnest(
-        :endpoint_ids::text[], :message_ids::text[], :resends::text[], :leases::text[], :delays::float8[],
-        :final_statuses::smallint[], :gone::bool[], :attempt_ids::text[], :event_types::text[], :channels::text[],
-        :urls::text[], :statuses::smallint[], :responses::text[], :response_status_codes::smallint[],
-        :durations_ms::int[], :triggers::smallint[], :numbers::smallint[], :error_types::text[], :trace_ids::text[],
-        :span_ids::text[], :rests::float8[], :request_headers::text[], :response_headers::text[])
-      AS i(endpoint_id, message_id, resend, lease, delay, final_status, gone,
-           attempt_id, event_type, channels, url, status, response,
-           response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id, rest,
-           request_headers, response_headers)
+    SELECT * FROM json_to_recordset(:rows::json) AS i(
+        endpoint_id text, message_id text, resend text, lease text, delay float8, final_status smallint, gone bool,
+        attempt_id text, event_type text, channels text, url text, status smallint, response text,
+        response_status_code smallint, duration_ms int, trigger smallint, number smallint, error_type text,
+        trace_id text, span_id text, rest float8, request_headers text, response_headers text)
+    LIMIT :size  -- all; without it a plan for 100 rows is made, and kept, which reads tables from end to end
 ), locked AS MATERIALIZED (  -- its own row and, for a success, the other rows that it ends
     SELECT i.*, p.org_id, p.app_id, p.delivered, p.resend AS row, p.attempts AS row_attempts, p.lease AS row_lease
     FROM input i
@@ -74,15 +70,29 @@ WITH input AS MATERIALIZED (
            request_headers, response_headers
     FROM held WHERE attempt_id IS NOT NULL
 ), counted AS (
-    INSERT INTO endpoint_hour AS c (endpoint_id, hour, part, org_id, app_id, success, fail, canceled)
+    INSERT INTO endpoint_hour AS c (endpoint_id, hour, part, org_id, app_id, success, fail, canceled, exhausted,
+                                    milliseconds)
     SELECT endpoint_id, date_trunc('hour', now(), 'UTC'), pg_backend_pid() % 16, min(org_id), min(app_id),
            count(*) FILTER (WHERE attempt_id IS NOT NULL AND status = 0),
            count(*) FILTER (WHERE attempt_id IS NOT NULL AND status <> 0),
-           count(*) FILTER (WHERE attempt_id IS NULL AND final_status <> 0)
+           count(*) FILTER (WHERE attempt_id IS NULL AND final_status <> 0),
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND final_status = 2), coalesce(sum(duration_ms), 0)
     FROM held GROUP BY endpoint_id ORDER BY endpoint_id
     ON CONFLICT (endpoint_id, hour, part) DO UPDATE
     SET success = c.success + excluded.success, fail = c.fail + excluded.fail,
-        canceled = c.canceled + excluded.canceled
+        canceled = c.canceled + excluded.canceled, exhausted = c.exhausted + excluded.exhausted,
+        milliseconds = c.milliseconds + excluded.milliseconds
+), active AS (
+    INSERT INTO activity_hour AS c (owner, hour, part, org_id, accepted, success, fail, exhausted, canceled)
+    SELECT owner, date_trunc('hour', now(), 'UTC'), pg_backend_pid() % 16, min(org_id), 0,
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND status = 0),
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND status <> 0),
+           count(*) FILTER (WHERE attempt_id IS NOT NULL AND final_status = 2),
+           count(*) FILTER (WHERE attempt_id IS NULL AND final_status <> 0)
+    FROM held CROSS JOIN LATERAL (VALUES (org_id), (app_id)) AS o(owner) GROUP BY owner ORDER BY owner
+    ON CONFLICT (owner, hour, part) DO UPDATE
+    SET success = c.success + excluded.success, fail = c.fail + excluded.fail,
+        exhausted = c.exhausted + excluded.exhausted, canceled = c.canceled + excluded.canceled
 ), health AS (
     SELECT endpoint_id, bool_or(status = 0) AS succeeded,
            bool_or(status <> 0 AND trigger = 0 AND error_type IS DISTINCT FROM 'internal') AS failed,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.adapters.postgres.repositories.pages import keyset, page_of
@@ -63,13 +63,15 @@ class PostgresApplications:
             raise NotFound
 
     async def delete(self, application: Application, *, at: datetime) -> None:
-        """Mark it and its endpoints as deleted, and free the uids."""
+        """Mark it and its endpoints as deleted, and free the uids; delete its ordered destinations."""
         gone = {"deleted_at": at, "uid": None}
         endpoint = tables.endpoint
         await self._transaction.execute(update(_table).where(*_is_this(application)).values(gone))
         await self._transaction.execute(
             update(endpoint).where(endpoint.c.app_id == application.id, endpoint.c.deleted_at.is_(None)).values(gone)
         )
+        destination = tables.destination
+        await self._transaction.execute(delete(destination).where(destination.c.app_id == application.id))
 
 
 def _has_endpoints(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

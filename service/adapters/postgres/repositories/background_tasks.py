@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Row, Select, null, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Select, cast, func, null, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.adapters.postgres.repositories.pages import keyset, page_of
 from service.adapters.postgres.server import tables
@@ -77,6 +77,19 @@ class PostgresBackgroundTasks:
         if kept and task.status is TaskStatus.RUNNING:
             self._transaction.task_due((due_at - task.updated_at).total_seconds())
         return kept
+
+    async def cancel(self, task: BackgroundTask) -> bool:
+        """Store how the task ended, whoever has its lease; False, without a change, if it runs no more."""
+        running = _table.c.status == TaskStatus.RUNNING
+        error = func.jsonb_build_object("error", cast(task.data["error"], JSONB))
+        result = await self._transaction.execute(
+            update(_table)
+            .where(_table.c.org_id == task.org_id, _table.c.id == task.id, running)
+            # What a batch stored meanwhile stays.
+            .values(status=task.status, data=_table.c.data.op("||")(error), updated_at=task.updated_at, lease=null())
+            .returning(_table.c.id)
+        )
+        return result.first() is not None
 
 
 class PostgresTaskQueue:

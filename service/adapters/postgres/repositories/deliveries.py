@@ -166,6 +166,7 @@ def _attempt_of(row: Row[Any]) -> Attempt:
         id=row.id,
         message_id=row.message_id,
         endpoint_id=row.endpoint_id,
+        event_type=row.event_type,
         destination=destination_of(row.url),
         status=Status(row.status),
         response=row.response,

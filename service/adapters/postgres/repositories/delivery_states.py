@@ -1,21 +1,26 @@
 """States of deliveries, read from two tables: pending ones that were attempted, and settled ones."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, case, func, literal, or_, select, union
+from sqlalchemy import Column, ColumnElement, FromClause, Row, Select, and_, case, func, literal, or_, select, union
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from service.adapters.postgres.repositories.filters import labelled, messages_wanted, narrows, within
 from service.adapters.postgres.repositories.pages import keyset, merged
 from service.adapters.postgres.server import tables
-from service.application.ports.pages import AttemptFilter, PageRequest
+from service.application.ports.pages import AttemptFilter, MessageFilter, PageRequest
 from service.domain import ids
 from service.domain.deliveries import DeliveryState, Status
 from service.domain.ids import ApplicationId, EndpointId
 
+_Columns = ReadOnlyColumnCollection[str, Column[Any]]
+
 _pending = tables.pending_delivery.c
 _settled = tables.settled_delivery.c
 _message = tables.message.c
+_endpoint = tables.endpoint.c
 
 
 def messages_tried(
@@ -31,6 +36,23 @@ def messages_tried(
         return with_state(statement, literal(endpoint_id), _message.id).where(*is_tried(wanted))
 
     return messages_wanted(app_id, page, wanted, narrow=tried)
+
+
+def messages_standing(app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> FromClause:
+    """The ids of a page of messages of which a delivery, to whichever endpoint, has the status `wanted.standing`.
+
+    With other filters, most deliveries succeed: these are looked at message by message, the others by their status.
+    """
+    if wanted.standing is not Status.SUCCESS or not narrows(wanted):
+        return _of_every_endpoint(app_id, page, wanted)
+    delivery, stands = _scheduled(wanted.standing)
+    there = select(delivery.message_id).join(tables.endpoint, _endpoint.id == delivery.endpoint_id)
+    there = there.where(_endpoint.app_id == app_id, delivery.message_id == _message.id, *stands)
+
+    def standing(statement: Select[Any]) -> Select[Any]:
+        return statement.where(there.correlate(tables.message).exists())
+
+    return messages_wanted(app_id, page, wanted, narrow=standing)
 
 
 def with_state(statement: Select[Any], endpoint_id: ColumnElement[str], message_id: ColumnElement[str]) -> Select[Any]:
@@ -83,6 +105,23 @@ def _of_endpoint(endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilt
     return union(select(pending.subquery()), select(settled.subquery())).subquery()
 
 
+def _of_every_endpoint(app_id: ApplicationId, page: PageRequest, wanted: MessageFilter) -> FromClause:
+    """A page of each endpoint by its index, merged; a message of several endpoints occurs once."""
+    delivery, stands = _scheduled(wanted.standing)
+    statement = select(delivery.message_id.label("id")).where(*stands)
+    statement = statement.where(*within(delivery.message_id, ids.MESSAGE, wanted))
+    if wanted.event_types is not None:
+        statement = statement.join(tables.message, _message.id == delivery.message_id)
+        statement = statement.where(_message.app_id == app_id, _message.event_type.in_(wanted.event_types))
+    statement = labelled(statement, app_id, delivery.message_id, wanted)
+    endpoints = select(_endpoint.id).where(_endpoint.app_id == app_id)
+    of_each: dict[ColumnElement[Any], Iterable[Any] | Select[Any]] = {delivery.endpoint_id: endpoints}
+    if wanted.standing is not Status.SENDING:
+        of_each[_settled.status] = [wanted.standing]
+    each = merged(statement, of_each, delivery.message_id, page)
+    return select(each.c.id).distinct().subquery()
+
+
 def _standing(app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest, wanted: AttemptFilter) -> FromClause:
     """For a status combined with other filters: PostgreSQL starts with the more selective one."""
     table = tables.pending_delivery if wanted.status is Status.SENDING else tables.settled_delivery
@@ -96,6 +135,13 @@ def _standing(app_id: ApplicationId, endpoint_id: EndpointId, page: PageRequest,
     if wanted.event_types is not None:
         statement = statement.where(_message.event_type.in_(wanted.event_types))
     return keyset(labelled(statement, app_id, _message.id, wanted, page), _message.id, page).subquery()
+
+
+def _scheduled(status: Status | None) -> tuple[_Columns, tuple[ColumnElement[bool], ...]]:
+    """The columns of the table in which deliveries stand so, and the conditions for those that do."""
+    if status is Status.SENDING:
+        return _pending, _retried()
+    return _settled, (_settled.status == status, _not_retried())
 
 
 def _not_retried() -> ColumnElement[bool]:

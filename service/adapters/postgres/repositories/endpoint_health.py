@@ -1,7 +1,7 @@
-"""Failing endpoints: the longest failing ones of an organisation, and their number in all.
+"""Failing endpoints: the longest failing ones of an organisation, their number in all, and how one of them stands.
 
 An endpoint is failing from its first failure to its next success. One without a failed attempt in the last day is left
-out. Both statements examine a bounded number, the longest failing first.
+out. Lists and numbers examine a bounded number, the longest failing first.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ import asyncpg
 
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.transaction import Transaction
-from service.domain.health import FAILING_AGES, FAILURES_COUNTED, FailingEndpoint
+from service.domain.endpoints import Endpoint
+from service.domain.health import FAILING_AGES, FAILURES_COUNTED, EndpointCondition, FailingEndpoint
 from service.domain.ids import ApplicationId, EndpointId, OrgId
 
 EXAMINED_ENDPOINTS = 1000
 
 _statements = beside(__name__)
-FAILING, COUNT_FAILING = _statements["failing"], _statements["count_failing"]
+FAILING, COUNT_FAILING, CONDITION = (_statements[name] for name in ("failing", "count_failing", "condition"))
 
 
 async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: int) -> list[FailingEndpoint]:
@@ -34,6 +35,12 @@ async def failing_endpoints(transaction: Transaction, org_id: OrgId, *, size: in
         )
         for row in await transaction.execute_driver(*failing)
     ]
+
+
+async def condition_of(transaction: Transaction, endpoint: Endpoint) -> EndpointCondition:
+    """How the endpoint stands now."""
+    row = (await transaction.execute_driver(*CONDITION(endpoint=endpoint.id, app=endpoint.app_id))).one()
+    return EndpointCondition(failing_since=row.first_failure_at, rests_until=row.rests_until)
 
 
 async def sample_failing(pool: asyncpg.Pool) -> Mapping[str, int]:

@@ -12,6 +12,11 @@ CROSS JOIN LATERAL (
 WHERE h.failures > 0
 ORDER BY e.first_failure_at, e.id LIMIT :size;
 
+-- name: condition
+SELECT e.first_failure_at,
+       (SELECT r.until FROM endpoint_rest r WHERE r.endpoint_id = e.id AND r.until > now()) AS rests_until
+FROM endpoint e WHERE e.id = :endpoint AND e.app_id = :app;
+
 -- name: count_failing
 WITH failing AS MATERIALIZED (
     SELECT e.first_failure_at FROM endpoint e

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, literal, select
 
+from service.adapters.postgres.repositories.delivery_states import messages_standing
 from service.adapters.postgres.repositories.filters import messages_wanted, narrows, within
 from service.adapters.postgres.repositories.pages import keyset, page_of, within_bytes
 from service.adapters.postgres.server import tables
@@ -41,8 +42,9 @@ class PostgresMessages:
         """Messages by id, which is by time."""
         statement = select_messages(with_content=wanted.with_content)
         statement = statement.where(_table.c.app_id == app_id, *within(_table.c.id, ids.MESSAGE, wanted))
-        if narrows(wanted):
-            found = messages_wanted(app_id, page, wanted)
+        if wanted.standing is not None or narrows(wanted):
+            select_ids = messages_wanted if wanted.standing is None else messages_standing
+            found = select_ids(app_id, page, wanted)
             statement = statement.join(found, found.c.id == _table.c.id)
         result = await self._transaction.execute(page_with_payloads(statement, page, wanted))
         return page_of(result.all(), page, message_of)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, TableValuedAlias, cast, func, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Select, cast, func, select, tuple_
 
 from service.application.ports.pages import MAX_PAGE_BYTES, Page, PageRequest
 
@@ -45,17 +45,18 @@ def beyond(key: ColumnElement[str], page: PageRequest) -> list[ColumnElement[boo
 
 def merged(
     statement: Select[Any],
-    wanted: Mapping[ColumnElement[Any], Iterable[Any]],
+    wanted: Mapping[ColumnElement[Any], Iterable[Any] | Select[Any]],
     key: ColumnElement[str],
     page: PageRequest,
 ) -> FromClause:
-    """A page by `key` of rows that have one of the wanted values in each column, merged. Selects the key alone.
+    """A page by `key` of rows that have one of the wanted values in each column, merged. Selects the key alone. Values
+    may be those that a statement selects.
 
     Each combination of values is read by an index on these columns and the key. Bounds and order include the columns:
     with an equality alone PostgreSQL may choose another index by the key and filter, which reads far more rows.
     """
     values = [_each(column, options) for column, options in wanted.items()]
-    columns, found = (*wanted, key), [value.c.value for value in values]
+    columns, found = (*wanted, key), [value.c[0] for value in values]
     statement = statement.where(
         tuple_(*columns) > tuple_(*found, BEFORE_ALL), tuple_(*columns) < tuple_(*found, AFTER_ALL), *beyond(key, page)
     )
@@ -73,7 +74,9 @@ def page_of(rows: Sequence[Row[Any]], page: PageRequest, make: Callable[[Row[Any
     return Page(items=items, done=there <= len(items))
 
 
-def _each(column: ColumnElement[Any], options: Iterable[Any]) -> TableValuedAlias:
+def _each(column: ColumnElement[Any], options: Iterable[Any] | Select[Any]) -> FromClause:
+    if isinstance(options, Select):
+        return options.subquery()
     values = cast(list(dict.fromkeys(options)), ARRAY(column.type))
     return func.unnest(values).table_valued("value").render_derived()
 

@@ -10,15 +10,21 @@ from service.adapters.postgres.queue.replays import PostgresReplays
 from service.adapters.postgres.repositories.applications import PostgresApplications
 from service.adapters.postgres.repositories.audit import PostgresAudit
 from service.adapters.postgres.repositories.background_tasks import PostgresBackgroundTasks
+from service.adapters.postgres.repositories.brands import PostgresBrands
+from service.adapters.postgres.repositories.console_sessions import PostgresConsoleSessions
 from service.adapters.postgres.repositories.contents import PostgresContents
 from service.adapters.postgres.repositories.deliveries import PostgresDeliveries
+from service.adapters.postgres.repositories.destinations import PostgresDestinations
 from service.adapters.postgres.repositories.endpoints import PostgresEndpoints
 from service.adapters.postgres.repositories.event_types import PostgresEventTypes
 from service.adapters.postgres.repositories.examples import PostgresExamples
 from service.adapters.postgres.repositories.idempotency import PostgresIdempotency
 from service.adapters.postgres.repositories.imports import PostgresImports
+from service.adapters.postgres.repositories.installation import PostgresInstallation
 from service.adapters.postgres.repositories.messages import PostgresMessages
 from service.adapters.postgres.repositories.revocations import PostgresRevocations
+from service.adapters.postgres.repositories.searches import PostgresSearches
+from service.adapters.postgres.repositories.sources import PostgresSources
 from service.adapters.postgres.repositories.statistics import PostgresStatistics
 from service.adapters.postgres.repositories.tokens import PostgresOrganisationTokens
 from service.adapters.postgres.server.transaction import Transaction
@@ -36,6 +42,7 @@ class PostgresUnitOfWork:
         self._transaction = Transaction(session, wakeups)
         self.applications = PostgresApplications(self._transaction)
         self.endpoints = PostgresEndpoints(self._transaction, vault)
+        self.destinations = PostgresDestinations(self._transaction, vault)
         self.event_types = PostgresEventTypes(self._transaction)
         self.messages = PostgresMessages(self._transaction)
         self.imports = PostgresImports(self._transaction)
@@ -48,6 +55,11 @@ class PostgresUnitOfWork:
         self.examples = PostgresExamples(self._transaction)
         self.revocations = PostgresRevocations(self._transaction)
         self.tokens = PostgresOrganisationTokens(self._transaction)
+        self.brands = PostgresBrands(self._transaction)
+        self.sources = PostgresSources(self._transaction, vault)
+        self.console_sessions = PostgresConsoleSessions(self._transaction)
+        self.searches = PostgresSearches(self._transaction)
+        self.installation = PostgresInstallation(self._transaction)
         self.audit = PostgresAudit(self._transaction)
         self.outbox = PostgresOutbox(self._transaction)
 

@@ -26,7 +26,7 @@ SESSIONS, HOT = "sessions", "hot"
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_TIMEOUT_S = 5.0
-HOT_CONNECTIONS = 4
+HOT_CONNECTIONS = 5  # two accepts, a claim and a settlement at once, and one for what is short and rare
 CLOSE_TIMEOUT_S = 2.0
 
 # Time limits of statements: the server's limit, and a larger one of ours, since the server's error says more than a
@@ -54,6 +54,7 @@ _CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's farewell has come, the end of the connection has not
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

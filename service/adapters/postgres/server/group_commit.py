@@ -18,6 +18,7 @@ from service.domain.errors import Busy, Unavailable
 
 MAX_DEADLOCKS = 3  # in a row; then the batch is repeated row by row
 ENOUGH_TO_COMMIT = 32  # items for which a group that lingers waits no longer
+ENOUGH_FOR_ANOTHER = 16  # items for which a batch does not wait until the one before is committed
 DRAIN_TIMEOUT_S = 3.0  # for what still waits at the end; a healthy database takes milliseconds
 
 Item = TypeVar("Item")
@@ -31,9 +32,10 @@ class _Waiting(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Coalesces concurrent calls of `submit` into calls of `commit`, one at a time.
+    """Coalesces concurrent calls of `submit` into calls of `commit`, at most `at_once` at a time.
 
-    `commit` takes the items of a batch and returns their results in order, all in one transaction.
+    `commit` takes the items of a batch and returns their results in order, all in one transaction. While one runs,
+    another begins as soon as ENOUGH_FOR_ANOTHER items wait.
     """
 
     def __init__(
@@ -42,12 +44,15 @@ class GroupCommit(Generic[Item, Result]):
         *,
         largest_batch: int,
         most_waiting: int,
+        at_once: int = 1,
         linger: float = 0.0,
         farewell: float = DRAIN_TIMEOUT_S,
     ) -> None:
         self._commit = commit
         self._largest_batch = largest_batch
         self._most_waiting = most_waiting
+        self._at_once = at_once
+        self._running = 0
         self._farewell = farewell
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._linger = linger
@@ -77,24 +82,29 @@ class GroupCommit(Generic[Item, Result]):
     async def running(self) -> AsyncIterator[None]:
         """Commit while the block lasts. What was submitted before its end is still committed, within the drain
         timeout."""
-        committer = asyncio.create_task(self._run(), name="group commit")
+        committers = [asyncio.create_task(self._run(), name=f"group commit {nth}") for nth in range(self._at_once)]
         try:
             yield
         finally:
             self._closed = True
             self._arrived.set()
             self._enough.set()
-            await asyncio.wait({committer}, timeout=self._farewell)
-            committer.cancel()
-            await asyncio.gather(committer, return_exceptions=True)
+            await asyncio.wait(committers, timeout=self._farewell)
+            for committer in committers:
+                committer.cancel()
+            await asyncio.gather(*committers, return_exceptions=True)
             _fail(self._waiting, Unavailable())
 
     async def _run(self) -> None:
         while await self._wait_for_items():
-            await self._settle(self._next_batch())
+            self._running += 1
+            try:
+                await self._settle(self._next_batch())
+            finally:
+                self._running -= 1
 
     async def _wait_for_items(self) -> bool:
-        while not self._waiting and not self._closed:
+        while len(self._waiting) < (ENOUGH_FOR_ANOTHER if self._running else 1) and not self._closed:
             self._arrived.clear()
             await self._arrived.wait()
         if self._linger and not self._closed and len(self._waiting) < ENOUGH_TO_COMMIT:

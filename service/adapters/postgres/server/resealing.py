@@ -29,7 +29,10 @@ class Sealed:
 SEALED = (
     Sealed(table="endpoint", key="id", column="secrets"),
     Sealed(table="endpoint", key="id", column="headers"),
+    Sealed(table="destination", key="id", column="sealed"),
+    Sealed(table="destination", key="id", column="secrets"),
     Sealed(table="idempotency_key", key="scope", column="body"),
+    Sealed(table="source", key="id", column="sealed"),
 )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    Double,
     Integer,
     LargeBinary,
     MetaData,
@@ -243,6 +244,23 @@ endpoint_hour = Table(
     Column("success", Integer),
     Column("fail", Integer),
     Column("canceled", Integer),
+    Column("exhausted", Integer),
+    Column("milliseconds", BigInteger),  # that its attempts took together
+)
+
+# The same for an organisation and for each of its applications, with what was accepted. `owner` is the id of either.
+activity_hour = Table(
+    "activity_hour",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("org_id", Text),
+    Column("accepted", Integer),
+    Column("success", Integer),
+    Column("fail", Integer),
+    Column("exhausted", Integer),
+    Column("canceled", Integer),
 )
 
 revocation = Table(
@@ -270,6 +288,75 @@ organisation_token = Table(
     Column("created_at", DateTime(timezone=True)),
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
+)
+
+console_session = Table(
+    "console_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of the secret in the browser's cookie
+    Column("org_id", Text),
+    Column("app_id", Text),  # null for a session of the organisation itself
+    Column("role", Text),
+    Column("capabilities", ARRAY(Text)),
+    Column("feature_flags", ARRAY(Text)),  # null for all
+    Column("token_id", Text),  # of the token that it was opened with, which may be revoked meanwhile
+    Column("token_session_id", Text),
+    Column("token_issued_at", Double),
+    Column("token_granted_at", Double),
+    Column("token_expires_at", Double),
+    Column("created_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+portal_brand = Table(
+    "portal_brand",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("logo_url", Text),
+    Column("accent", Text),  # as #rrggbb
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("name", Text),
+    Column("kind", Text),
+    Column("place", JSONB),  # what may be shown of its origin
+    Column("sealed", LargeBinary),  # the whole origin
+    Column("application", Text),
+    Column("event_type", Text),
+    Column("enabled", Boolean),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+source_reader = Table(
+    "source_reader",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("reader", Text, primary_key=True),  # a process
+    Column("state", Text),
+    Column("reason", Text),
+    Column("lag", BigInteger),
+    Column("seen_at", DateTime(timezone=True)),
+)
+
+source_fault = Table(
+    "source_fault",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source_id", Text),
+    Column("position", Text),
+    Column("application", Text),
+    Column("event_type", Text),
+    Column("event_id", Text),
+    Column("code", Text),
+    Column("detail", Text),
+    Column("created_at", DateTime(timezone=True)),
 )
 
 audit_event = Table(
@@ -310,4 +397,67 @@ message_import_fault = Table(
     Column("line", BigInteger, primary_key=True),
     Column("code", Text),
     Column("detail", Text),
+)
+
+# The messages of an application that has, or had, a destination: `head` is the position of the last one. Without
+# `active` no pushed destination is behind it.
+stream = Table(
+    "stream",
+    metadata,
+    Column("app_id", Text, primary_key=True),
+    Column("head", BigInteger),
+    Column("active", Boolean),
+)
+
+# Positions are in the order of commit, without gaps; `created_at` is when the position was given.
+stream_message = Table(
+    "stream_message",
+    metadata,
+    Column("app_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("message_id", Text),
+    Column("event_type", Text),
+    Column("channels", ARRAY(Text)),
+    Column("created_at", DateTime(timezone=True)),
+)
+
+destination = Table(
+    "destination",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text),
+    Column("app_id", Text),
+    Column("uid", Text),
+    Column("kind", Text),
+    Column("sealed", LargeBinary),  # the sink, sealed by the vault
+    Column("secrets", LargeBinary),  # that sign, sealed by the vault; null for kinds without signatures
+    Column("status", Text),
+    Column("batch_size", Integer),
+    Column("max_wait_secs", Integer),
+    Column("event_types", ARRAY(Text)),
+    Column("channels", ARRAY(Text)),
+    Column("metadata", JSONB),
+    Column("position", BigInteger),  # everything up to it is done
+    Column("ahead", ARRAY(BigInteger)),  # done beyond it, where keys go side by side
+    Column("attempts", Integer),  # in a row that failed
+    Column("first_failed_at", DateTime(timezone=True)),  # since the last success
+    Column("due_at", DateTime(timezone=True)),
+    Column("failure_reason", Text),
+    Column("lease", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+# What a consumer of a polled destination has read: `position` for good, `polled` with its last poll. One that
+# `acknowledges` does so by iterators.
+destination_consumer = Table(
+    "destination_consumer",
+    metadata,
+    Column("destination_id", Text, primary_key=True),
+    Column("consumer_id", Text, primary_key=True),
+    Column("position", BigInteger),
+    Column("polled", BigInteger),
+    Column("acknowledges", Boolean),
+    Column("updated_at", DateTime(timezone=True)),
 )

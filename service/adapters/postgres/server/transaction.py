@@ -38,6 +38,16 @@ class Transaction:
         if self._wakeups is not None:
             self._announce(self._wakeups.tasks, seconds)
 
+    def sources_changed(self) -> None:
+        """Announce after the commit that sources have changed."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.sources, 0.0)
+
+    def stream_due(self, seconds: float = 0.0) -> None:
+        """Announce after the commit that an ordered destination is due in `seconds`."""
+        if self._wakeups is not None:
+            self._announce(self._wakeups.streams, seconds)
+
     async def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement of SQLAlchemy Core."""
         with _translated():

@@ -11,10 +11,13 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
+from service.adapters.postgres.server import presence
 from service.adapters.postgres.server.notify_line import HEARTBEAT_INTERVAL_S, RECONNECT_DELAY_S, NotifyLine, Talk
 
 CHANNEL = "relevo_due"
 TASK_CHANNEL = "relevo_task_due"
+SOURCE_CHANNEL = "relevo_source"
+STREAM_CHANNEL = "relevo_stream_due"
 POLL_INTERVAL_S = 5.0
 
 NOTIFY = "SELECT pg_notify($1, $2)"
@@ -81,27 +84,44 @@ class Bell:
 
 
 class Wakeups:
-    """The bells of deliveries and of background tasks. Holds one connection."""
+    """The bells of deliveries, of background tasks, of changed sources and of ordered destinations. Holds one
+    connection, by which others see that a process of the `role` is at work."""
 
     def __init__(
-        self, dsn: str, *, heartbeat: float = HEARTBEAT_INTERVAL_S, reconnect: float = RECONNECT_DELAY_S
+        self,
+        dsn: str,
+        *,
+        role: str | None = None,
+        heartbeat: float = HEARTBEAT_INTERVAL_S,
+        reconnect: float = RECONNECT_DELAY_S,
     ) -> None:
+        self._role = role
         self._line = NotifyLine(dsn, name="wakeups", heartbeat=heartbeat, reconnect=reconnect)
         self.deliveries = Bell(CHANNEL, stir=self._line.stir)
         self.tasks = Bell(TASK_CHANNEL, stir=self._line.stir)
+        self.sources = Bell(SOURCE_CHANNEL, stir=self._line.stir)
+        self.streams = Bell(STREAM_CHANNEL, stir=self._line.stir)
+        self._bells = {
+            CHANNEL: self.deliveries,
+            TASK_CHANNEL: self.tasks,
+            SOURCE_CHANNEL: self.sources,
+            STREAM_CHANNEL: self.streams,
+        }
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen and notify while the block lasts, reconnecting as needed."""
-        hears = {CHANNEL: self.deliveries.heard, TASK_CHANNEL: self.tasks.heard}
+        hears = {channel: bell.heard for channel, bell in self._bells.items()}
         async with self._line.running(Talk(hears=hears, opened=self._opened, tells=self._tell)):
             yield
 
-    async def _opened(self, _: asyncpg.Connection) -> None:
+    async def _opened(self, connection: asyncpg.Connection) -> None:
+        if self._role is not None:
+            await presence.appear(connection, self._role)
         # Something may have been announced while there was no connection.
-        self.deliveries.ring()
-        self.tasks.ring()
+        for bell in self._bells.values():
+            bell.ring()
 
     async def _tell(self, connection: asyncpg.Connection) -> None:
-        await self.deliveries.tell(connection)
-        await self.tasks.tell(connection)
+        for bell in self._bells.values():
+            await bell.tell(connection)

@@ -1,0 +1,1 @@
+"""Ordered destinations of the kind NATS JetStream."""

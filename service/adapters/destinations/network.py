@@ -1,0 +1,127 @@
+"""How senders that are no HTTP reach a network: connections to permitted addresses only, and what failed about one."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from typing import Any
+
+from service.adapters.destinations.http.egress import Egress, EgressRefused, GuardedResolver, tell_operator
+from service.adapters.destinations.results import Told
+from service.domain.outcomes import NO_ANSWER, ErrorType
+
+Failure = tuple[ErrorType, str]
+
+# The errors of a call that the receiver, its name or its address may cause.
+POSSIBLE = (OSError, UnicodeError, EOFError)
+
+_UNREACHED = {
+    errno.ECONNREFUSED: "The receiver refused the connection.",
+    errno.ENETUNREACH: "The receiver's network cannot be reached.",
+    errno.EHOSTUNREACH: "The receiver's host cannot be reached.",
+}
+# This machine ran out of a resource, which is no fault of the receiver.
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+
+
+class Unreached(OSError):
+    """No connection could be opened to any of the host's addresses."""
+
+
+class Dialer:
+    """Opens TCP connections. The address that is called is the one that was checked, whatever DNS says later."""
+
+    def __init__(self, egress: Egress, resolver: GuardedResolver) -> None:
+        self._egress = egress
+        self._resolver = resolver
+
+    async def dial(self, host: str, port: int) -> socket.socket:
+        """A connected socket, to the first of the host's permitted addresses that answers.
+
+        Raises EgressRefused, gaierror, UnicodeError or Unreached.
+        """
+        refused: OSError = Unreached()
+        for found in await self._found(host, port):
+            try:
+                return await self._connected(found["family"], found["host"], port)
+            except EgressRefused:
+                raise
+            except OSError as error:
+                refused = error
+        raise Unreached(*refused.args) from refused
+
+    async def _found(self, host: str, port: int) -> list[Any]:
+        try:
+            return list(await self._resolver.resolve(host, port))
+        except EgressRefused:
+            tell_operator(host)
+            raise
+
+    async def _connected(self, family: int, address: str, port: int) -> socket.socket:
+        opened = self._egress.open_socket((family, socket.SOCK_STREAM, 0, "", (address, port)))
+        try:
+            opened.setblocking(False)  # noqa: FBT003  # the socket's own way of asking
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().sock_connect(opened, (address, port))
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+
+class DialingLoop:
+    """The running event loop, for clients that let theirs be chosen: its connections are opened by a dialer."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._loop = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(
+        self, factory: Any, host: str, port: int, *, ssl: ssl.SSLContext | None = None, **options: Any
+    ) -> Any:
+        """As the loop's own. A certificate has to be the name's, not the address's."""
+        opened = await self._dialer.dial(host, port)
+        try:
+            return await self._loop.create_connection(
+                factory, sock=opened, ssl=ssl, server_hostname=host if ssl else None, **options
+            )
+        except BaseException:
+            opened.close()
+            raise
+
+
+def tls(authorities: str | None) -> ssl.SSLContext:
+    """Verifies certificates and their names, by these authorities (PEM) or by this machine's. Told when the text holds
+    none."""
+    try:
+        return ssl.create_default_context(cadata=authorities)
+    except ssl.SSLError:
+        raise Told(ErrorType.TLS, "The certificates of the authorities cannot be read: they have to be PEM.") from None
+
+
+def explain(error: BaseException) -> Failure | None:
+    """The error type and a sentence for the tenant; None for what is no failure of a network. Raises the error itself
+    when the fault is this machine's."""
+    if getattr(error, "errno", None) in _OURS:
+        raise error
+    match error:
+        case EgressRefused():
+            kind = ErrorType.EGRESS
+        case ssl.SSLCertVerificationError():
+            return ErrorType.TLS, f"The receiver's certificate is not valid: {error.verify_message}."
+        case ssl.SSLError():
+            kind = ErrorType.TLS
+        case socket.gaierror() | UnicodeError():
+            kind = ErrorType.DNS
+        case TimeoutError():
+            kind = ErrorType.TIMEOUT
+        case Unreached() | ConnectionRefusedError():
+            return ErrorType.CONNECT, _UNREACHED.get(error.errno or 0, NO_ANSWER[ErrorType.CONNECT])
+        case OSError() | EOFError():
+            kind = ErrorType.RESET
+        case _:
+            return None
+    return kind, NO_ANSWER[kind]

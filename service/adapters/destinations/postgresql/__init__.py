@@ -1,0 +1,1 @@
+"""Ordered destinations of the kind PostgreSQL: a table of the customer's."""

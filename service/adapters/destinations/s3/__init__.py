@@ -1,0 +1,1 @@
+"""Ordered destinations of the kind Amazon S3, and what is compatible with it."""

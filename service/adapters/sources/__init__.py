@@ -1,0 +1,1 @@
+"""Brokers that messages come in from: how each kind is read."""
