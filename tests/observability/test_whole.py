@@ -146,8 +146,7 @@ async def test_who_asked_for_an_attempt_besides_the_schedule_is_found_by_its_tas
     app_id = await whole.application("a")
     made = await whole.made(f"/app/{app_id}/endpoint", {"url": f"{receiver.url}/ok"})
     message = await whole.message(app_id)
-    await receiver.wait_for(1)
-    await arrived(collector, lambda span: span.name == "process deliveries", count=1)
+    await listed(whole, f"/api/v1/app/{app_id}/attempt/msg/{message}", count=1)
 
     path = asked.format(message=message, endpoint=made["id"])
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
@@ -396,6 +395,13 @@ def trace_of(answer: Response) -> str:
 async def arrived(collector: Collector, wanted: Callable[[Span], bool], *, count: int) -> None:
     """Until so many such spans have."""
     await asyncio.to_thread(collector.wait_for, lambda seen: sum(map(wanted, seen.spans)) >= count)
+
+
+async def listed(whole: Whole, path: str, *, count: int) -> None:
+    """Until the list there has so many: an attempt's call and its span come before it is settled."""
+    async with asyncio.timeout(PATIENCE):
+        while len((await whole.api.get(path)).json()["data"]) < count:  # noqa: ASYNC110 - it is looked at
+            await asyncio.sleep(0.02)
 
 
 async def answers(whole: Whole, path: str, status: int) -> None:
