@@ -20,7 +20,6 @@ from tests.system import audit, senders
 from tests.system.senders import Customer, Promises
 
 SOON_TAKEN_OVER = {"RELEVO_ATTEMPT_TIMEOUT": "1", "RELEVO_LEASE_MARGIN": "2"}
-ON_THE_WAY = 2.5  # seconds until the server hears of the commit, before which it is killed; a statement has 10
 # Each delivery as it was born: leased or not.
 RECORD = """
 CREATE TABLE born (leased boolean NOT NULL);
@@ -28,8 +27,18 @@ CREATE FUNCTION record_birth() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN INSERT INTO born VALUES (NEW.lease IS NOT NULL); RETURN NEW; END';
 CREATE TRIGGER record_birth AFTER INSERT ON pending_delivery FOR EACH ROW EXECUTE FUNCTION record_birth();
 """
+# An accept waits in the database for whoever has the lock.
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+CREATE TRIGGER hold AFTER INSERT ON pending_delivery FOR EACH STATEMENT EXECUTE FUNCTION hold();
+"""
+HELD = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+"""
 UNLEASED = "SELECT count(*) FROM born WHERE NOT leased"
-LEASED = "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL AND due_at > now()"
+LEASED = "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL"
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -112,8 +121,10 @@ async def test_a_server_that_is_killed_between_commit_and_hand_over_leaves_a_lea
         await send(site.customer, 1)
         await receiver.wait_for(1)
         await audit.until_nothing_is_owed(database, within=patient(30))
-        site.wire.delay = ON_THE_WAY
-        sending = asyncio.create_task(send(site.customer, 1))
+        async with held(database):
+            sending = asyncio.create_task(send(site.customer, 1))
+            await until(database, HELD, 1)
+            site.wire.swallow()
         await until(database, LEASED, 1)
         await site.server.kill()
         sending.cancel()
@@ -161,6 +172,18 @@ async def test_a_server_that_is_killed_with_deliveries_held_loses_none_of_them(
 
     assert left > 1
     assert {call.header("webhook-id") for call in receiver.calls} == set(promises.accepted.values())
+
+
+@asynccontextmanager
+async def held(database: str) -> AsyncIterator[None]:
+    """While the block lasts, what is accepted is not committed."""
+    connection = await asyncpg.connect(asyncpg_dsn(database))
+    try:
+        await connection.execute(HOLD)
+        await connection.execute("SELECT pg_advisory_lock(1)")
+        yield
+    finally:
+        await connection.close()
 
 
 async def record_births(database: str) -> None:
