@@ -39,8 +39,8 @@ def _parser() -> ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("serve", roles.serve, "serve the API and deliver")
-    add("worker", roles.worker, "deliver only, beside one or more that serve")
+    roles.take_arguments(add("serve", roles.serve, "serve the API and deliver"))
+    roles.take_arguments(add("worker", roles.worker, "deliver only, beside one or more that serve"))
     add("migrate", database.migrate, "bring the database to this release's schema")
     again = "encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS; servers may run meanwhile"
     add("reencrypt", database.reencrypt, again)

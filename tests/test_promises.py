@@ -37,6 +37,11 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_HOST": Promise("service/runtime/listening.py", "server.host", _OF_ITS_OWN),
     "RELEVO_PORT": Promise("service/runtime/listening.py", "server.port", _OF_ITS_OWN),
     "RELEVO_OPS_PORT": Promise("service/runtime/listening.py", "ops_port", _OF_ITS_OWN),
+    "RELEVO_PROCESSES": Promise(
+        "service/commands/roles.py",
+        "server.processes",
+        "tests/system/test_processes.py::test_two_processes_share_the_port_and_are_one_to_operators",
+    ),
     "RELEVO_CORS_ORIGINS": Promise(
         "service/runtime/roles.py", "cors_origins", f"{_WIRED}test_pages_of_the_origins_that_were_named_may_call"
     ),

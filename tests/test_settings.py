@@ -38,6 +38,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "RELEVO_HOST": "0.0.0.0",
         "RELEVO_PORT": "9000",
         "RELEVO_OPS_PORT": "9464",
+        "RELEVO_PROCESSES": "auto",
         "RELEVO_CORS_ORIGINS": "https://a.example.com, https://b.example.com",
         "RELEVO_PUBLIC_URL": "https://relevo.example.com/",
         "RELEVO_PORTAL_ANCESTORS": "https://app.example.com, http://localhost:3000",
@@ -74,6 +75,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert given.keys() | {"RELEVO_SECRET_KEY"} == {row.variable for row in Settings.describe()}
     assert settings.server.model_dump() == {
         "host": "0.0.0.0",
+        "processes": "auto",
         "port": 9000,
         "ops_port": 9464,
         "cors_origins": ("https://a.example.com", "https://b.example.com"),

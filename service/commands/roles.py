@@ -1,8 +1,9 @@
-"""`relevo serve` and `relevo worker`: run a role until SIGTERM or Ctrl-C."""
+"""`relevo serve` and `relevo worker`: run a role until SIGTERM or Ctrl-C, in one process or in several."""
 
 import os
-from argparse import Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,25 +15,68 @@ if TYPE_CHECKING:
     Role = Callable[[Settings, Listeners, DatabaseUrls], Coroutine[None, None, None]]
 
 
-def serve(_: Namespace) -> int:
+def take_arguments(parser: ArgumentParser) -> None:
+    """The arguments of both roles."""
+    about = "how many processes share the port and the work; auto: one for each core (RELEVO_PROCESSES)"
+    parser.add_argument("--processes", metavar="N", help=about)
+    parser.add_argument("--child", action="store_true", help=SUPPRESS)  # as a parent starts it
+
+
+def serve(arguments: Namespace) -> int:
     """Serve the API and deliver."""
+    return _run("serve", arguments)
+
+
+def worker(arguments: Namespace) -> int:
+    """Deliver only."""
+    return _run("worker", arguments)
+
+
+def _run(command: str, arguments: Namespace) -> int:
+    if arguments.processes is not None:
+        os.environ["RELEVO_PROCESSES"] = arguments.processes
     from service.runtime.configuration import alone, configured
 
     settings = configured(os.environ)
+    if arguments.child:
+        return _as_child(_role(command), settings)
+    count = _count(settings)
+    role = _role(command) if count == 1 else _in_processes(command, count)
+    with alone(settings) if command == "serve" else nullcontext():
+        return _listening(role, settings, api=command == "serve")
+
+
+def _count(settings: "Settings") -> int:
+    if settings.server.processes != "auto":
+        return settings.server.processes
+    from service.supervision.cores import cores
+
+    return cores()
+
+
+def _role(command: str) -> "Role":
     from service.runtime import roles
 
-    with alone(settings):
-        return _listening(roles.serve, settings, api=True)
+    return roles.serve if command == "serve" else roles.worker
 
 
-def worker(_: Namespace) -> int:
-    """Deliver only."""
-    from service.runtime.configuration import configured
+def _in_processes(command: str, count: int) -> "Role":
+    from service.supervision.supervising import Supervising
 
-    settings = configured(os.environ)
-    from service.runtime import roles
+    return Supervising(command=command, count=count)
 
-    return _listening(roles.worker, settings, api=False)
+
+def _as_child(role: "Role", settings: "Settings") -> int:
+    """Do what the parent says, until it says otherwise or ends."""
+    from service.commands.execution import OK, CommandUnusable, run
+    from service.supervision.instructions import Instructions, from_parent, leave_with_parent
+
+    try:
+        told = Instructions.read(parent := from_parent())
+    except ValueError:
+        raise CommandUnusable("--child is for `relevo` itself: it starts processes of its own with it.") from None
+    leave_with_parent(parent)
+    return run(partial(role, settings, told.listeners(), told.database), told_to_leave=OK)
 
 
 def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:

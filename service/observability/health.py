@@ -29,6 +29,15 @@ class Finding:
 Findings = dict[str, Finding]
 
 
+def probed(request: Request, findings: Findings, *, ok: bool) -> Response:
+    """The answer of a probe; with `?verbose` it has the findings."""
+    status = 200 if ok else 503
+    if "verbose" not in request.query_params:
+        return PlainTextResponse("ok" if ok else "unavailable", status)
+    checks = {name: {"ok": finding.ok, "detail": finding.detail} for name, finding in findings.items()}
+    return JSONResponse({"ok": ok, "checks": checks}, status)
+
+
 class Health:
     """The state behind the probes. `clock` is monotonic, in seconds."""
 
@@ -113,12 +122,7 @@ class Health:
     def _probe(self, look: Callable[[], Findings]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             findings = look()
-            ok = all(finding.ok for finding in findings.values())
-            status = 200 if ok else 503
-            if "verbose" not in request.query_params:
-                return PlainTextResponse("ok" if ok else "unavailable", status)
-            checks = {name: {"ok": finding.ok, "detail": finding.detail} for name, finding in findings.items()}
-            return JSONResponse({"ok": ok, "checks": checks}, status)
+            return probed(request, findings, ok=all(finding.ok for finding in findings.values()))
 
         return answer
 

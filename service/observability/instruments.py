@@ -15,13 +15,14 @@ BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """The definition of an instrument: unit, description, allowed labels (a view drops all others), and the bounds of a
-    histogram's buckets."""
+    """The definition of an instrument: unit, description, allowed labels (a view drops all others), the bounds of a
+    histogram's buckets, and whether a gauge is `shared`: every process of a machine says the same."""
 
     unit: str
     about: str
     labels: Set[str] = frozenset()
     buckets: tuple[float, ...] | None = None
+    shared: bool = False
 
 
 INSTRUMENTS: Mapping[str, Instrument] = {
@@ -51,25 +52,28 @@ INSTRUMENTS: Mapping[str, Instrument] = {
     ),
     "relevo.destination.messages": Instrument("{message}", "Messages to ordered destinations", {"kind", "outcome"}),
     "relevo.destination.lag.messages": Instrument(
-        "{message}", "How far the ordered destination is behind that is furthest behind", {"kind"}
+        "{message}", "How far the ordered destination is behind that is furthest behind", {"kind"}, shared=True
     ),
     "relevo.destination.lag.age": Instrument(
-        "s", "Age of the oldest message that an ordered destination has not been sent", {"kind"}
+        "s", "Age of the oldest message that an ordered destination has not been sent", {"kind"}, shared=True
     ),
     "relevo.destination.disabled": Instrument("{destination}", "Ordered destinations switched off", {"kind"}),
     "relevo.source.message": Instrument("{message}", "Messages that came from brokers", {"kind", "outcome"}),
     "relevo.source.lag": Instrument(
-        "{message}", "Messages that wait at the broker of the source that lags most", {"kind"}
+        "{message}", "Messages that wait at the broker of the source that lags most", {"kind"}, shared=True
     ),
-    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state"}),
-    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery"),
+    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state"}, shared=True),
+    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery", shared=True),
     "relevo.worker.inflight": Instrument("{attempt}", "Attempts under way"),
     "relevo.worker.capacity": Instrument("{attempt}", "Attempts possible at once"),
     "relevo.commit.batch.size": Instrument("{item}", "Callers per group commit", {"batch"}, BATCH_SIZE_BUCKETS),
     "relevo.commit.duration": Instrument("s", "Duration of group commits", {"batch"}, FAST_BUCKETS_S),
     "relevo.endpoint.disabled": Instrument("{endpoint}", "Endpoints switched off", {"reason"}),
-    "relevo.endpoint.failing": Instrument("{endpoint}", "Endpoints that take nothing, by age", {"longer_than"}),
-    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers"),
+    "relevo.endpoint.failing": Instrument(
+        "{endpoint}", "Endpoints that take nothing, by age", {"longer_than"}, shared=True
+    ),
+    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers", shared=True),
+    "relevo.process.ended": Instrument("{process}", "Processes that ended and were replaced", {"reason"}),
     "relevo.eventloop.lag": Instrument("s", "How late the event loop wakes a sleeper", buckets=FAST_BUCKETS_S),
     "relevo.pool.size": Instrument("{place}", "Connections or threads that a pool has", {"pool"}),
     "relevo.pool.checked_out": Instrument("{place}", "Connections or threads in use", {"pool"}),

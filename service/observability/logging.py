@@ -43,15 +43,22 @@ _LEVEL_ALIASES: Final = {"warn": "warning", "exception": "error", "fatal": "crit
 
 
 def configure_logging(
-    *, level: str = "info", logger_provider: LoggerProvider | None = None, stream: TextIO | None = None
+    *,
+    level: str = "info",
+    logger_provider: LoggerProvider | None = None,
+    stream: TextIO | None = None,
+    process: int | None = None,
 ) -> "Logging":
     """Configure structlog and the standard library's logging. Called once, by the command that runs the process.
 
-    A terminal gets coloured lines. Pass `logger_provider` when logs go to a collector.
+    A terminal gets coloured lines. Pass `logger_provider` when logs go to a collector. Each `process` of several writes
+    its number.
     """
     out = stream or sys.stdout
     threshold = Threshold()
     chain: list[Processor] = [threshold, merge_contextvars, add_trace, add_timestamp, describe_exception]
+    if process is not None:
+        chain.append(Numbered(process))
     if logger_provider is not None:
         chain.append(Collector(logger_provider))
     chain.append(structlog.dev.ConsoleRenderer() if out.isatty() else as_json)
@@ -99,6 +106,17 @@ class Threshold:
         if SEVERITIES[level][0] < self.level and not event_dict.get("audited"):
             raise structlog.DropEvent
         event_dict["level"] = level
+        return event_dict
+
+
+class Numbered:
+    """Adds the number of this process among several."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+
+    def __call__(self, _: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+        event_dict["process"] = self._process
         return event_dict
 
 

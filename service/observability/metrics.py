@@ -11,6 +11,7 @@ from service.observability.series import Labels, Series
 Read = Callable[[CallbackOptions], Iterable[Observation]]
 BatchOutcome = Literal["sent", "retrying", "disabled"]
 Unsettled = Literal["too_late", "unavailable", "error"]
+ProcessEnd = Literal["status", "signal", "silent"]
 
 
 class Metrics:
@@ -104,6 +105,10 @@ class Metrics:
         """An ordered destination was switched off."""
         self._destination_disabled.add(1, self._labelled("kind", kind))
 
+    def process_ended(self, reason: ProcessEnd) -> None:
+        """A child ended that nobody had told to: with a status, by a signal, or by ours because it was silent."""
+        self._process_ended.add(1, self._labelled("reason", reason))
+
     def streams_sampled(self, lags: Mapping[str, tuple[int, float]]) -> None:
         """By kind, how many messages and seconds the ordered destination is behind that is furthest behind. The same on
         every replica."""
@@ -181,6 +186,7 @@ class Metrics:
     def _make_engine_instruments(self) -> None:
         self._batch_size = self._histogram("relevo.commit.batch.size")
         self._batch_duration = self._histogram("relevo.commit.duration")
+        self._process_ended = self._counter("relevo.process.ended")
         self._loop_lag = self._histogram("relevo.eventloop.lag")
         self._pool_wait = self._histogram("relevo.pool.wait")
         self._executor_duration = self._histogram("relevo.executor.duration")

@@ -16,13 +16,14 @@ _KUBERNETES = {
 }
 
 
-def describe(*, role: str, version: str, environ: Mapping[str, str]) -> Resource:
-    """The resource. Standard variables override our defaults; `K8S_*` come from Kubernetes' downward API."""
+def describe(*, role: str, version: str, environ: Mapping[str, str], process: int | None = None) -> Resource:
+    """The resource. Standard variables override our defaults; `K8S_*` come from Kubernetes' downward API. Each
+    `process` of several, by its number, is an instance."""
     attributes = {
         "service.name": "relevo",
         "service.namespace": "relevo",
         "service.version": version,
-        "service.instance.id": environ.get("K8S_POD_UID") or str(uuid.uuid4()),
+        "service.instance.id": _instance(environ.get("K8S_POD_UID"), process),
         "deployment.environment.name": "development",
         "relevo.role": role,
         **{name: environ[variable] for variable, name in _KUBERNETES.items() if environ.get(variable)},
@@ -31,6 +32,12 @@ def describe(*, role: str, version: str, environ: Mapping[str, str]) -> Resource
     if environ.get("OTEL_SERVICE_NAME"):
         attributes["service.name"] = environ["OTEL_SERVICE_NAME"]
     return Resource.create(attributes)
+
+
+def _instance(pod: str | None, process: int | None) -> str:
+    if not pod:
+        return str(uuid.uuid4())
+    return pod if process is None else f"{pod}/{process}"
 
 
 def _written(text: str) -> dict[str, str]:

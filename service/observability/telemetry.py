@@ -48,16 +48,22 @@ class Telemetry:
 
 @asynccontextmanager
 async def open_telemetry(
-    *, role: str, version: str, environ: Mapping[str, str], closing_budget: float = CLOSING_BUDGET_S
+    *,
+    role: str,
+    version: str,
+    environ: Mapping[str, str],
+    process: int | None = None,
+    closing_budget: float = CLOSING_BUDGET_S,
 ) -> AsyncIterator[Telemetry]:
-    """Open the signals that `environ` asks for; on exit flush them, for at most `closing_budget` seconds.
+    """Open the signals that `environ` asks for; on exit flush them, for at most `closing_budget` seconds. `process` is
+    the number of this one among several.
 
     Raises VariableRefused for a bad value. Call it once per process: some variables (limits of spans, temporality of
     metrics) the SDK reads from the process's own environment.
     """
     environ = {**_others(environ), **variables.checked(environ)}
     _count_losses()
-    described = resource.describe(role=role, version=version, environ=environ)
+    described = resource.describe(role=role, version=version, environ=environ, process=process)
     registry = CollectorRegistry()
     meters = _meter_provider(described, registry, environ)
     tracers, tracer = _tracers(described, meters, environ, version)

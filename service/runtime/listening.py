@@ -25,11 +25,22 @@ class PortUnusable(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What makes this process one of several: its number, from 1, the URL of the parent, which answers for all to
+    operators, and the descriptor of the pipe that takes the last state of its metrics."""
+
+    number: int
+    spokesman: str
+    last_words: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
     """Bound sockets that do not listen yet: connections are refused until the server is ready."""
 
     api: tuple[socket.socket, ...] = ()
     ops: tuple[socket.socket, ...] = ()
+    member: Member | None = None
 
 
 @contextmanager

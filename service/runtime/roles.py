@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from service.observability.forwarding import forwarding
 from service.observability.health import Health
 from service.observability.instrumentation import instrument, wants_more
 from service.observability.middleware import CorrelationMiddleware
@@ -24,7 +25,7 @@ from service.observability.telemetry import Telemetry
 from service.runtime.core import open_core
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
-from service.runtime.listening import Listeners, PortUnusable, listening
+from service.runtime.listening import Listeners, Member, PortUnusable, listening
 from service.runtime.signals import on_stopping
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
@@ -38,7 +39,7 @@ async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls
     from service.api.protocol.sockets import SocketProtocol
 
     async with open_observed(settings, listeners, role="serve") as (telemetry, health, operators):
-        app = assemble(settings, database, telemetry, health, operators)
+        app = assemble(settings, database, telemetry, health, operators, member=listeners.member)
         config = listening(
             app,
             grace=ceil(settings.delivery.drain),
@@ -54,6 +55,8 @@ def assemble(
     telemetry: Telemetry,
     health: Health,
     operators: Sequence[Route] = (),
+    *,
+    member: Member | None = None,
 ) -> FastAPI:
     """The FastAPI application, instrumented. During its lifespan it also delivers."""
     # Imported here, so that a worker, which has no API, starts sooner.
@@ -66,13 +69,23 @@ def assemble(
         middleware=[Middleware(CorrelationMiddleware, telemetry=telemetry)],
         cors_origins=settings.server.cors_origins,
         public_url=settings.server.public_url,
-        # With an ops port, metrics and `/admin` are served there only.
-        routes=[*health.routes(), *operators] if settings.server.ops_port is None else health.probes(),
+        routes=_for_operators(settings, health, operators, member),
         short_way=not (telemetry.exports_traces and wants_more(os.environ)),
     )
     add_console(app, ancestors=settings.server.portal_ancestors)
     instrument(app, telemetry)
     return app
+
+
+def _for_operators(
+    settings: Settings, health: Health, operators: Sequence[Route], member: Member | None
+) -> Sequence[Route]:
+    """What the API's port has for operators: with an ops port the probes only. One of several processes asks the
+    parent, which answers for all."""
+    probes_only = settings.server.ops_port is not None
+    if member is not None:
+        return forwarding(member.spokesman, probes_only=probes_only)
+    return health.probes() if probes_only else [*health.routes(), *operators]
 
 
 async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrls) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
 from typing import Any
 
 import structlog
+from prometheus_client import generate_latest
 from starlette.routing import Route
 
 from service.observability.admin import Admin
@@ -30,10 +31,14 @@ async def open_observed(
 ) -> AsyncIterator[tuple[Telemetry, Health, list[Route]]]:
     """Open telemetry first and close it last, so that everything between is recorded. Yields also the operators'
     routes, which the ops port serves already if there is one."""
-    async with open_telemetry(role=role, version=version("relevo"), environ=os.environ) as telemetry:
+    member = listeners.member
+    number = None if member is None else member.number
+    observed = open_telemetry(role=role, version=version("relevo"), environ=os.environ, process=number)
+    async with observed as telemetry:
         logging = configure_logging(
             level=settings.observability.log_level,
             logger_provider=telemetry.logger_provider if telemetry.exports_logs else None,
+            process=number,
         )
         asyncio.get_running_loop().set_exception_handler(_log_unhandled_error)
         health = Health(registry=telemetry.registry)
@@ -44,6 +49,9 @@ async def open_observed(
                 yield telemetry, health, operators
         finally:
             lag.cancel()
+            if member is not None:
+                with os.fdopen(member.last_words, "wb") as parent, suppress(BrokenPipeError):
+                    parent.write(generate_latest(telemetry.registry))
 
 
 def _operators(settings: Settings, logging: Logging) -> list[Route]:

@@ -1,8 +1,8 @@
 """Where the API listens, and who reaches it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from service.environment import Variable
 from service.settings.values import (
@@ -13,6 +13,8 @@ from service.settings.values import (
     refuse_what_may_not_embed,
     split,
 )
+
+MAX_PROCESSES = 256
 
 
 class Server(Group):
@@ -28,6 +30,14 @@ class Server(Group):
             example="9464",
         ),
     ] = None
+    processes: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_PROCESSES)] | Literal["auto"],
+        Variable(
+            "RELEVO_PROCESSES",
+            "Processes that share the port and the work; `auto`: one for each core.",
+            example="auto",
+        ),
+    ] = 1
     cors_origins: Annotated[
         tuple[str, ...],
         BeforeValidator(split),

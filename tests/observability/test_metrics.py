@@ -41,6 +41,7 @@ ALL: dict[str, dict[str, str]] = {
     "relevo_endpoint_disabled": {"reason": "gone"},
     "relevo_endpoint_failing": {"longer_than": "1h"},
     "relevo_breaker_open": {},
+    "relevo_process_ended": {"reason": "signal"},
     "relevo_eventloop_lag_seconds": {},
     "relevo_pool_size": {"pool": "db"},
     "relevo_pool_checked_out": {"pool": "db"},
@@ -81,6 +82,7 @@ def everything_happens(metrics: Metrics) -> None:
     metrics.delivery_latency("delivered", 0.1)
     metrics.delivery_exhausted("gone")
     metrics.unsettled("too_late")
+    metrics.process_ended("signal")
     metrics.deliveries_throttled(1)
     metrics.batch("settle", size=1, seconds=0.1)
     metrics.batch_sent("fifoEndpoint", "sent", seconds=0.1)

@@ -38,7 +38,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._beside = self._beside_in_a_row = 0
         self._refusal: Refusal | None = None
-        self._ended = False
+        self._ended = self._leaving = False
         self._dropped = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
@@ -83,6 +83,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._check_head()
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
+        self.cycle.keep_alive &= not self._leaving
         # The app holds the list of headers; the parser must not append trailers to it.
         self.headers = []
 
@@ -116,6 +117,18 @@ class CallerProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._unread is not None and self.transport.get_write_buffer_size():
             self._unread.watch()
+
+    def shutdown(self) -> None:
+        """Answer no more than one request. An idle connection waits for it a moment: it may be on its way."""
+        self._leaving = True
+        if self._is_idle() and not self._ended:
+            self.loop.call_later(self.patience.leaving, self._leave)
+        else:
+            super().shutdown()
+
+    def _leave(self) -> None:
+        if self._is_idle() and not self._head_bytes:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""

@@ -17,6 +17,7 @@ class Patience:
     `silence`: seconds that a caller may send nothing within a body.
     `unread`, `unread_bytes`: in so many seconds a caller must read at least so many bytes of a waiting response.
     `parting`, `parting_bytes`: seconds and bytes for which a caller may go on sending after a refusal.
+    `leaving`: seconds that an idle connection has for one more request, once the process is told to leave.
     `head_bytes`: size of a head.
     `beside_a_body`: bytes beside a body (chunk sizes, extensions, trailers), in a row, and granted once in all.
     `beside_each_byte`: bytes beside a body for each byte of it, on top of that.
@@ -28,6 +29,7 @@ class Patience:
     unread_bytes: int = 16 * 1024
     parting: float = 2.0
     parting_bytes: int = 512 * 1024
+    leaving: float = 1.0
     head_bytes: int = 64 * 1024
     beside_a_body: int = 64 * 1024
     beside_each_byte: int = 16

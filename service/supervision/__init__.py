@@ -1,0 +1,1 @@
+"""Several processes of a role on one port: a parent that starts, watches, replaces and speaks for its children."""
