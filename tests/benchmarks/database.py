@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import psutil
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.adapters.machine.clock import new_id
@@ -59,6 +60,12 @@ class Server:
             raise RuntimeError("benchmarks need a PostgreSQL that waits for the disk")
         self._execute(f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(_prepare(server.url(TEMPLATE)))
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's."""
+        checkpointer = self._fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        return int(psutil.Process(checkpointer).ppid())
 
     @contextmanager
     def database(self, name: str) -> "Iterator[Database]":

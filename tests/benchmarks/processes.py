@@ -47,9 +47,10 @@ class Process:
 
     @property
     def worked(self) -> float:
-        """Seconds of processor time that it has used."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        """Seconds of processor time that it has used, and the processes that it has started."""
+        process = psutil.Process(self.pid)
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+        return float(sum(each.user + each.system for each in times))
 
     def ask(self, method: str, path: str) -> Any:
         """What it answers, read as JSON."""

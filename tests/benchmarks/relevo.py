@@ -63,8 +63,11 @@ def working(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
 def _serving(environ: Mapping[str, str], *, tree: Path | None = None) -> Iterator[Process]:
     port = processes.free_port()
     settings = {"RELEVO_HOST": "127.0.0.1", "RELEVO_PORT": str(port), **environ}
-    ready = processes.answers(port, "/readyz")
-    with processes.running(["-m", "service", "serve"], port=port, ready=ready, environ=settings, tree=tree) as process:
+    # Of several processes each has started then, and at least one is ready.
+    started, ready_at_all = processes.answers(port, "/startupz"), processes.answers(port, "/readyz")
+    with processes.running(
+        ["-m", "service", "serve"], port=port, ready=lambda: started() and ready_at_all(), environ=settings, tree=tree
+    ) as process:
         yield process
 
 

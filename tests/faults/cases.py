@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults import clocks, network, processes, receivers, restarts, storage, streams, targets
+from tests.faults import clocks, families, network, processes, receivers, restarts, storage, streams, targets
 from tests.faults.site import Fault
 
 FAULTS: Mapping[str, Fault] = {
@@ -14,4 +14,5 @@ FAULTS: Mapping[str, Fault] = {
     **targets.FAULTS,
     **restarts.FAULTS,
     **streams.FAULTS,
+    **families.FAULTS,
 }

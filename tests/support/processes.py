@@ -68,6 +68,11 @@ class RelevoProcess:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def children(self) -> dict[int, int]:
+        """Of several processes behind its port, the process id that was last ready at each number."""
+        return {int(str(event["number"])): int(str(event["pid"])) for event in self.events("process.ready")}
+
+    @property
     def environ(self) -> Mapping[str, str]:
         """Its settings."""
         return self._environ

@@ -87,11 +87,6 @@ def url_of(server: RelevoProcess) -> str:
     return f"http://127.0.0.1:{server.environ['RELEVO_PORT']}"
 
 
-def children(server: RelevoProcess) -> dict[int, int]:
-    """The process id that was last ready at each number."""
-    return {int(str(event["number"])): int(str(event["pid"])) for event in server.events("process.ready")}
-
-
 async def until(holds: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
     """Until it does."""
     async with asyncio.timeout(patient(60)):
@@ -136,7 +131,7 @@ async def test_two_processes_share_the_port_and_are_one_to_operators(directory: 
         requests = server.events("request.finished")
         status = await server.stop()
 
-    pids = children(server)
+    pids = server.children
     assert {event["process"] for event in requests} == {1, 2}
     assert counters(page)[ACCEPTED] == 4, "idempotent repetitions are no messages"
     assert counters(page)['relevo_message_accepted_total{outcome="repeated"}'] == 28
@@ -171,7 +166,7 @@ async def test_processes_that_are_killed_under_load_lose_nothing_and_no_counter_
                 group.create_task(senders.send_all(customer, count=MESSAGES, clients=CLIENTS, promises=promises))
                 for kill, count in enumerate(sorted(chance.sample(range(1, MESSAGES), KILLS)), start=1):
                     await promises.reach(count)
-                    os.kill(children(server)[chance.choice([1, 2])], signal.SIGKILL)
+                    os.kill(server.children[chance.choice([1, 2])], signal.SIGKILL)
                     await until(lambda kill=kill: len(server.events("process.ready")) == 2 + kill)
             await audit.until_nothing_is_owed(database, within=patient(60))
         assert await server.stop() == 0
@@ -194,7 +189,7 @@ async def test_sighup_replaces_every_process_without_a_failed_request_or_a_lost_
     async with running(server):
         await all_ready(server)
         customer = await senders.prepare(environ, f"{receiver.url}/ok")
-        before = children(server)
+        before = server.children
         async with watched(url_of(server)) as counted:
             sending = asyncio.create_task(senders.send_all(customer, count=100_000, clients=CLIENTS, promises=promises))
             await promises.reach(50)
@@ -204,7 +199,7 @@ async def test_sighup_replaces_every_process_without_a_failed_request_or_a_lost_
             sending.cancel()
             await asyncio.wait({sending})
         await audit.until_nothing_is_owed(database, within=patient(60))
-        after = children(server)
+        after = server.children
         async with asking(url_of(server)) as client:
             accepted = counters((await client.get("/metrics")).text)[ACCEPTED]
         stored = await audit.ask(database, "SELECT count(*) FROM message")
@@ -224,7 +219,7 @@ async def test_children_leave_when_their_parent_is_killed(environ: dict[str, str
     async with running(server):
         await all_ready(server)
         await server.kill()
-        await until(lambda: not any(map(exists, children(server).values())))
+        await until(lambda: not any(map(exists, server.children.values())))
 
 
 async def test_a_process_that_does_not_answer_any_more_leaves_the_others_to_answer(
@@ -234,10 +229,10 @@ async def test_a_process_that_does_not_answer_any_more_leaves_the_others_to_answ
 
     async with running(server), asking(url_of(server)) as client:
         await all_ready(server)
-        os.kill(children(server)[1], signal.SIGSTOP)
+        os.kill(server.children[1], signal.SIGSTOP)
         # The one that is stopped may have been given the connection already.
         answer = await answered(client, "/readyz?verbose")
-        os.kill(children(server)[1], signal.SIGCONT)
+        os.kill(server.children[1], signal.SIGCONT)
 
     checks = {name.partition(",")[0]: check for name, check in answer.json()["checks"].items()}
     assert answer.status_code == 200
@@ -302,7 +297,7 @@ async def test_workers_come_in_numbers_too(environ: dict[str, str], directory: P
 async def workers_running(workers: RelevoProcess) -> AsyncIterator[None]:
     """Started, and both ready."""
     async with running(workers):
-        await until(lambda: len(children(workers)) == 2)
+        await until(lambda: len(workers.children) == 2)
         yield
 
 
@@ -325,7 +320,7 @@ async def test_a_database_of_its_own_is_the_parents(directory: Path) -> None:
         await all_ready(server)
         second = await run("serve", environ={**environ, "RELEVO_PORT": str(free_port())})
         await server.kill()
-        await until(lambda: not any(map(exists, children(server).values())))
+        await until(lambda: not any(map(exists, server.children.values())))
         await server.start()
         await all_ready(server)
 

@@ -26,6 +26,7 @@ NAMES = (
     "imports",
     "start",
     "processes",
+    "scale",
 )
 
 AT_LENGTH = frozenset(
