@@ -4,8 +4,7 @@ import os
 import signal
 import socket
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from service.supervision.instructions import Instructions, from_parent, leave_with_parent
 
@@ -32,15 +31,16 @@ def act(part: str) -> None:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers, bind_and_activate=False)
     server.socket.close()
     server.socket = socket.socket(fileno=told.ops)
-    if part == "stubborn":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+
+    def leave(*_: object) -> None:
+        os.write(told.last_words, LAST_METRICS.encode())
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if part == "stubborn" else leave)
     server.serve_forever()
-    os.write(told.last_words, LAST_METRICS.encode())
 
 
 if __name__ == "__main__":
