@@ -49,7 +49,8 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     for sentence in warnings(os.environ, others={CALLER_VARIABLE}):
-        tell(f"warning: {sentence}")
+        if not getattr(chosen, "child", False):  # its parent has told them
+            tell(f"warning: {sentence}")
     try:
         return command(chosen)
     except (*UNUSABLE_SETTINGS, CommandUnusable) as error:

@@ -38,20 +38,17 @@ def _run(command: str, arguments: Namespace) -> int:
     from service.runtime.configuration import alone, configured
 
     settings = configured(os.environ)
-    if arguments.child:
-        return _as_child(_role(command), settings)
-    count = _count(settings)
-    role = _role(command) if count == 1 else _in_processes(command, count)
-    with alone(settings) if command == "serve" else nullcontext():
-        return _listening(role, settings, api=command == "serve")
+    from service.commands.execution import CommandFailed
+    from service.runtime.listening import PortUnusable
 
-
-def _count(settings: "Settings") -> int:
-    if settings.server.processes != "auto":
-        return settings.server.processes
-    from service.supervision.cores import cores
-
-    return cores()
+    try:
+        if arguments.child:
+            return _as_child(_role(command), settings)
+        role = _role(command) if settings.server.processes == 1 else _in_processes(command, settings)
+        with alone(settings) if command == "serve" else nullcontext():
+            return _listening(role, settings, api=command == "serve")
+    except PortUnusable as error:
+        raise CommandFailed(str(error)) from None
 
 
 def _role(command: str) -> "Role":
@@ -60,10 +57,12 @@ def _role(command: str) -> "Role":
     return roles.serve if command == "serve" else roles.worker
 
 
-def _in_processes(command: str, count: int) -> "Role":
+def _in_processes(command: str, settings: "Settings") -> "Role":
+    from service.supervision.cores import cores
     from service.supervision.supervising import Supervising
 
-    return Supervising(command=command, count=count)
+    asked = settings.server.processes
+    return Supervising(command=command, count=cores() if asked == "auto" else asked)
 
 
 def _as_child(role: "Role", settings: "Settings") -> int:
@@ -81,14 +80,11 @@ def _as_child(role: "Role", settings: "Settings") -> int:
 
 def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
     """Bind the ports first, so that nothing is started when one is in use."""
-    from service.commands.execution import OK, CommandFailed, run
-    from service.runtime.listening import PortUnusable, listeners
+    from service.commands.execution import OK, run
+    from service.runtime.listening import listeners
 
-    try:
-        with listeners(settings, api=api) as taken:
-            return run(partial(_with_database, role, settings, taken), told_to_leave=OK)
-    except PortUnusable as error:
-        raise CommandFailed(str(error)) from None
+    with listeners(settings, api=api) as taken:
+        return run(partial(_with_database, role, settings, taken), told_to_leave=OK)
 
 
 async def _with_database(role: "Role", settings: "Settings", listeners: "Listeners") -> None:

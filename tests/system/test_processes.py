@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.supervision.cores import cores
 from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, asking, free_port, run, running, settings
 from tests.support.receiver import Receiver
@@ -326,6 +327,17 @@ async def test_a_database_of_its_own_is_the_parents(directory: Path) -> None:
 
     assert second[0] == 2
     assert "RELEVO_DATA_DIR" in second[2]
+
+
+async def test_one_for_each_core_is_what_auto_starts(environ: dict[str, str], directory: Path) -> None:
+    server = RelevoProcess("serve", {**environ, "RELEVO_PROCESSES": "auto"}, directory / "log")
+
+    async with running(server):
+        await all_ready(server)
+        server.send(signal.SIGHUP)
+        await until(lambda: bool(server.events("process.rolled")))
+
+    assert len(server.children) == cores()
 
 
 @pytest.mark.parametrize("said", ["0", "257", "many", "1.5"])
