@@ -62,6 +62,17 @@ class RelevoProcess:
         # Not by the process's own `send_signal`, which may reap it first: whoever waits would be told status 255.
         os.kill(self._process.pid, number)
 
+    def send_to_all(self, number: signal.Signals) -> None:
+        """Send a signal to its group of processes, as a terminal does."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    async def ended(self) -> int:
+        """Its exit status, once it has ended."""
+        assert self._process is not None
+        async with asyncio.timeout(GONE_WITHIN):
+            return await self._process.wait()
+
     @property
     def alive(self) -> bool:
         """Whether it has been started and has not ended."""
@@ -110,8 +121,7 @@ class RelevoProcess:
     async def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self.send(number)
-        async with asyncio.timeout(GONE_WITHIN):
-            return await self._process.wait()
+        return await self.ended()
 
     async def _until_ready(self) -> None:
         assert self._process is not None

@@ -214,6 +214,25 @@ async def test_sighup_replaces_every_process_without_a_failed_request_or_a_lost_
     assert accepted == stored
 
 
+async def test_ctrl_c_at_the_terminal_reaches_the_parent_which_lets_them_finish(
+    environ: dict[str, str], database: str, directory: Path, receiver: Receiver
+) -> None:
+    server = RelevoProcess("serve", environ, directory / "log")
+
+    async with running(server):
+        await all_ready(server)
+        customer = await senders.prepare(environ, f"{receiver.url}/slow/0.5")
+        await senders.send_all(customer, count=20, clients=10, promises=Promises())
+        await receiver.wait_for(1)
+        for _ in range(2):
+            server.send_to_all(signal.SIGINT)
+        status = await server.ended()
+        owed = await audit.ask(database, "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL")
+
+    assert status == 0
+    assert owed == 0
+
+
 async def test_children_leave_when_their_parent_is_killed(environ: dict[str, str], directory: Path) -> None:
     server = RelevoProcess("serve", environ, directory / "log")
 
