@@ -72,7 +72,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
 
     settings = Settings.from_environment(given)
 
-    assert given.keys() | {"RELEVO_SECRET_KEY"} == {row.variable for row in Settings.describe()}
+    instead = {"RELEVO_SECRET_KEY", "RELEVO_DATABASES", "RELEVO_SERVES"}
+    assert given.keys() | instead == {row.variable for row in Settings.describe()}
     assert settings.server.model_dump() == {
         "host": "0.0.0.0",
         "processes": "auto",
@@ -199,6 +200,46 @@ def test_one_key_and_several_may_both_be_set_when_they_agree() -> None:
 def test_one_key_and_several_that_disagree_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"^RELEVO_SECRET_KEYS: its first key is not the one that"):
         Settings.from_environment({"RELEVO_SECRET_KEY": SECRET, "RELEVO_SECRET_KEYS": f"{SECRET}-new,{SECRET}"})
+
+
+def test_several_databases_are_named_and_the_first_is_home() -> None:
+    given = {
+        "RELEVO_DATABASES": '{"eu-1": "postgresql://u:hush@a/r", "eu-2": {"url": "postgresql://b/r", "direct_url": "postgresql://c/r"}}',
+        "RELEVO_SERVES": "eu-2, eu-1",
+    }
+
+    settings = Settings.from_environment(given)
+
+    first, second = settings.storage.databases
+    assert (first.name, first.url.get_secret_value(), first.direct_url) == ("eu-1", "postgresql://u:hush@a/r", None)
+    assert second.direct_url is not None
+    assert second.direct_url.get_secret_value() == "postgresql://c/r"
+    assert settings.storage.serves == ("eu-2", "eu-1")
+    assert (settings.embedded, settings.several) == (False, True)
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"RELEVO_DATABASES": "[]"}, "not a JSON object"),
+        ({"RELEVO_DATABASES": "{}"}, "names no database"),
+        ({"RELEVO_DATABASES": '{"a": "postgresql://h/d", "a": "postgresql://h/e"}'}, "a name twice"),
+        ({"RELEVO_DATABASES": '{"a": "postgresql://h/d", "b": "postgresql://h/d"}'}, "two names have the same address"),
+        ({"RELEVO_DATABASES": '{"EU": "postgresql://h/d"}'}, "item 1: a database's name has at most 32 small letters"),
+        ({"RELEVO_DATABASES": '{"eu": "mysql://h/d"}'}, "item 1: it has to be an address of PostgreSQL"),
+        ({"RELEVO_DATABASES": '{"eu": {"direct_url": "postgresql://h/d"}}'}, "item 1: field required"),
+        (
+            {"RELEVO_DATABASES": '{"eu": "postgresql://h/d"}', "RELEVO_DATABASE_URL": "postgresql://h/d"},
+            "it is set instead of RELEVO_DATABASE_URL",
+        ),
+        ({"RELEVO_DATABASES": '{"eu": "postgresql://h/d"}', "RELEVO_SERVES": "us"}, "a name of RELEVO_DATABASES"),
+        ({"RELEVO_SERVES": "eu"}, "a name of RELEVO_DATABASES"),
+    ],
+)
+def test_databases_that_cannot_be_meant_are_told(given: dict[str, str], fault: str) -> None:
+    with pytest.raises(SettingsError, match=fault):
+        Settings.from_environment(given)
 
 
 def test_secrets_are_never_shown() -> None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 
 def migrate(_: Namespace) -> int:
-    """Bring the database to this release's schema."""
+    """Bring the database, or each of several, to this release's schema."""
     from service.commands.execution import run, waits
     from service.runtime.configuration import configured
     from service.runtime.database import migrate as migrated
@@ -14,8 +14,7 @@ def migrate(_: Namespace) -> int:
     settings = configured(os.environ)
 
     async def work() -> None:
-        revision = await migrated(settings, tell=waits)
-        sys.stdout.write(f"The database has schema {revision}.\n")
+        await migrated(settings, tell=waits, done=_say)
 
     return run(work)
 
@@ -36,3 +35,9 @@ def reencrypt(_: Namespace) -> int:
             raise Unreadable(outcome.unreadable)
 
     return run(work)
+
+
+def _say(sentence: str) -> None:
+    """At once, so that what is done is known when the next one fails."""
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()

@@ -89,8 +89,8 @@ def _listening(role: "Role", settings: "Settings", *, api: bool) -> int:
 
 async def _with_database(role: "Role", settings: "Settings", listeners: "Listeners") -> None:
     """Check the database before the role starts, so that a fault is one clear sentence."""
-    from service.commands.execution import waits
+    from service.commands.execution import tell, waits
     from service.runtime.database import fitting_database
 
-    async with fitting_database(settings, tell=waits) as urls:
+    async with fitting_database(settings, tell=waits, warn=tell) as urls:
         await role(settings, listeners, urls)

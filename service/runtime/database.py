@@ -1,7 +1,7 @@
-"""Starts or finds the database of a command, and checks or migrates its schema."""
+"""Starts or finds the databases of a command, and checks or migrates their schemas."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +16,10 @@ from service.settings import Settings
 Tell = Callable[[str], None]
 
 
+def _nobody(_sentence: str) -> None:
+    """Whom nothing is told."""
+
+
 class Unreadable(Exception):
     """Some stored values are encrypted with a key that is not configured."""
 
@@ -26,9 +30,17 @@ class Unreadable(Exception):
         )
 
 
+class OneUnusable(Exception):
+    """One of several databases needs a change; the text begins with its name."""
+
+
+class OneUnavailable(Exception):
+    """One of several databases cannot be used now; the text begins with its name."""
+
+
 # Faults that need a change, and faults that may pass by themselves; each text says what to do.
-DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable)
-DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy)
+DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable, OneUnusable)
+DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy, OneUnavailable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,44 +57,125 @@ class DatabaseUrls:
 
 
 @asynccontextmanager
-async def fitting_database(settings: Settings, *, tell: Tell) -> AsyncIterator[DatabaseUrls]:
-    """The database while the block lasts. The schema of an embedded one is migrated, that of another one is checked.
-    `tell` gets a sentence about what is waited for. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
+async def fitting_database(settings: Settings, *, tell: Tell, warn: Tell = _nobody) -> AsyncIterator[DatabaseUrls]:
+    """The database while the block lasts, of several that which is home. The schema of an embedded one is migrated,
+    that of another one is checked.
+
+    `tell` gets a sentence about what is waited for, `warn` one for each of several that cannot be reached: whoever
+    serves begins without it, unless it is the last. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE.
+    """
     async with _reachable(settings, tell) as urls:
         if settings.embedded:
             await schema.migrate(urls.direct)
+        elif settings.several:
+            await _check_each(named(settings), served(settings), warn)
         else:
             await schema.check(urls.direct)
         yield urls
 
 
-async def migrate(settings: Settings, *, tell: Tell) -> str:
-    """Migrate to this release's schema and return its revision. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
-    async with _reachable(settings, tell) as urls:
-        tell("bringing the database to this release's schema ...")
-        return await schema.migrate(urls.direct)
+async def migrate(settings: Settings, *, tell: Tell, done: Tell) -> None:
+    """Migrate to this release's schema, several databases one after the other; `done` gets a sentence for each. Those
+    that are done stay so: after a fault the next run goes on with the rest. Raises DATABASE_UNUSABLE,
+    DATABASE_UNAVAILABLE."""
+    if not settings.several:
+        async with _reachable(settings, tell) as urls:
+            tell("bringing the database to this release's schema ...")
+            done(f"The database has schema {await schema.migrate(urls.direct)}.")
+        return
+    for name, urls in named(settings).items():
+        with of_one(name):
+            tell(f"bringing {name} to this release's schema ...")
+            done(f"The database {name} has schema {await schema.migrate(urls.direct)}.")
 
 
 async def reencrypt(settings: Settings, *, tell: Tell) -> Resealing:
-    """Encrypt all stored secrets again with the first key; servers may run meanwhile. Raises DATABASE_UNUSABLE,
-    DATABASE_UNAVAILABLE."""
-    async with fitting_database(settings, tell=tell) as urls:
-        connection = await connect(urls.direct)
+    """Encrypt all stored secrets again with the first key, in several databases one after the other; servers may run
+    meanwhile. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
+    if not settings.several:
+        async with fitting_database(settings, tell=tell) as urls:
+            return await _resealed(settings, urls)
+    resealed = unreadable = 0
+    for name, urls in named(settings).items():
+        with of_one(name):
+            tell(f"encrypting the secrets in {name} again ...")
+            await schema.check(urls.direct)
+            outcome = await _resealed(settings, urls)
+        resealed, unreadable = resealed + outcome.resealed, unreadable + outcome.unreadable
+    return Resealing(resealed=resealed, unreadable=unreadable)
+
+
+def named(settings: Settings) -> dict[str, DatabaseUrls]:
+    """The databases that were named, home first."""
+    return {
+        one.name: DatabaseUrls(url=one.url.get_secret_value(), direct=(one.direct_url or one.url).get_secret_value())
+        for one in settings.storage.databases
+    }
+
+
+def served(settings: Settings) -> dict[str, DatabaseUrls]:
+    """Those of them whose tenants this process serves."""
+    chosen = settings.storage.serves
+    return {name: urls for name, urls in named(settings).items() if not chosen or name in chosen}
+
+
+@contextmanager
+def of_one(name: str) -> Iterator[None]:
+    """Say of a database's fault which one has it."""
+    try:
+        yield
+    except DATABASE_UNUSABLE as error:
+        raise OneUnusable(f"{name}: {error}") from error
+    except schema.DatabaseUnreachable as error:
+        right = f"Is the address of {name} in RELEVO_DATABASES right, and is it running?"
+        raise OneUnavailable(f"{name}: The database cannot be reached: {error.why}. {right}") from error
+    except DATABASE_UNAVAILABLE as error:
+        raise OneUnavailable(f"{name}: {error}") from error
+
+
+async def _check_each(databases: Mapping[str, DatabaseUrls], serves: Collection[str], warn: Tell) -> None:
+    """Check those that are served, and home, which every process asks."""
+    home, *_ = databases
+    lost: dict[str, OneUnavailable] = {}
+    for name, urls in databases.items():
+        if name not in {home, *serves}:
+            continue
         try:
-            return await reseal(connection, AesVault(settings.secret_keys()))
-        finally:
-            await connection.close()
+            with of_one(name):
+                await schema.check(urls.direct)
+        except OneUnavailable as error:
+            lost[name] = error
+    if lost.keys() >= set(serves):
+        raise next(iter(lost.values()))
+    for each in lost.values():
+        warn(str(each))
+
+
+async def _resealed(settings: Settings, urls: DatabaseUrls) -> Resealing:
+    connection = await connect(urls.direct)
+    try:
+        return await reseal(connection, AesVault(settings.secret_keys()))
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
 async def _reachable(settings: Settings, tell: Tell) -> AsyncIterator[DatabaseUrls]:
-    storage = settings.storage
-    if storage.database_url is None:
-        tell(f"starting PostgreSQL in {storage.data_dir} ...")
-        async with open_embedded(storage.data_dir) as url:
+    if settings.embedded:
+        data_dir = settings.storage.data_dir
+        tell(f"starting PostgreSQL in {data_dir} ...")
+        async with open_embedded(data_dir) as url:
             yield DatabaseUrls.without_pooler(url)
         return
-    url = storage.database_url.get_secret_value()
-    direct = (storage.database_direct_url or storage.database_url).get_secret_value()
-    tell(f"connecting to PostgreSQL at {', '.join(map(str, read(direct).hosts))} ...")
-    yield DatabaseUrls(url=url, direct=direct)
+    urls = _given(settings)
+    tell(f"connecting to PostgreSQL at {', '.join(map(str, read(urls.direct).hosts))} ...")
+    yield urls
+
+
+def _given(settings: Settings) -> DatabaseUrls:
+    """The one database that was given, or home."""
+    storage = settings.storage
+    if storage.database_url is None:
+        return next(iter(named(settings).values()))
+    direct = storage.database_direct_url or storage.database_url
+    return DatabaseUrls(url=storage.database_url.get_secret_value(), direct=direct.get_secret_value())

@@ -11,7 +11,7 @@ from service.settings.access import Access, Oidc
 from service.settings.delivery import Delivery, EndpointRules
 from service.settings.observability import Observability
 from service.settings.server import Server
-from service.settings.storage import Storage
+from service.settings.storage import NamedDatabase, Storage
 
 
 class SettingsError(Exception):
@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     @property
     def embedded(self) -> bool:
         """Whether Relevo brings its own PostgreSQL."""
-        return self.storage.database_url is None
+        return self.storage.database_url is None and not self.storage.databases
+
+    @property
+    def several(self) -> bool:
+        """Whether tenants live in several databases, so that one has to be chosen."""
+        return len(self.storage.databases) > 1
 
     @property
     def lacks_secrets(self) -> bool:
@@ -70,9 +75,12 @@ class Settings(BaseSettings):
         return self.model_copy(update={"access": self.access.model_copy(update=generated)})
 
     def with_addresses(self, complete: Callable[[str], str]) -> Self:
-        """These settings with both database URLs completed by `complete`. Its ValueError becomes a SettingsError."""
+        """These settings with all database URLs completed by `complete`. Its ValueError becomes a SettingsError."""
         given = {"database_url": self.storage.database_url, "database_direct_url": self.storage.database_direct_url}
-        made = {name: _completed(url, name, complete) for name, url in given.items() if url is not None}
+        made: dict[str, object] = {
+            name: _completed(url, f"RELEVO_{name.upper()}", complete) for name, url in given.items() if url is not None
+        }
+        made["databases"] = tuple(_whole(database, complete) for database in self.storage.databases)
         return self.model_copy(update={"storage": self.storage.model_copy(update=made)})
 
     def jwt_secret(self) -> str:
@@ -96,11 +104,20 @@ def configuration_table() -> str:
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def _completed(url: SecretStr, name: str, complete: Callable[[str], str]) -> SecretStr:
+def _whole(database: NamedDatabase, complete: Callable[[str], str]) -> NamedDatabase:
+    where = f"RELEVO_DATABASES, {database.name}"
+    direct = database.direct_url
+    made = {"url": _completed(database.url, where, complete)}
+    if direct is not None:
+        made["direct_url"] = _completed(direct, where, complete)
+    return database.model_copy(update=made)
+
+
+def _completed(url: SecretStr, where: str, complete: Callable[[str], str]) -> SecretStr:
     try:
         return SecretStr(complete(url.get_secret_value()))
     except ValueError as error:
-        raise SettingsError(f"RELEVO_{name.upper()}: {error}.") from None
+        raise SettingsError(f"{where}: {error}.") from None
 
 
 def _required(secret: SecretStr | None, variable: str) -> SecretStr:

@@ -17,6 +17,7 @@ Delay = Annotated[float, Field(strict=True, gt=0, le=30 * 86_400, allow_inf_nan=
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
 _ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 _EMBEDDER = re.compile(r"(https://[0-9A-Za-z][0-9A-Za-z.-]*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?")
+_DATABASE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _MIN_SECRET_CHARACTERS = 32
 
 
@@ -49,6 +50,16 @@ def json_list(value: object) -> object:
     return read
 
 
+def json_object(value: object) -> object:
+    """The names and values of a JSON object, in order. ValueError if it is none, or names something twice."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return _one_object(json.loads(value, object_pairs_hook=_named_once))
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("it is not a JSON object") from None
+
+
 def lower(value: object) -> object:
     """In lower case."""
     return value.lower() if isinstance(value, str) else value
@@ -63,6 +74,12 @@ def refuse_what_is_no_host(host: str) -> None:
             raise ValueError("it is a name or an address, without a port and without brackets") from None
     elif not _HOST.fullmatch(host):
         raise ValueError("it is neither a name nor an address")
+
+
+def refuse_what_is_no_name(name: str) -> None:
+    """ValueError unless a database may have that name, which is a label of metrics."""
+    if not _DATABASE_NAME.fullmatch(name):
+        raise ValueError("a database's name has at most 32 small letters, digits and inner hyphens")
 
 
 def refuse_what_is_no_origin(origin: str) -> None:
@@ -90,6 +107,19 @@ def refuse_unusable_address(url: str) -> None:
     """ValueError unless it is a URL of a PostgreSQL. Its parts are checked where connections are opened."""
     if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
         raise ValueError("it has to be an address of PostgreSQL, as postgresql://user:password@host/database")
+
+
+def _named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("it has a name twice")
+    return read
+
+
+def _one_object(read: object) -> object:
+    if not isinstance(read, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # pydantic reports a ValueError as the value's fault
+    return read
 
 
 def keys(value: object) -> object:

@@ -37,8 +37,10 @@ class DatabaseUnreachable(Exception):
     """The database does not answer, or refuses the connection."""
 
     def __init__(self, reason: BaseException) -> None:
-        why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
-        super().__init__(f"The database cannot be reached: {why}. Is RELEVO_DATABASE_URL right, and is it running?")
+        self.why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
+        super().__init__(
+            f"The database cannot be reached: {self.why}. Is RELEVO_DATABASE_URL right, and is it running?"
+        )
 
 
 class SchemaBusy(Exception):
