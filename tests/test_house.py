@@ -92,7 +92,10 @@ def test_only_lines_of_their_own_notify_and_none_of_them_within_a_transaction() 
         if path.suffix in {".py", ".sql"} and "pg_notify" in path.read_text()
     }
 
-    assert notifying.keys() == {"adapters/postgres/queue/attempt_news.py", "adapters/postgres/server/wakeups.py"}
+    lines = {"adapters/postgres/queue/attempt_news.py", "adapters/postgres/server/wakeups.py"}
+    # A trigger, of a table whose rows hardly ever change.
+    rare = {"adapters/postgres/server/migrations/versions/0024_homes.py"}
+    assert notifying.keys() == lines | rare
     assert [path for path, text in notifying.items() if "transaction(" in text] == []
 
 

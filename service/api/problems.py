@@ -44,6 +44,7 @@ STATUSES: dict[type[errors.RelevoError], int] = {
     errors.Busy: 429,
     errors.NotOffered: 501,
     errors.Unavailable: 503,
+    errors.LivesElsewhere: 503,
 }
 
 # The error that stands for a status in the OpenAPI document, where several errors have that status.

@@ -25,6 +25,7 @@ from service.domain.messages import (
     EventIdTaken,
     KeyTaken,
     NewMessage,
+    NotResident,
     Reception,
     Repeated,
     Submission,
@@ -187,5 +188,7 @@ def _receipt(reception: Reception, message: NewMessage) -> Kept | SameAgain:
             raise errors.NotFound("Application not found")
         case Unchecked():
             raise errors.Busy("The event type's schema is being changed. Try again shortly.")
+        case NotResident():
+            raise errors.LivesElsewhere
         case _ as never:
             assert_never(never)

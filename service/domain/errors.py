@@ -181,3 +181,9 @@ class Unavailable(Busy):
 
     code = "unavailable"
     detail = "The service cannot keep requests right now. Nothing was stored; try again shortly."
+
+
+class LivesElsewhere(Unavailable):
+    """The organisation's database is another one than this process knew, or is being changed; nothing was stored."""
+
+    detail = "The organisation is moving to another database. Nothing was stored; try again shortly."

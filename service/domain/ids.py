@@ -75,7 +75,7 @@ def is_valid(prefix: str, text: str) -> bool:
 
 
 def is_organisation(text: str) -> bool:
-    """Whether `text` can be an organisation's id. They are not stored: whoever signs tokens chooses them."""
+    """Whether `text` can be an organisation's id. Nobody makes them here: whoever signs tokens chooses them."""
     return text.startswith(ORGANISATION) and text != ORGANISATION and is_name(text)
 
 

@@ -125,7 +125,12 @@ class Unchecked:
     """The event type validates payloads, and this one was not validated by its current schema. Validate and repeat."""
 
 
-Reception = Accepted | Repeated | KeyTaken | EventIdTaken | UnknownApplication | Unchecked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotResident:
+    """The organisation does not live in this database."""
+
+
+Reception = Accepted | Repeated | KeyTaken | EventIdTaken | UnknownApplication | Unchecked | NotResident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ import pytest
 
 from service.adapters.postgres.queue import ordered
 from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED, shares
-from service.adapters.postgres.queue.intake import ACCEPT
+from service.adapters.postgres.queue.intake import ACCEPT, ACCEPT_RESIDENTS
 from service.adapters.postgres.queue.settlements import SETTLE
 from service.adapters.postgres.queue.streams import POSITION_AT, reading
 from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import dsn, open_database
+from service.adapters.postgres.server.statements import Statement
 from service.application.ports.ordered import Extent
 from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
@@ -51,6 +52,7 @@ FILL = (
     " due_at, created_at, updated_at)"
     " SELECT 'dest_' || n, 'org', 'app_' || n, 'nats', '', 'enabled', 1, 0, '{}', n % 10, now(), now(), now()"
     " FROM generate_series(1, 2000) n",
+    "INSERT INTO organisation SELECT 'org_' || n FROM generate_series(1, 2000) n",
     "ANALYZE",
 )
 # A few thousand messages are read from end to end faster than a page of them is looked up one by one.
@@ -128,7 +130,8 @@ async def test_settling_reads_by_index(connection: asyncpg.Connection) -> None:
     assert await scanned(connection, *SETTLE(rows="[{}]", size=1, **rests, disable_after=timedelta(days=5))) == set()
 
 
-async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
+@pytest.mark.parametrize("accept", [ACCEPT, ACCEPT_RESIDENTS], ids=["of one database", "of several"])
+async def test_accepting_reads_by_index(connection: asyncpg.Connection, accept: Statement) -> None:
     leased = {
         "lease": "lease",
         "lease_lasts": timedelta(seconds=30),
@@ -137,7 +140,7 @@ async def test_accepting_reads_by_index(connection: asyncpg.Connection) -> None:
     }
 
     assert (
-        await scanned(connection, *ACCEPT(rows="[{}]", size=1, payloads=[None], **leased, keys_kept=KEYS_KEPT)) == set()
+        await scanned(connection, *accept(rows="[{}]", size=1, payloads=[None], **leased, keys_kept=KEYS_KEPT)) == set()
     )
 
 

@@ -12,6 +12,7 @@ from hatchling.builders.wheel import WheelBuilder
 import service
 from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.queue.claims import CLAIM, CLAIM_BY_TURNS, CLAIM_THROTTLED
+from service.adapters.postgres.queue.intake import ACCEPT, ACCEPT_RESIDENTS
 from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.server.statements import Statement, beside, compiled, parsed
 from tests.support import postgres
@@ -54,6 +55,21 @@ def test_a_file_holds_statements_by_their_names() -> None:
     file = "-- About both.\n\n-- name: one\n-- Of a.\nSELECT :a;\n\n-- name: other\nSELECT 2;\n"
 
     assert parsed(file) == {"one": Statement("SELECT $1", ("a",)), "other": Statement("SELECT 2", ())}
+
+
+def test_a_part_is_altered_where_it_is_once() -> None:
+    statement = compiled("SELECT :a FROM t WHERE true")
+
+    assert statement.altered("WHERE true", "WHERE b") == Statement("SELECT $1 FROM t WHERE b", ("a",))
+    for nowhere in ("WHERE false", "t"):
+        with pytest.raises(ValueError, match="is not there once"):
+            statement.altered(nowhere, "b")
+
+
+def test_the_accept_of_one_database_asks_nobody_where_an_organisation_lives() -> None:
+    assert "organisation" not in ACCEPT.text
+    assert "organisation" in ACCEPT_RESIDENTS.text
+    assert len(ACCEPT_RESIDENTS.text) < PREPARED_UP_TO
 
 
 def test_values_go_where_their_names_are() -> None:

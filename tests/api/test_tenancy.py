@@ -43,6 +43,9 @@ FOR_ALL_TENANTS = {
     "sources.report",
     # By the ids of messages that the same transaction has just made.
     "intake.release_event_ids",
+    # How many live in each database, and for an operator who lives where.
+    "homes.counts",
+    "homes.listed",
 }
 
 

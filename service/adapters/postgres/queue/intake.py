@@ -14,16 +14,18 @@ from service.adapters.postgres.queue.claims import ClaimReader, new_lease, share
 from service.adapters.postgres.server.columns import write_rows
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
+from service.adapters.postgres.server.residence import LIVES_HERE
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S
 from service.application.ports.queue import LocalEngine, Room
 from service.domain.idempotency import KEYS_KEPT, IdempotencyKey
-from service.domain.ids import ApplicationId, MessageId
+from service.domain.ids import ApplicationId, MessageId, OrgId
 from service.domain.messages import (
     Accepted,
     EventIdTaken,
     KeyTaken,
     NewMessage,
+    NotResident,
     Reception,
     Repeated,
     Unchecked,
@@ -40,6 +42,9 @@ POLLED_WITHIN = timedelta(seconds=POLL_INTERVAL_S + 60)
 _statements = beside(__name__)
 ACCEPT, FIRST_USES = _statements["accept"], _statements["first_uses"]
 RELEASE_EVENT_IDS = _statements["release_event_ids"]
+RESIDENTS = _statements["residents"]
+# Where there are several databases, an application is found only if its organisation lives here.
+ACCEPT_RESIDENTS = ACCEPT.altered(") a ON true", f") a ON {LIVES_HERE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class PostgresIntake:
 
     `accepted` is called after a commit with deliveries that somebody has to claim before the next poll, `numbered`
     after one with messages that ordered destinations may want. With `leasing`, deliveries that this process has room
-    for need no claim.
+    for need no claim. `moved` is given where there are several databases: it is called with an organisation whose
+    message came here, and which does not live here.
     """
 
     def __init__(
@@ -101,8 +107,10 @@ class PostgresIntake:
         telemetry: DeliveryTelemetry,
         leasing: Leasing | None = None,
         numbered: Callable[[], None] = lambda: None,
+        moved: Callable[[OrgId], None] | None = None,
     ) -> None:
         self._pool = pool
+        self._moved = moved
         self._numbered = numbered
         self._leasing = leasing
         self._accepted = accepted
@@ -148,11 +156,13 @@ class PostgresIntake:
         offer = UNLEASED if self._leasing is None else Offer.of(self._leasing)
         with unavailable_when_lost():
             async with self._pool.acquire() as connection, _transaction(connection, messages):
-                rows = await connection.fetch(*accepting(messages, offer))
+                rows = await connection.fetch(*accepting(messages, offer, residents=self._moved is not None))
                 receptions = {row["id"]: _reception(row) for row in rows}
                 left_out = [message for message in messages if receptions[message.id] is None]
                 if left_out:
                     receptions |= await _explain(connection, left_out)
+                if self._moved is not None:
+                    receptions |= await self._not_resident(connection, messages, receptions)
         leased = Counter(row["id"] for row in rows if row["endpoint_id"] is not None)
         if self._leasing is not None and leased:
             accepted = {message.id: message for message in messages}
@@ -164,6 +174,23 @@ class PostgresIntake:
         if rows[0]["numbered"]:
             self._numbered()
         return [_known(receptions[message.id]) for message in messages]
+
+    async def _not_resident(
+        self,
+        connection: asyncpg.Connection,
+        messages: Sequence[NewMessage],
+        receptions: dict[MessageId, Reception | None],
+    ) -> dict[MessageId, Reception | None]:
+        """Whose application was not found since they live elsewhere."""
+        unknown = [message for message in messages if isinstance(receptions[message.id], UnknownApplication)]
+        if not unknown:
+            return {}
+        rows = await connection.fetch(*RESIDENTS(org_ids=list({message.org_id for message in unknown})))
+        residents = {row["org_id"] for row in rows}
+        strangers = [message for message in unknown if message.org_id not in residents]
+        for org_id in {message.org_id for message in strangers}:
+            cast("Callable[[OrgId], None]", self._moved)(org_id)
+        return {message.id: NotResident() for message in strangers}
 
 
 def _is_for_later(message: NewMessage) -> bool:
@@ -178,9 +205,12 @@ def _transaction(connection: asyncpg.Connection, messages: Sequence[NewMessage])
     return nullcontext()
 
 
-def accepting(messages: Sequence[NewMessage], offer: Offer = UNLEASED) -> tuple[object, ...]:
-    """The accept statement with the parameters for these messages."""
-    return ACCEPT(
+def accepting(
+    messages: Sequence[NewMessage], offer: Offer = UNLEASED, *, residents: bool = False
+) -> tuple[object, ...]:
+    """The accept statement with the parameters for these messages; with `residents`, that for organisations which live
+    in the database."""
+    return (ACCEPT_RESIDENTS if residents else ACCEPT)(
         rows=write_rows([_row(message) for message in messages]),
         payloads=[message.payload for message in messages],
         size=len(messages),

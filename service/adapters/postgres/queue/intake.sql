@@ -25,7 +25,7 @@ WITH input AS MATERIALIZED (
         UNION ALL
         SELECT id, uid FROM application WHERE org_id = i.org_id AND uid = i.app AND deleted_at IS NULL
         LIMIT 1
-    ) a ON true
+    ) a ON true  -- or, where there are several databases, if the organisation lives here
 ), claimed_event AS (
     INSERT INTO event_id (app_id, event_id, message_id)
     SELECT app_id, event_id, id FROM input
@@ -116,6 +116,9 @@ FROM input LEFT JOIN leased l ON l.message_id = input.id;
 -- name: release_event_ids
 -- Removes event ids that were claimed by messages which then lost the race for their idempotency key.
 DELETE FROM event_id WHERE message_id = ANY (:ids::text[]);
+
+-- name: residents
+SELECT org_id FROM organisation WHERE org_id = ANY (:org_ids::text[]) AND residence = 'here';
 
 -- name: first_uses
 SELECT scope, fingerprint, message_id FROM idempotency_key

@@ -3,13 +3,15 @@
 Verifying costs no query. Each process reads new revocations every second, and all of them every five minutes.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 import asyncpg
 from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
@@ -57,6 +59,40 @@ class PostgresRevocations:
         )
 
 
+class RevocationsAtHome:
+    """The same in the database that is home, for an organisation that lives in another one. Each call is committed at
+    once: a request that fails later has revoked the token, and may be repeated. `sessions` opens a session there."""
+
+    def __init__(self, sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]) -> None:
+        self._sessions = sessions
+
+    async def add(self, revocation: Revocation) -> bool:
+        """Store it; False when one with its id exists."""
+        async with self._committed() as revocations:
+            return await revocations.add(revocation)
+
+    async def has(self, owner: ApplicationId | OrgId, *, at_least: int) -> bool:
+        """Whether the application, or the organisation itself, has at least this many."""
+        async with self._committed() as revocations:
+            return await revocations.has(owner, at_least=at_least)
+
+    async def forget(self, app_id: ApplicationId, *, issued_before: datetime) -> None:
+        """Delete those that concern only tokens issued before this time."""
+        async with self._committed() as revocations:
+            await revocations.forget(app_id, issued_before=issued_before)
+
+    @asynccontextmanager
+    async def _committed(self) -> AsyncIterator[PostgresRevocations]:
+        async with self._sessions() as session:
+            transaction = Transaction(session)
+            try:
+                yield PostgresRevocations(transaction)
+                await transaction.commit()
+            except BaseException:
+                await transaction.rollback()
+                raise
+
+
 @dataclass(slots=True)
 class _Ended:
     """The revocations of one owner: of single tokens by digest, others by session id (None: all sessions)."""
@@ -79,13 +115,19 @@ class _Ended:
 
 
 class RememberedRevocations:
-    """A cache of all current revocations, by owner (application or organisation). Call `refresh` before first use."""
+    """A cache of all current revocations, by owner (application or organisation). Call `refresh` before first use.
+    `pool` may be a function that gives it, or raises Unavailable."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool | Callable[[], asyncpg.Pool]) -> None:
+        self._pool: Callable[[], asyncpg.Pool] = pool if callable(pool) else lambda: pool
         self._by_owner: dict[str, _Ended] = {}
         self._seen_until = _BEGINNING
         self._whole_at: datetime | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether they have been read."""
+        return self._whole_at is not None
 
     def cover(
         self, owner: ApplicationId | OrgId, *, token_id: str, session_id: str | None, issued_at: float, now: float
@@ -103,13 +145,13 @@ class RememberedRevocations:
             await self._read_all(now)
             return
         with unavailable_when_lost():
-            rows = await self._pool.fetch(*SINCE(since=self._seen_until - COMMIT_DELAY))
+            rows = await self._pool().fetch(*SINCE(since=self._seen_until - COMMIT_DELAY))
         self._remember(rows, self._by_owner)
 
     async def _read_all(self, now: datetime) -> None:
         with unavailable_when_lost():
-            await self._pool.execute(*FORGET(now=now, batch=BATCH_ROWS))
-            rows = await self._pool.fetch(*SINCE(since=_BEGINNING))
+            await self._pool().execute(*FORGET(now=now, batch=BATCH_ROWS))
+            rows = await self._pool().fetch(*SINCE(since=_BEGINNING))
         everything: dict[str, _Ended] = {}
         self._remember(rows, everything)
         self._by_owner = everything

@@ -22,24 +22,37 @@ from service.adapters.postgres.repositories.idempotency import PostgresIdempoten
 from service.adapters.postgres.repositories.imports import PostgresImports
 from service.adapters.postgres.repositories.installation import PostgresInstallation
 from service.adapters.postgres.repositories.messages import PostgresMessages
-from service.adapters.postgres.repositories.revocations import PostgresRevocations
+from service.adapters.postgres.repositories.revocations import PostgresRevocations, RevocationsAtHome
 from service.adapters.postgres.repositories.searches import PostgresSearches
 from service.adapters.postgres.repositories.sources import PostgresSources
 from service.adapters.postgres.repositories.statistics import PostgresStatistics
 from service.adapters.postgres.repositories.tokens import PostgresOrganisationTokens
+from service.adapters.postgres.server.residence import Residence
 from service.adapters.postgres.server.transaction import Transaction
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.application.ports.machine import Vault
+from service.application.ports.repositories import RevocationRepository
+
+Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 class PostgresUnitOfWork:
     """Fulfils `ports.UnitOfWork`. Nothing is sent to PostgreSQL before the first call of a repository.
 
-    What becomes due is announced by `wakeups` after the commit.
+    What becomes due is announced by `wakeups` after the commit. Where there are several databases, `residence` says
+    whose it is, and `home` opens sessions in the one that is home, if this is another.
     """
 
-    def __init__(self, session: AsyncSession, vault: Vault, wakeups: Wakeups | None = None) -> None:
-        self._transaction = Transaction(session, wakeups)
+    def __init__(
+        self,
+        session: AsyncSession,
+        vault: Vault,
+        wakeups: Wakeups | None = None,
+        *,
+        residence: Residence | None = None,
+        home: Sessions | None = None,
+    ) -> None:
+        self._transaction = Transaction(session, wakeups, residence)
         self.applications = PostgresApplications(self._transaction)
         self.endpoints = PostgresEndpoints(self._transaction, vault)
         self.destinations = PostgresDestinations(self._transaction, vault)
@@ -53,7 +66,9 @@ class PostgresUnitOfWork:
         self.contents = PostgresContents(self._transaction)
         self.statistics = PostgresStatistics(self._transaction)
         self.examples = PostgresExamples(self._transaction)
-        self.revocations = PostgresRevocations(self._transaction)
+        self.revocations: RevocationRepository = (
+            PostgresRevocations(self._transaction) if home is None else RevocationsAtHome(home)
+        )
         self.tokens = PostgresOrganisationTokens(self._transaction)
         self.brands = PostgresBrands(self._transaction)
         self.sources = PostgresSources(self._transaction, vault)
@@ -74,11 +89,16 @@ class PostgresUnitOfWork:
 
 @asynccontextmanager
 async def open_unit_of_work(
-    sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]], vault: Vault, wakeups: Wakeups | None = None
+    sessions: Sessions,
+    vault: Vault,
+    wakeups: Wakeups | None = None,
+    *,
+    residence: Residence | None = None,
+    home: Sessions | None = None,
 ) -> AsyncIterator[PostgresUnitOfWork]:
     """A unit of work outside of requests: committed when the block ends, rolled back when it raises."""
     async with sessions() as session:
-        work = PostgresUnitOfWork(session, vault, wakeups)
+        work = PostgresUnitOfWork(session, vault, wakeups, residence=residence, home=home)
         try:
             yield work
             await work.commit()

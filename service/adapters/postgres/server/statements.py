@@ -29,6 +29,12 @@ class Statement:
             raise TypeError(f"the statement takes {self.parameters}, not {tuple(values)}")
         return self.text, *given
 
+    def altered(self, part: str, instead: str) -> "Statement":
+        """The same with another part, which has no parameters. ValueError unless the part is there once."""
+        if self.text.count(part) != 1:
+            raise ValueError(f"{part!r} is not there once")
+        return Statement(self.text.replace(part, instead), self.parameters)
+
 
 def beside(module: str) -> Mapping[str, Statement]:
     """The statements in the file beside that module, by name."""

@@ -399,6 +399,24 @@ message_import_fault = Table(
     Column("detail", Text),
 )
 
+# Which database each organisation lives in, by name. Filled where several are configured, in the one that is home.
+organisation_home = Table(
+    "organisation_home",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("database", Text),
+    Column("placed_at", DateTime(timezone=True)),
+)
+
+# Whether an organisation lives in this database; see `residence.py`.
+organisation = Table(
+    "organisation",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("residence", Text),
+    Column("since", DateTime(timezone=True)),
+)
+
 # The messages of an application that has, or had, a destination: `head` is the position of the last one. Without
 # `active` no pushed destination is behind it.
 stream = Table(

@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy import CursorResult, Executable, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.residence import HERE, Residence
 from service.adapters.postgres.server.wakeups import Bell, Wakeups
-from service.domain.errors import Conflict, Unavailable
+from service.domain.errors import Conflict, LivesElsewhere, Unavailable
 
 _log = structlog.stdlib.get_logger("relevo.transaction")
 
@@ -20,12 +22,17 @@ _log = structlog.stdlib.get_logger("relevo.transaction")
 class Transaction:
     """One session's transaction: begins with the first statement, ends with `commit` or `rollback`.
 
-    What it makes due is announced by `wakeups` after the commit, and only then.
+    What it makes due is announced by `wakeups` after the commit, and only then. With a `residence`, nothing is done
+    for an organisation that does not live in the database: LivesElsewhere.
     """
 
-    def __init__(self, session: AsyncSession, wakeups: Wakeups | None = None) -> None:
+    def __init__(
+        self, session: AsyncSession, wakeups: Wakeups | None = None, residence: Residence | None = None
+    ) -> None:
         self._session = session
         self._wakeups = wakeups
+        self._residence = residence
+        self._to_confirm = residence
         self._due: dict[Bell, float] = {}
 
     def delivery_due(self, seconds: float = 0.0) -> None:
@@ -51,6 +58,8 @@ class Transaction:
     async def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run one statement of SQLAlchemy Core."""
         with _translated():
+            if self._to_confirm is not None:
+                await self._confirm(self._to_confirm)
             result = await self._session.execute(statement)
         if not isinstance(result, CursorResult):
             raise TypeError("repositories use SQLAlchemy Core, not its ORM")
@@ -59,6 +68,8 @@ class Transaction:
     async def execute_driver(self, statement: object, *parameters: object) -> CursorResult[Any]:
         """Run one statement of a `.sql` file, called with its parameters."""
         with _translated():
+            if self._to_confirm is not None:
+                await self._confirm(self._to_confirm)
             connection = await self._session.connection()
             return await connection.exec_driver_sql(str(statement), parameters)
 
@@ -71,6 +82,7 @@ class Transaction:
         """Commit. Raises Unavailable when the database did not confirm it."""
         with _translated():
             await self._session.commit()
+        self._to_confirm = self._residence
         due, self._due = self._due, {}
         for bell, seconds in due.items():
             bell.announce(seconds)
@@ -79,11 +91,22 @@ class Transaction:
         """Roll back. Never raises: the caller has an error to report already, and a lost connection rolls back
         anyway."""
         self._due.clear()
+        self._to_confirm = self._residence
         try:
             await self._session.rollback()
         except Exception as error:  # noqa: BLE001 - it would hide the error that caused the rollback
             _log.warning("transaction.rollback_failed", error_type=type(error).__qualname__)
             await self._session.invalidate()
+
+    async def _confirm(self, residence: Residence) -> None:
+        """Once in each transaction, before anything else."""
+        found = await self._session.scalar(
+            select(tables.organisation.c.residence).where(tables.organisation.c.org_id == residence.org_id)
+        )
+        if found != HERE:
+            residence.moved(residence.org_id)
+            raise LivesElsewhere
+        self._to_confirm = None
 
     def _announce(self, bell: Bell, seconds: float) -> None:
         self._due[bell] = min(seconds, self._due.get(bell, seconds))
