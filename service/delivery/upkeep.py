@@ -23,19 +23,22 @@ _log = structlog.stdlib.get_logger("relevo.upkeep")
 
 
 @asynccontextmanager
-async def keeping(upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metrics) -> AsyncIterator[None]:
-    """Run the periodic work while the block lasts."""
+async def keeping(
+    upkeep: Upkeep, *, engine: Engine, clock: Clock, metrics: Metrics, database: str | None = None
+) -> AsyncIterator[None]:
+    """Run the periodic work while the block lasts. Where there are several databases, `database` is its name."""
 
     async def sample() -> None:
         sampled = await upkeep.sample()
-        metrics.queue_sampled(sampled.depths, oldest_due_age=sampled.oldest_due_age)
-        metrics.worker(inflight=engine.inflight, capacity=engine.capacity)
-        metrics.breakers_open(engine.narrowed)
+        metrics.queue_sampled(sampled.depths, oldest_due_age=sampled.oldest_due_age, database=database)
+        metrics.worker(inflight=engine.inflight, capacity=engine.capacity, database=database)
+        metrics.breakers_open(engine.narrowed, database=database)
 
     async def examine() -> None:
-        metrics.endpoints_failing(await upkeep.failing())
+        metrics.endpoints_failing(await upkeep.failing(), database=database)
         lags = await upkeep.lags()
-        metrics.streams_sampled({kind.value: (lag.messages, lag.seconds) for kind, lag in lags.items()})
+        behind = {kind.value: (lag.messages, lag.seconds) for kind, lag in lags.items()}
+        metrics.streams_sampled(behind, database=database)
 
     async def clear() -> None:
         await upkeep.make_room(now=clock.now())

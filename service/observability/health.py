@@ -49,9 +49,9 @@ class Health:
         self._draining = False
         self._on_draining: list[Callable[[], None]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._database: Finding | None = None
-        self._checked_at = 0.0
-        self._fullness: Callable[[], float] | None = None
+        self._databases: dict[str | None, tuple[Finding, float]] = {}
+        self._fullness: list[Callable[[], float]] = []
+        self._needs: dict[str, Callable[[], bool]] = {}
 
     def started(self) -> None:
         """Start-up is complete; from now on the process can be ready."""
@@ -67,24 +67,40 @@ class Health:
         """Call back from the signal handler when the process begins to shut down."""
         self._on_draining.append(callback)
 
-    def depends_on(self, name: str, task: "asyncio.Task[None]") -> None:
-        """Watch a critical task: when it ends, the process is not alive and should be restarted."""
-        self._tasks[name] = task
+    def depends_on(self, name: str, task: "asyncio.Task[None]", *, database: str | None = None) -> None:
+        """Watch a critical task, of one of several databases: when it ends, the process is not alive and should be
+        restarted."""
+        self._tasks[name if database is None else f"{name} of {database}"] = task
 
     def watch_intake(self, fullness: Callable[[], float]) -> None:
-        """Set the function that says how full the intake's queue is, from 0 to 1; at 1 it refuses messages."""
-        self._fullness = fullness
+        """A function that says how full the intake's queue is, from 0 to 1; at 1 it refuses messages. Of several, one
+        for each database, the emptiest counts."""
+        self._fullness.append(fullness)
 
-    async def check_database(self, check: Callable[[], Awaitable[object]]) -> None:
-        """Check the database once and keep the result for the probes. `check` raises on failure. Makes no spans."""
+    def need(self, what: str, holds: Callable[[], bool]) -> None:
+        """Something else without which the process is not ready."""
+        self._needs[what] = holds
+
+    async def check_database(self, check: Callable[[], Awaitable[object]], *, name: str | None = None) -> bool:
+        """Check the database once, keep the result for the probes, and say whether it answers. `check` raises on
+        failure. Of several databases each has a `name`. Makes no spans."""
         try:
             with suppress_instrumentation():
                 async with asyncio.timeout(DATABASE_CHECK_TIMEOUT_S):
                     await check()
         except Exception as error:  # noqa: BLE001 - any failure means the same to a probe
-            self._remember(Finding(ok=False, detail=type(error).__qualname__))
-        else:
-            self._remember(Finding(ok=True, detail="answers"))
+            self._remember(name, Finding(ok=False, detail=type(error).__qualname__))
+            return False
+        self._remember(name, Finding(ok=True, detail="answers"))
+        return True
+
+    def database_lost(self, name: str, reason: str) -> None:
+        """One of several databases could not be opened."""
+        self._remember(name, Finding(ok=False, detail=reason))
+
+    def answers(self, name: str) -> bool:
+        """Whether one of several databases answers, as far as is known."""
+        return self._database_now(name).ok
 
     def alive(self) -> Findings:
         """For `/livez`: whether the critical tasks run. That the event loop turns is shown by this answer itself."""
@@ -94,12 +110,14 @@ class Health:
         }
 
     def ready(self) -> Findings:
-        """For `/readyz`: whether the process wants traffic."""
+        """For `/readyz`: whether the process wants traffic. Of several databases one has to answer: whose database does
+        not is told so, and everybody else is served."""
         return {
             "startup": self.startup()["startup"],
             "drain": Finding(ok=not self._draining, detail="draining" if self._draining else "no"),
-            "database": self._database_now(),
+            "database": self._some_database(),
             "intake": self._check_intake(),
+            **{what: _known(holds=holds()) for what, holds in self._needs.items()},
         }
 
     def startup(self) -> Findings:
@@ -130,18 +148,30 @@ class Health:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(self._registry), media_type=content_type)
 
-    def _remember(self, finding: Finding) -> None:
-        if self._database is None or self._database.ok != finding.ok:
-            self._log.info("health.database", ok=finding.ok, detail=finding.detail)
-        self._database = finding
-        self._checked_at = self._clock()
+    def _remember(self, name: str | None, finding: Finding) -> None:
+        if name not in self._databases or self._databases[name][0].ok != finding.ok:
+            which = {} if name is None else {"database": name}
+            self._log.info("health.database", ok=finding.ok, detail=finding.detail, **which)
+        self._databases[name] = finding, self._clock()
 
-    def _database_now(self) -> Finding:
-        if self._database is None:
+    def _database_now(self, name: str | None) -> Finding:
+        if name not in self._databases:
             return Finding(ok=False, detail="not checked yet")
-        age = self._clock() - self._checked_at
-        return self._database if age < CHECK_MAX_AGE_S else Finding(ok=False, detail=f"last checked {age:.0f} s ago")
+        finding, checked_at = self._databases[name]
+        age = self._clock() - checked_at
+        return finding if age < CHECK_MAX_AGE_S else Finding(ok=False, detail=f"last checked {age:.0f} s ago")
+
+    def _some_database(self) -> Finding:
+        named = {name: self._database_now(name) for name in self._databases if name is not None}
+        if not named:
+            return self._database_now(None)
+        told = "; ".join(f"{name} {finding.detail}" for name, finding in named.items())
+        return Finding(ok=any(finding.ok for finding in named.values()), detail=told)
 
     def _check_intake(self) -> Finding:
-        full = self._fullness() if self._fullness is not None else 0.0
+        full = min((fullness() for fullness in self._fullness), default=0.0)
         return Finding(ok=full < INTAKE_FULL, detail=f"{full:.0%} full")
+
+
+def _known(*, holds: bool) -> Finding:
+    return Finding(ok=holds, detail="known" if holds else "not known yet")

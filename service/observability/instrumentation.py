@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _CONVENTIONS, _CHOSEN = "OTEL_SEMCONV_STABILITY_OPT_IN", "http,database"
+_INSTRUMENTATION = "opentelemetry.instrumentation.sqlalchemy"
 _CAPTURING = frozenset(f"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_{which}" for which in ("REQUEST", "RESPONSE"))
 
 
@@ -64,29 +65,21 @@ def instrument_database(engine: "AsyncEngine", telemetry: Telemetry) -> Iterator
         yield
         return
     _choose_conventions()
-    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
-    from opentelemetry.instrumentation.utils import unwrap
+    from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
     from sqlalchemy import event
-    from sqlalchemy.engine import Engine
 
     # Registered before the instrumentation's own handler, so that it is called first.
     event.listen(engine.sync_engine, "handle_error", _end_span_without_text)
-    instrumentor = SQLAlchemyInstrumentor()
-    instrumentor.instrument(
-        engine=engine.sync_engine,
-        tracer_provider=telemetry.tracer_provider,
-        meter_provider=NoOpMeterProvider(),
-        # It declares support for SQLAlchemy up to 2.0, and would silently do nothing on 2.1.
-        skip_dep_check=True,
-    )
-    unwrap(Engine, "connect")
+    # Of this engine alone: the instrumentor is one for the whole process, and takes only the first of several engines.
+    counter = NoOpMeterProvider().get_meter(_INSTRUMENTATION).create_up_down_counter("unused")
+    trace_engine: Any = EngineTracer
+    trace_engine(telemetry.tracer_provider.get_tracer(_INSTRUMENTATION), engine.sync_engine, counter)
     # Registered after the instrumentation's handler, which makes the span.
     event.listen(engine.sync_engine, "before_cursor_execute", _correlate)
     try:
         yield
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", _correlate)
-        instrumentor.uninstrument()
         event.remove(engine.sync_engine, "handle_error", _end_span_without_text)
 
 

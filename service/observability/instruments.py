@@ -52,27 +52,34 @@ INSTRUMENTS: Mapping[str, Instrument] = {
     ),
     "relevo.destination.messages": Instrument("{message}", "Messages to ordered destinations", {"kind", "outcome"}),
     "relevo.destination.lag.messages": Instrument(
-        "{message}", "How far the ordered destination is behind that is furthest behind", {"kind"}, shared=True
+        "{message}",
+        "How far the ordered destination is behind that is furthest behind",
+        {"kind", "database"},
+        shared=True,
     ),
     "relevo.destination.lag.age": Instrument(
-        "s", "Age of the oldest message that an ordered destination has not been sent", {"kind"}, shared=True
+        "s",
+        "Age of the oldest message that an ordered destination has not been sent",
+        {"kind", "database"},
+        shared=True,
     ),
     "relevo.destination.disabled": Instrument("{destination}", "Ordered destinations switched off", {"kind"}),
     "relevo.source.message": Instrument("{message}", "Messages that came from brokers", {"kind", "outcome"}),
     "relevo.source.lag": Instrument(
         "{message}", "Messages that wait at the broker of the source that lags most", {"kind"}, shared=True
     ),
-    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state"}, shared=True),
-    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery", shared=True),
-    "relevo.worker.inflight": Instrument("{attempt}", "Attempts under way"),
-    "relevo.worker.capacity": Instrument("{attempt}", "Attempts possible at once"),
+    "relevo.database.up": Instrument("{database}", "Whether a database answers: 1, or 0", {"database"}, shared=True),
+    "relevo.queue.depth": Instrument("{delivery}", "Deliveries owed, by state", {"state", "database"}, shared=True),
+    "relevo.queue.oldest_due_age": Instrument("s", "Age of the oldest due delivery", {"database"}, shared=True),
+    "relevo.worker.inflight": Instrument("{attempt}", "Attempts under way", {"database"}),
+    "relevo.worker.capacity": Instrument("{attempt}", "Attempts possible at once", {"database"}),
     "relevo.commit.batch.size": Instrument("{item}", "Callers per group commit", {"batch"}, BATCH_SIZE_BUCKETS),
     "relevo.commit.duration": Instrument("s", "Duration of group commits", {"batch"}, FAST_BUCKETS_S),
     "relevo.endpoint.disabled": Instrument("{endpoint}", "Endpoints switched off", {"reason"}),
     "relevo.endpoint.failing": Instrument(
-        "{endpoint}", "Endpoints that take nothing, by age", {"longer_than"}, shared=True
+        "{endpoint}", "Endpoints that take nothing, by age", {"longer_than", "database"}, shared=True
     ),
-    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers", shared=True),
+    "relevo.breaker.open": Instrument("{endpoint}", "Open circuit breakers", {"database"}, shared=True),
     "relevo.process.ended": Instrument("{process}", "Processes that ended and were replaced", {"reason"}),
     "relevo.eventloop.lag": Instrument("s", "How late the event loop wakes a sleeper", buckets=FAST_BUCKETS_S),
     "relevo.pool.size": Instrument("{place}", "Connections or threads that a pool has", {"pool"}),

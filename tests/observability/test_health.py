@@ -60,6 +60,47 @@ async def test_ready_means_started_with_the_database_there_and_not_draining(tele
     assert database.asked == 3
 
 
+async def test_of_several_databases_one_has_to_answer_and_each_is_named(telemetry: Telemetry) -> None:
+    one, other, health = Database(), Database(), Health(registry=telemetry.registry)
+    probe, answers = probing(health), []
+    health.started()
+    health.watch_intake(lambda: 1.0)
+    health.watch_intake(lambda: 0.25)
+
+    async def look() -> None:
+        for name, database in (("eu-1", one), ("eu-2", other)):
+            await health.check_database(database.ping, name=name)
+        answers.append(await probe("/readyz?verbose"))
+
+    await look()
+    other.up = False
+    await look()
+    one.up = False
+    await look()
+
+    assert [answer.status_code for answer in answers] == [200, 200, 503]
+    told = [answer.json()["checks"]["database"]["detail"] for answer in answers]
+    assert told[0] == "eu-1 answers; eu-2 answers"
+    assert told[1].startswith("eu-1 answers; eu-2 ")
+    assert answers[0].json()["checks"]["intake"] == {"ok": True, "detail": "25% full"}
+    assert (health.answers("eu-1"), health.answers("eu-3")) == (False, False)
+
+
+async def test_what_else_is_needed_is_asked_at_each_probe(telemetry: Telemetry) -> None:
+    known: list[bool] = []
+    health = Health(registry=telemetry.registry)
+    health.started()
+    health.need("revocations", lambda: bool(known))
+    await health.check_database(Database().ping)
+
+    before = await probing(health)("/readyz?verbose")
+    known.append(True)
+    after = await probing(health)("/readyz")
+
+    assert before.json()["checks"]["revocations"] == {"ok": False, "detail": "not known yet"}
+    assert (before.status_code, after.status_code) == (503, 200)
+
+
 async def test_a_check_that_is_long_ago_counts_for_nothing(telemetry: Telemetry) -> None:
     now = [0.0]
     health = Health(registry=telemetry.registry, clock=lambda: now[0])

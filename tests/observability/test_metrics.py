@@ -28,19 +28,20 @@ ALL: dict[str, dict[str, str]] = {
     "relevo_destination_batch_duration_seconds": {"kind": "fifoEndpoint", "outcome": "sent"},
     "relevo_destination_messages": {"kind": "fifoEndpoint", "outcome": "sent"},
     "relevo_destination_disabled": {"kind": "fifoEndpoint"},
-    "relevo_destination_lag_messages": {"kind": "fifoEndpoint"},
-    "relevo_destination_lag_age_seconds": {"kind": "fifoEndpoint"},
+    "relevo_destination_lag_messages": {"kind": "fifoEndpoint", "database": "eu-2"},
+    "relevo_destination_lag_age_seconds": {"kind": "fifoEndpoint", "database": "eu-2"},
     "relevo_source_message": {"kind": "nats", "outcome": "accepted"},
     "relevo_source_lag": {"kind": "nats"},
-    "relevo_queue_depth": {"state": "due"},
-    "relevo_queue_oldest_due_age_seconds": {},
-    "relevo_worker_inflight": {},
-    "relevo_worker_capacity": {},
+    "relevo_database_up": {"database": "eu-2"},
+    "relevo_queue_depth": {"state": "due", "database": "eu-2"},
+    "relevo_queue_oldest_due_age_seconds": {"database": "eu-2"},
+    "relevo_worker_inflight": {"database": "eu-2"},
+    "relevo_worker_capacity": {"database": "eu-2"},
     "relevo_commit_batch_size": {"batch": "settle"},
     "relevo_commit_duration_seconds": {"batch": "settle"},
     "relevo_endpoint_disabled": {"reason": "gone"},
-    "relevo_endpoint_failing": {"longer_than": "1h"},
-    "relevo_breaker_open": {},
+    "relevo_endpoint_failing": {"longer_than": "1h", "database": "eu-2"},
+    "relevo_breaker_open": {"database": "eu-2"},
     "relevo_process_ended": {"reason": "signal"},
     "relevo_eventloop_lag_seconds": {},
     "relevo_pool_size": {"pool": "db"},
@@ -88,12 +89,13 @@ def everything_happens(metrics: Metrics) -> None:
     metrics.batch_sent("fifoEndpoint", "sent", seconds=0.1)
     metrics.batch_messages("fifoEndpoint", "sent", 1)
     metrics.destination_disabled("fifoEndpoint")
-    metrics.streams_sampled({"fifoEndpoint": (1, 0.1)})
-    metrics.queue_sampled({"due": 1}, oldest_due_age=0.1)
-    metrics.worker(inflight=1, capacity=2)
+    metrics.streams_sampled({"fifoEndpoint": (1, 0.1)}, database="eu-2")
+    metrics.database_up("eu-2", up=True)
+    metrics.queue_sampled({"due": 1}, oldest_due_age=0.1, database="eu-2")
+    metrics.worker(inflight=1, capacity=2, database="eu-2")
     metrics.endpoint_disabled("gone")
-    metrics.endpoints_failing({"1h": 1})
-    metrics.breakers_open(1)
+    metrics.endpoints_failing({"1h": 1}, database="eu-2")
+    metrics.breakers_open(1, database="eu-2")
     metrics.source_messages("nats", "accepted", 1)
     metrics.source_lag("nats", 3)
     metrics.eventloop_lag(0.1)
