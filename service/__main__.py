@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NoReturn
 
-from service.commands import database, demo, roles, tail, tokens
+from service.commands import database, demo, roles, tail, tenants, tokens
 
 _ABOUT = "Delivers webhooks: durable, signed, retried for a day, and visible in Jaeger."
 _EPILOG = """\
@@ -41,10 +41,12 @@ def _parser() -> ArgumentParser:
 
     roles.take_arguments(add("serve", roles.serve, "serve the API and deliver"))
     roles.take_arguments(add("worker", roles.worker, "deliver only, beside one or more that serve"))
-    add("migrate", database.migrate, "bring the database to this release's schema")
+    add("migrate", database.migrate, "bring the database, or each of several, to this release's schema")
     again = "encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS; servers may run meanwhile"
     add("reencrypt", database.reencrypt, again)
     tokens.take_arguments(add("token", tokens.token, "print a token for the API"))
+    about = "list which of several databases each organisation lives in, or give a new one a database"
+    tenants.take_arguments(add("tenants", tenants.tenants, about))
     tail.take_arguments(add("tail", tail.tail, "print an application's attempts as they are made, until Ctrl-C"))
     demo.take_arguments(add("demo", demo.demo, "send ten events to three receivers and show what became of each"))
     return parser

@@ -28,6 +28,7 @@ class Promise(NamedTuple):
 
 
 _WIRED = "tests/system/test_settings_take_effect.py::"
+_DATABASES = "tests/system/test_databases.py::"
 _OF_ITS_OWN = f"{_WIRED}test_a_server_of_its_own_is_where_it_was_told_and_as_quiet"
 _ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named"
 _SIGN_IN = f"{_WIRED}test_people_sign_in_at_the_issuer_whose_client_relevo_is"
@@ -72,6 +73,16 @@ SETTINGS: dict[str, Promise] = {
         "service/runtime/database.py",
         "database_direct_url",
         f"{_WIRED}test_what_a_pooler_cannot_carry_goes_to_the_direct_address",
+    ),
+    "RELEVO_DATABASES": Promise(
+        "service/runtime/database.py",
+        "storage.databases",
+        f"{_DATABASES}test_new_organisations_live_where_the_fewest_do_and_all_that_is_theirs_is_there",
+    ),
+    "RELEVO_SERVES": Promise(
+        "service/runtime/database.py",
+        "storage.serves",
+        f"{_DATABASES}test_a_worker_delivers_for_all_or_for_those_that_it_was_told",
     ),
     "RELEVO_JWT_SECRET": Promise(
         "service/runtime/resources.py", "jwt_secret()", f"{_WIRED}test_the_jwt_secret_decides_whose_tokens_hold"

@@ -45,7 +45,6 @@ from service.api.routes import (
 from service.api.schemas.messages import MessageIn
 from service.api.services import Services
 from service.api.sockets import SocketPlaces
-from service.application.tails import AttemptReader
 from service.domain.limits import MAX_BODY_BYTES
 
 BASE_PATH = "/api/v1"
@@ -74,7 +73,6 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services() as services:
             app.state.services = services
-            app.state.attempt_reader = AttemptReader(services.begin)
             yield
 
     app = _Api(

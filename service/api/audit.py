@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import BackgroundTasks, Depends, Request
 
-from service.api.dependencies import AuditTrailDep, services_of
+from service.api.dependencies import AuditTrailDep
 from service.api.services import Services
 from service.domain import ids
 from service.domain.audit import AuditEvent
@@ -88,7 +88,7 @@ async def audited(request: Request, trail: AuditTrailDep, background: Background
     if action := AUDITED_IN_TRANSACTION.get(operation):
         await trail.add(action, **_object(request))
     elif action := AUDITED_AFTER_ANSWER.get(operation):
-        background.add_task(write, services_of(request), trail.event(action, **_object(request)))
+        background.add_task(write, request.state.services, trail.event(action, **_object(request)))
 
 
 AUDITED = Depends(audited, scope="function")

@@ -1,4 +1,4 @@
-"""The dependencies of a request, in order: session, unit of work, caller, application, use cases.
+"""The dependencies of a request, in order: caller, the database of the caller, session, unit of work, use cases.
 
 Every dependency that holds a resource has `scope="function"`: its exit runs before the response is sent. So a 2xx
 means that the transaction is committed, and a failed commit becomes a 5xx.
@@ -50,45 +50,13 @@ def services_of(request: Request) -> Services:
     return opened
 
 
-async def services(request: Request) -> Services:
-    """The same for routes. A coroutine, since FastAPI would run a plain function in a thread."""
+async def process_services(request: Request) -> Services:
+    """The same for routes that nobody has to be known to. A coroutine, since FastAPI would run a plain function in a
+    thread."""
     return services_of(request)
 
 
-ServicesDep = Annotated[Services, Depends(services)]
-
-
-async def session(request: Request) -> AsyncIterator[AsyncSession]:
-    """The request's database session; it takes a connection from the pool at its first statement."""
-    async with services_of(request).sessions() as opened:
-        yield opened
-
-
-SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]
-
-
-async def unit_of_work(request: Request, session: SessionDep) -> AsyncIterator[UnitOfWork]:
-    """One transaction for the whole request: committed when the route returns, rolled back when it raises."""
-    work = services_of(request).unit_of_work(session)
-    try:
-        yield work
-        await work.commit()
-    except BaseException as error:
-        await work.rollback()
-        if not isinstance(error, RelevoError):
-            structlog.stdlib.get_logger(__name__).warning("transaction.rolled_back", error_type=type(error).__name__)
-        raise
-
-
-UnitOfWorkDep = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
-
-
-async def http_client(services: ServicesDep) -> AsyncIterator[AsyncClient]:
-    """The HTTP client of the process; it outlives the request, so connections are reused."""
-    yield services.http_client
-
-
-HttpClientDep = Annotated[AsyncClient, Depends(http_client, scope="function")]
+ProcessServicesDep = Annotated[Services, Depends(process_services)]
 
 _WITHOUT_BEARER = "The header `Authorization` must be `Bearer <token>`."
 bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="What `relevo token` prints.")
@@ -132,14 +100,62 @@ async def organisation(caller: CallerDep) -> Caller:
 OrganisationDep = Annotated[Caller, Depends(organisation)]
 
 
+async def services(request: Request, caller: CallerDep) -> Services:
+    """The services of the database in which the caller's organisation lives. Unavailable.
+
+    They and the caller are kept in the request's state, for what depends on them by way of the unit of work.
+    """
+    request.state.caller = caller
+    found: Services = await services_of(request).of(caller.org_id)
+    request.state.services = found
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+
+async def session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
+    """A session of the caller's database; it takes a connection from the pool at its first statement."""
+    async with services.sessions() as opened:
+        yield opened
+
+
+SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]
+
+
+async def unit_of_work(request: Request, session: SessionDep) -> AsyncIterator[UnitOfWork]:
+    """One transaction for the whole request: committed when the route returns, rolled back when it raises."""
+    services: Services = request.state.services
+    work = services.unit_of_work(session)
+    try:
+        yield work
+        await work.commit()
+    except BaseException as error:
+        await work.rollback()
+        if not isinstance(error, RelevoError):
+            structlog.stdlib.get_logger(__name__).warning("transaction.rolled_back", error_type=type(error).__name__)
+        raise
+
+
+UnitOfWorkDep = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
+
+
+async def http_client(services: ProcessServicesDep) -> AsyncIterator[AsyncClient]:
+    """The HTTP client of the process; it outlives the request, so connections are reused."""
+    yield services.http_client
+
+
+HttpClientDep = Annotated[AsyncClient, Depends(http_client, scope="function")]
+
+
 def correlation_id() -> str:
     """The correlation id that the middleware bound to the request."""
     return structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex
 
 
-async def use_cases(request: Request, caller: CallerDep, work: UnitOfWorkDep) -> UseCases:
-    """The use cases of this caller, in the request's transaction."""
-    return UseCases(services_of(request), caller, work, correlation_id=correlation_id())
+async def use_cases(request: Request, work: UnitOfWorkDep) -> UseCases:
+    """The use cases of the request's caller, in its transaction."""
+    return UseCases(request.state.services, request.state.caller, work, correlation_id=correlation_id())
 
 
 UseCasesDep = Annotated[UseCases, Depends(use_cases)]
@@ -246,7 +262,7 @@ async def examples(use_cases: UseCasesDep, application: ApplicationDep) -> Examp
     return use_cases.examples(application)
 
 
-async def revoked(services: ServicesDep) -> AsyncIterator[None]:
+async def revoked(services: ProcessServicesDep) -> AsyncIterator[None]:
     """Reload the revocations of this process after the commit. As one of the route's `dependencies` it is entered
     before the unit of work, so it exits after it."""
     yield
@@ -256,7 +272,7 @@ async def revoked(services: ServicesDep) -> AsyncIterator[None]:
         structlog.stdlib.get_logger(__name__).warning("revocations.not_read", hint="they are read again in a second")
 
 
-async def attempts(client: HttpClientDep, services: ServicesDep) -> AttemptMaker:
+async def attempts(client: HttpClientDep, services: ProcessServicesDep) -> AttemptMaker:
     """Makes an attempt within the request, while its caller waits."""
     return services.attempts(client)
 

@@ -21,12 +21,10 @@ from service.domain.applications import Application
 from service.domain.errors import NotAuthenticated
 
 
-async def lasting_application(
-    request: Request, services: ServicesDep, caller: CallerDep, app_id: ApplicationRef
-) -> Application:
+async def lasting_application(request: Request, services: ServicesDep, app_id: ApplicationRef) -> Application:
     """The application that the path names, read in a transaction that ends before the streaming begins."""
     async with services.begin() as work:
-        return await application(request, await use_cases(request, caller, work), app_id)
+        return await application(request, await use_cases(request, work), app_id)
 
 
 LastingApplicationDep = Annotated[Application, Depends(lasting_application)]
@@ -73,10 +71,9 @@ async def reading(services: ServicesDep) -> AsyncIterator[UnitOfWork]:
 ReadingDep = Annotated[UnitOfWork, Depends(reading, scope="request")]
 
 
-async def attempt_reader(request: Request) -> AttemptReader:
+async def attempt_reader(services: ServicesDep) -> AttemptReader:
     """Reads attempts for all live tails of this process together."""
-    reader: AttemptReader = request.app.state.attempt_reader
-    return reader
+    return services.attempt_reader
 
 
 AttemptReaderDep = Annotated[AttemptReader, Depends(attempt_reader)]

@@ -40,9 +40,7 @@ def token(chosen: Namespace) -> int:
 
     org_id = chosen.org_id or DEFAULT_ORGANISATION
     if not ids.is_organisation(org_id):
-        raise CommandUnusable(
-            f"{org_id!r} is not an organisation: it has to be {ids.ORGANISATION} and letters, digits, `-`, `_` or `.`."
-        )
+        raise CommandUnusable(no_organisation(org_id))
     settings = configured_for_tokens(os.environ)
     if chosen.name is not None:
         return _listed(chosen, ids.OrgId(org_id))
@@ -51,6 +49,13 @@ def token(chosen: Namespace) -> int:
     waits(f"its tokenId, by which it can be revoked, is {digest_of(made)}")
     sys.stdout.write(f"{made}\n")
     return OK
+
+
+def no_organisation(text: str) -> str:
+    """What is wrong with the name of an organisation that is none."""
+    from service.domain.ids import ORGANISATION
+
+    return f"{text!r} is not an organisation: it has to be {ORGANISATION} and letters, digits, `-`, `_` or `.`."
 
 
 def _listed(chosen: Namespace, org_id: "OrgId") -> int:

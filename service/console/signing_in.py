@@ -80,15 +80,16 @@ async def console_sessions(request: Request, work: UnitOfWorkDep) -> ConsoleSess
 ConsoleSessionsDep = Annotated[ConsoleSessions, Depends(console_sessions)]
 
 
-async def signed_in(request: Request, sessions: ConsoleSessionsDep, work: UnitOfWorkDep) -> Viewer:
-    """Whose session this is, if it may do the route's operation; the API's own dependencies take its caller from here.
+async def signed_in(request: Request) -> Viewer:
+    """Whose session this is, if it may do the route's operation; the API's own dependencies take its caller from here,
+    and with it the database.
 
     NotSignedIn, NotAllowed, Forged.
     """
-    ticket, caller = await session_of(request, services_of(request), sessions)
+    services, ticket, caller = await session_of(request, services_of(request))
     name(org_id=caller.org_id)
     # Before the check, since a refusal is a page of the session like any other.
-    brand = None if caller.app_id is None else await work.brands.get(caller.org_id)
+    brand = None if caller.app_id is None else await _brand_of(services, caller)
     request.state.viewer = viewer = Viewer(caller=caller, csrf=ticket.csrf, brand=brand)
     operation: str = request.scope["route"].operation_id
     if not operation.startswith(OF_THE_CONSOLE):
@@ -97,17 +98,27 @@ async def signed_in(request: Request, sessions: ConsoleSessionsDep, work: UnitOf
     return viewer
 
 
-async def session_of(request: Request, services: Services, sessions: ConsoleSessions) -> tuple[Ticket, Caller]:
-    """The session that the request's cookie names: its ticket, and whose it is. NotSignedIn."""
+async def session_of(request: Request, services: Services) -> tuple[Services, Ticket, Caller]:
+    """The session that the request's cookie names: the services of its organisation's database, its ticket, and whose
+    it is. NotSignedIn."""
     ticket = ticket_of(request)
-    session = None if ticket is None else await sessions.find(ticket)
-    if ticket is None or session is None:
+    known = None if ticket is None else await services.known(ticket.org_id)
+    if ticket is None or known is None:
+        raise NotSignedIn
+    async with known.begin() as work:
+        session = await ConsoleSessions(work.console_sessions, clock=known.clock).find(ticket)
+    if session is None:
         raise NotSignedIn
     try:
-        services.access.refuse_revoked(session.caller)
+        known.access.refuse_revoked(session.caller)
     except NotAuthenticated:
         raise NotSignedIn from None
-    return ticket, session.caller
+    return known, ticket, session.caller
+
+
+async def _brand_of(services: Services, caller: Caller) -> Brand | None:
+    async with services.begin() as work:
+        return await work.brands.get(caller.org_id)
 
 
 ViewerDep = Annotated[Viewer, Depends(signed_in)]

@@ -1,7 +1,7 @@
 """Builds the verifier of tokens (our own and the issuer's, unless revoked), and what signs people in at the issuer."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -16,7 +16,7 @@ from service.adapters.destinations.http.egress import Egress
 from service.adapters.machine.clock import SystemClock
 from service.adapters.postgres.repositories.revocations import RememberedRevocations
 from service.delivery.upkeep import every
-from service.runtime.core import Core
+from service.domain.errors import Unavailable
 from service.settings import Settings
 from service.settings.access import Oidc
 
@@ -24,16 +24,20 @@ REVOCATIONS_REFRESH_INTERVAL = timedelta(seconds=1)
 
 
 @asynccontextmanager
-async def open_verifier(settings: Settings, core: Core, tokens: Tokens) -> AsyncIterator[Verifier]:
-    """The verifier, while the block lasts. Revocations by other processes are known within a second."""
+async def open_verifier(
+    settings: Settings, revocations: RememberedRevocations, tokens: Tokens
+) -> AsyncIterator[Verifier]:
+    """The verifier, while the block lasts. Revocations by other processes are known within a second. Raises Unavailable
+    when there is one database and it cannot be asked; of several, the one that is home may answer later."""
     async with AsyncExitStack() as stack:
         verifier = Verifier(
             tokens,
-            revocations=RememberedRevocations(core.database.pool),
+            revocations=revocations,
             clock=SystemClock(),
             issuer=await stack.enter_async_context(_open_issuer(settings)),
         )
-        await verifier.refresh()
+        with suppress(*([Unavailable] if settings.several else [])):
+            await verifier.refresh()
         await stack.enter_async_context(every(REVOCATIONS_REFRESH_INTERVAL, verifier.refresh))
         yield verifier
 

@@ -25,6 +25,7 @@ from service.observability.ordered import BatchTelemetry
 from service.observability.tasks import TaskTelemetry
 from service.observability.telemetry import Telemetry
 from service.runtime.core import Core
+from service.runtime.database import served
 from service.runtime.destinations import attempts, batches, ordered_senders
 from service.settings import Settings
 
@@ -34,7 +35,8 @@ MAX_HOLD = timedelta(seconds=2)
 
 @asynccontextmanager
 async def delivering(settings: Settings, telemetry: Telemetry, health: Health, core: Core) -> AsyncIterator[Leasing]:
-    """Deliver while the block lasts. What it gives leases deliveries to this process when they are accepted."""
+    """Deliver what one database owes while the block lasts. What it gives leases deliveries to this process when they
+    are accepted."""
     told = DeliveryTelemetry(telemetry)
     timeout = timedelta(seconds=settings.delivery.attempt_timeout)
     margin = timedelta(seconds=settings.delivery.lease_margin)
@@ -56,26 +58,33 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
         telemetry=told,
         give_up_after=margin - hold,
     )
+    places = _places(settings)
     engine = Engine(
         queue=queue,
         carry=courier.carry,
-        capacity=settings.delivery.concurrency,
-        per_endpoint=settings.delivery.per_endpoint,
+        capacity=places,
+        per_endpoint=min(settings.delivery.per_endpoint, places),
         drain=timedelta(seconds=settings.delivery.drain),
         hold=hold,
     )
     async with (
         queue.running(),
-        keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics),
+        keeping(core.upkeep, engine=engine, clock=SystemClock(), metrics=telemetry.metrics, database=core.name),
         engine.running() as loop,
         ordered_senders(core.http_client, settings=settings, egress=core.egress) as senders,
         _ordered_reader(settings, telemetry, core, senders, lease=lease).running() as ordered,
         _task_runner(telemetry, core).running() as tasks,
     ):
-        health.depends_on("engine", loop)
-        health.depends_on("ordered destinations", ordered)
-        health.depends_on("background tasks", tasks)
+        health.depends_on("engine", loop, database=core.name)
+        health.depends_on("ordered destinations", ordered, database=core.name)
+        health.depends_on("background tasks", tasks, database=core.name)
         yield Leasing(engine=engine, reader=reader, lease=lease)
+
+
+def _places(settings: Settings) -> int:
+    """The attempts that may be made at once for one database: an equal share, so that endpoints of one database which
+    do not answer take no place from another's."""
+    return max(1, settings.delivery.concurrency // max(1, len(served(settings))))
 
 
 def _ordered_reader(

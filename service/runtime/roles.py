@@ -4,8 +4,8 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from math import ceil
 from types import FrameType
@@ -22,8 +22,9 @@ from service.observability.instrumentation import instrument, wants_more
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
-from service.runtime.core import open_core
+from service.runtime.core import Outgoing, open_core, open_outgoing
 from service.runtime.database import DatabaseUrls
+from service.runtime.databases import all_kept_open, kept_over_each
 from service.runtime.engine import delivering
 from service.runtime.listening import Listeners, Member, PortUnusable, listening
 from service.runtime.signals import on_stopping
@@ -92,13 +93,36 @@ async def worker(settings: Settings, listeners: Listeners, database: DatabaseUrl
     """Deliver only, until SIGTERM or Ctrl-C. Probes and metrics are served on RELEVO_OPS_PORT if it is set."""
     observed = open_observed(settings, listeners, role="worker")
     async with observed as (telemetry, health, _), AsyncExitStack() as stack:
-        core = await stack.enter_async_context(open_core(settings, database, telemetry, health, role="worker"))
+        outgoing = await stack.enter_async_context(open_outgoing(settings, telemetry))
+        deliver = partial(_delivering, settings, outgoing, telemetry, health)
+        if settings.several:
+            kept = kept_over_each(settings, deliver, telemetry=telemetry, health=health)
+            await stack.enter_async_context(all_kept_open(*kept.values()))
+        else:
+            await stack.enter_async_context(deliver(database))
         told = _stop_event(health)
-        await stack.enter_async_context(delivering(settings, telemetry, health, core))
         health.started()
         _log.info("worker.ready")
         await told.wait()
         _log.info("worker.stopping")
+
+
+@asynccontextmanager
+async def _delivering(
+    settings: Settings,
+    outgoing: Outgoing,
+    telemetry: Telemetry,
+    health: Health,
+    urls: DatabaseUrls,
+    *,
+    name: str | None = None,
+) -> AsyncIterator[None]:
+    """Deliver what one database owes, while the block lasts."""
+    async with (
+        open_core(settings, urls, outgoing, telemetry, health, role="worker", name=name) as core,
+        delivering(settings, telemetry, health, core),
+    ):
+        yield
 
 
 async def _run(config: uvicorn.Config, sockets: Sequence[socket.socket], health: Health) -> None:

@@ -59,9 +59,10 @@ def _opened(
 
 @asynccontextmanager
 async def reading_sources(
-    core: Core, resources: Resources, telemetry: Telemetry, health: Health
+    core: Core, resources: Resources, telemetry: Telemetry, told: SourceTelemetry, health: Health
 ) -> AsyncIterator[None]:
-    """Read all sources while the block lasts. When the process begins to shut down, no more messages are taken."""
+    """Read all sources of one database while the block lasts. When the process begins to shut down, no more messages
+    are taken."""
     async with AsyncExitStack() as stack:
         resolver = GuardedResolver(core.egress, metrics=telemetry.metrics)
         stack.push_async_callback(resolver.close)
@@ -69,12 +70,12 @@ async def reading_sources(
             ledger=PostgresSourceLedger(core.database.pool, core.vault, core.wakeups.sources),
             consumers=consumers(Dialer(core.egress, resolver)),
             submissions=submissions(resources),
-            telemetry=SourceTelemetry(telemetry),
+            telemetry=told,
             clock=SystemClock(),
             new_id=new_id,
             name=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
         )
         loop = await stack.enter_async_context(reading.running())
-        health.depends_on("sources", loop)
+        health.depends_on("sources", loop, database=core.name)
         health.when_draining(reading.stop)
         yield

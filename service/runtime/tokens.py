@@ -27,7 +27,8 @@ def mint(settings: Settings, org_id: OrgId, *, now: datetime, role: Role, lifeti
 
 
 async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id: OrgId, new: "NewToken") -> str:
-    """Make a token and store it in the list and the audit trail; returns its text. Raises LimitReached."""
+    """Make a token and store it in the list and the audit trail, in the organisation's database; returns its text.
+    Raises LimitReached, DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
     from service.adapters.machine.clock import SystemClock, new_id
     from service.adapters.machine.vault import AesVault
     from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
@@ -37,6 +38,10 @@ async def make_listed_token(settings: Settings, database: "DatabaseUrls", org_id
     from service.application.revocations import Revocations
     from service.application.tokens import OrganisationTokens
 
+    if settings.several:
+        from service.runtime.homes import database_of
+
+        database = await database_of(settings, org_id)
     clock = SystemClock()
     async with (
         open_database(database.direct) as opened,

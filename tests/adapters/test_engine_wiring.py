@@ -16,7 +16,7 @@ from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry
-from service.runtime.core import open_core
+from service.runtime.core import open_core, open_outgoing
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.settings import Settings
@@ -54,8 +54,9 @@ async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(role="test", version="0", environ={}))
         health = Health(registry=telemetry.registry)
+        outgoing = await stack.enter_async_context(open_outgoing(settings, telemetry))
         core = await stack.enter_async_context(
-            open_core(settings, DatabaseUrls.without_pooler(database), telemetry, health, role="worker")
+            open_core(settings, DatabaseUrls.without_pooler(database), outgoing, telemetry, health, role="worker")
         )
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
         yield health

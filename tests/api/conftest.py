@@ -28,6 +28,7 @@ from service.api.services import Services
 from service.application.payload_checks import PayloadChecks
 from service.application.ports.destinations import Senders
 from service.application.ports.machine import NewId
+from service.application.tails import AttemptReader
 from service.delivery.attempts import Attempts
 from service.domain.signatures import Signing
 from service.observability.deliveries import DeliveryTelemetry
@@ -88,6 +89,7 @@ async def services(database: str, postgres: Database) -> AsyncIterator[Services]
                 processes=processes,
                 threads=threads,
                 attempt_news=news,
+                attempt_reader=AttemptReader(partial(open_unit_of_work, postgres.sessions, VAULT)),
             )
 
 

@@ -76,6 +76,10 @@ async def test_a_database_that_cannot_be_reached_is_told_as_well(services: Servi
     assert {answer.json()["code"] for answer in answers} == {"unavailable"}
 
 
+async def test_of_one_database_the_services_are_everybodys(services: Services) -> None:
+    assert await services.of(ORG) is await services.known(ORG) is services
+
+
 @pytest.fixture
 def unused_port() -> Iterator[int]:
     """A port that is bound, so that nobody takes it, and does not listen."""
@@ -133,6 +137,7 @@ def diary_app(diary: Diary, services: Services) -> FastAPI:
     app = FastAPI()
     diaries: Any = {"sessions": diary.session, "unit_of_work": lambda _session: diary}
     app.state.services = replace(services, **diaries)
+    app.dependency_overrides[caller] = lambda: Caller(org_id=ORG)
 
     async def use_case(work: UnitOfWorkDep) -> AsyncIterator[None]:
         try:

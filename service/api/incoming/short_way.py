@@ -96,7 +96,7 @@ class ShortWay:
                 request,
                 app_id=usual.app_id,
                 caller=caller,
-                services=services,
+                services=await services.of(caller.org_id),
                 key=usual.key,
                 with_content=usual.with_content,
             )

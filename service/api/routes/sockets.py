@@ -62,6 +62,7 @@ async def tail_over_websocket(socket: WebSocket) -> None:
             token = await _token_after_accept(socket, places)
         caller = await services.access.verify(token)
         permissions.check(caller, operation=OPERATION)
+        services = await services.of(caller.org_id)
         with places.taken(caller.org_id):
             application = await application_of(services, caller, socket.path_params["app_id"])
             if not accepted:
@@ -70,7 +71,7 @@ async def tail_over_websocket(socket: WebSocket) -> None:
             told = tail(
                 application.id,
                 services.attempt_news,
-                socket.app.state.attempt_reader,
+                services.attempt_reader,
                 may_listen=may_listen,
                 wanted=wanted,
             )

@@ -63,9 +63,7 @@ async def follow(socket: WebSocket) -> None:
     async with refusing(socket):
         request = as_request(socket)
         require_own_origin(request)
-        async with services.begin() as work:
-            sessions = ConsoleSessions(work.console_sessions, clock=services.clock)
-            ticket, caller = await session_of(request, services, sessions)
+        services, ticket, caller = await session_of(request, services)
         permissions.check(caller, operation=OPERATION)
         wanted = wanted_of(request)
         with places.taken(caller.org_id):
@@ -75,7 +73,7 @@ async def follow(socket: WebSocket) -> None:
             told = tail(
                 application.id,
                 services.attempt_news,
-                socket.app.state.attempt_reader,
+                services.attempt_reader,
                 may_listen=may_listen,
                 wanted=wanted,
             )

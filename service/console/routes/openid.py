@@ -9,13 +9,12 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from service.api.addresses import base_url
-from service.api.dependencies import ServicesDep
+from service.api.dependencies import ProcessServicesDep
 from service.api.services import Services
-from service.application.console_sessions import ConsoleSessions
 from service.application.ports.identity_provider import IdentityProvider, SignInBinding
 from service.console.pages import BASE, SIGN_IN, public_pages
 from service.console.routes.sessions import opened, own_path, ways_in
-from service.console.signing_in import ConsoleSessionsDep, is_secure, may_sign_in
+from service.console.signing_in import is_secure, may_sign_in
 from service.console.words import REFUSED_SIGN_INS
 from service.domain.errors import NotAuthenticated, NotFound, Unavailable
 
@@ -30,7 +29,7 @@ router = public_pages()
 routers = (router,)
 
 
-async def identity_provider(services: ServicesDep) -> IdentityProvider:
+async def identity_provider(services: ProcessServicesDep) -> IdentityProvider:
     """Who signs people in. NotFound when nobody does."""
     if services.identity_provider is None:
         raise NotFound
@@ -41,7 +40,7 @@ IdentityProviderDep = Annotated[IdentityProvider, Depends(identity_provider)]
 
 
 @router.get(BEGIN.removeprefix(BASE), operation_id="console.sign-in.openid")
-async def begin(request: Request, services: ServicesDep, provider: IdentityProviderDep) -> Response:
+async def begin(request: Request, services: ProcessServicesDep, provider: IdentityProviderDep) -> Response:
     """Send the browser to the provider, with a cookie to which its answer is bound."""
     # A link and no form, since browsers check a form's redirections against `form-action` too.
     then = own_path(request.query_params.get("next"))
@@ -64,14 +63,12 @@ async def begin(request: Request, services: ServicesDep, provider: IdentityProvi
 
 
 @router.get(CALLBACK.removeprefix(BASE), operation_id="console.sign-in.openid.callback")
-async def take_back(
-    request: Request, services: ServicesDep, provider: IdentityProviderDep, sessions: ConsoleSessionsDep
-) -> Response:
+async def take_back(request: Request, services: ProcessServicesDep, provider: IdentityProviderDep) -> Response:
     """Open a session for whom the provider's answer stands. The cookie is worth nothing after any answer."""
     secret, _, kept = request.cookies.get(_cookie(request), "").partition(".")
     then = own_path(unquote(kept))
     binding = SignInBinding.parse(secret)
-    response = await _answered(request, services, provider, sessions, binding=binding, then=then)
+    response = await _answered(request, services, provider, binding=binding, then=then)
     response.delete_cookie(_cookie(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
     return response
 
@@ -80,7 +77,6 @@ async def _answered(
     request: Request,
     services: Services,
     provider: IdentityProvider,
-    sessions: ConsoleSessions,
     *,
     binding: SignInBinding | None,
     then: str,
@@ -101,7 +97,7 @@ async def _answered(
         return refused("unknown")
     except Unavailable as error:
         return ways_in(request, services, then=then, status=503, problem=error.detail)
-    return await opened(request, sessions, caller, then=then.removeprefix(BASE))
+    return await opened(request, services, caller, then=then.removeprefix(BASE))
 
 
 def _redirect_uri(request: Request) -> str:

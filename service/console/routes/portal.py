@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 
-from service.api.dependencies import ApplicationDep, ServicesDep
+from service.api.dependencies import ApplicationDep, ProcessServicesDep, ServicesDep
 from service.api.routes import access as api
 from service.api.schemas.access import AppPortalAccessIn
 from service.api.services import Services
@@ -13,7 +13,7 @@ from service.console.forms import Form, FormDep
 from service.console.pages import BASE, page, pages, public_pages
 from service.console.problems import refused_with
 from service.console.routes.sessions import opened
-from service.console.signing_in import ConsoleSessionsDep, may_sign_in, refuse_other_origins
+from service.console.signing_in import may_sign_in, refuse_other_origins
 from service.domain.errors import NotAuthenticated
 from service.domain.tokens import MAX_PORTAL_LIFETIME
 
@@ -33,7 +33,7 @@ async def ask_for_link(request: Request) -> Response:
 
 
 @public.post(api.PORTAL.removeprefix(BASE), operation_id="console.portal.open")
-async def open_portal(request: Request, services: ServicesDep, sessions: ConsoleSessionsDep, form: FormDep) -> Response:
+async def open_portal(request: Request, services: ProcessServicesDep, form: FormDep) -> Response:
     """Open a session of the application that the token is for."""
     refuse_other_origins(request)
     if not may_sign_in(request):
@@ -42,7 +42,7 @@ async def open_portal(request: Request, services: ServicesDep, sessions: Console
     caller = await _customer(services, form.get("token").rpartition("#token=")[2])
     if caller is None:
         return page(request, PAGE, status=401, safe=True, refused=True, product=PRODUCT)
-    return await opened(request, sessions, caller, then=f"/app/{caller.app_id}")
+    return await opened(request, services, caller, then=f"/app/{caller.app_id}")
 
 
 @of_operators.get("/portal-link", operation_id="v1.authentication.app-portal-access")

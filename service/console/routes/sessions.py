@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
-from service.api.dependencies import ServicesDep
+from service.api.dependencies import ProcessServicesDep
 from service.api.routes.access import PORTAL
 from service.api.services import Services
 from service.application.access import Caller
@@ -36,13 +36,13 @@ async def start() -> Response:
 
 
 @public.get("/sign-in", operation_id="console.sign-in")
-async def ask_for_token(request: Request, services: ServicesDep) -> Response:
+async def ask_for_token(request: Request, services: ProcessServicesDep) -> Response:
     """Show the ways to sign in."""
     return ways_in(request, services, then=own_path(request.query_params.get("next")))
 
 
 @public.post("/sign-in", operation_id="console.sign-in.create")
-async def sign_in(request: Request, services: ServicesDep, sessions: ConsoleSessionsDep, form: FormDep) -> Response:
+async def sign_in(request: Request, services: ProcessServicesDep, form: FormDep) -> Response:
     """Open a session for a valid token."""
     refuse_other_origins(request)
     wanted = own_path(form.get("next"))
@@ -52,7 +52,7 @@ async def sign_in(request: Request, services: ServicesDep, sessions: ConsoleSess
         caller = await services.access.verify(form.get("token"))
     except NotAuthenticated:
         return ways_in(request, services, then=wanted, status=401, problem=REFUSED_SIGN_INS["token"])
-    return await opened(request, sessions, caller, then=wanted.removeprefix(BASE))
+    return await opened(request, services, caller, then=wanted.removeprefix(BASE))
 
 
 def ways_in(request: Request, services: Services, *, then: str, status: int = 200, problem: str = "") -> Response:
@@ -69,9 +69,12 @@ def ways_in(request: Request, services: Services, *, then: str, status: int = 20
     )
 
 
-async def opened(request: Request, sessions: ConsoleSessions, caller: Caller, *, then: str) -> Response:
+async def opened(request: Request, services: Services, caller: Caller, *, then: str) -> Response:
     """Open a session of the caller, and lead to the page `then`."""
-    ticket, session = await sessions.open(caller, new_secret=token_bytes)
+    services = await services.of(caller.org_id)
+    async with services.begin() as work:
+        sessions = ConsoleSessions(work.console_sessions, clock=services.clock)
+        ticket, session = await sessions.open(caller, new_secret=token_bytes)
     response = go(then)
     lasts = (session.expires_at - session.created_at).total_seconds()
     keep_ticket(response, request, ticket, seconds=int(lasts), of_portal=caller.app_id is not None)
