@@ -28,7 +28,7 @@ QUOTED_PATH = re.compile(
     r"`(?:(?:GET|POST|PUT|PATCH|DELETE) )?(?:\.\.\.)?(/?[a-z][\w{}-]*(?:/[\w{}.-]+)+)(?:\?[^`]*)?`"
 )
 # The document itself, a folder of Loki's, and a WebSocket, of which OpenAPI knows nothing.
-NO_OPERATION = {"/api/v1/openapi.json", "pkg/push", "/api/v1/app/{app_id}/attempt/tail/ws"}
+NO_OPERATION = {"/api/v1/openapi.json", "pkg/push", "/api/v1/app/{app_id}/attempt/tail/ws", "/admin/profile"}
 OURS = "#/components/schemas/"
 _HOSTED = "a filter of the hosted service's own applications"
 _IN_FULL = "a canceled delivery is always shown as one"
