@@ -45,6 +45,7 @@ check: setup ## lint, types, layers and dependencies: exactly what CI runs
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m deploy.manifests --check
+	$(BIN)/python -m deploy.capacity --check
 	$(BIN)/python -m deploy.audit
 
 audit: setup ## dependencies: pinned by hashes, fitting together, and (with a network) without published advisories
@@ -67,8 +68,9 @@ lock: setup ## resolve the dependencies anew into requirements.lock (running) an
 	$(RESOLVE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
 	$(RESOLVE) --group pyproject.toml:dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
 
-manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, and the Helm chart
+manifests: setup ## make what is made of other files: the copies within deploy/kubernetes, the Helm chart, the tables of capacity.md
 	$(BIN)/python -m deploy.manifests
+	$(BIN)/python -m deploy.capacity --write
 
 stack: setup ## run collector, Jaeger and Prometheus on this machine (built from source the first time; needs go)
 	$(BIN)/python -m deploy.stack

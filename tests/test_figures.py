@@ -11,10 +11,12 @@ from service.adapters.access import issuers
 from service.adapters.destinations.http import answers, outcomes
 from service.adapters.postgres.server import connections, database, schema
 from service.api.protocol import bodies, patience
+from service.delivery import upkeep
 from service.domain import headers, health, idempotency, limits, retention
 from service.observability import telemetry
 from service.runtime import access, resources
 from service.settings.delivery import Delivery
+from tests.benchmarks.sections.capacity import APPLICATIONS, RATE
 from tests.faults.cases import FAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +39,7 @@ def pinned(lock: str) -> int:
     return len(re.findall(r"^[\w.-]+==", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-README, DEPLOY = "README.md", "deploy/deploy.md"
+README, DEPLOY, CAPACITY = "README.md", "deploy/deploy.md", "deploy/capacity.md"
 OPERATIONS, SECURITY = "deploy/operations.md", "deploy/security.md"
 HOUSE, API, FAULTS_FOUND = "service/README.md", "service/api/README.md", "tests/faults/README.md"
 RUN, DEVELOP = pinned("requirements.lock"), pinned("requirements-dev.lock")
@@ -73,6 +75,12 @@ SAID: Iterable[tuple[str, str]] = (
     (SECURITY, f"{bodies.MAX_HELD_BYTES // MIB} MiB"),
     (SECURITY, f"{outcomes.MAX_BODY_BYTES:,} bytes"),
     (SECURITY, f"every {issuers.MIN_FETCH_INTERVAL.seconds} s"),
+    (CAPACITY, f"kept for {retention.MESSAGES_KEPT.days} days"),
+    (CAPACITY, f"after {retention.PAYLOADS_KEPT.days} days"),
+    (CAPACITY, f"samples the queue every {upkeep.SAMPLE_INTERVAL.seconds} s"),
+    (CAPACITY, f"expired every {upkeep.CLEAR_INTERVAL // timedelta(minutes=1)} min"),
+    (CAPACITY, f"{outcomes.MAX_BODY_BYTES:,} bytes"),
+    (CAPACITY, f"take {RATE:g} messages/s for {APPLICATIONS} applications"),
     (HOUSE, f"{RUN} packages"),
     (HOUSE, f"the same and {DEVELOP - RUN} "),
 )

@@ -3,12 +3,13 @@
 import http.client
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,18 @@ import psutil
 READY_WITHIN = 60.0
 GONE_WITHIN = 20.0
 POLL = 0.01
+NOT_GIVEN = range(16_000, 32_000)  # ports below those of outgoing connections
 
 Ready = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A running process that listens on `port` of 127.0.0.1."""
+    """A running process that listens on `port` of 127.0.0.1, and perhaps with TLS on another."""
 
     pid: int
     port: int
+    tls_port: int = 0
 
     @property
     def url(self) -> str:
@@ -92,21 +95,23 @@ def answers(port: int, path: str) -> Ready:
 
 @contextmanager
 def listening(module: str, *arguments: str) -> Iterator[Process]:
-    """A process built on `listener`, which prints its port."""
+    """A process built on `listener`, which prints its ports."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         try:
             assert started.stdout is not None
-            yield Process(pid=started.pid, port=int(started.stdout.readline()))
+            ports = map(int, started.stdout.readline().split())
+            yield Process(pid=started.pid, port=next(ports), tls_port=next(ports, 0))
         finally:
             _end(started)
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on at this moment, and that the system gives to nobody by itself meanwhile."""
+    while True:
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", random.choice(NOT_GIVEN)))
+            return int(listener.getsockname()[1])
 
 
 def exchange(port: int, method: str, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:

@@ -1,7 +1,8 @@
 """A receiver of webhooks, quick and honest: it keeps what came and checks every signature when it is asked to report.
 
-`/after/20` answers after 20 ms. `POST /forget` starts afresh, `GET /count` counts, `GET /report` checks, `GET
-/arrivals` lists.
+`/after/20` answers after 20 ms, `/second` answers 500 to a message's first call, `/closing` closes the connection.
+`POST /forget` starts afresh, `GET /count` counts, `GET /report` checks, `GET /arrivals` lists. With a certificate it
+listens with TLS as well.
 """
 
 import base64
@@ -25,6 +26,7 @@ class Receiver:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._calls: list[tuple[int, bytes, bytes]] = []
+        self._failed: set[tuple[bytes, bytes]] = set()
 
     def handle(self, method: str, path: str, head: bytes, body: bytes) -> Reply:
         """Keep a call, or answer about those that were kept."""
@@ -38,12 +40,28 @@ class Receiver:
                 return Reply(orjson.dumps(self._report()))
             case "GET", ["arrivals"]:
                 return Reply(orjson.dumps(self._arrivals()))
-            case _, ["after", milliseconds, *_]:
+            case _, behaviour:
                 self._calls.append((now_ns(), head, body))
+                return self._reply(behaviour, head)
+
+    def _reply(self, behaviour: list[str], head: bytes) -> Reply:
+        match behaviour:
+            case ["after", milliseconds, *_]:
                 return Reply(delay=int(milliseconds) / 1000)
+            case ["second", *_]:
+                return Reply(status=200 if self._is_second(head) else 500)
+            case ["closing", *_]:
+                return Reply(closes=True)
             case _:
-                self._calls.append((now_ns(), head, body))
                 return Reply()
+
+    def _is_second(self, head: bytes) -> bool:
+        fields, path = _signature(head)
+        call = fields.get(b"id", b""), path
+        if call in self._failed:
+            return True
+        self._failed.add(call)
+        return False
 
     def _report(self) -> dict[str, object]:
         arrived = [at for at, _, _ in self._calls]
@@ -92,4 +110,4 @@ def _delays(calls: list[tuple[int, bytes, bytes]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    listen(Receiver(bytes.fromhex(sys.argv[1])).handle)
+    listen(Receiver(bytes.fromhex(sys.argv[1])).handle, certificate=next(iter(sys.argv[2:]), None))

@@ -104,12 +104,12 @@ class Readers:
 
 @asynccontextmanager
 async def open_readers(
-    database: str, directory: Path, *, count: int, late: int = 0, url: str | None = None
+    database: str, directory: Path, *, count: int, late: int = 0, url: str | None = None, **others: str
 ) -> AsyncIterator[Readers]:
     """So many servers, while the block lasts; the last `late` of them are not started. They reach the database by
-    `url`, if that is another."""
+    `url`, if that is another; `others` are settings that they have."""
     logs = [directory / f"server-{number}.log" for number in range(count)]
-    processes = [RelevoProcess("serve", settings(RELEVO_DATABASE_URL=url or database), log) for log in logs]
+    processes = [RelevoProcess("serve", settings(RELEVO_DATABASE_URL=url or database, **others), log) for log in logs]
     async with AsyncExitStack() as stack:
         for process in processes:
             stack.push_async_callback(process.close)

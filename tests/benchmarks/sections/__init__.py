@@ -27,10 +27,11 @@ NAMES = (
     "start",
     "processes",
     "scale",
+    "capacity",
 )
 
 AT_LENGTH = frozenset(
-    {"collector", "punctuality", "fairness", "retention", "imports"}
+    {"collector", "punctuality", "fairness", "retention", "imports", "capacity"}
 )  # what takes too long for a short run
 
 
