@@ -227,7 +227,10 @@ async def check_pages(
 
     assert (first, second) == (expected[:A_PAGE], expected[A_PAGE : 2 * A_PAGE]), wanted
     assert back == first, wanted
-    assert await rows_read(place, statements) < A_LITTLE * len(statements), wanted
+    if await rows_read(place, statements) >= A_LITTLE * len(statements):
+        # The server's own vacuum may have come in between, and the plan be of what it saw: seen on a busy machine.
+        await place.connection.execute("VACUUM (ANALYZE)")
+        assert await rows_read(place, statements) < A_LITTLE * len(statements), wanted
 
 
 def _is_wanted(item: Item, wanted: AttemptFilter, prefix: str) -> bool:
