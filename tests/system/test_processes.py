@@ -21,9 +21,9 @@ from tests.system import audit, senders
 from tests.system.senders import Promises
 from tests.system.test_crashes import SOON_TAKEN_OVER, assert_kept
 
-MESSAGES = 300
+MESSAGES = 160
 CLIENTS = 12
-KILLS = 3
+KILLS = 2
 ACCEPTED = 'relevo_message_accepted_total{outcome="accepted"}'
 ADMIN = "an admin's token of thirty-two characters"
 
