@@ -193,6 +193,8 @@ class Metrics:
         self._batch_size = self._histogram("relevo.commit.batch.size")
         self._batch_duration = self._histogram("relevo.commit.duration")
         self._process_ended = self._counter("relevo.process.ended")
+        for end in get_args(ProcessEnd):
+            self._process_ended.add(0, self._labelled("reason", end))
         self._loop_lag = self._histogram("relevo.eventloop.lag")
         self._pool_wait = self._histogram("relevo.pool.wait")
         self._executor_duration = self._histogram("relevo.executor.duration")
