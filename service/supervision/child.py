@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +22,8 @@ MAX_LAST_WORDS = 1024 * 1024
 
 
 class Child:
-    """A process of its own with `instructions`. `exposition` is what its metrics were when it was last heard."""
+    """A process of its own. `exposition` is what its metrics were when it was last heard, `heard_at` when it last said
+    that it is well (monotonic, in seconds)."""
 
     def __init__(
         self, process: Process, number: int, *, url: str, last_words: asyncio.StreamReader, client: httpx.AsyncClient
@@ -30,6 +32,7 @@ class Child:
         self.exposition: Exposition = {}
         self.ready = asyncio.Event()
         self.silent = False
+        self.heard_at = time.monotonic()
         self._process = process
         self._url = url
         self._last_words = last_words
@@ -97,6 +100,7 @@ class Child:
         answer = await self.ask("GET", "/readyz")
         if answer is not None and answer.is_success:
             self.ready.set()
+            self.heard_at = time.monotonic()
             return True
         return False
 

@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from service.application.turns import first_of
+from service.application.turns import first_of, take_turns
 from service.domain.retries import pauses
 from service.observability.merging import Exposition, lasting, merged
 from service.observability.metrics import Metrics
@@ -34,12 +35,17 @@ class _Life:
     task: "asyncio.Task[int]"
 
 
+def _first_pauses() -> Iterator[float]:
+    return pauses(FIRST_PAUSE_S, longest=LONGEST_PAUSE_S)
+
+
 @dataclass(slots=True)
 class _Slot:
-    """A place for one process, and who has it now."""
+    """A place for one process, who has it now, and the pauses between those who end in it."""
 
     number: int
     life: _Life | None = None
+    pauses: Iterator[float] = field(default_factory=_first_pauses)
 
 
 class Supervisor:
@@ -122,21 +128,25 @@ class Supervisor:
             return merged([self._ended, *(child.exposition for child in self.alive)])
 
     async def _keep(self, slot: _Slot) -> None:
-        pause = pauses(FIRST_PAUSE_S, longest=LONGEST_PAUSE_S)
-        while not self.stopping:
-            life = slot.life = slot.life or await self._begin(slot.number)
-            began = time.monotonic()
-            status = await asyncio.shield(life.task)
-            if slot.life is not life:
-                continue  # it was rolled: its successor is there
-            slot.life = None
-            if self.stopping or slot.number not in self._started:
-                self._statuses.append(status if self.stopping else max(status, 1))
-                self.stop()
-                return
-            if time.monotonic() - began > GOOD_LIFE_S:
-                pause = pauses(FIRST_PAUSE_S, longest=LONGEST_PAUSE_S)
-            await self._mourn(life.child, status, next(pause))
+        turn = partial(self._fill, slot)
+        await take_turns(turn, draining=self._stopping, log=_log, failure="process.not_started")
+
+    async def _fill(self, slot: _Slot) -> None:
+        """Have a process in the place until it ends, and for a pause after that nobody. OSError if none can be
+        started."""
+        life = slot.life = slot.life or await self._begin(slot.number)
+        began = time.monotonic()
+        status = await asyncio.shield(life.task)
+        if slot.life is not life:
+            return  # it was rolled: its successor is there
+        slot.life = None
+        if self.stopping or slot.number not in self._started:
+            self._statuses.append(status if self.stopping else max(status, 1))
+            self.stop()
+            return
+        if time.monotonic() - began > GOOD_LIFE_S:
+            slot.pauses = _first_pauses()
+        await self._mourn(life.child, status, next(slot.pauses))
 
     async def _begin(self, number: int) -> _Life:
         child = await self._start(number)
@@ -165,27 +175,38 @@ class Supervisor:
         await first_of(self._stopping.wait(), asyncio.sleep(pause))
 
     async def _watch(self, child: Child) -> None:
-        while not await child.is_ready():  # noqa: ASYNC110  # it is asked, and does not tell
+        """Until it ends, which cancels this."""
+        turn = partial(self._look_at, child)
+        await take_turns(turn, draining=asyncio.Event(), log=_log, failure="process.not_watched")
+
+    async def _look_at(self, child: Child) -> None:
+        if not child.ready.is_set():
+            await self._look_whether_ready(child)
+            return
+        await asyncio.sleep(self._listen_interval)
+        async with self._listening:
+            await child.listen()
+        if await child.is_alive():
+            child.heard_at = time.monotonic()
+        elif time.monotonic() - child.heard_at > self._silence:
+            _log.error("process.silent", number=child.number, pid=child.pid)
+            child.silence()
+
+    async def _look_whether_ready(self, child: Child) -> None:
+        if not await child.is_ready():
             await asyncio.sleep(READY_INTERVAL_S)
+            return
         self._started.add(child.number)
         _log.info("process.ready", number=child.number, pid=child.pid)
-        heard = time.monotonic()
-        while True:
-            await asyncio.sleep(self._listen_interval)
-            async with self._listening:
-                await child.listen()
-            if await child.is_alive():
-                heard = time.monotonic()
-            elif time.monotonic() - heard > self._silence:
-                _log.error("process.silent", number=child.number, pid=child.pid)
-                child.silence()
 
     async def _keep_rolling(self) -> None:
-        while True:
-            await self._roll_asked.wait()
-            self._roll_asked.clear()
-            rolled = [await self._replaced(slot) for slot in self._slots if not self.stopping]
-            (_log.info if all(rolled) else _log.error)("process.rolled", count=sum(rolled), of=len(self._slots))
+        await take_turns(self._roll_when_asked, draining=self._stopping, log=_log, failure="process.not_rolled")
+
+    async def _roll_when_asked(self) -> None:
+        await self._roll_asked.wait()
+        self._roll_asked.clear()
+        rolled = [await self._replaced(slot) for slot in self._slots if not self.stopping]
+        (_log.info if all(rolled) else _log.error)("process.rolled", count=sum(rolled), of=len(self._slots))
 
     async def _replaced(self, slot: _Slot) -> bool:
         """Whether there is a new process in the place now; the one before has left."""

@@ -13,7 +13,8 @@ LAST_METRICS = METRICS.replace("done_total 1.0", "done_total 5.0")
 
 
 def act(part: str) -> None:
-    """Play the part: `exits`, `never ready`, `stubborn` (stays when told to leave) or `good`."""
+    """Play the part: `exits`, `never ready`, `stubborn` (stays when told to leave), `mumbling` (it has no metrics) or
+    `good`."""
     told = Instructions.read(parent := from_parent())
     if part == "exits":
         sys.exit(7)
@@ -22,7 +23,8 @@ def act(part: str) -> None:
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             ok = self.path.startswith(("/livez", "/metrics")) or part != "never ready"
-            body = METRICS if self.path == "/metrics" else '{"checks": {}}'
+            metrics = "mumble {" if part == "mumbling" else METRICS
+            body = metrics if self.path == "/metrics" else '{"checks": {}}'
             self.send_response(200 if ok else 503)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

@@ -27,16 +27,23 @@ pytestmark = pytest.mark.timeout(180)
 
 
 class Cast:
-    """Who plays which part; what is not said is `good`."""
+    """Who plays which part; what is not said is `good`, and `none` cannot be started."""
 
     def __init__(self, client: httpx.AsyncClient, parts: list[str]) -> None:
         self._client = client
         self._parts = parts
         self.started: list[Child] = []
 
+    @property
+    def left(self) -> int:
+        """How many parts have not been given."""
+        return len(self._parts)
+
     async def start(self, number: int) -> Child:
         """The next of the parts."""
         part = self._parts.pop(0) if self._parts else "good"
+        if part == "none":
+            raise BlockingIOError("there are too many processes")
         child = await Child.start((sys.executable, str(ACTOR), part), NOBODY.of(number), self._client)
         self.started.append(child)
         return child
@@ -105,6 +112,35 @@ async def test_one_that_ends_later_is_replaced_until_one_stays(telemetry: Teleme
     assert status == 0
     assert 'relevo_process_ended_total{reason="signal"} 1.0' in page
     assert 'relevo_process_ended_total{reason="status"} 2.0' in page
+
+
+async def test_while_none_can_be_started_it_is_tried_again_and_the_others_stay(telemetry: Telemetry) -> None:
+    async with supervised(telemetry, "good", "good", "none", "none", count=2) as (supervisor, cast, _):
+        await until(lambda: supervisor.started)
+        os.kill(cast.started[0].pid, signal.SIGKILL)
+        await until(lambda: len(cast.started) == 3)
+        await cast.started[2].ready.wait()
+        stayed = cast.started[1] in supervisor.alive
+
+    assert stayed
+
+
+async def test_a_roll_that_cannot_start_anybody_leaves_who_was_there_and_the_next_succeeds(
+    telemetry: Telemetry,
+) -> None:
+    async with supervised(telemetry, "good", "none") as (supervisor, cast, _):
+        await until(lambda: supervisor.started)
+        supervisor.roll()
+        await until(lambda: not cast.left)
+        supervisor.roll()
+        await until(lambda: len(cast.started) == 2 and supervisor.alive == [cast.started[1]])
+
+
+async def test_what_a_child_says_of_its_metrics_cannot_end_the_watch_over_it(telemetry: Telemetry) -> None:
+    async with supervised(telemetry, "mumbling", silence=0.1) as (supervisor, cast, _):
+        await until(lambda: supervisor.started)
+        os.kill(cast.started[0].pid, signal.SIGSTOP)
+        await until(lambda: len(cast.started) == 2)
 
 
 async def test_one_that_hangs_is_killed_and_replaced(telemetry: Telemetry) -> None:
