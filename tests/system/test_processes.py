@@ -224,12 +224,14 @@ async def test_ctrl_c_at_the_terminal_reaches_the_parent_which_lets_them_finish(
         customer = await senders.prepare(environ, f"{receiver.url}/slow/0.5")
         await senders.send_all(customer, count=20, clients=10, promises=Promises())
         await receiver.wait_for(1)
+        groups = {os.getpgid(pid) for pid in server.children.values()}
         server.send_to_all(signal.SIGINT)  # a second one would force them to leave at once
         status = await server.ended()
         owed = await audit.ask(database, "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL")
 
     assert status == 0
     assert owed == 0
+    assert groups == set(server.children.values()), "the terminal reaches no child, which would be told twice"
 
 
 async def test_children_leave_when_their_parent_is_killed(environ: dict[str, str], directory: Path) -> None:
