@@ -19,6 +19,14 @@ class Homes:
         """The organisation's database; None for one that lives nowhere yet. Raises Unavailable."""
         return await self._homes.of(org_id)
 
+    async def known(self, org_id: OrgId) -> str | None:
+        """The same, and for one that has come while there was one database, the one that is home. Raises
+        Unavailable."""
+        found = await self.find(org_id)
+        if found is None and await self._homes.has_something(org_id):
+            return await self._homes.place(org_id, self._first)
+        return found
+
     async def find_or_give(self, org_id: OrgId, *, among: Sequence[str]) -> str:
         """The organisation's database. A new one is given that of `among` where the fewest live. Raises Unavailable."""
         return await self.find(org_id) or await self._give(org_id, among)

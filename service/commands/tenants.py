@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from service.domain.ids import OrgId
     from service.settings import Settings
 
 _ONE_DATABASE = "There is one database, in which every organisation lives. RELEVO_DATABASES names several."
@@ -22,41 +23,54 @@ def take_arguments(parser: ArgumentParser) -> None:
     )
     placing.add_argument("org_id", help="the organisation")
     placing.add_argument("database", help="a name of RELEVO_DATABASES")
+    moving = parts.add_parser(
+        "move",
+        help="move an organisation to another database, while it is served",
+        epilog="If this command ends early, a server goes on with the move; running it again follows it.",
+    )
+    moving.add_argument("org_id", help="the organisation")
+    whither = moving.add_mutually_exclusive_group(required=True)
+    whither.add_argument("database", nargs="?", help="a name of RELEVO_DATABASES")
+    whither.add_argument("--cancel", action="store_true", help="undo the move, as long as it has not switched")
 
 
 def tenants(chosen: Namespace) -> int:
-    """List where organisations live, or place one."""
+    """List where organisations live, place one, or move one."""
     from service.commands.execution import CommandUnusable
     from service.runtime.configuration import configured
 
     settings = configured(os.environ)
     if not settings.several:
         raise CommandUnusable(_ONE_DATABASE)
-    return _list(settings) if chosen.part == "list" else _place(settings, chosen.org_id, chosen.database)
+    if chosen.part == "list":
+        return _list(settings)
+    if chosen.part == "place":
+        return _place(settings, chosen.org_id, chosen.database)
+    return _move(settings, chosen.org_id, chosen.database)
 
 
 def _list(settings: "Settings") -> int:
     from service.commands.execution import run
     from service.runtime.homes import listed
+    from service.runtime.moves import current
 
     async def work() -> None:
-        for home in await listed(settings):
-            sys.stdout.write(f"{home.org_id}\t{home.database}\t{home.placed_at:%Y-%m-%dT%H:%M:%SZ}\n")
+        homes = await listed(settings)
+        move = await current(settings)
+        for home in homes:
+            moves = move is not None and move.org_id == home.org_id
+            to = f"\tmoves from {move.source} to {move.target}: {move.step}" if move is not None and moves else ""
+            sys.stdout.write(f"{home.org_id}\t{home.database}\t{home.placed_at:%Y-%m-%dT%H:%M:%SZ}{to}\n")
 
     return run(work)
 
 
 def _place(settings: "Settings", org_id: str, database: str) -> int:
     from service.commands.execution import CommandUnusable, run
-    from service.commands.tokens import no_organisation
     from service.domain import ids
     from service.runtime.homes import place
 
-    names = [one.name for one in settings.storage.databases]
-    if database not in names:
-        raise CommandUnusable(f"{database!r} is not a database of RELEVO_DATABASES, which are {', '.join(names)}.")
-    if not ids.is_organisation(org_id):
-        raise CommandUnusable(no_organisation(org_id))
+    _check_names(settings, org_id, database)
 
     async def work() -> None:
         lives_in = await place(settings, ids.OrgId(org_id), database)
@@ -65,3 +79,56 @@ def _place(settings: "Settings", org_id: str, database: str) -> int:
         sys.stdout.write(f"{org_id} lives in {database}.\n")
 
     return run(work)
+
+
+def _move(settings: "Settings", org_id: str, database: str | None) -> int:
+    """Begin a move, or cancel one; then go on with it to its end. Each step is written when it begins."""
+    from service.commands.execution import CommandFailed, CommandUnusable, run, tell
+    from service.domain import ids
+    from service.domain.errors import Unavailable
+    from service.domain.moves import Move
+    from service.runtime.moves import Immovable, begin, cancel, current, follow
+
+    _check_names(settings, org_id, database)
+    organisation, told = ids.OrgId(org_id), [""]
+
+    def say(move: Move) -> None:
+        if told[0] != move.step:
+            told[0] = move.step
+            sys.stdout.write(f"{org_id}: {move.step}\n")
+            sys.stdout.flush()
+
+    async def work() -> None:
+        try:
+            if database is None:
+                await cancel(settings, organisation)
+            else:
+                move = await current(settings)
+                if move is None or (move.org_id, move.target) != (organisation, database):
+                    await begin(settings, organisation, database)
+        except Immovable as error:
+            raise CommandUnusable(str(error)) from None
+        except Unavailable as error:
+            raise CommandFailed(f"The database that is home cannot be reached: {error.__cause__ or error}") from None
+        await follow(settings, organisation, told=say, waits=tell)
+        sys.stdout.write(f"{org_id} lives in {await _home_of(settings, organisation)}.\n")
+
+    return run(work)
+
+
+async def _home_of(settings: "Settings", org_id: "OrgId") -> str | None:
+    from service.runtime.homes import known_home
+
+    return await known_home(settings, org_id)
+
+
+def _check_names(settings: "Settings", org_id: str, database: str | None) -> None:
+    from service.commands.execution import CommandUnusable
+    from service.commands.tokens import no_organisation
+    from service.domain import ids
+
+    names = [one.name for one in settings.storage.databases]
+    if database is not None and database not in names:
+        raise CommandUnusable(f"{database!r} is not a database of RELEVO_DATABASES, which are {', '.join(names)}.")
+    if not ids.is_organisation(org_id):
+        raise CommandUnusable(no_organisation(org_id))

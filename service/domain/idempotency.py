@@ -15,9 +15,10 @@ KEYS_KEPT = timedelta(hours=12)  # a request under an idempotency key is the sam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """`scope` is a digest of caller, operation and the key's text; `fingerprint` is a digest of the request's
-    content."""
+    """An organisation's key. `scope` is a digest of caller, operation and the key's text; `fingerprint` is a digest of
+    the request's content."""
 
+    org_id: OrgId
     scope: bytes
     fingerprint: bytes
 
@@ -31,7 +32,7 @@ def key_of(org_id: OrgId, app_id: ApplicationId | None, *asked: str, key: str, f
     parts = (org_id, app_id or "", *asked, key)
     # Each part is hashed by itself, so that different lists of parts cannot make the same text.
     digests = b"".join(hashlib.sha256(part.encode()).digest() for part in parts)
-    return IdempotencyKey(scope=hashlib.sha256(digests).digest(), fingerprint=fingerprint)
+    return IdempotencyKey(org_id=org_id, scope=hashlib.sha256(digests).digest(), fingerprint=fingerprint)
 
 
 def fingerprint_of(said: bytes) -> bytes:

@@ -25,6 +25,13 @@ async def place(settings: Settings, org_id: OrgId, database: str) -> str:
         return await _homes(settings, home).place(org_id, database)
 
 
+async def known_home(settings: Settings, org_id: OrgId) -> str | None:
+    """Where the organisation lives; None for one that has nothing anywhere. Raises DATABASE_UNUSABLE,
+    DATABASE_UNAVAILABLE."""
+    async with _at_home(settings) as home:
+        return await _homes(settings, home).known(org_id)
+
+
 async def database_of(settings: Settings, org_id: OrgId) -> DatabaseUrls:
     """The database in which the organisation lives; a new one is given one, and moves in. Raises DATABASE_UNUSABLE,
     DATABASE_UNAVAILABLE."""

@@ -26,6 +26,7 @@ from service.runtime.database import DatabaseUrls, named
 from service.runtime.databases import KeptOpen, all_kept_open, kept_over_each
 from service.runtime.destinations import attempts
 from service.runtime.engine import delivering
+from service.runtime.moves import finding_moves
 from service.runtime.resources import Tools, open_resources, open_tools, resources_over
 from service.runtime.sources import reading_sources
 from service.runtime.tenants import ChosenDatabases, Shard
@@ -100,6 +101,7 @@ async def _over_several(process: _Process, home: DatabaseUrls) -> AsyncIterator[
         await stack.enter_async_context(all_kept_open(*shards.values()))
         hearing = hearing_of_moves(home.direct, moved=chosen.forget, known=chosen.remembered)
         await stack.enter_async_context(hearing)
+        await stack.enter_async_context(finding_moves(settings))
         yield _without_database(process, access, chosen)
 
 

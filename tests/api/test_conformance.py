@@ -18,7 +18,7 @@ from tests.support.factories import ORG
 from tests.support.patience import unhurried
 
 EXAMPLES = 3
-# What the bounds of schemas suggest is some 3,600 requests, a twentieth of the suite's time. Each day tries a third of
+# What the bounds of schemas suggest is some 5,700 requests, a twentieth of the suite's time. Each day tries a third of
 # the operations; the variable says which one, to repeat a failure.
 THIRD = "RELEVO_TEST_COVERED_THIRD"
 SEED = 20_260_301

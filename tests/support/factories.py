@@ -42,7 +42,9 @@ def new_message(app: str, **changed: Any) -> NewMessage:
 
 def idempotency_key(text: str, *, body: bytes = b"{}") -> IdempotencyKey:
     """The key that a caller writes as `text`."""
-    return IdempotencyKey(scope=hashlib.sha256(text.encode()).digest(), fingerprint=hashlib.sha256(body).digest())
+    return IdempotencyKey(
+        org_id=ORG, scope=hashlib.sha256(text.encode()).digest(), fingerprint=hashlib.sha256(body).digest()
+    )
 
 
 async def add_application(

@@ -118,7 +118,7 @@ FROM input LEFT JOIN leased l ON l.message_id = input.id;
 DELETE FROM event_id WHERE message_id = ANY (:ids::text[]);
 
 -- name: residents
-SELECT org_id FROM organisation WHERE org_id = ANY (:org_ids::text[]) AND residence = 'here';
+SELECT org_id FROM organisation WHERE org_id = ANY (:org_ids::text[]) AND residence IN ('here', 'leaving');
 
 -- name: first_uses
 SELECT scope, fingerprint, message_id FROM idempotency_key

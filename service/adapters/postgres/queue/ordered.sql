@@ -17,13 +17,13 @@ WHERE s.active AND d.status = 'enabled' AND d.kind = ANY (:kinds::text[]) AND d.
 
 -- name: advance
 -- A success ends a series of failures, unless a part of the destination still fails. Says whether the destination is as
--- it was claimed.
+-- it was claimed, and not set aside for a move.
 UPDATE destination
 SET position = :position, ahead = :ahead::bigint[], lease_until = now() + :lease_lasts::interval,
     attempts = :attempts, first_failed_at = :first_failed_at, failure_reason = :reason,
     due_at = CASE WHEN :delay::interval IS NULL THEN due_at ELSE now() + :delay END
 WHERE id = :id AND lease = :lease
-RETURNING status = 'enabled' AND updated_at = :claimed_at AS unchanged;
+RETURNING status = 'enabled' AND updated_at = :claimed_at AND due_at < now() + interval '182625 days' AS unchanged;
 
 -- name: fail
 UPDATE destination
@@ -35,7 +35,8 @@ RETURNING true;
 
 -- name: release
 UPDATE destination
-SET position = :position, ahead = :ahead::bigint[], lease = NULL, lease_until = NULL, due_at = now()
+SET position = :position, ahead = :ahead::bigint[], lease = NULL, lease_until = NULL,
+    due_at = CASE WHEN due_at < now() + interval '182625 days' THEN now() ELSE due_at END
 WHERE id = :id AND lease = :lease
 RETURNING true;
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.notify_line import NotifyLine, Talk
-from service.adapters.postgres.server.residence import HERE
+from service.adapters.postgres.server.residence import RESIDENTS
 from service.adapters.postgres.server.statements import beside
 from service.domain.ids import OrgId
 
@@ -78,7 +78,7 @@ async def move_in(pool: asyncpg.Pool, org_id: OrgId) -> bool:
             if (found := await connection.fetchval(*RESIDENCE(org_id=org_id))) is None:
                 await connection.execute(MOVE_IN, org_id)
                 found = await connection.fetchval(*RESIDENCE(org_id=org_id))
-    return bool(found == HERE)
+    return found in RESIDENTS
 
 
 @asynccontextmanager

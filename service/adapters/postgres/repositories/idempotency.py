@@ -61,7 +61,13 @@ class PostgresIdempotency:
 
 
 def _claim(key: IdempotencyKey) -> Any:
-    fresh = {"fingerprint": key.fingerprint, "message_id": null(), "status": null(), "body": null()}
+    fresh = {
+        "org_id": key.org_id,
+        "fingerprint": key.fingerprint,
+        "message_id": null(),
+        "status": null(),
+        "body": null(),
+    }
     return (
         insert(_table)
         .values(scope=key.scope, **fresh)

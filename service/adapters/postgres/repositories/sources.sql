@@ -1,6 +1,9 @@
 -- name: enabled
+-- Not those of an organisation that lives in another of several databases.
 SELECT id, org_id, name, kind, place, sealed, application, event_type, enabled, created_at, updated_at
-FROM source WHERE enabled ORDER BY id;
+FROM source s
+WHERE enabled AND coalesce((SELECT residence FROM organisation o WHERE o.org_id = s.org_id) IN ('here', 'leaving'), true)
+ORDER BY id;
 
 -- name: report
 -- Of a source that was deleted meanwhile nothing is stored. Rows of processes that are long gone are deleted.

@@ -1,5 +1,6 @@
 """Weekly partitions of the growing tables: made ahead of time, dropped whole when they are too old."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -35,6 +36,16 @@ async def ensure(connection: asyncpg.Connection, *, now: datetime) -> None:
         for week in range(WEEKS_AHEAD):
             start = _monday(now) + timedelta(weeks=week)
             if _name(table, start) not in existing:
+                await _change(connection, _create(table, prefix, start))
+
+
+async def match(connection: asyncpg.Connection, names: Iterable[str]) -> None:
+    """Make those of another database's partitions, by name, that this one has not, for rows that come from there."""
+    for table, prefix in PARTITIONED.items():
+        existing = {row["relname"] for row in await connection.fetch(PARTITIONS, table)}
+        for name in sorted(set(names) - existing):
+            start = _start(name)
+            if start is not None and name == _name(table, start):
                 await _change(connection, _create(table, prefix, start))
 
 

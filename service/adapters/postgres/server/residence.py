@@ -11,8 +11,22 @@ from dataclasses import dataclass
 from service.domain.ids import OrgId
 
 HERE = "here"
+LEAVING = "leaving"  # lives here, but nothing more is sent from here: it will soon live elsewhere
+STOPPED = "stopped"  # is on its way
+GONE = "gone"  # lives elsewhere
+ARRIVING, RETURNING = "arriving", "returning"  # is on its way to here, for the first time or after it was gone
+RESIDENTS = frozenset({HERE, LEAVING})
+
 # Of the organisation of a row `i`. No `EXISTS`, for which a plan may read the whole table.
-LIVES_HERE = f"(SELECT residence FROM organisation o WHERE o.org_id = i.org_id) = '{HERE}'"
+_RESIDENCE = "(SELECT residence FROM organisation o WHERE o.org_id = {row}.org_id)"
+LIVES_HERE = f"{_RESIDENCE.format(row='i')} IN ('{HERE}', '{LEAVING}')"
+STAYS_HERE = f"{_RESIDENCE.format(row='e')} = '{HERE}'"
+IS_LEAVING = f"{_RESIDENCE.format(row='w')} = '{LEAVING}'"
+
+# What is set aside is due that much later, so that nobody takes it for due; and it is known by being due after the
+# line. The days of a year do not matter, but each number of them is the same time forth and back.
+ASIDE = "interval '365250 days'"
+LINE = "now() + interval '182625 days'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,7 @@ idempotency_key = Table(
     Column("status", SmallInteger),
     Column("body", LargeBinary),
     Column("created_at", DateTime(timezone=True)),
+    Column("org_id", Text),  # null for the key of a message, whose organisation is the message's
 )
 
 background_task = Table(
@@ -415,6 +416,33 @@ organisation = Table(
     Column("org_id", Text, primary_key=True),
     Column("residence", Text),
     Column("since", DateTime(timezone=True)),
+    Column("mover", BigInteger),  # the number of who moves it, from here or to here
+)
+
+# An organisation's move to another database, in the one that is home: at most one row.
+tenant_move = Table(
+    "tenant_move",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("source", Text),
+    Column("target", Text),
+    Column("step", Text),
+    Column("cancelled", Boolean),
+    Column("cursor", Text),
+    Column("copied", BigInteger),
+    Column("mover", BigInteger),
+    Column("started_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+# What has changed of an organisation that is being copied, by primary key. Triggers fill it.
+tenant_change = Table(
+    "tenant_change",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("org_id", Text),
+    Column("belonging", Text),
+    Column("key", ARRAY(Text)),
 )
 
 # The messages of an application that has, or had, a destination: `head` is the position of the last one. Without

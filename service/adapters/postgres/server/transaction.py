@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import unavailable_when_lost
-from service.adapters.postgres.server.residence import HERE, Residence
+from service.adapters.postgres.server.residence import RESIDENTS, Residence
 from service.adapters.postgres.server.wakeups import Bell, Wakeups
 from service.domain.errors import Conflict, LivesElsewhere, Unavailable
 
@@ -103,7 +103,7 @@ class Transaction:
         found = await self._session.scalar(
             select(tables.organisation.c.residence).where(tables.organisation.c.org_id == residence.org_id)
         )
-        if found != HERE:
+        if found not in RESIDENTS:
             residence.moved(residence.org_id)
             raise LivesElsewhere
         self._to_confirm = None

@@ -1,0 +1,1 @@
+"""Moves an organisation from one database to another."""

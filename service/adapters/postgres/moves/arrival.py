@@ -1,0 +1,93 @@
+"""The database that an organisation comes to. What arrives is set aside, so that nobody works on it."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import orjson
+
+from service.adapters.postgres.moves.columns import Shape, shapes
+from service.adapters.postgres.moves.connection import MoversConnection
+from service.adapters.postgres.moves.removing import remove
+from service.adapters.postgres.moves.setting_aside import put_back
+from service.adapters.postgres.server import partitions
+from service.adapters.postgres.server.database import unavailable_when_lost
+from service.adapters.postgres.server.residence import ARRIVING, HERE, RETURNING
+from service.adapters.postgres.server.statements import beside
+from service.application.ports.moves import Changes, Passage
+from service.domain.ids import OrgId
+
+ON_THE_WAY = (ARRIVING, RETURNING)
+
+_statements = beside(__name__)
+EXPECT, EXPECTED, MOVE_IN = _statements["expect"], _statements["expected"], _statements["move_in"]
+FORGET_NEW, FORGET_RETURNING = _statements["forget_new"], _statements["forget_returning"]
+
+
+class PostgresArrival:
+    """Fulfils `ports.Arrival`."""
+
+    def __init__(self, mover: MoversConnection, org_id: OrgId) -> None:
+        self._mover = mover
+        self._org_id = org_id
+        self._shapes: dict[str, Shape] | None = None
+
+    async def expect(self, weeks: Sequence[str]) -> None:
+        """Let nobody but this move bring anything of the organisation's."""
+        with unavailable_when_lost():
+            connection = await self._mover.opened()
+            await connection.execute(*EXPECT(org_id=self._org_id, mover=self._mover.mover))
+            await partitions.match(connection, weeks)
+
+    async def take(self, passage: Passage) -> None:
+        """Store these rows in place of those that have arrived before."""
+        known = await self._known()
+        async with self._mover.transaction(residences=ON_THE_WAY) as connection:
+            await _store(connection, known[passage.table], passage)
+
+    async def apply(self, changes: Changes) -> None:
+        """The same for changes, all or none."""
+        known = await self._known()
+        async with self._mover.transaction(residences=ON_THE_WAY) as connection:
+            for table, keys in reversed(list(changes.gone.items())):
+                await connection.execute(known[table].gone(), orjson.dumps(keys).decode())
+            for passage in changes.rows:
+                await _store(connection, known[passage.table], passage)
+
+    async def move_in(self) -> None:
+        """Live here from now on, and take messages in."""
+        async with self._mover.transaction(residences=[*ON_THE_WAY, HERE]) as connection:
+            await connection.execute(*MOVE_IN(org_id=self._org_id))
+
+    async def resume(self) -> None:
+        """Deliver what was set aside, and tell everybody that it is due."""
+        await put_back(self._mover)
+
+    async def remove(self) -> None:
+        """Delete what has arrived. If nothing was expected yet, nothing has."""
+        if await self._mover.fetch(*EXPECTED(org_id=self._org_id)):
+            await remove(self._mover, await self._known(), residences=ON_THE_WAY)
+
+    async def forget(self) -> None:
+        """Expect it no more. A row stays where it has lived before."""
+        with unavailable_when_lost():
+            connection = await self._mover.opened()
+            for statement in (FORGET_NEW, FORGET_RETURNING):
+                await connection.execute(*statement(org_id=self._org_id, mover=self._mover.mover))
+
+    async def _known(self) -> dict[str, Shape]:
+        if self._shapes is None:
+            with unavailable_when_lost():
+                self._shapes = await shapes(await self._mover.opened())
+        return self._shapes
+
+
+async def _store(connection: asyncpg.Connection, shape: Shape, passage: Passage) -> None:
+    if not passage.rows:
+        return
+    await connection.execute(shape.stage())
+    await connection.copy_records_to_table(shape.staged, records=passage.rows, columns=passage.columns)
+    free = shape.free()
+    if free is not None:
+        await connection.execute(free)
+    await connection.execute(shape.settle())
+    await connection.execute(f"TRUNCATE {shape.staged}")
