@@ -71,5 +71,5 @@ def _a_third(document: dict[str, Any]) -> list[str]:
     """The operations that are covered today."""
     names = sorted(operation["operationId"] for path in document["paths"].values() for operation in path.values())
     third = int(os.environ.get(THIRD) or datetime.now(UTC).toordinal()) % 3
-    print(f"schemathesis: {THIRD}={third}")  # noqa: T201
+    print(f"schemathesis: {THIRD}={third}")  # noqa: T201 - repeats a failure
     return names[third::3]

@@ -1,23 +1,64 @@
 """An organisation moves to another database: with all it has, while it is served, and whole whatever is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 
 from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.moves.belongings import STAYING
 from service.adapters.postgres.server import tables
+from service.adapters.postgres.server.database import open_database
+from service.domain.operational_webhooks import OPERATIONS
+from tests.api.walking import one_of_each
+from tests.observability.whole import Whole
 from tests.support import postgres
-from tests.support.databases import asking, bearer, homes, named
-from tests.support.processes import run, settings
+from tests.support.databases import asking, bearer, column, homes, named
+from tests.support.factories import ORG
+from tests.support.patience import patient
+from tests.support.processes import command, environment, run, settings
 from tests.support.receiver import Receiver, running_receiver
 from tests.system.test_databases import over
 
-ORG = "org_mover"
-TASKS = ("background_task",)
+# What the API does not leave behind by one request of each kind.
+RARE = """
+    INSERT INTO throttle (id, next_at) SELECT id, now() + interval '1 day' FROM application;
+    INSERT INTO endpoint_rest (endpoint_id, rests, until) SELECT id, 3, now() + interval '1 day' FROM endpoint
+    ON CONFLICT (endpoint_id) DO UPDATE SET until = excluded.until;
+    INSERT INTO message_import_fault (import_id, line, code, detail) SELECT id, 7, 'a', 'b' FROM message_import;
+    INSERT INTO source_fault (id, source_id, position, code, detail, created_at)
+    SELECT 'fault', id, '1', 'a', 'b', now() FROM source;
+    INSERT INTO destination_consumer (destination_id, consumer_id, position, updated_at)
+    SELECT id, 'reader', 1, now() FROM destination WHERE kind = 'pollingEndpoint';
+    INSERT INTO portal_brand (org_id, name, updated_at) SELECT DISTINCT org_id, 'x', now() FROM source;
+    INSERT INTO console_session (digest, org_id, role, capabilities, created_at, expires_at)
+    SELECT DISTINCT '\\x01'::bytea, org_id, 'admin', '{}'::text[], now(), now() + interval '1 day' FROM source;
+"""
+
+POLL = 0.05
+AT_REST = """
+    SELECT NOT EXISTS (SELECT FROM pending_delivery WHERE due_at < now() + interval '1 hour')
+       AND NOT EXISTS (SELECT FROM background_task WHERE due_at < now() + interval '1 hour' AND status = 'running')
+       AND NOT EXISTS (SELECT FROM destination WHERE lease IS NOT NULL)
+"""
+WAITING = """
+    SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE NOT l.granted AND a.datname = current_database()
+"""
+LEFT_OF_A_MOVE = """
+    SELECT (SELECT count(*) FROM tenant_move) + (SELECT count(*) FROM tenant_change)
+         + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'tenant_change_of%')
+"""
+OWED = 20
+DAY = timedelta(days=1)
+LABELLED = {"eventType": "known", "eventId": "e1", "channels": ["c"], "tags": ["t"], "payload": {"n": 1}}
+KEY = {"idempotency-key": "k1"}
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,11 +79,44 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def everything(url: str) -> Mapping[str, list[str]]:
     """Every row of every table that may have something of an organisation's, as text."""
     async with asking(url) as connection:
-        return {
+        found = {
             name: [row[0] for row in await connection.fetch(f'SELECT t::text FROM "{name}" t ORDER BY 1')]
             for name in tables.metadata.tables
             if name not in STAYING
         }
+    # Operational webhooks of all organisations of a database are counted together.
+    found["activity_hour"] = [row for row in found["activity_hour"] if not row.startswith(f"({OPERATIONS}")]
+    return found
+
+
+async def until(ask: Callable[[], Awaitable[object]]) -> None:
+    """Ask until the answer is yes."""
+    async with asyncio.timeout(patient(60)):
+        while not await ask():  # noqa: ASYNC110 - other processes' doings
+            await asyncio.sleep(POLL)
+
+
+async def at_rest(url: str) -> None:
+    """Wait until nothing is due within the hour."""
+    async with asking(url) as connection:
+        await until(lambda: connection.fetchval(AT_REST))
+
+
+@asynccontextmanager
+async def client(whole: Whole, org_id: str = ORG) -> AsyncIterator[AsyncClient]:
+    """A client of the API, by its paths, that is an organisation's admin."""
+    transport = ASGITransport(app=whole.app, raise_app_exceptions=False)
+    async with AsyncClient(transport=transport, base_url="http://relevo.test/api/v1", headers=bearer(org_id)) as api:
+        yield api
+
+
+async def move(setting: Mapping[str, str], *, to: str = "eu-2") -> list[str]:
+    """The steps of a move that went well."""
+    status, out, err = await run("tenants", "move", ORG, to, environ=settings(**setting))
+    assert (status, err) == (0, "")
+    *steps, end = out.splitlines()
+    assert end == f"{ORG} lives in {to}."
+    return [step.removeprefix(f"{ORG}: ") for step in steps]
 
 
 async def test_all_that_an_organisation_has_moves_and_is_served_there(
@@ -50,23 +124,188 @@ async def test_all_that_an_organisation_has_moves_and_is_served_there(
 ) -> None:
     setting = named(eu_1=database, eu_2=other)
     empty = await everything(other)
-    async with over(**setting) as whole:
-        api = AsyncClient(transport=whole.api._transport, base_url="http://x/api/v1", headers=bearer(ORG))
-        app_id = (await api.post("/app", json={"name": "x", "uid": "mine"})).json()["id"]
-        await api.post(f"/app/{app_id}/endpoint", json={"url": f"{receiver.url}/ok"})
-        for n in range(5):
-            await api.post(f"/app/{app_id}/msg", json={"eventType": "a.b", "eventId": f"e{n}", "payload": {"n": n}}, headers={"idempotency-key": f"k{n}"})
-        await receiver.wait_for(5)
-        await asyncio.sleep(0.5)
+    async with over(**setting, RELEVO_RETRY_SCHEDULE="[86400]") as whole, client(whole) as api:
+        await api.get("/app")
+        async with open_database(database) as opened:
+            things = await one_of_each(api, opened)
+        sent = await api.post("/app/mine/msg", json=LABELLED, headers=KEY)
+        made = await api.post("/app", json={"name": "another"}, headers=KEY)
+        async with asking(database) as connection:
+            await connection.execute(RARE)
+        await at_rest(database)
         before = await everything(database)
-        moved = await run("tenants", "move", ORG, "eu-2", environ=settings(**setting))
-        print(moved)
-        after = await everything(other)
-        left = await everything(database)
-        again = await api.post(f"/app/{app_id}/msg", json={"eventType": "a.b", "eventId": "e1", "payload": {"n": 1}}, headers={"idempotency-key": "k1"})
-        print(again.status_code, again.json())
+        polled = await api.get(f"/app/{things['app_id']}/poller/{things['sink_id']}")
 
-    assert moved[0] == 0
-    assert after == before
+        steps = await move(setting)
+
+        after, left = await everything(other), await everything(database)
+        again = await api.post("/app/mine/msg", json=LABELLED, headers=KEY)
+        made_again = await api.post("/app", json={"name": "another"}, headers=KEY)
+        polled_on = await api.get(
+            f"/app/{things['app_id']}/poller/{things['sink_id']}", params={"iterator": polled.json()["iterator"]}
+        )
+        endpoint = f"/app/mine/endpoint/{things['endpoint_id']}"
+        await api.patch(endpoint, json={"url": f"{receiver.url}/ok", "disabled": False})
+        async with asking(other) as connection:
+            await connection.execute("DELETE FROM endpoint_rest")
+        resent = await api.post(f"/app/mine/msg/{things['msg_id']}/endpoint/{things['endpoint_id']}/resend")
+        await receiver.wait_for(1)
+
+    assert steps == ["copying", "draining", "stopping", "resuming", "removing"]
+    assert [name for name, rows in before.items() if not rows] == []
+    assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
     assert left == empty
     assert await homes(database) == {ORG: "eu-2"}
+    assert (again.json()["id"], made_again.json()) == (sent.json()["id"], made.json())
+    assert (polled.status_code, polled_on.status_code) == (200, 200)
+    assert polled_on.json()["iterator"]
+    assert resent.status_code == 202
+    assert receiver.calls[0].header("webhook-id") == things["msg_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a move is held up: by a lock in one of the databases, while the journal has that step. Whoever waits for
+    the lock is seen there, if the lock `blocks`. `after` is the place
+    where it is held up first, because there is nothing to lock before."""
+
+    step: str
+    database: str
+    lock: str
+    blocks: bool = True
+    after: str | None = None
+
+
+ROW_OF_TARGET = "SELECT FROM organisation WHERE org_id = '{org}' AND residence = 'arriving' FOR SHARE"
+PENDING = "SELECT FROM pending_delivery LIMIT 1 FOR UPDATE"
+# Home, where it lives, and where it moves.
+HOME, SOURCE, TARGET = "eu-1", "eu-2", "eu-3"
+PLACES = {
+    "copying": Place(step="copying", database=TARGET, lock="LOCK TABLE pending_delivery IN SHARE MODE"),
+    "draining": Place(step="draining", database=SOURCE, lock=PENDING, blocks=False),
+    "stopping": Place(step="stopping", database=SOURCE, lock="SELECT 1", blocks=False),  # any transaction
+    "switching": Place(
+        step="stopping", database=HOME, lock="SELECT FROM organisation_home WHERE org_id = '{org}' FOR UPDATE"
+    ),
+    "resuming": Place(step="resuming", database=TARGET, lock=ROW_OF_TARGET, after="draining"),
+    "putting back": Place(step="resuming", database=TARGET, lock=PENDING, after="switching"),
+    "removing": Place(
+        step="removing", database=SOURCE, lock="SELECT FROM application LIMIT 1 FOR SHARE", after="switching"
+    ),
+}
+
+
+@asynccontextmanager
+async def holding(url: str, lock: str) -> AsyncIterator[None]:
+    """Hold a lock while the block lasts."""
+    async with asking(url) as connection, connection.transaction():
+        await connection.execute(lock.format(org=ORG))
+        yield
+
+
+async def is_held_up(place: Place, urls: Mapping[str, str]) -> bool:
+    """Whether the move stands there. It waits for a lock, or else only for the end of whoever holds it."""
+    async with asking(urls[HOME]) as home, asking(urls[place.database]) as there:
+        if await home.fetchval("SELECT step FROM tenant_move") != place.step:
+            return False
+        return not place.blocks or bool(await there.fetchval(WAITING))
+
+
+@asynccontextmanager
+async def mover(setting: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
+    """`relevo tenants move` in a process of its own, which is gone afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        *command("tenants", "move", ORG, *arguments),
+        env=environment(settings(**setting)),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def held_up(name: str, urls: Mapping[str, str]) -> AsyncIterator[None]:
+    """A move stands at that place while the block lasts."""
+    place = PLACES[name]
+    async with AsyncExitStack() as stack:
+        if place.after is not None:
+            async with held_up(place.after, urls):
+                await stack.enter_async_context(holding(urls[place.database], place.lock))
+        else:
+            await stack.enter_async_context(holding(urls[place.database], place.lock))
+        await until(partial(is_held_up, place, urls))
+        yield
+
+
+@pytest.fixture
+async def urls(database: str, other: str, migrated_server: EmbeddedServer) -> AsyncIterator[Mapping[str, str]]:
+    """Three databases by name; in the second lives an organisation that owes something."""
+    async with postgres.fresh_database(migrated_server) as third:
+        urls = {HOME: database, SOURCE: other, TARGET: third}
+        async with asking(database) as home:
+            await home.execute("INSERT INTO organisation_home (org_id, database) VALUES ($1, $2)", ORG, SOURCE)
+        async with over(**named(**by_name(urls))) as whole, client(whole) as api:
+            app_id = (await api.post("/app", json={"name": "x", "uid": "mine"})).json()["id"]
+            await api.post(f"/app/{app_id}/endpoint", json={"url": "http://127.0.0.1:9/"})
+            later = {"eventType": "a.b", "payload": {}, "deliverAt": f"{datetime.now(UTC) + DAY:%Y-%m-%dT%H:%M:%SZ}"}
+            for _ in range(OWED):
+                (await api.post(f"/app/{app_id}/msg", json=later)).raise_for_status()
+        yield urls
+
+
+def by_name(urls: Mapping[str, str]) -> dict[str, str]:
+    """As `named` takes them."""
+    return {name.replace("-", "_"): url for name, url in urls.items()}
+
+
+async def nothing_of_the_move_is_left(urls: Mapping[str, str]) -> bool:
+    """No record, no list of changes, no trigger."""
+    left = 0
+    for url in urls.values():
+        async with asking(url) as connection:
+            left += await connection.fetchval(LEFT_OF_A_MOVE)
+    return left == 0
+
+
+@pytest.mark.parametrize("name", PLACES)
+async def test_a_mover_that_is_killed_is_followed_by_another_from_wherever_it_was(
+    urls: Mapping[str, str], name: str
+) -> None:
+    setting = named(**by_name(urls))
+    before, empty = await everything(urls[SOURCE]), await everything(urls[TARGET])
+    async with mover(setting, TARGET) as first, held_up(name, urls):
+        first.kill()
+        await first.wait()
+
+    await move(setting, to=TARGET)
+
+    assert await everything(urls[TARGET]) == before
+    assert await everything(urls[SOURCE]) == empty
+    assert await homes(urls[HOME]) == {ORG: TARGET}
+    assert await nothing_of_the_move_is_left(urls)
+
+
+@pytest.mark.parametrize("name", ["copying", "draining", "stopping"])
+async def test_a_move_that_is_cancelled_before_the_switch_leaves_nothing_behind(
+    urls: Mapping[str, str], name: str
+) -> None:
+    setting = named(**by_name(urls))
+    before, empty = await everything(urls[SOURCE]), await everything(urls[TARGET])
+    async with mover(setting, TARGET) as first, AsyncExitStack() as stack:
+        async with held_up(name, urls), asking(urls[HOME]) as home:
+            second = await stack.enter_async_context(mover(setting, "--cancel"))
+            await until(partial(home.fetchval, "SELECT cancelled FROM tenant_move"))
+        said = [(await each.communicate())[0].decode() for each in (first, second)]
+
+    assert all(one.endswith(f"{ORG} lives in {SOURCE}.\n") for one in said), said
+    assert "undoing" in said[0] + said[1]
+    assert await everything(urls[SOURCE]) == before
+    assert await everything(urls[TARGET]) == empty
+    assert await column(urls[TARGET], "SELECT org_id FROM organisation") == []
+    assert await column(urls[SOURCE], "SELECT residence FROM organisation") == ["here"]
+    assert await nothing_of_the_move_is_left(urls)
