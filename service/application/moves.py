@@ -7,9 +7,9 @@ database that is home, a move that was left or cancelled is undone step by step;
 import asyncio
 from collections.abc import Callable, Iterator
 
-from service.application.ports.moves import Arrival, Changes, Departure, MoveJournal
+from service.application.ports.moves import Changes, MoveJournal, MoveSource, MoveTarget
 from service.domain import retries
-from service.domain.moves import Move, Step
+from service.domain.moves import Move, MoveStep
 
 COPIED = ""  # the cursor after the first copy
 FEW_CHANGES = 200  # rows that are copied within a small part of a second
@@ -24,10 +24,10 @@ Told = Callable[[Move], None]
 class Saga:
     """Goes on with the move that the journal tells of. `told` is called with each step that it takes."""
 
-    def __init__(self, journal: MoveJournal, departure: Departure, arrival: Arrival, *, told: Told) -> None:
+    def __init__(self, journal: MoveJournal, source: MoveSource, target: MoveTarget, *, told: Told) -> None:
         self._journal = journal
-        self._departure = departure
-        self._arrival = arrival
+        self._source = source
+        self._target = target
         self._told = told
         self._pauses: Iterator[float] = retries.pauses(MIN_PAUSE_S, longest=MAX_PAUSE_S)
 
@@ -35,62 +35,62 @@ class Saga:
         """Return when the move has ended, one way or the other. Raises Unavailable, MoveTaken; run another one then,
         over new connections."""
         move = await self._journal.current()
-        if move is not None and move.step in {Step.DRAINING, Step.STOPPING}:
+        if move is not None and move.step in {MoveStep.DRAINING, MoveStep.STOPPING}:
             # It was left in the middle. Nobody knows for how long, so the organisation is served as before first.
-            await self._departure.stay()
-            await self._journal.enter(Step.COPYING)
+            await self._source.stay()
+            await self._journal.enter(MoveStep.COPYING)
         while (move := await self._journal.current()) is not None:
             if move.cancelled and move.may_be_undone:
-                await self._journal.enter(Step.UNDOING)
+                await self._journal.enter(MoveStep.UNDOING)
                 continue
             self._told(move)
             await self._take(move)
 
     async def _take(self, move: Move) -> None:
         match move.step:
-            case Step.COPYING:
+            case MoveStep.COPYING:
                 await self._copy(move)
-            case Step.DRAINING:
+            case MoveStep.DRAINING:
                 await self._drain()
-            case Step.STOPPING:
+            case MoveStep.STOPPING:
                 await self._stop()
-            case Step.RESUMING:
+            case MoveStep.RESUMING:
                 await self._resume()
-            case Step.REMOVING:
+            case MoveStep.REMOVING:
                 await self._remove()
-            case Step.UNDOING:
+            case MoveStep.UNDOING:
                 await self._undo()
 
     async def _copy(self, move: Move) -> None:
-        await self._arrival.expect(await self._departure.weeks())
-        await self._departure.watch()
+        await self._target.expect(await self._source.weeks())
+        await self._source.watch()
         cursor = move.cursor
         while cursor != COPIED:
-            passage = await self._departure.passage(cursor)
-            await self._arrival.take(passage)
-            cursor = COPIED if passage.cursor is None else passage.cursor
-            await self._journal.progress(cursor, copied=len(passage.rows))
+            rows = await self._source.rows(cursor)
+            await self._target.take(rows)
+            cursor = COPIED if rows.cursor is None else rows.cursor
+            await self._journal.progress(cursor, copied=len(rows.rows))
             if await self._is_cancelled():
                 return
         while await self._catch_up() > FEW_CHANGES:
             if await self._is_cancelled():
                 return
-        await self._journal.enter(Step.DRAINING)
+        await self._journal.enter(MoveStep.DRAINING)
 
     async def _drain(self) -> None:
         """Deliveries that are on their way end; nothing new is sent. Messages are taken in meanwhile."""
-        await self._departure.leave()
-        while not (await self._departure.is_quiet() and await self._catch_up() <= FEW_CHANGES):
+        await self._source.leave()
+        while not (await self._source.is_quiet() and await self._catch_up() <= FEW_CHANGES):
             if await self._is_cancelled():
                 return
             await asyncio.sleep(QUIET_POLL_S)
-        await self._journal.enter(Step.STOPPING)
+        await self._journal.enter(MoveStep.STOPPING)
 
     async def _stop(self) -> None:
         try:
             async with asyncio.timeout(MAX_STOP_S):
-                await self._departure.stop()
-                quiet = await self._departure.is_quiet()
+                await self._source.stop()
+                quiet = await self._source.is_quiet()
                 while quiet and await self._catch_up():
                     pass
         except TimeoutError:
@@ -98,34 +98,34 @@ class Saga:
         if quiet:
             await self._journal.switch()
             return
-        await self._departure.leave()
-        await self._journal.enter(Step.DRAINING)
+        await self._source.leave()
+        await self._journal.enter(MoveStep.DRAINING)
         await asyncio.sleep(next(self._pauses))
 
     async def _resume(self) -> None:
-        await self._arrival.move_in()
-        await self._departure.be_gone()
-        await self._arrival.resume()
-        await self._journal.enter(Step.REMOVING)
+        await self._target.move_in()
+        await self._source.be_gone()
+        await self._target.resume()
+        await self._journal.enter(MoveStep.REMOVING)
 
     async def _remove(self) -> None:
-        await self._departure.unwatch()
-        await self._departure.remove()
+        await self._source.unwatch()
+        await self._source.remove()
         await self._journal.end()
 
     async def _undo(self) -> None:
-        await self._departure.stay()
-        await self._departure.unwatch()
-        await self._arrival.remove()
-        await self._arrival.forget()
+        await self._source.stay()
+        await self._source.unwatch()
+        await self._target.remove()
+        await self._target.forget()
         await self._journal.end()
 
     async def _catch_up(self) -> int:
         """Copy what has changed; returns how many changes that were."""
-        changes: Changes = await self._departure.changes()
+        changes: Changes = await self._source.changes()
         if changes.ids:
-            await self._arrival.apply(changes)
-            await self._departure.forget(changes)
+            await self._target.apply(changes)
+            await self._source.forget(changes)
         return len(changes.ids)
 
     async def _is_cancelled(self) -> bool:

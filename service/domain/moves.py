@@ -7,7 +7,7 @@ from enum import StrEnum
 from service.domain.ids import OrgId
 
 
-class Step(StrEnum):
+class MoveStep(StrEnum):
     """Where a move stands."""
 
     COPYING = "copying"  # what the organisation has is copied, while it is served
@@ -18,7 +18,7 @@ class Step(StrEnum):
     UNDOING = "undoing"  # the copies are deleted; it stays
 
 
-BEFORE_THE_SWITCH = frozenset({Step.COPYING, Step.DRAINING, Step.STOPPING})
+BEFORE_THE_SWITCH = frozenset({MoveStep.COPYING, MoveStep.DRAINING, MoveStep.STOPPING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Move:
     org_id: OrgId
     source: str
     target: str
-    step: Step
+    step: MoveStep
     cancelled: bool = False
     cursor: str | None = None
     copied: int = 0

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from service.adapters.postgres.moves.arrival import PostgresArrival
 from service.adapters.postgres.moves.connection import MoversConnection
-from service.adapters.postgres.moves.departure import PostgresDeparture
 from service.adapters.postgres.moves.journal import Moves, open_moves
+from service.adapters.postgres.moves.source import PostgresMoveSource
+from service.adapters.postgres.moves.target import PostgresMoveTarget
 from service.adapters.postgres.repositories.homes import move_in
 from service.adapters.postgres.server import schema
 from service.adapters.postgres.server.database import open_database
@@ -132,7 +132,7 @@ async def _went_on(settings: Settings, moves: Moves, move: Move, *, told: Told) 
     try:
         journal = moves.journal(move.org_id, mover)
         await Saga(
-            journal, PostgresDeparture(source, move.org_id), PostgresArrival(target, move.org_id), told=told
+            journal, PostgresMoveSource(source, move.org_id), PostgresMoveTarget(target, move.org_id), told=told
         ).run()
     finally:
         source.close()

@@ -268,7 +268,7 @@ async def test_what_was_changed_is_told_and_who_missed_it_is_refused_by_the_row(
             whole.api.post, f"/api/v1/app/{app_id}/msg", json={"eventType": "a.b", "payload": {}}, headers=headers
         )
         async with asking(database) as home, asking(other) as there:
-            await home.execute("UPDATE organisation SET residence = 'leaving'")
+            await home.execute("UPDATE organisation SET residence = 'stopped'")
             stopped = [await message(), await whole.api.get("/api/v1/app", headers=headers)]
             await home.execute("ALTER TABLE organisation_home DISABLE TRIGGER tell_of_home")
             await home.execute("UPDATE organisation_home SET database = 'eu-2'")

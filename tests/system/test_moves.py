@@ -2,11 +2,13 @@
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from httpx import ASGITransport, AsyncClient
@@ -15,6 +17,7 @@ from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.moves.belongings import STAYING
 from service.adapters.postgres.server import tables
 from service.adapters.postgres.server.database import open_database
+from service.commands.tokens import no_organisation
 from service.domain.operational_webhooks import OPERATIONS
 from tests.api.walking import one_of_each
 from tests.observability.whole import Whole
@@ -22,9 +25,10 @@ from tests.support import postgres
 from tests.support.databases import asking, bearer, column, homes, named
 from tests.support.factories import ORG
 from tests.support.patience import patient
-from tests.support.processes import command, environment, run, settings
+from tests.support.processes import RelevoProcess, command, environment, run, running, settings
+from tests.support.processes import asking as of_server
 from tests.support.receiver import Receiver, running_receiver
-from tests.system.test_databases import over
+from tests.system.test_databases import Tenant, made, over, sending
 
 # What the API does not leave behind by one request of each kind.
 RARE = """
@@ -55,6 +59,22 @@ LEFT_OF_A_MOVE = """
     SELECT (SELECT count(*) FROM tenant_move) + (SELECT count(*) FROM tenant_change)
          + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'tenant_change_of%')
 """
+HISTORY = """
+    WITH stored AS (
+        INSERT INTO message (id, org_id, app_id, event_type, payload, expires_at, correlation_id)
+        SELECT 'msg_' || left(md5(n::text), 27), $1, $2, 'a.b', '{}', now() + interval '1 day', 'x'
+        FROM generate_series(1, $3::int) n
+        RETURNING *
+    ), settled AS (
+        INSERT INTO settled_delivery (message_id, endpoint_id, org_id, app_id, status, attempts)
+        SELECT m.id, e.id, $1, $2, 0, 1 FROM stored m JOIN endpoint e ON e.app_id = $2
+    )
+    INSERT INTO attempt (id, org_id, app_id, message_id, endpoint_id, event_type, url, status, response,
+                         response_status_code, duration_ms, trigger, number)
+    SELECT replace(m.id, 'msg_', 'atmpt_'), $1, $2, m.id, e.id, 'a.b', e.url, 0, '', 200, 1, 0, 1
+    FROM stored m JOIN endpoint e ON e.app_id = $2
+"""
+FORMER = 3000  # messages of the past
 OWED = 20
 DAY = timedelta(days=1)
 LABELLED = {"eventType": "known", "eventId": "e1", "channels": ["c"], "tags": ["t"], "payload": {"n": 1}}
@@ -309,3 +329,86 @@ async def test_a_move_that_is_cancelled_before_the_switch_leaves_nothing_behind(
     assert await column(urls[TARGET], "SELECT org_id FROM organisation") == []
     assert await column(urls[SOURCE], "SELECT residence FROM organisation") == ["here"]
     assert await nothing_of_the_move_is_left(urls)
+
+
+async def test_while_it_moves_nothing_is_lost_and_nothing_is_sent_twice(
+    urls: Mapping[str, str], directory: Path, receiver: Receiver
+) -> None:
+    setting = named(**by_name(urls))
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    async with running(server), of_server(f"http://127.0.0.1:{server.environ['RELEVO_PORT']}") as api:
+        app_id = await made(api, ORG, f"{receiver.url}/ok/{ORG}")
+        sender = Tenant(api=api, org_id=ORG, app_id=app_id)
+        async with asking(urls[SOURCE]) as connection:
+            await connection.execute(HISTORY, ORG, app_id, FORMER)
+        async with sending(sender), sending(sender), sending(sender):
+            await sender.progress(30)
+            moving = asyncio.create_task(move(setting, to=TARGET))
+            await asyncio.wait({moving, asyncio.create_task(sender.progress(60))}, return_when=asyncio.ALL_COMPLETED)
+            await sender.progress(30)
+        await sender.all_delivered(receiver)
+        await at_rest(urls[TARGET])
+        listed = await api.get(f"/api/v1/app/{app_id}/msg?limit=250", headers=bearer(ORG))
+
+    calls = Counter(call.header("webhook-id") for call in receiver.at(f"/ok/{ORG}"))
+    assert moving.result()[-1] == "removing"
+    assert {answer.status_code for answer in sender.refused} <= {503}
+    assert all(answer.headers["retry-after"] == "1" for answer in sender.refused)
+    assert set(calls) == set(sender.accepted)
+    assert max(calls.values()) == 1
+    assert {message["id"] for message in listed.json()["data"]} >= set(sender.accepted[-50:])
+    assert await column(urls[TARGET], "SELECT count(*) FROM message") == [OWED + FORMER + len(sender.accepted)]
+    assert await column(urls[SOURCE], "SELECT count(*) FROM message") == [0]
+    assert server.errors() == []
+
+
+async def test_a_move_that_nobody_goes_on_with_is_gone_on_with_by_a_server(
+    urls: Mapping[str, str], directory: Path
+) -> None:
+    setting = named(**by_name(urls))
+    async with mover(setting, TARGET) as first, held_up("draining", urls):
+        first.kill()
+        await first.wait()
+
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    async with running(server), asking(urls[HOME]) as home:
+        await until(partial(home.fetchval, "SELECT NOT EXISTS (SELECT FROM tenant_move)"))
+
+    assert await homes(urls[HOME]) == {ORG: TARGET}
+    assert await nothing_of_the_move_is_left(urls)
+
+
+async def test_what_cannot_be_moved_is_told(urls: Mapping[str, str]) -> None:
+    setting = settings(**named(**by_name(urls)))
+    said = [
+        await run("tenants", "move", *arguments, environ=setting)
+        for arguments in (
+            (ORG, SOURCE),
+            ("org_nobody", TARGET),
+            (ORG, "eu-9"),
+            ("x", TARGET),
+            (ORG, "--cancel"),
+            (ORG,),
+            (ORG, TARGET, "--cancel"),
+        )
+    ]
+    async with asking(urls[HOME]) as home:
+        await home.execute(
+            "INSERT INTO tenant_move (org_id, source, target, step) VALUES ('org_other', 'eu-1', 'eu-2', 'resuming')"
+        )
+        said.append(await run("tenants", "move", ORG, TARGET, environ=setting))
+        said.append(await run("tenants", "move", "org_other", "--cancel", environ=setting))
+
+    assert [status for status, *_ in said] == [2] * len(said)
+    told = [err.strip().splitlines()[-1] for _, _, err in said]
+    assert told[:5] == [
+        f"relevo: {ORG} lives in {SOURCE}.",
+        f"relevo: org_nobody lives nowhere yet. Give it a database by `relevo tenants place org_nobody {TARGET}`.",
+        "relevo: 'eu-9' is not a database of RELEVO_DATABASES, which are eu-1, eu-2, eu-3.",
+        "relevo: " + no_organisation("x"),
+        f"relevo: {ORG} is not being moved.",
+    ]
+    assert "required" in told[5]
+    assert "not allowed" in told[6]
+    assert told[7] == "relevo: org_other is being moved from eu-1 to eu-2 (resuming); one at a time."
+    assert told[8] == "relevo: org_other lives in eu-2 already; what is left in eu-1 is being removed."

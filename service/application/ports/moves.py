@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from service.domain.moves import Move, Step
+from service.domain.moves import Move, MoveStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
+class MovedRows:
     """Some rows of one table. `cursor` says where the next ones begin, None after the last of the last table."""
 
     table: str
@@ -26,7 +26,7 @@ class Changes:
     `ids` are what was read of the list of changes."""
 
     ids: Sequence[int] = ()
-    rows: Sequence[Passage] = ()
+    rows: Sequence[MovedRows] = ()
     gone: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
@@ -41,7 +41,7 @@ class MoveJournal(Protocol):
         """The first copy is at `cursor`, `copied` rows further."""
         ...
 
-    async def enter(self, step: Step) -> None:
+    async def enter(self, step: MoveStep) -> None:
         """The move stands there from now on."""
         ...
 
@@ -55,7 +55,7 @@ class MoveJournal(Protocol):
         ...
 
 
-class Departure(Protocol):
+class MoveSource(Protocol):
     """The database that the organisation leaves."""
 
     async def watch(self) -> None:
@@ -70,7 +70,7 @@ class Departure(Protocol):
         """The names of partitions, which the other database needs as well."""
         ...
 
-    async def passage(self, cursor: str | None) -> Passage:
+    async def rows(self, cursor: str | None) -> MovedRows:
         """The rows from the cursor on."""
         ...
 
@@ -107,14 +107,14 @@ class Departure(Protocol):
         ...
 
 
-class Arrival(Protocol):
+class MoveTarget(Protocol):
     """The database that the organisation comes to. What arrives there is set aside, so that nobody works on it."""
 
     async def expect(self, weeks: Sequence[str]) -> None:
         """Let nobody but this move bring anything of the organisation's."""
         ...
 
-    async def take(self, passage: Passage) -> None:
+    async def take(self, rows: MovedRows) -> None:
         """Store these rows in place of those that have arrived before."""
         ...
 

@@ -40,7 +40,7 @@ class Shape:
         """The condition on a row `c`."""
         return f"({self.belonging.mine.replace('{org}', org_id)})"
 
-    def passage(self, org_id: OrgId) -> str:
+    def rows(self, org_id: OrgId) -> str:
         """Rows in order, with `its_owner` and what they are ordered by as `its_place`. Of owners $1 (if the table has
         any), the first one's after $2, at most $3."""
         of, order = self.belonging, self.belonging.order

@@ -10,7 +10,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import beside
 from service.domain.errors import MoveTaken
 from service.domain.ids import OrgId
-from service.domain.moves import BEFORE_THE_SWITCH, Move, Step
+from service.domain.moves import BEFORE_THE_SWITCH, Move, MoveStep
 
 LOCK = 0x52454C4D  # "RELM": the key of the advisory lock that the mover holds
 STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 8.0, 10.0
@@ -42,7 +42,7 @@ class PostgresMoveJournal:
         """The first copy is at `cursor`, `copied` rows further. Raises Unavailable, MoveTaken."""
         await self._change(PROGRESS(org_id=self._org_id, mover=self._mover, cursor=cursor, copied=copied))
 
-    async def enter(self, step: Step) -> None:
+    async def enter(self, step: MoveStep) -> None:
         """The move stands there from now on. Raises Unavailable, MoveTaken."""
         await self._change(ENTER(org_id=self._org_id, mover=self._mover, step=str(step)))
 
@@ -134,7 +134,7 @@ def _move(row: asyncpg.Record) -> Move:
         org_id=OrgId(row["org_id"]),
         source=row["source"],
         target=row["target"],
-        step=Step(row["step"]),
+        step=MoveStep(row["step"]),
         cancelled=row["cancelled"],
         cursor=row["cursor"],
         copied=row["copied"],

@@ -13,7 +13,7 @@ from service.adapters.postgres.server import partitions
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.residence import ARRIVING, HERE, RETURNING
 from service.adapters.postgres.server.statements import beside
-from service.application.ports.moves import Changes, Passage
+from service.application.ports.moves import Changes, MovedRows
 from service.domain.ids import OrgId
 
 ON_THE_WAY = (ARRIVING, RETURNING)
@@ -23,8 +23,8 @@ EXPECT, EXPECTED, MOVE_IN = _statements["expect"], _statements["expected"], _sta
 FORGET_NEW, FORGET_RETURNING = _statements["forget_new"], _statements["forget_returning"]
 
 
-class PostgresArrival:
-    """Fulfils `ports.Arrival`."""
+class PostgresMoveTarget:
+    """Fulfils `ports.MoveTarget`."""
 
     def __init__(self, mover: MoversConnection, org_id: OrgId) -> None:
         self._mover = mover
@@ -38,11 +38,11 @@ class PostgresArrival:
             await connection.execute(*EXPECT(org_id=self._org_id, mover=self._mover.mover))
             await partitions.match(connection, weeks)
 
-    async def take(self, passage: Passage) -> None:
+    async def take(self, rows: MovedRows) -> None:
         """Store these rows in place of those that have arrived before."""
         known = await self._known()
         async with self._mover.transaction(residences=ON_THE_WAY) as connection:
-            await _store(connection, known[passage.table], passage)
+            await _store(connection, known[rows.table], rows)
 
     async def apply(self, changes: Changes) -> None:
         """The same for changes, all or none."""
@@ -50,8 +50,8 @@ class PostgresArrival:
         async with self._mover.transaction(residences=ON_THE_WAY) as connection:
             for table, keys in reversed(list(changes.gone.items())):
                 await connection.execute(known[table].gone(), orjson.dumps(keys).decode())
-            for passage in changes.rows:
-                await _store(connection, known[passage.table], passage)
+            for rows in changes.rows:
+                await _store(connection, known[rows.table], rows)
 
     async def move_in(self) -> None:
         """Live here from now on, and take messages in."""
@@ -81,11 +81,11 @@ class PostgresArrival:
         return self._shapes
 
 
-async def _store(connection: asyncpg.Connection, shape: Shape, passage: Passage) -> None:
-    if not passage.rows:
+async def _store(connection: asyncpg.Connection, shape: Shape, rows: MovedRows) -> None:
+    if not rows.rows:
         return
     await connection.execute(shape.stage())
-    await connection.copy_records_to_table(shape.staged, records=passage.rows, columns=passage.columns)
+    await connection.copy_records_to_table(shape.staged, records=rows.rows, columns=rows.columns)
     free = shape.free()
     if free is not None:
         await connection.execute(free)

@@ -17,7 +17,7 @@ from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.partitions import PARTITIONED, PARTITIONS
 from service.adapters.postgres.server.residence import GONE, HERE, LEAVING, STOPPED
 from service.adapters.postgres.server.statements import beside
-from service.application.ports.moves import Changes, Passage
+from service.application.ports.moves import Changes, MovedRows
 from service.domain.ids import OrgId
 
 MOST_OWNERS = 500  # in one statement
@@ -40,8 +40,8 @@ class _At(NamedTuple):
     after: Sequence[str] | None = None
 
 
-class PostgresDeparture:
-    """Fulfils `ports.Departure`."""
+class PostgresMoveSource:
+    """Fulfils `ports.MoveSource`."""
 
     def __init__(self, mover: MoversConnection, org_id: OrgId) -> None:
         self._mover = mover
@@ -62,7 +62,7 @@ class PostgresDeparture:
         rows = [row for table in PARTITIONED for row in await self._mover.fetch(PARTITIONS, table)]
         return [row["relname"] for row in rows]
 
-    async def passage(self, cursor: str | None) -> Passage:
+    async def rows(self, cursor: str | None) -> MovedRows:
         """The rows from the cursor on: of one table, the rest of it or as many as are read at once."""
         at = _At(0) if cursor is None else _At(*orjson.loads(cursor))
         shape = (await self._known())[_COPIED[at.place].table]
@@ -71,14 +71,14 @@ class PostgresDeparture:
         first = 0 if at.owner is None else bisect_left(owners, at.owner)
         beyond = first + MOST_OWNERS
         asked = None if of.owners is None else owners[first:beyond]
-        rows = await self._mover.fetch(shape.passage(self._org_id), asked, at.after, of.rows)
+        rows = await self._mover.fetch(shape.rows(self._org_id), asked, at.after, of.rows)
         if len(rows) == of.rows:
             then: _At | None = _At(at.place, rows[-1]["its_owner"], rows[-1]["its_place"])
         elif beyond < len(owners):
             then = _At(at.place, owners[beyond])
         else:
             then = _At(at.place + 1) if at.place + 1 < len(_COPIED) else None
-        return Passage(
+        return MovedRows(
             table=of.table,
             columns=shape.columns,
             rows=[tuple(row[name] for name in shape.columns) for row in rows],
@@ -102,7 +102,7 @@ class PostgresDeparture:
             if missing:
                 gone[table] = missing
             if there:
-                rows.append(Passage(table=table, columns=shape.columns, rows=there, cursor=None))
+                rows.append(MovedRows(table=table, columns=shape.columns, rows=there, cursor=None))
         return Changes(ids=[change["id"] for change in listed], rows=rows, gone=gone)
 
     async def forget(self, changes: Changes) -> None:
