@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 import structlog
 
 from service.adapters.postgres.moves.connection import MoversConnection
@@ -94,13 +95,15 @@ async def follow(settings: Settings, org_id: OrgId, *, told: Told, waits: Callab
 
 
 @asynccontextmanager
-async def finding_moves(settings: Settings) -> AsyncIterator[None]:
-    """Go on with a move that nobody goes on with, while the block lasts."""
+async def finding_moves(settings: Settings, pool: Callable[[], asyncpg.Pool]) -> AsyncIterator[None]:
+    """Go on with a move that nobody goes on with, while the block lasts. `pool` gives connections to home, or raises
+    Unavailable."""
     leaving = asyncio.Event()
 
     async def look() -> None:
-        async with open_moves(_home(settings)) as moves:
-            await _watch(settings, moves, leaving)
+        if await _is_one(pool):
+            await _go_on(settings)
+        await first_of(leaving.wait(), asyncio.sleep(LOOK_EVERY_S))
 
     looking = asyncio.create_task(take_turns(look, draining=leaving, log=_log, failure="move.interrupted"))
     try:
@@ -112,13 +115,18 @@ async def finding_moves(settings: Settings) -> AsyncIterator[None]:
             await looking
 
 
-async def _watch(settings: Settings, moves: Moves, leaving: asyncio.Event) -> None:
-    """Look again and again, over one connection."""
-    while not leaving.is_set():
+async def _is_one(pool: Callable[[], asyncpg.Pool]) -> bool:
+    try:
+        return await Moves(pool()).current() is not None
+    except Unavailable:
+        return False  # home is away, which others tell of
+
+
+async def _go_on(settings: Settings) -> None:
+    async with open_moves(_home(settings)) as moves:
         move = await moves.current()
         if move is not None:
             await _went_on(settings, moves, move, told=_tell)
-        await first_of(leaving.wait(), asyncio.sleep(LOOK_EVERY_S))
 
 
 async def _went_on(settings: Settings, moves: Moves, move: Move, *, told: Told) -> bool:

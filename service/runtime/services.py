@@ -101,7 +101,7 @@ async def _over_several(process: _Process, home: DatabaseUrls) -> AsyncIterator[
         await stack.enter_async_context(all_kept_open(*shards.values()))
         hearing = hearing_of_moves(home.direct, moved=chosen.forget, known=chosen.remembered)
         await stack.enter_async_context(hearing)
-        await stack.enter_async_context(finding_moves(settings))
+        await stack.enter_async_context(finding_moves(settings, lambda: at_home().pool))
         yield _without_database(process, access, chosen)
 
 

@@ -21,6 +21,7 @@ from service.adapters.postgres.server import partitions, schema
 from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.adapters.postgres.server.database import dsn
 from service.domain import ids
+from service.domain.ids import OrgId
 from service.domain.signatures import Secret
 
 JWT_SECRET = "a secret that signs tokens in benchmarks only"
@@ -117,14 +118,14 @@ class Database:
         """How many rows a table has."""
         return int(self.value(f"SELECT count(*) FROM {table}"))
 
-    def add_application(self, *endpoint_urls: str) -> str:
+    def add_application(self, *endpoint_urls: str, org_id: OrgId = DEFAULT_ORGANISATION) -> str:
         """An application with an endpoint for each URL, all with the same key."""
-        return asyncio.run(_add_application(self.url, endpoint_urls))
+        return asyncio.run(_add_application(self.url, endpoint_urls, org_id))
 
 
-def token() -> str:
-    """A token for the organisation whose applications these are."""
-    return Tokens(JWT_SECRET).mint(DEFAULT_ORGANISATION, now=datetime.now(UTC))
+def token(org_id: OrgId = DEFAULT_ORGANISATION) -> str:
+    """A token for an organisation whose applications these are."""
+    return Tokens(JWT_SECRET).mint(org_id, now=datetime.now(UTC))
 
 
 async def _prepare(url: str) -> None:
@@ -136,7 +137,7 @@ async def _prepare(url: str) -> None:
         await connection.close()
 
 
-async def _add_application(url: str, endpoint_urls: tuple[str, ...]) -> str:
+async def _add_application(url: str, endpoint_urls: tuple[str, ...], org_id: OrgId) -> str:
     vault = AesVault([SECRET_KEY])
     app_id = new_id(ids.APPLICATION)
     connection = await asyncpg.connect(dsn(url))
@@ -145,7 +146,7 @@ async def _add_application(url: str, endpoint_urls: tuple[str, ...]) -> str:
             "INSERT INTO application (id, org_id, name, metadata, created_at, updated_at)"
             " VALUES ($1, $2, 'benchmark', '{}', now(), now())",
             app_id,
-            DEFAULT_ORGANISATION,
+            org_id,
         )
         await connection.executemany(
             "INSERT INTO endpoint (id, org_id, app_id, url, description, version, disabled, metadata, secrets,"
@@ -153,7 +154,7 @@ async def _add_application(url: str, endpoint_urls: tuple[str, ...]) -> str:
             [
                 (
                     new_id(ids.ENDPOINT),
-                    DEFAULT_ORGANISATION,
+                    org_id,
                     app_id,
                     endpoint_url,
                     seal_secrets(vault, [Secret(key=SIGNING_KEY)]),

@@ -7,6 +7,7 @@ whether or not the one before was answered, and are timed from the moment they w
 import asyncio
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -101,6 +102,11 @@ class _Wait:
         """Whether the job has ended."""
         return self._process.poll() is not None
 
+    def stop(self) -> Load:
+        """End the job now; what came of it."""
+        self._process.terminate()
+        return self()
+
     def __call__(self) -> Load:
         output, _ = self._process.communicate()
         if self._process.returncode:
@@ -150,6 +156,8 @@ class Generator:
         interval = 1e9 / rate
         last = min(int((self._until_ns - start_ns) / interval), self._left)
         for nth in range(last):
+            if self._stopping:
+                break
             meant_for = start_ns + int(nth * interval)
             while now_ns() < meant_for:  # noqa: ASYNC110 - time has no event
                 await asyncio.sleep(TICK)
@@ -162,6 +170,11 @@ class Generator:
         self._stop()
         async with asyncio.timeout(PATIENCE):
             await self._quiet.wait()
+
+    def stop(self) -> None:
+        """Send nothing more; what has been sent is still answered."""
+        self._until_ns = min(self._until_ns, now_ns())
+        self._stop()
 
     def _send(self, connection: Connection, at_ns: int) -> None:
         self._left -= 1
@@ -223,8 +236,9 @@ def _percentile(ordered: list[float], share: float) -> float:
 
 
 async def _main() -> None:
-    job = Job(**json.loads(sys.stdin.readline()))
-    sys.stdout.write(json.dumps(asdict(await Generator(job).run())))
+    generator = Generator(Job(**json.loads(sys.stdin.readline())))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, generator.stop)
+    sys.stdout.write(json.dumps(asdict(await generator.run())))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Relevo's own processes as the benchmarks start them, and the requests that are sent to them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from service.adapters.access.tokens import DEFAULT_ORGANISATION
 from service.adapters.postgres.server.presence import PRESENCE
+from service.domain.ids import OrgId
 from tests.benchmarks import database, invoice, processes, wire
 from tests.benchmarks.database import Database
 from tests.benchmarks.processes import Process
@@ -34,6 +37,18 @@ def serving(used: Database, environ: Mapping[str, str]) -> Iterator[Process]:
     """`relevo serve` on that database."""
     with _serving({**used.environ, **environ}) as process:
         yield process
+
+
+@contextmanager
+def over(databases: Mapping[str, Database], environ: Mapping[str, str]) -> Iterator[Process]:
+    """`relevo serve` on several databases, by name; the first is home."""
+    with _serving({**named(databases), **environ}) as process:
+        yield process
+
+
+def named(databases: Mapping[str, Database]) -> dict[str, str]:
+    """The settings of a process that uses them."""
+    return {"RELEVO_DATABASES": json.dumps({name: used.url for name, used in databases.items()}), **database.SETTINGS}
 
 
 @contextmanager
@@ -84,10 +99,10 @@ def contender(name: str, environ: Mapping[str, str]) -> Iterator[Process]:
         yield process
 
 
-def message(app_id: str, *, later: bool = False, headers: str = "") -> str:
+def message(app_id: str, *, later: bool = False, headers: str = "", org_id: OrgId = DEFAULT_ORGANISATION) -> str:
     """A request that sends an invoice of 1 KB, stamped with its time; `later` leaves the delivery for another day."""
     payload = invoice.written(at=wire.STAMP)
     when = (datetime.now(UTC) + timedelta(hours=23)).isoformat()
     deliver_at = f'"deliverAt": "{when}", ' if later else ""
     body = f'{{"eventType": "invoice.paid", {deliver_at}"payload": {payload}}}'
-    return wire.post(f"/api/v1/app/{app_id}/msg", body, token=database.token(), headers=headers)
+    return wire.post(f"/api/v1/app/{app_id}/msg", body, token=database.token(org_id), headers=headers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults import clocks, families, network, processes, receivers, restarts, storage, streams, targets
+from tests.faults import clocks, families, moves, network, processes, receivers, restarts, storage, streams, targets
 from tests.faults.site import Fault
 
 FAULTS: Mapping[str, Fault] = {
@@ -15,4 +15,5 @@ FAULTS: Mapping[str, Fault] = {
     **restarts.FAULTS,
     **streams.FAULTS,
     **families.FAULTS,
+    **moves.FAULTS,
 }

@@ -28,7 +28,7 @@ from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, command, environment, run, running, settings
 from tests.support.processes import asking as of_server
 from tests.support.receiver import Receiver, running_receiver
-from tests.system.test_databases import Tenant, made, over, sending
+from tests.system.test_databases import Tenant, made, over, sending, until_status
 
 # What the API does not leave behind by one request of each kind.
 RARE = """
@@ -76,6 +76,7 @@ HISTORY = """
 """
 FORMER = 3000  # messages of the past
 OWED = 20
+LINES = 10_000  # of half a file
 DAY = timedelta(days=1)
 LABELLED = {"eventType": "known", "eventId": "e1", "channels": ["c"], "tags": ["t"], "payload": {"n": 1}}
 KEY = {"idempotency-key": "k1"}
@@ -338,9 +339,11 @@ async def test_while_it_moves_nothing_is_lost_and_nothing_is_sent_twice(
     server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
     async with running(server), of_server(f"http://127.0.0.1:{server.environ['RELEVO_PORT']}") as api:
         app_id = await made(api, ORG, f"{receiver.url}/ok/{ORG}")
-        sender = Tenant(api=api, org_id=ORG, app_id=app_id)
         async with asking(urls[SOURCE]) as connection:
             await connection.execute(HISTORY, ORG, app_id, FORMER)
+        slow = {"url": f"{receiver.url}/slow/0.3"}  # its attempts are under way when the draining begins
+        (await api.post(f"/api/v1/app/{app_id}/endpoint", json=slow, headers=bearer(ORG))).raise_for_status()
+        sender = Tenant(api=api, org_id=ORG, app_id=app_id)
         async with sending(sender), sending(sender), sending(sender):
             await sender.progress(30)
             moving = asyncio.create_task(move(setting, to=TARGET))
@@ -350,16 +353,83 @@ async def test_while_it_moves_nothing_is_lost_and_nothing_is_sent_twice(
         await at_rest(urls[TARGET])
         listed = await api.get(f"/api/v1/app/{app_id}/msg?limit=250", headers=bearer(ORG))
 
-    calls = Counter(call.header("webhook-id") for call in receiver.at(f"/ok/{ORG}"))
     assert moving.result()[-1] == "removing"
     assert {answer.status_code for answer in sender.refused} <= {503}
     assert all(answer.headers["retry-after"] == "1" for answer in sender.refused)
-    assert set(calls) == set(sender.accepted)
-    assert max(calls.values()) == 1
+    for path in (f"/ok/{ORG}", "/slow/0.3"):
+        calls = Counter(call.header("webhook-id") for call in receiver.at(path))
+        assert set(calls) == set(sender.accepted)
+        assert max(calls.values()) == 1
     assert {message["id"] for message in listed.json()["data"]} >= set(sender.accepted[-50:])
     assert await column(urls[TARGET], "SELECT count(*) FROM message") == [OWED + FORMER + len(sender.accepted)]
     assert await column(urls[SOURCE], "SELECT count(*) FROM message") == [0]
     assert server.errors() == []
+
+
+async def test_a_transaction_that_lasts_keeps_it_from_switching_and_messages_are_taken_in_meanwhile(
+    urls: Mapping[str, str],
+) -> None:
+    setting = named(**by_name(urls))
+    async with over(**setting) as whole, client(whole) as api, mover(setting, TARGET) as moving:
+        async with held_up("stopping", urls), asking(urls[SOURCE]) as there:
+            await until(partial(there.fetchval, "SELECT residence = 'leaving' FROM organisation"))
+            message = {"eventType": "a.b", "payload": {}}
+            statuses = await until_status(partial(api.post, "/app/mine/msg", json=message), 202)
+        await moving.communicate()
+        listed = await api.get("/app/mine/msg")
+
+    assert set(statuses) <= {503, 202}
+    assert moving.returncode == 0
+    assert await homes(urls[HOME]) == {ORG: TARGET}
+    assert len(listed.json()["data"]) == OWED + 1
+
+
+async def test_a_background_task_that_was_running_goes_on_in_the_other_database(urls: Mapping[str, str]) -> None:
+    setting = named(**by_name(urls))
+    async with over(**setting) as whole, client(whole) as api:
+        (endpoint,) = (await api.get("/app/mine/endpoint")).json()["data"]
+        since = {"since": (datetime.now(UTC) - DAY).isoformat()}
+        task = (await api.post(f"/app/mine/endpoint/{endpoint['id']}/replay-missing", json=since)).json()["id"]
+        await until(partial(is_finished, api, task))
+    async with asking(urls[SOURCE]) as there:
+        await there.execute("UPDATE background_task SET status = 'running', cursor = '', due_at = now()")
+
+    await move(setting, to=TARGET)
+
+    async with over(**setting) as whole, client(whole) as api:
+        await until(partial(is_finished, api, task))
+    assert await column(urls[SOURCE], "SELECT id FROM background_task") == []
+
+
+async def is_finished(api: AsyncClient, task: str) -> bool:
+    """Whether the background task has done its work."""
+    answer = await api.get(f"/background-task/{task}")
+    return bool(answer.json().get("status") == "finished")
+
+
+async def test_an_import_that_a_move_breaks_off_is_whole_when_it_is_sent_again(
+    urls: Mapping[str, str], directory: Path
+) -> None:
+    setting = named(**by_name(urls))
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    line = b'{"eventType": "a.b", "payload": {}}\n'
+
+    async def broken_by_a_move() -> AsyncIterator[bytes]:
+        yield line * LINES
+        async with asking(urls[SOURCE]) as there:
+            await until(partial(there.fetchval, "SELECT count(*) > $1 FROM message", OWED))
+        await move(setting, to=TARGET)
+        yield line * LINES
+
+    async with running(server), of_server(f"http://127.0.0.1:{server.environ['RELEVO_PORT']}") as api:
+        path, headers = "/api/v1/app/mine/msg/import?file_id=january", bearer(ORG)
+        first = await api.post(path, content=broken_by_a_move(), headers=headers)
+        again = await api.post(path, content=line * LINES * 2, headers=headers)
+
+    assert first.status_code != 200 or first.json()["status"] != "finished"
+    assert (again.status_code, again.json()["status"], again.json()["refused"]) == (200, "finished", 0)
+    assert await column(urls[TARGET], "SELECT count(*) FROM message") == [OWED + 2 * LINES]
+    assert await column(urls[SOURCE], "SELECT count(*) FROM message") == [0]
 
 
 async def test_a_move_that_nobody_goes_on_with_is_gone_on_with_by_a_server(

@@ -27,11 +27,12 @@ NAMES = (
     "start",
     "processes",
     "scale",
+    "databases",
     "capacity",
 )
 
 AT_LENGTH = frozenset(
-    {"collector", "punctuality", "fairness", "retention", "imports", "capacity"}
+    {"collector", "punctuality", "fairness", "retention", "imports", "databases", "capacity"}
 )  # what takes too long for a short run
 
 

@@ -68,9 +68,10 @@ class PostgresMoveJournal:
 
 
 class Moves:
-    """The moves of an installation, of which there is one at a time. Over a connection to home of its own."""
+    """The moves of an installation, of which there is one at a time. Over a connection to home of its own; to look for
+    one, a pool will do."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection | asyncpg.Pool) -> None:
         self._connection = connection
 
     async def take(self) -> bool:
