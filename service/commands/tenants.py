@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from service.domain.ids import OrgId
     from service.settings import Settings
 
 _ONE_DATABASE = "There is one database, in which every organisation lives. RELEVO_DATABASES names several."
@@ -87,39 +86,32 @@ def _move(settings: "Settings", org_id: str, database: str | None) -> int:
     from service.domain import ids
     from service.domain.errors import Unavailable
     from service.domain.moves import Move
-    from service.runtime.moves import Immovable, begin, cancel, current, follow
+    from service.runtime.homes import known_home
+    from service.runtime.moves import Immovable, cancel, follow, move
 
     _check_names(settings, org_id, database)
     organisation, told = ids.OrgId(org_id), [""]
 
-    def say(move: Move) -> None:
-        if told[0] != move.step:
-            told[0] = move.step
-            sys.stdout.write(f"{org_id}: {move.step}\n")
+    def say(stands: Move) -> None:
+        if told[0] != stands.step:
+            told[0] = stands.step
+            sys.stdout.write(f"{org_id}: {stands.step}\n")
             sys.stdout.flush()
 
     async def work() -> None:
         try:
             if database is None:
                 await cancel(settings, organisation)
+                await follow(settings, organisation, told=say, waits=tell)
             else:
-                move = await current(settings)
-                if move is None or (move.org_id, move.target) != (organisation, database):
-                    await begin(settings, organisation, database)
+                await move(settings, organisation, database, told=say, waits=tell)
         except Immovable as error:
             raise CommandUnusable(str(error)) from None
         except Unavailable as error:
             raise CommandFailed(f"The database that is home cannot be reached: {error.__cause__ or error}") from None
-        await follow(settings, organisation, told=say, waits=tell)
-        sys.stdout.write(f"{org_id} lives in {await _home_of(settings, organisation)}.\n")
+        sys.stdout.write(f"{org_id} lives in {await known_home(settings, organisation)}.\n")
 
     return run(work)
-
-
-async def _home_of(settings: "Settings", org_id: "OrgId") -> str | None:
-    from service.runtime.homes import known_home
-
-    return await known_home(settings, org_id)
 
 
 def _check_names(settings: "Settings", org_id: str, database: str | None) -> None:

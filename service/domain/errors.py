@@ -187,10 +187,3 @@ class LivesElsewhere(Unavailable):
     """The organisation's database is another one than this process knew, or is being changed; nothing was stored."""
 
     detail = "The organisation is moving to another database. Nothing was stored; try again shortly."
-
-
-class MoveTaken(RelevoError):
-    """Another process goes on with the organisation's move."""
-
-    code = "move_taken"
-    detail = "Another process goes on with this move."

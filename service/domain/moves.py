@@ -1,7 +1,7 @@
 """Moves of organisations from one database to another: the steps, and which of them may still be undone."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from service.domain.ids import OrgId
@@ -18,7 +18,14 @@ class MoveStep(StrEnum):
     UNDOING = "undoing"  # the copies are deleted; it stays
 
 
+# What an organisation owes is due that much later while it moves, so that nobody takes it for due; and it is known by
+# being due later than in half of that. A number of days is the same time forth and back, which years are not.
+SET_ASIDE = timedelta(days=365_250)
 BEFORE_THE_SWITCH = frozenset({MoveStep.COPYING, MoveStep.DRAINING, MoveStep.STOPPING})
+
+
+class MoveTaken(Exception):
+    """Another mover goes on with the move, or it has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

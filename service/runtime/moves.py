@@ -5,8 +5,9 @@ for a move that nobody goes on with.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import asyncpg
 import structlog
@@ -21,9 +22,9 @@ from service.adapters.postgres.server.database import open_database
 from service.application.moves import Saga
 from service.application.turns import first_of, take_turns
 from service.domain import retries
-from service.domain.errors import MoveTaken, Unavailable
+from service.domain.errors import Unavailable
 from service.domain.ids import OrgId
-from service.domain.moves import Move
+from service.domain.moves import Move, MoveTaken
 from service.runtime.database import named, of_one
 from service.runtime.homes import known_home
 from service.settings import Settings
@@ -34,28 +35,21 @@ MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 5.0
 _log = structlog.stdlib.get_logger("relevo.moves")
 
 Told = Callable[[Move], None]
+Waits = Callable[[str], None]
 
 
 class Immovable(Exception):
     """The organisation cannot be moved there now; the text says why."""
 
 
-async def begin(settings: Settings, org_id: OrgId, target: str) -> None:
-    """Record the move. Raises Immovable, Unavailable, DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
+async def move(settings: Settings, org_id: OrgId, target: str, *, told: Told, waits: Waits) -> None:
+    """Begin the move, or find it, and go on with it to its end. Raises Immovable, Unavailable, DATABASE_UNUSABLE,
+    DATABASE_UNAVAILABLE."""
     for name, urls in named(settings).items():
         with of_one(name):
             await schema.check(urls.direct)
-    source = await known_home(settings, org_id)
-    if source is None:
-        raise Immovable(f"{org_id} lives nowhere yet. Give it a database by `relevo tenants place {org_id} {target}`.")
-    if source == target:
-        raise Immovable(f"{org_id} lives in {target}.")
-    async with open_database(named(settings)[source].direct) as opened:
-        await move_in(opened.pool, org_id)  # it may have come before there were several, and not since
-    async with open_moves(_home(settings)) as moves:
-        if not await moves.begin(org_id, source=source, target=target):
-            other = await moves.current()
-            raise Immovable(_is_under_way(other) if other else "Another move has just ended. Run this again.")
+    begin = partial(_begin, settings, org_id, target)
+    await _to_the_end(settings, org_id, told=told, waits=waits, begin=begin)
 
 
 async def cancel(settings: Settings, org_id: OrgId) -> None:
@@ -74,24 +68,57 @@ async def current(settings: Settings) -> Move | None:
         return await moves.current()
 
 
-async def follow(settings: Settings, org_id: OrgId, *, told: Told, waits: Callable[[str], None]) -> None:
+async def follow(settings: Settings, org_id: OrgId, *, told: Told, waits: Waits) -> None:
     """Return when the organisation's move has ended: go on with it, or watch who does. `waits` is called with what is
     waited for, if a database is away."""
+    await _to_the_end(settings, org_id, told=told, waits=waits)
+
+
+async def _to_the_end(
+    settings: Settings,
+    org_id: OrgId,
+    *,
+    told: Told,
+    waits: Waits,
+    begin: Callable[[Moves], Awaitable[None]] | None = None,
+) -> None:
     pauses = retries.pauses(MIN_PAUSE_S, longest=MAX_PAUSE_S)
     while True:
         try:
             async with open_moves(_home(settings)) as moves:
+                is_mover = await moves.take()
+                if begin is not None:  # as the mover, so that no server takes it
+                    await begin(moves)
+                    begin = None
                 move = await moves.current()
                 if move is None or move.org_id != org_id:
-                    return
-                if await _went_on(settings, moves, move, told=told):
-                    return
+                    return None
+                if is_mover:
+                    return await _go_on(settings, moves, move, told=told)
                 told(move)
             pauses = retries.pauses(MIN_PAUSE_S, longest=MAX_PAUSE_S)
         except (Unavailable, MoveTaken) as error:
+            if begin is not None:
+                raise
             reason = error.__cause__ or error
             waits(f"the move waits: {' '.join(str(reason).split()) or type(reason).__name__}")
         await asyncio.sleep(next(pauses))
+
+
+async def _begin(settings: Settings, org_id: OrgId, target: str, moves: Moves) -> None:
+    found = await moves.current()
+    if found is not None and (found.org_id, found.target) == (org_id, target):
+        return
+    source = await known_home(settings, org_id)
+    if source is None:
+        raise Immovable(f"{org_id} lives nowhere yet. Give it a database by `relevo tenants place {org_id} {target}`.")
+    if source == target:
+        raise Immovable(f"{org_id} lives in {target}.")
+    async with open_database(named(settings)[source].direct) as opened:
+        await move_in(opened.pool, org_id)  # it may have come before there were several, and not since
+    if not await moves.begin(org_id, source=source, target=target):
+        other = await moves.current()
+        raise Immovable(_is_under_way(other) if other else "Another move has just ended. Run this again.")
 
 
 @asynccontextmanager
@@ -102,7 +129,7 @@ async def finding_moves(settings: Settings, pool: Callable[[], asyncpg.Pool]) ->
 
     async def look() -> None:
         if await _is_one(pool):
-            await _go_on(settings)
+            await _adopt(settings)
         await first_of(leaving.wait(), asyncio.sleep(LOOK_EVERY_S))
 
     looking = asyncio.create_task(take_turns(look, draining=leaving, log=_log, failure="move.interrupted"))
@@ -122,32 +149,33 @@ async def _is_one(pool: Callable[[], asyncpg.Pool]) -> bool:
         return False  # home is away, which others tell of
 
 
-async def _go_on(settings: Settings) -> None:
+async def _adopt(settings: Settings) -> None:
+    """Go on with the move, unless somebody else does."""
     async with open_moves(_home(settings)) as moves:
+        if not await moves.take():
+            return
         move = await moves.current()
         if move is not None:
-            await _went_on(settings, moves, move, told=_tell)
+            await _go_on(settings, moves, move, told=_tell)
 
 
-async def _went_on(settings: Settings, moves: Moves, move: Move, *, told: Told) -> bool:
-    """Go on with the move to its end; False if somebody else does."""
-    if not await moves.take():
-        return False
+async def _go_on(settings: Settings, moves: Moves, move: Move, *, told: Told) -> None:
+    """Go on with the move to its end, as the mover."""
     mover = await moves.claim(move.org_id)
     urls = named(settings)
     source = MoversConnection(urls[move.source].direct, move.org_id, mover)
     target = MoversConnection(urls[move.target].direct, move.org_id, mover)
     try:
-        journal = moves.journal(move.org_id, mover)
-        await Saga(
-            journal, PostgresMoveSource(source, move.org_id), PostgresMoveTarget(target, move.org_id), told=told
-        ).run()
+        saga = Saga(
+            moves.journal(move.org_id, mover),
+            PostgresMoveSource(source, move.org_id),
+            PostgresMoveTarget(target, move.org_id),
+            told=told,
+        )
+        await saga.run()
     finally:
         source.close()
         target.close()
-        with suppress(Unavailable):  # then the lock is nobody's already
-            await moves.let_go()
-    return True
 
 
 def _home(settings: Settings) -> str:

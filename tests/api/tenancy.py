@@ -17,6 +17,9 @@ BY_ITS_OWN_ID = (
     re.compile(r"UPDATE endpoint SET (secrets|headers)=\S+ WHERE endpoint\.id = "),
     re.compile(r"SELECT destination\.secrets \nFROM destination \nWHERE destination\.id = "),
     re.compile(r"UPDATE destination SET secrets=\S+ WHERE destination\.id = "),
+    # By its scope, a digest of the organisation and of what it asked.
+    re.compile(r"SELECT idempotency_key\..*\nFROM idempotency_key \nWHERE idempotency_key\.scope = ", re.DOTALL),
+    re.compile(r"UPDATE idempotency_key SET status=\S+ body=\S+ WHERE idempotency_key\.scope = "),
 )
 _TOUCHED = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)")
 _BOUND = re.compile(r"\b(?:org_id|app_id) (?:= |IN )|\bUSING \([^)]*\b(?:org_id|app_id)\b")

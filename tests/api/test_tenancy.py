@@ -39,10 +39,20 @@ FOR_ALL_TENANTS = {
     "ordered.advance",
     "ordered.fail",
     "ordered.release",
-    "sources.enabled",
     "sources.report",
     # By the ids of messages that the same transaction has just made.
     "intake.release_event_ids",
+    # By scopes, each a digest of its organisation.
+    "intake.first_uses",
+    # Parts of statements, into which a move puts its organisation; what has changed, by the numbers just read; and the
+    # one move that there may be.
+    "belongings._APPLICATIONS",
+    "belongings._OF_APPLICATION",
+    "belongings._OF_DESTINATION",
+    "belongings._OF_ENDPOINT",
+    "journal.current",
+    "source.forget",
+    "watching._FUNCTION",
     # How many live in each database, and for an operator who lives where.
     "homes.counts",
     "homes.listed",

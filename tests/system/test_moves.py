@@ -353,7 +353,7 @@ async def test_while_it_moves_nothing_is_lost_and_nothing_is_sent_twice(
         await at_rest(urls[TARGET])
         listed = await api.get(f"/api/v1/app/{app_id}/msg?limit=250", headers=bearer(ORG))
 
-    assert moving.result()[-1] == "removing"
+    assert moving.result()[0] == "copying"
     assert {answer.status_code for answer in sender.refused} <= {503}
     assert all(answer.headers["retry-after"] == "1" for answer in sender.refused)
     for path in (f"/ok/{ORG}", "/slow/0.3"):

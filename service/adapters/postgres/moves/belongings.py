@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from service.adapters.postgres.server.residence import ASIDE, LINE
+from service.adapters.postgres.server.residence import ASIDE
 from service.domain.operational_webhooks import OPERATIONS
 
 # Conditions on a row `c`. `{org}` is the organisation. Operational webhooks are messages of an application that belongs
@@ -41,7 +41,7 @@ OWNERS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_SET_ASIDE = f"CASE WHEN {{due}} < {LINE} THEN {{due}} + {ASIDE} ELSE {{due}} END"
+_SET_ASIDE = f"CASE WHEN {{due}} < now() + {ASIDE} / 2 THEN {{due}} + {ASIDE} ELSE {{due}} END"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

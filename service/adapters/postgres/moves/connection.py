@@ -8,8 +8,8 @@ import asyncpg
 
 from service.adapters.postgres.server.connections import connect, limits
 from service.adapters.postgres.server.database import unavailable_when_lost
-from service.domain.errors import MoveTaken
 from service.domain.ids import OrgId
+from service.domain.moves import MoveTaken
 
 STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 55.0, 60.0
 _BY_INDEX = {"enable_seqscan": "off"}  # as the hot path: what an organisation has is little of what is there

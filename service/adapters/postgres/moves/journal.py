@@ -8,15 +8,18 @@ import asyncpg
 from service.adapters.postgres.server.connections import connect, limits
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.statements import beside
-from service.domain.errors import MoveTaken
 from service.domain.ids import OrgId
-from service.domain.moves import BEFORE_THE_SWITCH, Move, MoveStep
+from service.domain.moves import BEFORE_THE_SWITCH, Move, MoveStep, MoveTaken
 
 LOCK = 0x52454C4D  # "RELM": the key of the advisory lock that the mover holds
 STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 8.0, 10.0
 _statements = beside(__name__)
-CURRENT, BEGIN, CANCEL = _statements["current"], _statements["begin"], _statements["cancel"]
+CURRENT, CANCEL = _statements["current"], _statements["cancel"]
 CLAIM, PROGRESS, ENTER = _statements["claim"], _statements["progress"], _statements["enter"]
+BEGIN = """
+    INSERT INTO tenant_move (org_id, source, target, step) VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING RETURNING org_id
+"""
 SWITCH, HOME, END = _statements["switch"], _statements["home"], _statements["end"]
 
 
@@ -79,11 +82,6 @@ class Moves:
         with unavailable_when_lost():
             return bool(await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK))
 
-    async def let_go(self) -> None:
-        """Be the mover no more. Raises Unavailable."""
-        with unavailable_when_lost():
-            await self._connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
-
     async def current(self) -> Move | None:
         """The one that is under way. Raises Unavailable."""
         with unavailable_when_lost():
@@ -93,7 +91,7 @@ class Moves:
     async def begin(self, org_id: OrgId, *, source: str, target: str) -> bool:
         """Record a new one; False, without a change, while there is one. Raises Unavailable."""
         with unavailable_when_lost():
-            begun = await self._connection.fetchval(*BEGIN(org_id=org_id, source=source, target=target))
+            begun = await self._connection.fetchval(BEGIN, org_id, source, target, MoveStep.COPYING)
         return begun is not None
 
     async def cancel(self, org_id: OrgId) -> bool:

@@ -1,10 +1,6 @@
 -- name: current
 SELECT * FROM tenant_move;
 
--- name: begin
-INSERT INTO tenant_move (org_id, source, target, step, mover) VALUES (:org_id, :source, :target, 'copying', 0)
-ON CONFLICT DO NOTHING RETURNING org_id;
-
 -- name: cancel
 UPDATE tenant_move SET cancelled = true, updated_at = now() WHERE org_id = :org_id AND step = ANY (:steps::text[])
 RETURNING org_id;

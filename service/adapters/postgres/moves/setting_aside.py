@@ -6,6 +6,7 @@ from service.adapters.postgres.moves.connection import MoversConnection
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import CHANNEL, NOTIFY, SOURCE_CHANNEL, STREAM_CHANNEL, TASK_CHANNEL
 from service.domain.ids import OrgId
+from service.domain.moves import SET_ASIDE
 from service.domain.operational_webhooks import OPERATIONS
 
 BATCH = 2000
@@ -18,7 +19,7 @@ UNDER_WAY = _statements["under_way"]
 
 async def set_aside(mover: MoversConnection) -> None:
     """Set aside what nobody is at work on, as far as nobody is changing it. Raises Unavailable, MoveTaken."""
-    whose = {"org_id": mover.org_id, "operations": OPERATIONS}
+    whose = _whose(mover.org_id)
     async with mover.transaction() as connection:
         for statement in _ASIDE:
             await connection.execute(*statement(**whose))
@@ -28,7 +29,7 @@ async def set_aside(mover: MoversConnection) -> None:
 
 async def put_back(mover: MoversConnection) -> None:
     """Put back what was set aside, and tell every process that it is due. Raises Unavailable, MoveTaken."""
-    whose = {"org_id": mover.org_id, "operations": OPERATIONS}
+    whose = _whose(mover.org_id)
     async with mover.transaction() as connection:
         for statement in _BACK:
             await connection.execute(*statement(**whose))
@@ -46,7 +47,11 @@ async def tell_everybody(mover: MoversConnection) -> None:
 
 async def is_under_way(connection: asyncpg.Connection, org_id: OrgId) -> bool:
     """Whether something is not set aside."""
-    return bool(await connection.fetchval(*UNDER_WAY(org_id=org_id, operations=OPERATIONS)))
+    return bool(await connection.fetchval(*UNDER_WAY(**_whose(org_id))))
+
+
+def _whose(org_id: OrgId) -> dict[str, object]:
+    return {"org_id": org_id, "operations": OPERATIONS, "aside": SET_ASIDE}
 
 
 async def _count(mover: MoversConnection, statement: tuple[object, ...]) -> int:

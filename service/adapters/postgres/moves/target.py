@@ -19,7 +19,14 @@ from service.domain.ids import OrgId
 ON_THE_WAY = (ARRIVING, RETURNING)
 
 _statements = beside(__name__)
-EXPECT, EXPECTED, MOVE_IN = _statements["expect"], _statements["expected"], _statements["move_in"]
+EXPECTED, MOVE_IN = _statements["expected"], _statements["move_in"]
+# Not for an organisation that lives here, which no move brings here.
+EXPECT = """
+    INSERT INTO organisation (org_id, residence, mover) VALUES ($1, 'arriving', $2)
+    ON CONFLICT (org_id) DO UPDATE SET mover = excluded.mover,
+        residence = CASE WHEN organisation.residence = 'gone' THEN 'returning' ELSE organisation.residence END
+    WHERE organisation.mover IS NULL OR organisation.mover <= excluded.mover
+"""
 FORGET_NEW, FORGET_RETURNING = _statements["forget_new"], _statements["forget_returning"]
 
 
@@ -35,7 +42,7 @@ class PostgresMoveTarget:
         """Let nobody but this move bring anything of the organisation's."""
         with unavailable_when_lost():
             connection = await self._mover.opened()
-            await connection.execute(*EXPECT(org_id=self._org_id, mover=self._mover.mover))
+            await connection.execute(EXPECT, self._org_id, self._mover.mover)
             await partitions.match(connection, weeks)
 
     async def take(self, rows: MovedRows) -> None:

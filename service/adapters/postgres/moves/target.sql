@@ -1,10 +1,3 @@
--- name: expect
--- Not for an organisation that lives here, which no move brings here.
-INSERT INTO organisation (org_id, residence, mover) VALUES (:org_id, 'arriving', :mover::bigint)
-ON CONFLICT (org_id) DO UPDATE SET mover = excluded.mover,
-    residence = CASE WHEN organisation.residence = 'gone' THEN 'returning' ELSE organisation.residence END
-WHERE organisation.mover IS NULL OR organisation.mover <= excluded.mover;
-
 -- name: expected
 SELECT FROM organisation WHERE org_id = :org_id AND residence <> 'gone';
 

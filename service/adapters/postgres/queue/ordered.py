@@ -17,6 +17,7 @@ from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S, Bell
 from service.application.ports.machine import Vault
 from service.application.ports.ordered import Done, Extent, OrderedClaim, Passage, StreamLag
+from service.domain.moves import SET_ASIDE
 from service.domain.ordered import OrderedDestination, OrderedStatus, Setback, Standing
 from service.domain.sinks import SinkKind
 
@@ -98,7 +99,7 @@ class PostgresOrderedQueue:
         ours = _ours(claim, done) | _set_back(done.setback)
         with unavailable_when_lost():
             unchanged = await self._pool.fetchval(
-                *ADVANCE(**ours, lease_lasts=self._lease, claimed_at=claim.destination.updated_at)
+                *ADVANCE(**ours, lease_lasts=self._lease, claimed_at=claim.destination.updated_at, aside=SET_ASIDE)
             )
         return bool(unchanged)
 
@@ -118,7 +119,7 @@ class PostgresOrderedQueue:
     async def release(self, claim: OrderedClaim, done: Done) -> None:
         """Store progress, and give the lease back. What came meanwhile is claimed anew."""
         with unavailable_when_lost():
-            await self._pool.execute(*RELEASE(**_ours(claim, done)))
+            await self._pool.execute(*RELEASE(**_ours(claim, done), aside=SET_ASIDE))
         self._bell.ring()
 
     async def wait(self) -> None:

@@ -23,7 +23,7 @@ SET position = :position, ahead = :ahead::bigint[], lease_until = now() + :lease
     attempts = :attempts, first_failed_at = :first_failed_at, failure_reason = :reason,
     due_at = CASE WHEN :delay::interval IS NULL THEN due_at ELSE now() + :delay END
 WHERE id = :id AND lease = :lease
-RETURNING status = 'enabled' AND updated_at = :claimed_at AND due_at < now() + interval '182625 days' AS unchanged;
+RETURNING status = 'enabled' AND updated_at = :claimed_at AND due_at < now() + :aside::interval / 2 AS unchanged;
 
 -- name: fail
 UPDATE destination
@@ -36,7 +36,7 @@ RETURNING true;
 -- name: release
 UPDATE destination
 SET position = :position, ahead = :ahead::bigint[], lease = NULL, lease_until = NULL,
-    due_at = CASE WHEN due_at < now() + interval '182625 days' THEN now() ELSE due_at END
+    due_at = CASE WHEN due_at < now() + :aside::interval / 2 THEN now() ELSE due_at END
 WHERE id = :id AND lease = :lease
 RETURNING true;
 

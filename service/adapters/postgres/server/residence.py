@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.domain.ids import OrgId
+from service.domain.moves import SET_ASIDE
 
 HERE = "here"
 LEAVING = "leaving"  # lives here, but nothing more is sent from here: it will soon live elsewhere
@@ -23,10 +24,7 @@ LIVES_HERE = f"{_RESIDENCE.format(row='i')} IN ('{HERE}', '{LEAVING}')"
 STAYS_HERE = f"{_RESIDENCE.format(row='e')} = '{HERE}'"
 IS_LEAVING = f"{_RESIDENCE.format(row='w')} = '{LEAVING}'"
 
-# What is set aside is due that much later, so that nobody takes it for due; and it is known by being due after the
-# line. The days of a year do not matter, but each number of them is the same time forth and back.
-ASIDE = "interval '365250 days'"
-LINE = "now() + interval '182625 days'"
+ASIDE = f"interval '{SET_ASIDE.days} days'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
