@@ -156,13 +156,13 @@ class Generator:
         interval = 1e9 / rate
         last = min(int((self._until_ns - start_ns) / interval), self._left)
         for nth in range(last):
-            if self._stopping:
-                break
             meant_for = start_ns + int(nth * interval)
             while now_ns() < meant_for:  # noqa: ASYNC110 - time has no event
                 await asyncio.sleep(TICK)
             if nth % SLICE == 0:
                 await asyncio.sleep(0)
+            if self._stopping:
+                break
             if self._idle:
                 self._send(self._idle.popleft(), meant_for)
             else:

@@ -215,7 +215,10 @@ def _moving(bench: Bench) -> list[Row]:
         left = {table: first.count(table) for table in rows}
         there = {table: second.count(table) for table in ("message", "pending_delivery")}
     check(set(done.statuses) <= {"202", "503"}, f"taken in, or sent away for a moment: {done.statuses}")
-    check(report["calls"] == report["distinct"] == report["verified"] == done.accepted, f"each arrives once: {report}")
+    check(
+        report["calls"] == report["distinct"] == report["verified"] == done.accepted,
+        f"each arrives once: {report}, {done.statuses}, lost {done.lost}, unsent {done.unsent}",
+    )
     check(not any(left.values()), f"nothing is left behind: {left}")
     check(there["message"] == rows["message"] + done.accepted, f"every message has moved: {there}, {rows}")
     check(there["pending_delivery"] == rows["pending_delivery"], f"every debt has moved: {there}, {rows}")
