@@ -70,20 +70,21 @@ class ChosenDatabases:
 
     async def of(self, org_id: OrgId) -> Services:
         """The services of the organisation's database; a new organisation is given one. Raises Unavailable."""
-        found = self._services.get(org_id)
-        if found is not None:
-            return found
         name = self._names.get(org_id)
+        found = self._services.get(org_id)
+        if name is not None and found is not None:
+            return self._answering(name, found)
         if name is None:
             name = await self._asked(self._homes.find_or_give(org_id, among=self._open_to_all()))
         return await self._at(name, org_id)
 
     async def known(self, org_id: OrgId) -> Services | None:
         """The same, but None for an organisation that lives nowhere: whoever asks may have made up its name."""
+        name = self._names.get(org_id)
         found = self._services.get(org_id)
-        if found is not None:
-            return found
-        name = self._names.get(org_id) or await self._asked(self._homes.find(org_id))
+        if name is not None and found is not None:
+            return self._answering(name, found)
+        name = name or await self._asked(self._homes.find(org_id))
         return None if name is None else await self._at(name, org_id)
 
     def remembered(self) -> Mapping[OrgId, str]:
@@ -116,6 +117,12 @@ class ChosenDatabases:
             self.forget(org_id)
             raise LivesElsewhere
         services = self._services[org_id] = opened.of(Residence(org_id=org_id, moved=self.forget))
+        return services
+
+    def _answering(self, name: str, services: Services) -> Services:
+        """Refuse at once what would wait for a database that is known not to answer, beside those of the others."""
+        if not self._answers(name):
+            raise Unavailable
         return services
 
     def _remember(self, org_id: OrgId, name: str) -> None:

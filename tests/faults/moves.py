@@ -25,6 +25,7 @@ UNDER_WAY = 50
 MOVER = "the mover"
 STEPS = [step for step in MoveStep if step is not MoveStep.UNDOING]
 OTHER = "org_other"
+OF_THE_SITE = {"RELEVO_DATABASE_URL", "RELEVO_CONCURRENCY"}  # whose server leaves most to its workers
 
 
 async def tenant_moved(site: Site) -> Hit:
@@ -105,7 +106,7 @@ async def _pair(site: Site) -> AsyncIterator[_Pair]:
             databases = {
                 one: await stack.enter_async_context(open_fragile_database(directory / one)) for one in ("eu-1", "eu-2")
             }
-            others = {key: value for key, value in site.server.environ.items() if key != "RELEVO_DATABASE_URL"}
+            others = {key: value for key, value in site.server.environ.items() if key not in OF_THE_SITE}
             urls = {one.replace("-", "_"): database.url for one, database in databases.items()}
             environ = {**others, **named(**urls), "RELEVO_PORT": str(free_port())}
             server = RelevoProcess("serve", environ, directory / "log")
