@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from service.adapters.postgres.queue.attempt_news import TenantsNews
 from service.adapters.postgres.repositories.homes import move_in
 from service.adapters.postgres.repositories.unit_of_work import PostgresUnitOfWork, Sessions, open_unit_of_work
 from service.adapters.postgres.server.residence import Residence
@@ -37,16 +38,25 @@ class Shard:
     services: Services
     home: Sessions | None
 
-    def of(self, residence: Residence) -> Services:
-        """The services of an organisation, which work only as long as it lives here."""
-        core = self.core
+    def of(self, residence: Residence) -> "Tenant":
+        """What an organisation is served by, as long as it lives here."""
+        core, news = self.core, TenantsNews(self.core.attempt_news)
         begin = partial(
             open_unit_of_work, core.database.sessions, core.vault, core.wakeups, residence=residence, home=self.home
         )
         unit_of_work = partial(
             PostgresUnitOfWork, vault=core.vault, wakeups=core.wakeups, residence=residence, home=self.home
         )
-        return replace(self.services, begin=begin, unit_of_work=unit_of_work)
+        services = replace(self.services, begin=begin, unit_of_work=unit_of_work, attempt_news=news)
+        return Tenant(services=services, news=news)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """An organisation's services, and the news that its live streams tell."""
+
+    services: Services
+    news: TenantsNews
 
 
 class ChosenDatabases:
@@ -66,12 +76,12 @@ class ChosenDatabases:
         self._ready = ready
         self._answers = answers
         self._names: dict[OrgId, str] = {}
-        self._services: dict[OrgId, Services] = {}
+        self._tenants: dict[OrgId, Tenant] = {}
 
     async def of(self, org_id: OrgId) -> Services:
         """The services of the organisation's database; a new organisation is given one. Raises Unavailable."""
         name = self._names.get(org_id)
-        found = self._services.get(org_id)
+        found = self._tenants.get(org_id)
         if name is not None and found is not None:
             return self._answering(name, found)
         if name is None:
@@ -81,7 +91,7 @@ class ChosenDatabases:
     async def known(self, org_id: OrgId) -> Services | None:
         """The same, but None for an organisation that lives nowhere: whoever asks may have made up its name."""
         name = self._names.get(org_id)
-        found = self._services.get(org_id)
+        found = self._tenants.get(org_id)
         if name is not None and found is not None:
             return self._answering(name, found)
         name = name or await self._asked(self._homes.find(org_id))
@@ -92,9 +102,11 @@ class ChosenDatabases:
         return dict(self._names)
 
     def forget(self, org_id: OrgId) -> None:
-        """Ask again where it lives, the next time."""
+        """Ask again where it lives, the next time. Live streams end, and whoever follows them asks again as well."""
         self._names.pop(org_id, None)
-        self._services.pop(org_id, None)
+        tenant = self._tenants.pop(org_id, None)
+        if tenant is not None:
+            tenant.news.end()
 
     async def _asked(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
         """The answer of the database that is home, in time."""
@@ -116,14 +128,14 @@ class ChosenDatabases:
         if not await move_in(opened.core.database.pool, org_id):
             self.forget(org_id)
             raise LivesElsewhere
-        services = self._services[org_id] = opened.of(Residence(org_id=org_id, moved=self.forget))
-        return services
+        tenant = self._tenants[org_id] = opened.of(Residence(org_id=org_id, moved=self.forget))
+        return tenant.services
 
-    def _answering(self, name: str, services: Services) -> Services:
+    def _answering(self, name: str, tenant: Tenant) -> Services:
         """Refuse at once what would wait for a database that is known not to answer, beside those of the others."""
         if not self._answers(name):
             raise Unavailable
-        return services
+        return tenant.services
 
     def _remember(self, org_id: OrgId, name: str) -> None:
         self._names[org_id] = name

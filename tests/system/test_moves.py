@@ -28,7 +28,9 @@ from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, command, environment, run, running, settings
 from tests.support.processes import asking as of_server
 from tests.support.receiver import Receiver, running_receiver
+from tests.system.senders import Customer
 from tests.system.test_databases import Tenant, made, over, sending, until_status
+from tests.system.test_tail import line_of, message_of, tailing
 
 # What the API does not leave behind by one request of each kind.
 RARE = """
@@ -430,6 +432,28 @@ async def test_an_import_that_a_move_breaks_off_is_whole_when_it_is_sent_again(
     assert (again.status_code, again.json()["status"], again.json()["refused"]) == (200, "finished", 0)
     assert await column(urls[TARGET], "SELECT count(*) FROM message") == [OWED + 2 * LINES]
     assert await column(urls[SOURCE], "SELECT count(*) FROM message") == [0]
+
+
+async def test_a_live_tail_goes_on_in_the_other_database(
+    urls: Mapping[str, str], directory: Path, receiver: Receiver
+) -> None:
+    setting = named(**by_name(urls))
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    async with running(server), of_server(f"http://127.0.0.1:{server.environ['RELEVO_PORT']}") as api:
+        app_id = await made(api, ORG, f"{receiver.url}/ok/{ORG}")
+        sender = Tenant(api=api, org_id=ORG, app_id=app_id)
+        token = bearer(ORG)["authorization"].removeprefix("Bearer ")
+        customer = Customer(url=str(api.base_url), token=token, app_id=app_id, secret="")
+        async with tailing(customer) as tail:
+            await sender.send()
+            first = await line_of(tail)
+            await move(setting, to=TARGET)
+            gap = await line_of(tail)
+            await until_status(sender.send, 202)
+            second = await line_of(tail)
+
+    assert [message_of(line) for line in (first, second)] == sender.accepted
+    assert gap == "--- attempts may be missing here ---\n"
 
 
 async def test_a_move_that_nobody_goes_on_with_is_gone_on_with_by_a_server(

@@ -201,3 +201,27 @@ async def _wait_for(event: asyncio.Event) -> None:
             await event.wait()
     except TimeoutError:
         raise Unavailable from None
+
+
+class TenantsNews:
+    """The news of one organisation's applications, whose streams can be ended by themselves. Fulfils
+    `ports.AttemptNews`."""
+
+    def __init__(self, news: PostgresAttemptNews) -> None:
+        self._news = news
+        self._followers: set[PostgresFollower] = set()
+
+    @asynccontextmanager
+    async def follow(self, app_id: ApplicationId) -> AsyncIterator[PostgresFollower]:
+        """Follow an application's news from now on. Raises Unavailable while the connection is down."""
+        async with self._news.follow(app_id) as follower:
+            self._followers.add(follower)
+            try:
+                yield follower
+            finally:
+                self._followers.discard(follower)
+
+    def end(self) -> None:
+        """End these streams: the organisation's news come from elsewhere. Whoever asks again is told of them."""
+        for follower in self._followers:
+            follower.end()
