@@ -1,6 +1,8 @@
 """An organisation moves to another database: with all it has, while it is served, and whole whatever is killed."""
 
 import asyncio
+import os
+import signal
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -468,6 +470,26 @@ async def test_a_move_that_nobody_goes_on_with_is_gone_on_with_by_a_server(
     async with running(server), asking(urls[HOME]) as home:
         await until(partial(home.fetchval, "SELECT NOT EXISTS (SELECT FROM tenant_move)"))
 
+    assert await homes(urls[HOME]) == {ORG: TARGET}
+    assert await nothing_of_the_move_is_left(urls)
+
+
+async def test_a_mover_that_hangs_loses_the_move_to_a_server(urls: Mapping[str, str], directory: Path) -> None:
+    setting = named(**by_name(urls))
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    url = f"http://127.0.0.1:{server.environ['RELEVO_PORT']}"
+    async with running(server), of_server(url) as api, mover(setting, TARGET) as first:
+        async with held_up("stopping", urls):
+            os.kill(first.pid, signal.SIGSTOP)
+        async with asking(urls[HOME]) as home:
+            await until(partial(home.fetchval, "SELECT NOT EXISTS (SELECT FROM tenant_move)"))
+        listed = await api.get("/api/v1/app/mine/msg", headers=bearer(ORG))
+        os.kill(first.pid, signal.SIGCONT)
+        out, _ = await first.communicate()
+
+    assert first.returncode == 0
+    assert out.decode().endswith(f"{ORG} lives in {TARGET}.\n")
+    assert len(listed.json()["data"]) == OWED
     assert await homes(urls[HOME]) == {ORG: TARGET}
     assert await nothing_of_the_move_is_left(urls)
 

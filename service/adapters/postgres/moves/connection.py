@@ -13,6 +13,7 @@ from service.domain.moves import MoveTaken
 
 STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 55.0, 60.0
 _BY_INDEX = {"enable_seqscan": "off"}  # as the hot path: what an organisation has is little of what is there
+_NO_LONGER = {"idle_in_transaction_session_timeout": "10s"}  # a mover that hangs keeps no lock from the next one
 CLAIM = "UPDATE organisation SET mover = $2 WHERE org_id = $1 AND (mover IS NULL OR mover < $2)"
 # The lock lasts as long as the transaction, and makes another mover wait that takes over.
 HOLD = "SELECT residence FROM organisation WHERE org_id = $1 AND mover = $2 FOR SHARE"
@@ -45,7 +46,7 @@ class MoversConnection:
             self._connection = await connect(
                 self._url,
                 command_timeout=CLIENT_TIMEOUT_S,
-                server_settings=limits(statement=STATEMENT_TIMEOUT_S) | _BY_INDEX,
+                server_settings=limits(statement=STATEMENT_TIMEOUT_S) | _BY_INDEX | _NO_LONGER,
             )
             await self._connection.execute(CLAIM, self.org_id, self.mover)
         return self._connection

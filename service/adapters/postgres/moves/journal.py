@@ -13,6 +13,13 @@ from service.domain.moves import BEFORE_THE_SWITCH, Move, MoveStep, MoveTaken
 
 LOCK = 0x52454C4D  # "RELM": the key of the advisory lock that the mover holds
 STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 8.0, 10.0
+# PostgreSQL ends the session of a mover that says nothing, with its lock: one that hangs, and whose machine is gone.
+UNLESS_HEARD_OF = {
+    "idle_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
 _statements = beside(__name__)
 CURRENT, CANCEL = _statements["current"], _statements["cancel"]
 CLAIM, PROGRESS, ENTER = _statements["claim"], _statements["progress"], _statements["enter"]
@@ -120,7 +127,9 @@ async def open_moves(url: str) -> AsyncIterator[Moves]:
     """Over the direct address of the database that is home. Raises Unavailable."""
     with unavailable_when_lost():
         connection = await connect(
-            url, command_timeout=CLIENT_TIMEOUT_S, server_settings=limits(statement=STATEMENT_TIMEOUT_S)
+            url,
+            command_timeout=CLIENT_TIMEOUT_S,
+            server_settings=limits(statement=STATEMENT_TIMEOUT_S) | UNLESS_HEARD_OF,
         )
     try:
         yield Moves(connection)
