@@ -1,11 +1,12 @@
 """The mover's own connection to a database: opened when it is first used, and never used again after a fault."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
+from service.adapters.postgres.moves.columns import Shape, shapes
 from service.adapters.postgres.server.connections import connect, limits
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.domain.ids import OrgId
@@ -27,6 +28,7 @@ class MoversConnection:
         self.org_id = org_id
         self.mover = mover
         self._connection: asyncpg.Connection | None = None
+        self._shapes: Mapping[str, Shape] = {}
 
     @asynccontextmanager
     async def transaction(self, *, residences: Sequence[str] | None = None) -> AsyncIterator[asyncpg.Connection]:
@@ -50,6 +52,13 @@ class MoversConnection:
             )
             await self._connection.execute(CLAIM, self.org_id, self.mover)
         return self._connection
+
+    async def shapes(self) -> Mapping[str, Shape]:
+        """The tables that are moved, as they are here, by name, parents first. Raises Unavailable."""
+        if not self._shapes:
+            with unavailable_when_lost():
+                self._shapes = await shapes(await self.opened())
+        return self._shapes
 
     def close(self) -> None:
         """Close it at once, whatever it is doing."""

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import orjson
 
 from service.adapters.postgres.moves.belongings import BELONGINGS, OWNERS
-from service.adapters.postgres.moves.columns import Shape, shapes
 from service.adapters.postgres.moves.connection import MoversConnection
 from service.adapters.postgres.moves.removing import remove
 from service.adapters.postgres.moves.setting_aside import is_under_way, put_back, set_aside, tell_everybody
@@ -21,7 +20,7 @@ from service.application.ports.moves import Changes, MovedRows
 from service.domain.ids import OrgId
 
 MOST_OWNERS = 500  # in one statement
-MOST_CHANGES = 5000
+MOST_CHANGES = 1000
 TRANSACTIONS_POLL_S = 0.005
 _COPIED = [of for of in BELONGINGS if of.copied]
 _PLACES = {of.table: place for place, of in enumerate(_COPIED)}
@@ -46,12 +45,11 @@ class PostgresMoveSource:
     def __init__(self, mover: MoversConnection, org_id: OrgId) -> None:
         self._mover = mover
         self._org_id = org_id
-        self._shapes: dict[str, Shape] | None = None
         self._owners: dict[str, Sequence[str]] = {}
 
     async def watch(self) -> None:
         """List every change of what the organisation has, from now on."""
-        await watch(self._mover, (await self._known()).values())
+        await watch(self._mover, (await self._mover.shapes()).values())
 
     async def unwatch(self) -> None:
         """List changes no more, and forget those that are listed."""
@@ -65,7 +63,7 @@ class PostgresMoveSource:
     async def rows(self, cursor: str | None) -> MovedRows:
         """The rows from the cursor on: of one table, the rest of it or as many as are read at once."""
         at = _At(0) if cursor is None else _At(*orjson.loads(cursor))
-        shape = (await self._known())[_COPIED[at.place].table]
+        shape = (await self._mover.shapes())[_COPIED[at.place].table]
         of = shape.belonging
         owners = [] if of.owners is None else await self._owners_of(of.owners)
         first = 0 if at.owner is None else bisect_left(owners, at.owner)
@@ -94,7 +92,7 @@ class PostgresMoveSource:
             by_table.setdefault(change["belonging"], set()).add(tuple(change["key"]))
         rows, gone = [], {}
         for table in sorted(by_table, key=_PLACES.__getitem__):
-            shape = (await self._known())[table]
+            shape = (await self._mover.shapes())[table]
             keys = orjson.dumps(sorted(by_table[table])).decode()
             found = await self._mover.fetch(shape.now(), keys)
             missing = [orjson.loads(row["its_key"]) for row in found if row["is_there"] is None]
@@ -140,18 +138,12 @@ class PostgresMoveSource:
 
     async def remove(self) -> None:
         """Delete what is left."""
-        await remove(self._mover, await self._known(), residences=[GONE])
+        await remove(self._mover, await self._mover.shapes(), residences=[GONE])
         await tell_everybody(self._mover)
 
     async def _become(self, residence: str) -> None:
         async with self._mover.transaction() as connection:
             await connection.execute(RESIDENCE, self._org_id, residence)
-
-    async def _known(self) -> dict[str, Shape]:
-        if self._shapes is None:
-            with unavailable_when_lost():
-                self._shapes = await shapes(await self._mover.opened())
-        return self._shapes
 
     async def _owners_of(self, kind: str) -> Sequence[str]:
         """All owners of that kind. They are read once: rows of later ones are listed as changes."""

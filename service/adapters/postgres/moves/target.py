@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 import orjson
 
-from service.adapters.postgres.moves.columns import Shape, shapes
+from service.adapters.postgres.moves.columns import Shape
 from service.adapters.postgres.moves.connection import MoversConnection
 from service.adapters.postgres.moves.removing import remove
 from service.adapters.postgres.moves.setting_aside import put_back
@@ -36,7 +36,6 @@ class PostgresMoveTarget:
     def __init__(self, mover: MoversConnection, org_id: OrgId) -> None:
         self._mover = mover
         self._org_id = org_id
-        self._shapes: dict[str, Shape] | None = None
 
     async def expect(self, weeks: Sequence[str]) -> None:
         """Let nobody but this move bring anything of the organisation's."""
@@ -47,13 +46,13 @@ class PostgresMoveTarget:
 
     async def take(self, rows: MovedRows) -> None:
         """Store these rows in place of those that have arrived before."""
-        known = await self._known()
+        known = await self._mover.shapes()
         async with self._mover.transaction(residences=ON_THE_WAY) as connection:
             await _store(connection, known[rows.table], rows)
 
     async def apply(self, changes: Changes) -> None:
         """The same for changes, all or none."""
-        known = await self._known()
+        known = await self._mover.shapes()
         async with self._mover.transaction(residences=ON_THE_WAY) as connection:
             for table, keys in reversed(list(changes.gone.items())):
                 await connection.execute(known[table].gone(), orjson.dumps(keys).decode())
@@ -72,7 +71,7 @@ class PostgresMoveTarget:
     async def remove(self) -> None:
         """Delete what has arrived. If nothing was expected yet, nothing has."""
         if await self._mover.fetch(*EXPECTED(org_id=self._org_id)):
-            await remove(self._mover, await self._known(), residences=ON_THE_WAY)
+            await remove(self._mover, await self._mover.shapes(), residences=ON_THE_WAY)
 
     async def forget(self) -> None:
         """Expect it no more. A row stays where it has lived before."""
@@ -80,12 +79,6 @@ class PostgresMoveTarget:
             connection = await self._mover.opened()
             for statement in (FORGET_NEW, FORGET_RETURNING):
                 await connection.execute(*statement(org_id=self._org_id, mover=self._mover.mover))
-
-    async def _known(self) -> dict[str, Shape]:
-        if self._shapes is None:
-            with unavailable_when_lost():
-                self._shapes = await shapes(await self._mover.opened())
-        return self._shapes
 
 
 async def _store(connection: asyncpg.Connection, shape: Shape, rows: MovedRows) -> None:
