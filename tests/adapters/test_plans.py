@@ -21,6 +21,7 @@ from service.domain import ids
 from service.domain.idempotency import KEYS_KEPT
 from service.domain.ids import ApplicationId, EndpointId
 from service.domain.limits import DEFAULT_PAGE_ITEMS, RATE_BURST
+from service.domain.moves import SET_ASIDE
 
 A_LOT = 20_000
 
@@ -162,9 +163,9 @@ async def test_who_is_behind_a_stream_is_found_by_index(connection: asyncpg.Conn
     statements = {
         "claim": ordered.CLAIM(kinds=kinds, most=64, lease="lease", lease_lasts=timedelta(seconds=30)),
         "next due": ordered.NEXT_DUE(kinds=kinds),
-        "advance": ordered.ADVANCE(**of_one, **behind, lease_lasts=timedelta(seconds=30)),
+        "advance": ordered.ADVANCE(**of_one, **behind, lease_lasts=timedelta(seconds=30), aside=SET_ASIDE),
         "fail": ordered.FAIL(**of_one, **behind, disabled=False),
-        "release": ordered.RELEASE(**of_one),
+        "release": ordered.RELEASE(**of_one, aside=SET_ASIDE),
         "idle": ordered.IDLE(most=1000),
         "rest": ordered.REST(apps=["app_1"]),
         "lag": ordered.LAG(),
