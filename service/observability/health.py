@@ -102,6 +102,10 @@ class Health:
         """Whether one of several databases answers, as far as is known."""
         return self._database_now(name).ok
 
+    def is_down(self, name: str) -> bool:
+        """Whether one of several databases did not answer when it was last checked, however long ago that was."""
+        return name in self._databases and not self._databases[name][0].ok
+
     def alive(self) -> Findings:
         """For `/livez`: whether the critical tasks run. That the event loop turns is shown by this answer itself."""
         return {"loop": Finding(ok=True, detail="turns")} | {

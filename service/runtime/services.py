@@ -95,6 +95,7 @@ async def _over_several(process: _Process, home: DatabaseUrls) -> AsyncIterator[
             Homes(PostgresHomes(lambda: at_home().pool), first=first),
             ready=lambda: revocations.known,
             answers=health.answers,
+            is_down=health.is_down,
         )
         opening = partial(_open_shard, process, access, chosen, at_home)
         shards |= kept_over_each(settings, opening, telemetry=telemetry, health=health)

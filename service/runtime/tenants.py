@@ -61,7 +61,7 @@ class Tenant:
 
 class ChosenDatabases:
     """Fulfils `api.services.Tenants`. `ready` tells whether organisations may be let in, `answers` whether the database
-    of that name answers."""
+    of that name answers, `is_down` whether it was found not to."""
 
     def __init__(
         self,
@@ -70,11 +70,13 @@ class ChosenDatabases:
         *,
         ready: Callable[[], bool],
         answers: Callable[[str], bool],
+        is_down: Callable[[str], bool],
     ) -> None:
         self._shards = shards
         self._homes = homes
         self._ready = ready
         self._answers = answers
+        self._is_down = is_down
         self._names: dict[OrgId, str] = {}
         self._tenants: dict[OrgId, Tenant] = {}
 
@@ -133,7 +135,7 @@ class ChosenDatabases:
 
     def _answering(self, name: str, tenant: Tenant) -> Services:
         """Refuse at once what would wait for a database that is known not to answer, beside those of the others."""
-        if not self._answers(name):
+        if self._is_down(name):
             raise Unavailable
         return tenant.services
 
