@@ -37,6 +37,7 @@ class Child:
         self._url = url
         self._last_words = last_words
         self._client = client
+        self._asked_to_leave: set[int] = set()
 
     @classmethod
     async def start(cls, command: Sequence[str], instructions: Instructions, client: httpx.AsyncClient) -> Self:
@@ -63,15 +64,20 @@ class Child:
         return self._process.pid
 
     async def ended(self) -> int:
-        """Its exit status, once it has ended: as shells tell it, 128 and the signal's number if a signal ended it."""
+        """Its exit status, once it has ended: as shells tell it, 128 and the signal's number if a signal ended it. One
+        that was asked to leave before it could take notice has left, with 0."""
         status = await self._process.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 self._heard((await self._last_words.read()).decode())
+        if -status in self._asked_to_leave:
+            return 0
         return 128 - status if status < 0 else status
 
     def tell(self, number: int) -> None:
         """Send it a signal, if it is still there."""
+        if number != signal.SIGKILL:
+            self._asked_to_leave.add(number)
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
 

@@ -13,11 +13,13 @@ LAST_METRICS = METRICS.replace("done_total 1.0", "done_total 5.0")
 
 
 def act(part: str) -> None:
-    """Play the part: `exits`, `never ready`, `stubborn` (stays when told to leave), `mumbling` (it has no metrics) or
-    `good`."""
+    """Play the part: `exits`, `just begun` (signals end it, since it takes no notice yet), `never ready`, `stubborn`
+    (stays when told to leave), `mumbling` (it has no metrics) or `good`."""
     told = Instructions.read(parent := from_parent())
     if part == "exits":
         sys.exit(7)
+    if part == "just begun":
+        signal.pause()
     leave_with_parent(parent)
 
     class Answers(BaseHTTPRequestHandler):

@@ -91,8 +91,9 @@ def value(metrics: dict[str, Metric], name: str) -> float:
     return float(sample.value)
 
 
-async def test_one_that_ends_at_the_first_start_ends_all_with_its_status(telemetry: Telemetry) -> None:
-    async with supervised(telemetry, "good", "exits", count=2) as (supervisor, _, running):
+@pytest.mark.parametrize("other", ["good", "just begun"])
+async def test_one_that_ends_at_the_first_start_ends_all_with_its_status(telemetry: Telemetry, other: str) -> None:
+    async with supervised(telemetry, other, "exits", count=2) as (supervisor, _, running):
         status = await running
 
     assert status == 7
