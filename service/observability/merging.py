@@ -58,7 +58,9 @@ def _merged(metrics: Sequence[Metric]) -> Metric:
 def _samples(samples: Iterable[Sample], *, shared: bool) -> list[Sample]:
     values: dict[_Key, float] = {}
     for sample in samples:
-        key = sample.name, tuple(sample.labels.items())
+        # To Prometheus an empty label is none. The SDK gives each sample all labels that any of its metric has, so what
+        # has failed in one process changes how it shows what has not.
+        key = sample.name, tuple((label, value) for label, value in sample.labels.items() if value)
         before = values.get(key)
         values[key] = sample.value if before is None else max(before, sample.value) if shared else before + sample.value
     return [Sample(name, dict(labels), value) for (name, labels), value in values.items()]

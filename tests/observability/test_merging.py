@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from service.observability.merging import Merged, lasting, merged, read
+from service.observability.telemetry import open_telemetry
 
 ONE = """\
 # HELP relevo_message_accepted_total Messages that came in
@@ -55,3 +56,20 @@ def test_counts_and_what_each_has_are_added_up_and_of_what_all_see_the_greatest_
 
 def test_of_an_ended_process_its_counts_stay_and_its_gauges_go() -> None:
     assert set(lasting(read(OTHER))) == {"relevo_message_accepted", "relevo_commit_duration_seconds"}
+
+
+async def test_what_succeeds_is_one_series_whether_or_not_something_has_failed_in_the_same_process() -> None:
+    async with open_telemetry(role="test", version="0", environ={}) as telemetry:
+        telemetry.metrics.attempt(0.01, status_class="2xx", error=None)
+        before = generate_latest(telemetry.registry).decode()
+        telemetry.metrics.attempt(0.02, status_class="2xx", error=None)
+        telemetry.metrics.attempt(0.5, status_class=None, error="timeout")
+        after = generate_latest(telemetry.registry).decode()
+
+    lines = shown(before, after).splitlines()
+    name = "relevo_delivery_attempt_duration_seconds_count"
+    assert {line for line in lines if line.startswith(name)} == {
+        f'{name}{{outcome="success",status_class="2xx"}} 3.0',
+        f'{name}{{error_type="timeout",outcome="failure"}} 1.0',
+    }
+    assert lines.count("# TYPE relevo_delivery_attempt_duration_seconds histogram") == 1
