@@ -28,7 +28,7 @@ from tests.support.factories import ORG
 from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, run, running, settings
 from tests.support.processes import asking as of_server
-from tests.support.receiver import Receiver, running_receiver
+from tests.support.receiver import Receiver
 
 PAUSE = 0.02  # seconds between two requests of a sender
 SITE = "http://localhost:8000"
@@ -38,19 +38,6 @@ OWE_ALL_AGAIN = """
 """
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-async def other(migrated_server: EmbeddedServer) -> AsyncIterator[str]:
-    """The URL of a second migrated database."""
-    async with postgres.fresh_database(migrated_server) as url:
-        yield url
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as receiver:
-        yield receiver
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from tests.support.factories import ORG
 from tests.support.patience import patient
 from tests.support.processes import RelevoProcess, command, environment, run, running, settings
 from tests.support.processes import asking as of_server
-from tests.support.receiver import Receiver, running_receiver
+from tests.support.receiver import Receiver
 from tests.system.senders import Customer
 from tests.system.test_databases import Tenant, made, over, sending, until_status
 from tests.system.test_tail import line_of, message_of, tailing
@@ -86,19 +86,6 @@ LABELLED = {"eventType": "known", "eventId": "e1", "channels": ["c"], "tags": ["
 KEY = {"idempotency-key": "k1"}
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-async def other(migrated_server: EmbeddedServer) -> AsyncIterator[str]:
-    """The URL of a second migrated database."""
-    async with postgres.fresh_database(migrated_server) as url:
-        yield url
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as receiver:
-        yield receiver
 
 
 async def everything(url: str) -> Mapping[str, list[str]]:

@@ -14,7 +14,7 @@ from service.adapters.postgres.queue.claims import ClaimReader, new_lease, share
 from service.adapters.postgres.server.columns import write_rows
 from service.adapters.postgres.server.database import unavailable_when_lost
 from service.adapters.postgres.server.group_commit import GroupCommit
-from service.adapters.postgres.server.residence import ASIDE, IS_LEAVING, LIVES_HERE, STAYS_HERE
+from service.adapters.postgres.server.residence import of_residents
 from service.adapters.postgres.server.statements import beside
 from service.adapters.postgres.server.wakeups import POLL_INTERVAL_S
 from service.application.ports.queue import LocalEngine, Room
@@ -43,14 +43,7 @@ _statements = beside(__name__)
 ACCEPT, FIRST_USES = _statements["accept"], _statements["first_uses"]
 RELEASE_EVENT_IDS = _statements["release_event_ids"]
 RESIDENTS = _statements["residents"]
-# Where there are several databases, an application is found only if its organisation lives here. Of one that is leaving
-# nothing is born leased, and what it owes is set aside.
-_DUE, _READY = "coalesce(w.deliver_at, now())", "coalesce(e.throttle_rate, a.throttle_rate) IS NULL"
-ACCEPT_RESIDENTS = (
-    ACCEPT.altered(") a ON true", f") a ON {LIVES_HERE}")
-    .altered(_READY, f"{_READY} AND {STAYS_HERE}")
-    .altered(_DUE, f"{_DUE} + CASE WHEN {IS_LEAVING} THEN {ASIDE} ELSE interval '0' END")
-)
+ACCEPT_RESIDENTS = of_residents(ACCEPT)
 
 
 @dataclass(frozen=True, slots=True)
