@@ -15,6 +15,7 @@ from tests.support.databases import asking
 from tests.support.factories import ORG
 
 PLACED = "INSERT INTO organisation (org_id, residence) VALUES ($1, $2)"
+COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 ORDER BY attnum"
 RESIDENCE = "SELECT residence FROM organisation WHERE org_id = $1"
 APPLICATION = """
     INSERT INTO application (id, org_id, uid, name, metadata, created_at, updated_at)
@@ -137,3 +138,31 @@ async def test_a_destination_that_is_set_aside_is_given_back_and_stays_aside(
 
     assert unchanged is not aside
     assert await here.fetchval("SELECT due_at > now() FROM destination") is aside
+
+
+async def test_what_is_owed_arrives_set_aside_so_that_nobody_here_sends_it_yet(
+    database: str, here: asyncpg.Connection
+) -> None:
+    owed = {"endpoint_id": "ep_1", "message_id": "msg_1", "resend": "", "org_id": ORG, "app_id": "app_1"}
+    task = {"id": "t", "org_id": ORG, "kind": "k", "status": "running", "params": "{}", "cursor": "", "data": "{}"}
+    now = await here.fetchval("SELECT now()")
+    leased = {"due_at": now, "lease": "another's"}
+    rows = {
+        "pending_delivery": owed | leased | {"throttled": True, "attempts": 0, "delivered": False, "again": False},
+        "background_task": task | leased | {"failures": 0, "created_at": now, "updated_at": now},
+    }
+    mover = MoversConnection(database, ORG, 1)
+    target = PostgresMoveTarget(mover, ORG)
+    try:
+        await target.expect([])
+        for table, row in rows.items():
+            columns = [of["attname"] for of in await here.fetch(COLUMNS, table)]
+            values = [tuple(row.get(name) for name in columns)]
+            await target.take(MovedRows(table=table, columns=columns, rows=values, cursor=None))
+    finally:
+        mover.close()
+
+    for table in rows:
+        (arrived,) = await here.fetch(f"SELECT due_at, lease FROM {table}")
+        assert (arrived["due_at"], arrived["lease"]) == (now + SET_ASIDE, None)
+    assert await here.fetchval("SELECT throttled FROM pending_delivery") is False
