@@ -180,5 +180,9 @@ def _trace(directory: Path) -> list[str]:
 
 
 def _socket_of(directory: Path) -> str:
-    port, socket_directory = _trace(directory)[3:5]
+    """OSError while there is none: before it is started, and while it writes its trace."""
+    trace = _trace(directory)
+    if len(trace) < 5:
+        raise ConnectionRefusedError(f"the server in {directory} does not listen yet")
+    port, socket_directory = trace[3:5]
     return f"{socket_directory}/.s.PGSQL.{port}"

@@ -10,10 +10,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from tests.support.certificates import NO_AUTHORITIES
+from tests.support.forks import Fork
 from tests.support.patience import patient, unhurried
 
 READY_WITHIN = patient(60)
@@ -27,26 +29,32 @@ class RelevoProcess:
     """One `relevo serve` or `relevo worker` that can be started again after its end. Its log outlives it."""
 
     def __init__(self, role: str, environ: Mapping[str, str], log: Path, *, within: Sequence[str] = ()) -> None:
-        """`within` is a command that runs the one given to it, in the same process."""
+        """`within` is a command that runs the one given to it, in the same process. Without any, it is forked."""
         self._role = role
         self._within = within
         self._environ = environ
         self._log = log
-        self._process: Process | None = None
+        self._process: Process | Fork | None = None
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
         with self._log.open("ab") as output:
-            # A session of its own, so that Ctrl-C ends the test and the test ends the process.
-            self._process = await asyncio.create_subprocess_exec(
-                *self._within,
-                *command(self._role),
-                env=environment(self._environ),
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            if self._within:
+                self._process = await self._executed(output)
+            else:
+                self._process = await Fork.start(self._role, environ=environment(self._environ), log=output)
         await self._until_ready()
+
+    async def _executed(self, output: BinaryIO) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *self._within,
+            *command(self._role),
+            env=environment(self._environ),
+            stdout=output,
+            stderr=output,
+            # A session of its own, so that Ctrl-C ends the test and the test ends the process.
+            start_new_session=True,
+        )
 
     async def kill(self) -> None:
         """End it without a word of warning: SIGKILL."""
@@ -150,10 +158,19 @@ async def running(*processes: RelevoProcess) -> AsyncIterator[None]:
 
 
 async def run(*arguments: str, environ: Mapping[str, str]) -> tuple[int | None, str, str]:
-    """Run the command to its end: its exit status, what it said, and what it complained of."""
-    process = await asyncio.create_subprocess_exec(
+    """Run the command to its end, forked: its exit status, what it said, and what it complained of."""
+    return await _to_its_end(await Fork.start(*arguments, environ=environment(environ)))
+
+
+async def run_anew(*arguments: str, environ: Mapping[str, str]) -> tuple[int | None, str, str]:
+    """The same, started and loaded as people do it."""
+    started = await asyncio.create_subprocess_exec(
         *command(*arguments), env=environment(environ), stdout=PIPE, stderr=PIPE
     )
+    return await _to_its_end(started)
+
+
+async def _to_its_end(process: Process | Fork) -> tuple[int | None, str, str]:
     out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,8 +25,9 @@ from tests.observability.whole import Whole
 from tests.support import postgres
 from tests.support.databases import asking, bearer, column, homes, named
 from tests.support.factories import ORG
+from tests.support.forks import Fork
 from tests.support.patience import patient
-from tests.support.processes import RelevoProcess, command, environment, run, running, settings
+from tests.support.processes import RelevoProcess, environment, run, running, settings
 from tests.support.processes import asking as of_server
 from tests.support.receiver import Receiver
 from tests.system.senders import Customer
@@ -224,20 +224,13 @@ async def is_held_up(place: Place, urls: Mapping[str, str]) -> bool:
 
 
 @asynccontextmanager
-async def mover(setting: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
+async def mover(setting: Mapping[str, str], *arguments: str) -> AsyncIterator[Fork]:
     """`relevo tenants move` in a process of its own, which is gone afterwards."""
-    process = await asyncio.create_subprocess_exec(
-        *command("tenants", "move", ORG, *arguments),
-        env=environment(settings(**setting)),
-        stdout=PIPE,
-        stderr=PIPE,
-    )
+    process = await Fork.start("tenants", "move", ORG, *arguments, environ=environment(settings(**setting)))
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await process.close()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 from tests.support.patience import patient
-from tests.support.processes import RelevoProcess, environment, free_port, run, running, settings
+from tests.support.processes import RelevoProcess, environment, free_port, run_anew, running, settings
 
 README = Path(__file__).parents[2] / "README.md"
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,7 +26,7 @@ def written(directory: Path, *ports: int) -> list[str]:
 async def test_the_readmes_receiver_gets_what_its_sender_sends(database: str, directory: Path) -> None:
     environ = settings(RELEVO_DATABASE_URL=database)
     receiver, sender = written(directory, free_port(), int(environ["RELEVO_PORT"]))
-    status, token, complaints = await run("token", environ=environ)
+    status, token, complaints = await run_anew("token", environ=environ)
     assert status == 0, complaints
 
     async with running(RelevoProcess("serve", environ, directory / "log")):

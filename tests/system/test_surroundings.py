@@ -14,7 +14,7 @@ import pytest
 
 from service.adapters.access.tokens import Tokens
 from service.domain.tokens import is_digest
-from tests.support.processes import SECRET, command, environment, free_port, run, settings
+from tests.support.processes import SECRET, command, environment, free_port, run_anew, settings
 
 NOBODY = 65_534
 # What lets root read and write what its mode does not: without it root is a user like any other.
@@ -33,7 +33,7 @@ async def test_whoever_looks_on_is_told_what_is_waited_for_and_a_pipe_is_not(dir
     migrating = "relevo: bringing the database to this release's schema ..."
 
     shown = [await at_a_terminal("migrate", environ=environ) for environ in (own, away)]
-    piped = [(await run("migrate", environ=environ))[2] for environ in (own, away)]
+    piped = [(await run_anew("migrate", environ=environ))[2] for environ in (own, away)]
 
     assert shown[0] == [f"relevo: starting PostgreSQL in {directory / 'data'} ...", migrating]
     assert shown[1][:2] == ["relevo: connecting to PostgreSQL at 127.0.0.1:1 ...", migrating]
@@ -47,7 +47,7 @@ async def test_who_makes_a_token_at_a_terminal_is_told_how_it_can_be_ended() -> 
     environ = {"RELEVO_JWT_SECRET": SECRET}
 
     (told,) = await at_a_terminal("token", "org_x", environ=environ)
-    _, out, err = await run("token", "org_x", environ=environ)
+    _, out, err = await run_anew("token", "org_x", environ=environ)
 
     assert re.fullmatch(r"relevo: its tokenId, by which it can be revoked, is [0-9a-f]{32}", told)
     credential = Tokens(SECRET).verify(out.strip()).credential
