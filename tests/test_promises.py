@@ -41,7 +41,7 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_PROCESSES": Promise(
         "service/commands/roles.py",
         "server.processes",
-        "tests/system/test_processes.py::test_two_processes_share_the_port_and_are_one_to_operators",
+        "tests/system/test_processes.py::test_two_processes_share_port_and_database_and_are_one_to_operators",
     ),
     "RELEVO_CORS_ORIGINS": Promise(
         "service/runtime/roles.py", "cors_origins", f"{_WIRED}test_pages_of_the_origins_that_were_named_may_call"

@@ -11,7 +11,7 @@ from service.__main__ import main
 from service.adapters.access.tokens import Tokens
 from service.adapters.machine.vault import AesVault
 from tests.support.postgres import asyncpg_dsn
-from tests.support.processes import SECRET, RelevoProcess, run_anew, running, settings
+from tests.support.processes import SECRET, RelevoProcess, run, run_anew, running, settings
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,7 +31,7 @@ async def test_a_token_is_printed_alone_so_that_a_shell_can_take_it() -> None:
 
 
 async def test_a_token_for_what_is_no_organisation_is_refused() -> None:
-    status, out, err = await run_anew("token", "acme", environ=settings())
+    status, out, err = await run("token", "acme", environ=settings())
 
     assert (status, out) == (2, "")
     assert err == "relevo: 'acme' is not an organisation: it has to be org_ and letters, digits, `-`, `_` or `.`.\n"
@@ -40,7 +40,7 @@ async def test_a_token_for_what_is_no_organisation_is_refused() -> None:
 async def test_a_token_has_the_role_and_the_end_that_it_was_asked_for() -> None:
     environ = {"RELEVO_JWT_SECRET": SECRET}
 
-    status, out, err = await run_anew("token", "--role", "reader", "--expires", "90d", "org_x", environ=environ)
+    status, out, err = await run("token", "--role", "reader", "--expires", "90d", "org_x", environ=environ)
 
     assert (status, err) == (0, "")
     caller = Tokens(SECRET).verify(out.strip())
@@ -75,7 +75,7 @@ def test_what_cannot_be_a_token_is_told(arguments: list[str], fault: str, capsys
 async def test_a_token_outside_of_a_data_directory_is_told_and_nothing_is_made(directory: Path) -> None:
     away = directory / "away"
 
-    status, out, err = await run_anew("token", environ={"RELEVO_DATA_DIR": str(away)})
+    status, out, err = await run("token", environ={"RELEVO_DATA_DIR": str(away)})
 
     assert (status, out) == (2, "")
     assert err.startswith(
@@ -88,7 +88,7 @@ async def test_a_token_outside_of_a_data_directory_is_told_and_nothing_is_made(d
 async def test_a_token_with_a_name_is_listed_and_audited(database: str) -> None:
     environ = settings(RELEVO_DATABASE_URL=database)
 
-    status, out, err = await run_anew("token", "--name", "ci", "--role", "writer", "org_x", environ=environ)
+    status, out, err = await run("token", "--name", "ci", "--role", "writer", "org_x", environ=environ)
 
     connection = await asyncpg.connect(asyncpg_dsn(database))
     listed = await connection.fetchrow("SELECT * FROM organisation_token")
@@ -104,7 +104,7 @@ async def test_a_token_with_a_name_is_listed_and_audited(database: str) -> None:
 
 
 async def test_a_bad_setting_is_told_without_a_traceback() -> None:
-    status, out, err = await run_anew("serve", environ={"RELEVO_PORT": "web", "RELEVO_PROT": "8000"})
+    status, out, err = await run("serve", environ={"RELEVO_PORT": "web", "RELEVO_PROT": "8000"})
 
     assert (status, out) == (2, "")
     assert err.splitlines() == [
@@ -115,7 +115,7 @@ async def test_a_bad_setting_is_told_without_a_traceback() -> None:
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
 async def test_a_missing_secret_is_told_with_what_to_set(command: str) -> None:
-    status, _, err = await run_anew(command, environ={"RELEVO_DATABASE_URL": "postgresql://127.0.0.1:1/relevo"})
+    status, _, err = await run(command, environ={"RELEVO_DATABASE_URL": "postgresql://127.0.0.1:1/relevo"})
 
     assert status == 2
     assert err.startswith("relevo: RELEVO_JWT_SECRET is not set")
@@ -125,7 +125,7 @@ async def test_a_missing_secret_is_told_with_what_to_set(command: str) -> None:
 async def test_a_database_that_is_not_there_is_told_without_its_password(command: str) -> None:
     environ = settings(RELEVO_DATABASE_URL="postgresql://relevo:hush@127.0.0.1:1/relevo")
 
-    status, out, err = await run_anew(command, environ=environ)
+    status, out, err = await run(command, environ=environ)
 
     assert (status, out) == (1, "")
     assert err.startswith("relevo: The database cannot be reached: ")
@@ -136,8 +136,8 @@ async def test_a_database_that_is_not_there_is_told_without_its_password(command
 async def test_a_server_asks_for_the_migration_that_is_missing(empty_database: str) -> None:
     environ = settings(RELEVO_DATABASE_URL=empty_database)
 
-    before, _, err = await run_anew("serve", environ=environ)
-    migrated, out, _ = await run_anew("migrate", environ=environ)
+    before, _, err = await run("serve", environ=environ)
+    migrated, out, _ = await run("migrate", environ=environ)
 
     assert before == 2
     assert "Run `relevo migrate`." in err
@@ -155,7 +155,7 @@ async def test_a_new_key_takes_over_and_a_missing_one_is_told(database: str) -> 
     )
     environ = settings(RELEVO_DATABASE_URL=database, RELEVO_SECRET_KEY="", RELEVO_SECRET_KEYS=f"{new},{SECRET}")
 
-    status, out, err = await run_anew("reencrypt", environ=environ)
+    status, out, err = await run("reencrypt", environ=environ)
 
     assert (status, out) == (2, "1 values were encrypted anew with the first key.\n")
     assert "1 values are encrypted with a key that is not among RELEVO_SECRET_KEYS" in err
@@ -170,7 +170,7 @@ async def test_a_release_that_misses_something_in_a_later_ones_database_refuses_
     await connection.execute("INSERT INTO needed_revision VALUES ('9998')")
     await connection.close()
 
-    status, _, err = await run_anew("worker", environ=settings(RELEVO_DATABASE_URL=database))
+    status, _, err = await run("worker", environ=settings(RELEVO_DATABASE_URL=database))
 
     assert status == 2
     assert err.startswith("relevo: This release is older than the database")

@@ -116,7 +116,9 @@ def exists(pid: int) -> bool:
         return False
 
 
-async def test_two_processes_share_the_port_and_are_one_to_operators(directory: Path, receiver: Receiver) -> None:
+async def test_two_processes_share_port_and_database_and_are_one_to_operators(
+    directory: Path, receiver: Receiver
+) -> None:
     environ = settings(RELEVO_DATA_DIR=str(directory / "data"), RELEVO_PROCESSES="2")
     server = RelevoProcess("serve", environ, directory / "log")
 
@@ -130,6 +132,7 @@ async def test_two_processes_share_the_port_and_are_one_to_operators(directory: 
             page = (await client.get("/metrics")).text
             found = [(await client.get(f"{probe}?verbose")).json() for probe in ("/livez", "/readyz", "/startupz")]
         requests = server.events("request.finished")
+        second = await run("serve", environ={**environ, "RELEVO_PORT": str(free_port())})
         status = await server.stop()
 
     pids = server.children
@@ -149,6 +152,8 @@ async def test_two_processes_share_the_port_and_are_one_to_operators(directory: 
             "ok": True,
             "checks": {f"process {number}, {pid}": {"ok": True, "detail": "yes"} for number, pid in pids.items()},
         }
+    assert second[0] == 2, "the database is the parent's"
+    assert "RELEVO_DATA_DIR" in second[2]
     assert status == 0
     assert not any(map(exists, pids.values()))
 
@@ -184,7 +189,7 @@ async def test_processes_that_are_killed_under_load_lose_nothing_and_no_counter_
 async def test_sighup_replaces_every_process_without_a_failed_request_or_a_lost_count(
     environ: dict[str, str], database: str, directory: Path, receiver: Receiver
 ) -> None:
-    server = RelevoProcess("serve", environ, directory / "log")
+    server = RelevoProcess("serve", {**environ, "RELEVO_PROCESSES": "auto"}, directory / "log")
     promises = Promises()
 
     async with running(server):
@@ -205,7 +210,8 @@ async def test_sighup_replaces_every_process_without_a_failed_request_or_a_lost_
             accepted = counters((await client.get("/metrics")).text)[ACCEPTED]
         stored = await audit.ask(database, "SELECT count(*) FROM message")
 
-    assert [(event["count"], event["of"]) for event in server.events("process.rolled")] == [(2, 2)]
+    assert [(event["count"], event["of"]) for event in server.events("process.rolled")] == [(cores(), cores())]
+    assert len(before) == cores()
     assert before.keys() == after.keys()
     assert not set(before.values()) & set(after.values())
     assert not any(map(exists, before.values()))
@@ -234,18 +240,10 @@ async def test_ctrl_c_at_the_terminal_reaches_the_parent_which_lets_them_finish(
     assert groups == set(server.children.values()), "the terminal reaches no child, which would be told twice"
 
 
-async def test_children_leave_when_their_parent_is_killed(environ: dict[str, str], directory: Path) -> None:
-    server = RelevoProcess("serve", environ, directory / "log")
-
-    async with running(server):
-        await all_ready(server)
-        await server.kill()
-        await until(lambda: not any(map(exists, server.children.values())))
-
-
-async def test_a_process_that_does_not_answer_any_more_leaves_the_others_to_answer(
-    environ: dict[str, str], directory: Path
+async def test_the_others_answer_for_one_that_hangs_and_all_leave_when_their_parent_is_killed(
+    directory: Path,
 ) -> None:
+    environ = settings(RELEVO_DATA_DIR=str(directory / "data"), RELEVO_PROCESSES="2")
     server = RelevoProcess("serve", environ, directory / "log")
 
     async with running(server), asking(url_of(server)) as client:
@@ -254,6 +252,11 @@ async def test_a_process_that_does_not_answer_any_more_leaves_the_others_to_answ
         # The one that is stopped may have been given the connection already.
         answer = await answered(client, "/readyz?verbose")
         os.kill(server.children[1], signal.SIGCONT)
+        await server.kill()
+        await until(lambda: not any(map(exists, server.children.values())))
+        await server.start()  # the database that was left behind is its own again
+        await all_ready(server)
+        assert await server.stop() == 0
 
     checks = {name.partition(",")[0]: check for name, check in answer.json()["checks"].items()}
     assert answer.status_code == 200
@@ -331,33 +334,6 @@ async def test_processes_that_cannot_start_say_why_and_end_their_parent(
 
     assert status not in {0, None}
     assert "Application startup failed" in said
-
-
-async def test_a_database_of_its_own_is_the_parents(directory: Path) -> None:
-    environ = settings(RELEVO_DATA_DIR=str(directory / "data"), RELEVO_PROCESSES="2")
-    server = RelevoProcess("serve", environ, directory / "log")
-
-    async with running(server):
-        await all_ready(server)
-        second = await run("serve", environ={**environ, "RELEVO_PORT": str(free_port())})
-        await server.kill()
-        await until(lambda: not any(map(exists, server.children.values())))
-        await server.start()
-        await all_ready(server)
-
-    assert second[0] == 2
-    assert "RELEVO_DATA_DIR" in second[2]
-
-
-async def test_one_for_each_core_is_what_auto_starts(environ: dict[str, str], directory: Path) -> None:
-    server = RelevoProcess("serve", {**environ, "RELEVO_PROCESSES": "auto"}, directory / "log")
-
-    async with running(server):
-        await all_ready(server)
-        server.send(signal.SIGHUP)
-        await until(lambda: bool(server.events("process.rolled")))
-
-    assert len(server.children) == cores()
 
 
 @pytest.mark.parametrize("said", ["0", "257", "many", "1.5"])
