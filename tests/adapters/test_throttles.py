@@ -11,8 +11,10 @@ import asyncpg
 import pytest
 
 from service.adapters.postgres.queue.deliveries import PostgresQueue
+from service.adapters.postgres.server.database import dsn
 from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.domain.deliveries import Claim
+from service.domain.errors import Unavailable
 from service.domain.limits import RATE_BURST
 from service.observability.deliveries import DeliveryTelemetry
 from tests.support.factories import add_application, add_endpoint
@@ -175,3 +177,25 @@ async def test_an_endpoint_under_a_throttle_still_gets_no_more_than_its_room(
     claims = await queue.claim(limit=100, per_endpoint=100, rooms={endpoint: 3})
 
     assert len(claims) == 3
+
+
+async def test_what_was_claimed_is_kept_though_the_throttled_ones_cannot_be_claimed(
+    pool: asyncpg.Pool, database: str, told: DeliveryTelemetry
+) -> None:
+    app = await add_application(pool)
+    (owed,) = await owe(pool, await add_endpoint(pool, app), app)
+    await owe(pool, await add_endpoint(pool, app, throttle_rate=1), app)
+    impatient = asyncpg.create_pool(dsn(database), min_size=1, max_size=4, server_settings={"statement_timeout": "300"})
+
+    async with (
+        impatient as other_pool,
+        a_worker(other_pool, database, told) as queue,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("LOCK TABLE throttle IN ACCESS EXCLUSIVE MODE")
+        claims = await queue.claim(limit=8, per_endpoint=8, rooms={})
+        with pytest.raises(Unavailable):
+            await queue.claim(limit=8, per_endpoint=8, rooms={})
+
+    assert [claim.message_id for claim in claims] == [owed]

@@ -100,6 +100,8 @@ FROM (VALUES (1)) AS always(one) LEFT JOIN full_claim c ON true;
 -- name: claim_by_turns
 -- For when one backlog fills the window: goes from endpoint to endpoint, each step one index probe. Each application's
 -- first delivery comes before any application's second; in random order if there are more than can be claimed.
+-- What is due to an endpoint is a range of endpoint and time, so that only an index of both serves. By one of times alone
+-- each endpoint would read what is due to all, which the planner takes for little if little was due when it last counted.
 WITH RECURSIVE owed AS (
     (SELECT endpoint_id FROM pending_delivery WHERE endpoint_id > :cursor ORDER BY endpoint_id LIMIT 1)
     UNION ALL
@@ -129,15 +131,17 @@ WITH RECURSIVE owed AS (
           LEFT JOIN unnest(:others::text[], :rooms::int[]) AS share(endpoint_id, room) USING (endpoint_id)) o
     CROSS JOIN LATERAL (
         SELECT *, row_number() OVER (ORDER BY place, attempts > 0) AS turn FROM (
-            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
+            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY p.endpoint_id, p.due_at) AS place
              FROM pending_delivery p
-             WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0 AND p.due_at <= now()
-             ORDER BY due_at LIMIT o.room)
+             WHERE p.attempts = 0 AND (p.endpoint_id, p.due_at) >= (o.endpoint_id, '-infinity')
+               AND (p.endpoint_id, p.due_at) <= (o.endpoint_id, now())
+             ORDER BY p.endpoint_id, p.due_at LIMIT o.room)
             UNION ALL
-            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY due_at) AS place
+            (SELECT endpoint_id, message_id, resend, app_id, attempts, row_number() OVER (ORDER BY p.endpoint_id, p.due_at) AS place
              FROM pending_delivery p
-             WHERE p.endpoint_id = o.endpoint_id AND p.attempts > 0 AND p.due_at <= now()
-             ORDER BY due_at LIMIT o.room)
+             WHERE p.attempts > 0 AND (p.endpoint_id, p.due_at) >= (o.endpoint_id, '-infinity')
+               AND (p.endpoint_id, p.due_at) <= (o.endpoint_id, now())
+             ORDER BY p.endpoint_id, p.due_at LIMIT o.room)
         ) due ORDER BY turn LIMIT o.room
     ) d
     WHERE o.room > 0 AND o.endpoint_id NOT IN (SELECT endpoint_id FROM throttled)

@@ -91,8 +91,10 @@ WITH input AS MATERIALIZED (
     LEFT JOIN unnest(:others::text[], :rooms::int[]) AS share(endpoint_id, room) ON share.endpoint_id = o.endpoint_id
     WHERE coalesce(e.throttle_rate, a.throttle_rate) IS NULL
       AND (SELECT until FROM endpoint_rest r WHERE r.endpoint_id = o.endpoint_id AND r.until > now()) IS NULL
-      AND (SELECT due_at FROM pending_delivery p WHERE p.endpoint_id = o.endpoint_id AND p.attempts = 0
-           AND p.due_at <= now() LIMIT 1) IS NULL
+      AND (SELECT due_at FROM pending_delivery p  -- by a range, as in `claim_by_turns`
+           WHERE p.attempts = 0 AND (p.endpoint_id, p.due_at) >= (o.endpoint_id, '-infinity')
+             AND (p.endpoint_id, p.due_at) <= (o.endpoint_id, now())
+           ORDER BY p.endpoint_id, p.due_at LIMIT 1) IS NULL
 ), leased AS MATERIALIZED (  -- each endpoint's first delivery comes before any endpoint's second
     SELECT message_id, r.* FROM (
         SELECT message_id, endpoint_id, row_number() OVER (PARTITION BY endpoint_id ORDER BY message_id) AS turn
