@@ -45,6 +45,7 @@ async def delivering(settings: Settings, telemetry: Telemetry, health: Health, c
     lease, reader = timeout + margin, ClaimReader(core.vault)
     queue = PostgresQueue(
         core.database.pool,
+        core.database.claims,
         reader,
         core.wakeups,
         lease=lease,

@@ -111,7 +111,10 @@ async def test_claims_by_turns_read_no_more_of_it(
     await counted_as(counted, connection, app, attempts=attempts)
     before = await read_by_index(connection)
 
-    async with open_database(database) as opened, a_worker(opened.pool, database, told) as queue:
+    async with (
+        open_database(database) as opened,
+        a_worker(opened.pool, database, told, claims=opened.claims) as queue,
+    ):
         claims = [claim for _ in range(TURNS) for claim in await queue.claim(limit=64, per_endpoint=1, rooms={})]
 
     assert len({claim.endpoint_id for claim in claims}) == ENDPOINTS, "there were turns"

@@ -103,10 +103,14 @@ async def test_an_empty_queue_is_read_by_index_too_where_it_is_worked_on(databas
     settle = SETTLE(rows="[{}]", size=1, **rests, disable_after=timedelta(days=5))
     claim = {"lease": "lease", "lease_lasts": timedelta(seconds=30), "most": 100, **shares(16, {})}
 
-    async with open_database(database) as opened, opened.pool.acquire() as connection:
+    async with (
+        open_database(database) as opened,
+        opened.pool.acquire() as connection,
+        opened.claims.acquire() as of_claims,
+    ):
         await connection.execute("ANALYZE")
         settling = await scanned(connection, *settle)
-        claiming = await scanned(connection, *CLAIM(**claim, window=1000))
+        claiming = await scanned(of_claims, *CLAIM(**claim, window=1000))
 
     assert "pending_delivery" not in settling | claiming
 

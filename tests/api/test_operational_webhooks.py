@@ -49,6 +49,7 @@ async def queue(postgres: Database, database: str) -> AsyncIterator[PostgresQueu
     async with open_telemetry(role="test", version="0", environ={}) as telemetry:
         queue = PostgresQueue(
             postgres.pool,
+            postgres.claims,
             ClaimReader(VAULT),
             Wakeups(dsn(database)),
             lease=timedelta(seconds=30),

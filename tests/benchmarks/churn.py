@@ -10,7 +10,7 @@ from service.adapters.machine.clock import new_id
 from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.database import dsn, open_database
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain import ids
 from service.domain.deliveries import Attempt, Claim, Settlement, Status, Trigger
@@ -43,28 +43,29 @@ def churned(used: Database, *, seconds: int) -> list[int]:
 
 async def _churn(url: str, batches: int) -> list[int]:
     async with (
-        asyncpg.create_pool(dsn(url), min_size=1, max_size=4) as pool,
+        open_database(url) as opened,
         open_telemetry(role="benchmark", version="1", environ=SILENT) as telemetry,
     ):
         queue = PostgresQueue(
-            pool,
+            opened.pool,
+            opened.claims,
             ClaimReader(AesVault([SECRET_KEY])),
             Wakeups(dsn(url)),
             lease=timedelta(minutes=5),
             disable_after=timedelta(days=5),
             telemetry=DeliveryTelemetry(telemetry),
         )
-        await _owe(pool, STANDING, timedelta(hours=12))
+        await _owe(opened.pool, STANDING, timedelta(hours=12))
         sizes = []
         async with queue.running():
             for batch in range(batches):
-                await _owe(pool, A_BATCH, timedelta(0))
+                await _owe(opened.pool, A_BATCH, timedelta(0))
                 await _work(queue)
                 if (batch + 1) * A_TENTH % batches < A_TENTH:
-                    sizes.append(await pool.fetchval(_SIZE))
+                    sizes.append(await opened.pool.fetchval(_SIZE))
             while await _work(queue):
                 pass
-        left = await pool.fetchval("SELECT count(*) FROM pending_delivery")
+        left = await opened.pool.fetchval("SELECT count(*) FROM pending_delivery")
         check(left == STANDING, f"{STANDING} are left of all that was owed: {left}")
     return sizes
 

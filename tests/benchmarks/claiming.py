@@ -4,12 +4,10 @@ import asyncio
 import time
 from datetime import timedelta
 
-import asyncpg
-
 from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.queue.claims import ClaimReader
 from service.adapters.postgres.queue.deliveries import PostgresQueue
-from service.adapters.postgres.server.database import dsn
+from service.adapters.postgres.server.database import dsn, open_database
 from service.adapters.postgres.server.wakeups import Wakeups
 from service.domain.deliveries import Claim
 from service.observability.deliveries import DeliveryTelemetry
@@ -29,11 +27,12 @@ def claimed(used: Database) -> Turn:
 async def _rate(url: str) -> float:
     silent = {"OTEL_SDK_DISABLED": "true"}
     async with (
-        asyncpg.create_pool(dsn(url), min_size=1, max_size=1) as pool,
+        open_database(url) as opened,
         open_telemetry(role="benchmark", version="1", environ=silent) as telemetry,
     ):
         queue = PostgresQueue(
-            pool,
+            opened.pool,
+            opened.claims,
             ClaimReader(AesVault([SECRET_KEY])),
             Wakeups(dsn(url)),
             lease=timedelta(minutes=5),

@@ -27,6 +27,7 @@ async def a_worker(
     database: str,
     told: DeliveryTelemetry,
     *,
+    claims: asyncpg.Pool | None = None,
     wakeups: Wakeups | None = None,
     poll: float = POLL_INTERVAL_S,
     lease: timedelta = timedelta(seconds=30),
@@ -34,6 +35,7 @@ async def a_worker(
     """A queue as each process has its own."""
     queue = PostgresQueue(
         pool,
+        claims or pool,
         ClaimReader(VAULT),
         wakeups or Wakeups(dsn(database)),
         lease=lease,

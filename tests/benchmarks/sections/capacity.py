@@ -41,7 +41,7 @@ LARGE_KIB = 8
 REMEMBERED = 1_000_000
 RETRY_S = 1
 SECOND = "second"
-CONNECTIONS = POOL_SIZE + POOL_OVERFLOW + HOT_CONNECTIONS + 2  # and one each for wake-ups and for news of attempts
+CONNECTIONS = POOL_SIZE + POOL_OVERFLOW + HOT_CONNECTIONS + 3  # one each for claims, wake-ups, news of attempts
 
 _COPIES = (
     "INSERT INTO application (id, org_id, name, metadata, created_at, updated_at)"

@@ -34,17 +34,16 @@ ROUND_INTERVAL_S = 0.1  # between rounds by endpoints while a backlog fills the 
 ROUND_FRACTION = 4  # a round claims a quarter of the limit
 
 RELEASE = beside(__name__)["release"]
-# Set for one transaction. Where little was due when the planner last counted, it takes it for cheapest to read what is
-# due to all for each endpoint, and to sort that; only an index by endpoint and time needs no sort.
-BY_ENDPOINT = "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off"
 
 
 class PostgresQueue:
-    """Fulfils `ports.DeliveryQueue`. Polls every `poll` seconds, in case a wake-up was lost."""
+    """Fulfils `ports.DeliveryQueue`, on the pools of the hot path and of claims. Polls every `poll`
+    seconds, in case a wake-up was lost."""
 
     def __init__(
         self,
         pool: asyncpg.Pool,
+        claims: asyncpg.Pool,
         reader: ClaimReader,
         wakeups: Wakeups,
         *,
@@ -55,6 +54,7 @@ class PostgresQueue:
         poll: float = POLL_INTERVAL_S,
     ) -> None:
         self._pool = pool
+        self._claims = claims
         self._bell = wakeups.deliveries
         self._lease = lease
         self._reader = reader
@@ -102,15 +102,10 @@ class PostgresQueue:
         self._announce_deferred(first)
 
     async def _claim(
-        self,
-        statement: Statement,
-        asked: "_Asked",
-        *,
-        connection: asyncpg.Connection | None = None,
-        **where: object,
+        self, statement: Statement, asked: "_Asked", **where: object
     ) -> tuple[list[Claim], asyncpg.Record]:
         shared = shares(asked.per_endpoint, asked.rooms)
-        rows = await (connection or self._pool).fetch(
+        rows = await self._claims.fetch(
             *statement(lease=asked.lease, lease_lasts=self._lease, most=asked.limit, **shared, **where)
         )
         return self._reader.claims(rows), rows[0]
@@ -123,9 +118,7 @@ class PostgresQueue:
         return await self._claim_by_turns(replace(asked, limit=-(-asked.limit // ROUND_FRACTION)))
 
     async def _claim_by_turns(self, asked: "_Asked") -> list[Claim]:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(BY_ENDPOINT)
-            claims, row = await self._claim(CLAIM_BY_TURNS, asked, connection=connection, cursor=self._cursor)
+        claims, row = await self._claim(CLAIM_BY_TURNS, asked, cursor=self._cursor)
         self._cursor = row["cursor"]
         return claims
 

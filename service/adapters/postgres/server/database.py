@@ -5,7 +5,7 @@ The hot path (accept, claim, settle) sends one set-based statement per batch, wi
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -26,7 +26,7 @@ SESSIONS, HOT = "sessions", "hot"
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_TIMEOUT_S = 5.0
-HOT_CONNECTIONS = 5  # two accepts, a claim and a settlement at once, and one for what is short and rare
+HOT_CONNECTIONS = 4  # two accepts and a settlement at once, and one for what is short and rare; a claim has its own
 CLOSE_TIMEOUT_S = 2.0
 
 # Time limits of statements: the server's limit, and a larger one of ours, since the server's error says more than a
@@ -42,6 +42,9 @@ _CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
 # empty when they were taken, a plan would read every row, the dead ones too; of one that was never counted, every due
 # row to find the first of them.
 _BY_INDEX = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+# Claims sort nothing that an index has in order. Where little was due when the planner last counted, it takes it for
+# cheapest to read what is due to all for each endpoint, and to sort that.
+_IN_ORDER = {**_BY_INDEX, "enable_sort": "off", "enable_incremental_sort": "off"}
 
 # Behind a pooler the next transaction may have another server connection, without our prepared statements. Unnamed
 # statements last for one transaction only.
@@ -66,18 +69,22 @@ _CONNECTION_ERRORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """The open pools: `sessions` for requests, `pool` for the hot path."""
+    """The open pools: `sessions` for requests, `pool` for the hot path, `claims` with the connection that claims."""
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     pool: asyncpg.Pool
+    claims: asyncpg.Pool
 
     def pools(self) -> dict[str, "PoolGauges"]:
         """The size and use of each pool, readable at any time."""
-        queue, hot = cast(QueuePool, self.engine.pool), self.pool
+        queue, hot = cast(QueuePool, self.engine.pool), (self.pool, self.claims)
         return {
             SESSIONS: PoolGauges(size=lambda: queue.checkedin() + queue.checkedout(), checked_out=queue.checkedout),
-            HOT: PoolGauges(size=hot.get_size, checked_out=lambda: hot.get_size() - hot.get_idle_size()),
+            HOT: PoolGauges(
+                size=lambda: sum(pool.get_size() for pool in hot),
+                checked_out=lambda: sum(pool.get_size() - pool.get_idle_size() for pool in hot),
+            ),
         }
 
 
@@ -118,30 +125,38 @@ async def open_database(
     )
     event.listen(engine.sync_engine, "handle_error", _drop_silent_connections)
     sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+    hot = partial(_hot_pool, url, waited=partial(waited, HOT), pooled=pooled)
     try:
-        with unavailable_when_lost():
-            pool = await measured_pool(
-                url,
-                connect=connect,
-                waited=partial(waited, HOT),
-                min_size=1,
-                max_size=HOT_CONNECTIONS,
-                command_timeout=HOT_CLIENT_TIMEOUT_S,
-                connection_class=HotConnection,
-                server_settings=limits(statement=HOT_STATEMENT_TIMEOUT_S, pooled=pooled)
-                | ({} if pooled else _BY_INDEX),
-                reset=_skip_reset,
-                **(_NOTHING_PREPARED if pooled else {}),
-            )
-        try:
-            yield Database(engine=engine, sessions=sessions, pool=pool)
-        finally:
-            pool.terminate()
+        async with AsyncExitStack() as pools:
+            with unavailable_when_lost():
+                pool = await hot(_BY_INDEX, least=1, most=HOT_CONNECTIONS)
+                pools.callback(pool.terminate)
+                claims = await hot(_IN_ORDER, least=0, most=1)
+                pools.callback(claims.terminate)
+            yield Database(engine=engine, sessions=sessions, pool=pool, claims=claims)
     finally:
         # Closing sends a farewell, to which a hanging server does not answer.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await engine.dispose()
+
+
+async def _hot_pool(
+    url: str, plans: dict[str, str], *, least: int, most: int, waited: Callable[[float], None], pooled: bool
+) -> asyncpg.Pool:
+    """A pool for short statements, which are planned with these settings. It opens `least` connections."""
+    return await measured_pool(
+        url,
+        connect=connect,
+        waited=waited,
+        min_size=least,
+        max_size=most,
+        command_timeout=HOT_CLIENT_TIMEOUT_S,
+        connection_class=HotConnection,
+        server_settings=limits(statement=HOT_STATEMENT_TIMEOUT_S, pooled=pooled) | ({} if pooled else plans),
+        reset=_skip_reset,
+        **(_NOTHING_PREPARED if pooled else {}),
+    )
 
 
 def engine_on(
