@@ -26,8 +26,11 @@ OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
-# By an index of times alone each endpoint would read the whole backlog at each turn: 1,200,000 rows.
-MOST_READ = 10 * BACKLOG  # entries of rows that are gone are read too
+STATEMENTS = 3  # of a claim, or fewer
+# A statement may read each entry once, and those of the rows that came before and are gone, until they are cleared
+# away. By an index of times alone each endpoint would read them all: a million and more.
+MOST_READ = TURNS * STATEMENTS * 3 * BACKLOG
+
 
 COUNTED = {
     "never": (),
