@@ -38,12 +38,11 @@ STATEMENT_TIMEOUT_S, CLIENT_TIMEOUT_S = 20.0, 22.0
 # messages it read all of them for a page of 50, in 280 ms instead of 6.
 _CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
 
-# Hot statements read by key and in an index's order, whatever the statistics of the moment say: of a queue that was
-# empty when they were taken, a plan would read every row, the dead ones too; of one that was never counted, every due
-# row to find the first of them.
-_BY_INDEX = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
-# Claims sort nothing that an index has in order. Where little was due when the planner last counted, it takes it for
-# cheapest to read what is due to all for each endpoint, and to sort that.
+# Hot statements read by key, whatever the statistics of the moment say: of a queue that was empty when they were taken,
+# a plan would read every row, the dead ones too.
+_BY_INDEX = {"enable_seqscan": "off"}
+# Claims sort nothing that an index has in order. Where little was due when the planner last counted, or it never has,
+# it takes it for cheapest to read what is due to all, once for each endpoint, and to sort that.
 _IN_ORDER = {**_BY_INDEX, "enable_sort": "off", "enable_incremental_sort": "off"}
 
 # Behind a pooler the next transaction may have another server connection, without our prepared statements. Unnamed
