@@ -37,7 +37,7 @@ class Fork:
     @classmethod
     async def start(cls, *arguments: str, environ: Mapping[str, str], log: IO[bytes] | None = None) -> Self:
         """Start `relevo ARGUMENTS`. Both outputs go to the log if there is one, or else to `communicate`."""
-        refused = READ_AT_IMPORT & environ.keys()
+        refused = {name for name in READ_AT_IMPORT if environ.get(name) != os.environ.get(name)}
         assert not refused, f"a fork does not heed {refused}"
         await asyncio.to_thread(_load)
         outputs = (log, log) if log is not None else (_file(), _file())

@@ -8,15 +8,15 @@ from contextlib import AbstractAsyncContextManager
 from multiprocessing.reduction import DupFd
 from typing import Any, Self
 
-# What `relevo` loads for each of its commands, in their order of need.
+# What `relevo` loads for one command or another.
+import service.api.protocol.sockets
 import service.commands.execution
 import service.runtime.moves
 import service.runtime.roles
 import service.runtime.services
-import service.supervision.supervising
+import service.supervision.supervising  # noqa: F401 - loaded, not used
 from service.__main__ import main
 from service.api.app import create_app
-from service.api.protocol import sockets
 from service.api.services import Services
 from service.console.app import add_console
 
@@ -24,7 +24,6 @@ from service.console.app import add_console
 READ_AT_IMPORT = frozenset({"OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT", "NO_COLOR", "FORCE_COLOR"})
 
 _loaded_by = os.getpid()
-_modules = (service, sockets)
 
 
 def _not_served() -> AbstractAsyncContextManager[Services]:
