@@ -16,7 +16,7 @@ from service.adapters.postgres.server.columns import seal_headers, seal_secrets
 from service.domain import ids
 from service.observability.health import Health
 from service.observability.telemetry import open_telemetry
-from service.runtime.core import open_core, open_outgoing
+from service.runtime.core import Core, open_core, open_outgoing
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.settings import Settings
@@ -41,6 +41,13 @@ async def receiver() -> AsyncIterator[Receiver]:
 @asynccontextmanager
 async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
     """The engine of a process with these settings, at work."""
+    async with an_engine_and_its_core(database, **said) as (health, _):
+        yield health
+
+
+@asynccontextmanager
+async def an_engine_and_its_core(database: str, **said: str) -> AsyncIterator[tuple[Health, Core]]:
+    """The same, with what it works on."""
     settings = Settings.from_environment(
         {
             "RELEVO_DATABASE_URL": database,
@@ -59,7 +66,7 @@ async def an_engine(database: str, **said: str) -> AsyncIterator[Health]:
             open_core(settings, DatabaseUrls.without_pooler(database), outgoing, telemetry, health, role="worker")
         )
         await stack.enter_async_context(delivering(settings, telemetry, health, core))
-        yield health
+        yield health, core
 
 
 async def owe_messages(pool: asyncpg.Pool, url: str) -> None:
@@ -97,6 +104,20 @@ async def test_an_attempt_takes_no_longer_than_its_timeout_and_comes_again_as_th
     assert min(end - start for start, end in attempts) < 15, "what it is without the setting"
     assert sorted(row["attempts"] for row in waits) == [1] * (MESSAGES - 1) + [2]
     assert all(0.7 < row["wait"] / (row["attempts"] * RETRY) < 1.21 for row in waits)
+
+
+async def test_claims_are_made_by_the_connection_that_is_for_them(
+    pool: asyncpg.Pool, database: str, receiver: Receiver
+) -> None:
+    await owe_messages(pool, f"{receiver.url}/ok")
+
+    async with an_engine_and_its_core(database) as (_, core):
+        await attempts_of(pool, MESSAGES)
+        opened = core.database.claims.get_size()
+        sorts = await core.database.claims.fetchval("SHOW enable_sort")
+
+    assert opened == 1, "it is opened when it is first used"
+    assert sorts == "off"
 
 
 @pytest.mark.parametrize(("setting", "most"), [("RELEVO_PER_ENDPOINT", 2), ("RELEVO_CONCURRENCY", 1)])
