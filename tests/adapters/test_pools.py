@@ -24,7 +24,7 @@ async def test_every_connection_of_the_hot_path_was_waited_for(database: str) ->
     async with open_database(database, waited=waits) as opened:
         held = [await opened.pool.acquire() for _ in range(HOT_CONNECTIONS)]
         waiting = asyncio.create_task(opened.pool.execute("SELECT 1"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         for connection in held:
             await opened.pool.release(connection)
         await waiting
@@ -50,7 +50,7 @@ async def test_a_session_that_finds_the_pool_empty_waits_for_another_to_end(data
         for session in held:
             await Transaction(session).configure("search_path TO public")
         waiting = asyncio.create_task(Transaction(last).configure("search_path TO public"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         for session in held:
             await session.close()
         await waiting
