@@ -60,23 +60,24 @@ class Examples:
         event_type: str,
         *,
         index: int | None,
-        payload: dict[str, Any] | None,
+        payload: bytes | None,
         correlation_id: str,
         traceparent: str | None,
     ) -> Example:
-        """Make an example ready to be sent. Raises NotFound, EndpointDisabled, NoExample, Invalid."""
+        """Make an example ready to be sent: this payload (a JSON object), or else the event type's example. Raises
+        NotFound, EndpointDisabled, NoExample, Invalid."""
         endpoint = await self._endpoints.get(self._application.id, ref)
         if endpoint is None:
             raise NotFound
         refuse_disabled(endpoint)
         if payload is None:
-            payload = await self.payload(event_type, index)
+            payload = exact_json.written(await self.payload(event_type, index))
         now = self._clock.now()
         said = Submission(
             org_id=self._application.org_id,
             app=self._application.id,
             event_type=event_type,
-            payload=exact_json.written(payload),
+            payload=payload,
             correlation_id=correlation_id,
             traceparent=traceparent,
         )

@@ -56,6 +56,11 @@ def _names() -> bytes:
     return b'{"eventType":"a.b","payload":{},' + b",".join(b'"%x":1' % number for number in range(180_000)) + b"}"
 
 
+def _large_numbers() -> bytes:
+    """Digits whose cost is squared, as many for a number as are read."""
+    return b"[" + b",".join([b"9" * 4_000] * 500) + b"]"
+
+
 WORST: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "a schema of many types": ("POST", "/event-type", _types),
     "a schema of many patterns": ("POST", "/event-type", _patterns),
@@ -63,6 +68,27 @@ WORST: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "a change to a schema of many types": ("PATCH", "/event-type/worst", _types),
     "an environment of large schemas": ("POST", "/environment/import", _environment),
     "an environment of nothing": ("POST", "/environment/import", lambda: b'{"eventTypes":' + _many(b"{}") + b"}"),
+    "a schema of large numbers": (
+        "POST",
+        "/event-type",
+        lambda: b'{"name":"w","description":"","schemas":{"1":{"const":' + _large_numbers() + b"}}}",
+    ),
+    "an environment of large numbers": (
+        "POST",
+        "/environment/import",
+        lambda: b'{"eventTypes":[{"name":"w","description":"","schemas":{"1":{"const":' + _large_numbers() + b"}}}]}",
+    ),
+    "a document of large numbers": (
+        "POST",
+        "/event-type/import/openapi",
+        lambda: b'{"spec":{"openapi":"3.1.0","webhooks":{"w":{"post":{"requestBody":{"content":{"application/json":'
+        b'{"schema":{"const":' + _large_numbers() + b"}}}}}}}}}",
+    ),
+    "metadata of large numbers": (
+        "POST",
+        "/app",
+        lambda: b'{"name":"n","metadata":{"a":' + _large_numbers() + b"}}",
+    ),
     "a document of many webhooks": ("POST", "/event-type/import/openapi", _openapi),
     "a document of YAML": (
         "POST",

@@ -4,7 +4,7 @@ from functools import partial
 from uuid import uuid4
 
 import structlog
-from fastapi import Depends, Response
+from fastapi import Depends, Request, Response
 from opentelemetry import trace
 
 from service.api.dependencies import AttemptsDep, ExamplesDep, ServicesDep, UnitOfWorkDep, organisation
@@ -15,10 +15,13 @@ from service.api.parameters import EndpointRef
 from service.api.problems import documented
 from service.api.schemas.examples import EventExampleIn, ExampleOut, MessagePrecheckIn, MessagePrecheckOut
 from service.application.examples import Example, Examples
+from service.application.raw_json import Members
 from service.domain.deliveries import Attempt
 from service.observability.correlation import traceparent
 
 router = Operations(prefix="/app/{app_id}", route_class=PayloadRoute)
+
+_with_payload = Members(("payload",))
 
 
 @router.post(
@@ -31,6 +34,7 @@ router = Operations(prefix="/app/{app_id}", route_class=PayloadRoute)
 async def send_example(
     *,
     endpoint_id: EndpointRef,
+    request: Request,
     body: EventExampleIn,
     examples: ExamplesDep,
     attempts: AttemptsDep,
@@ -46,7 +50,7 @@ async def send_example(
         endpoint_id,
         body.event_type,
         index=body.example_index,
-        payload=body.payload,
+        payload=None if body.payload is None else _with_payload.of(await request.body())["payload"],
         correlation_id=structlog.contextvars.get_contextvars().get("correlation_id") or uuid4().hex,
         traceparent=traceparent(trace.get_current_span().get_span_context()),
     )
