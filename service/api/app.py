@@ -45,6 +45,7 @@ from service.api.routes import (
 from service.api.schemas.messages import MessageIn
 from service.api.services import Services
 from service.api.sockets import SocketPlaces
+from service.application import exact_json
 from service.domain.limits import MAX_BODY_BYTES
 
 BASE_PATH = "/api/v1"
@@ -75,6 +76,7 @@ def create_app(
             app.state.services = services
             yield
 
+    exact_json.limit_integers()
     app = _Api(
         title="Relevo",
         summary="Delivers webhooks.",

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from httpx import AsyncClient, Response
 
+from service.application.exact_json import MAX_DIGITS
+
 DEEP = b'{"name":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 GOOD = {"eventType": "a.b", "payload": {}}
 
@@ -30,6 +32,18 @@ async def test_what_is_not_the_json_of_an_object_is_a_fault(api: AsyncClient, pa
         answer = await api.post(path, content=content, headers={"content-type": "application/json"})
 
         _is_fault(answer, case)
+
+
+async def test_an_integer_has_a_limit_of_digits_where_its_value_is_read(api: AsyncClient) -> None:
+    def event_type(digits: int) -> bytes:
+        return b'{"name": "d%d", "description": "", "schemas": {"1": {"const": %s}}}' % (digits, b"9" * digits)
+
+    taken = await api.post("/event-type", content=event_type(MAX_DIGITS))
+    refused = await api.post("/event-type", content=event_type(MAX_DIGITS + 1))
+
+    assert taken.status_code == 201
+    _is_fault(refused, "more than are read")
+    assert "an integer has more than 1,000 digits" in refused.json()["detail"][0]["msg"]
 
 
 APPLICATIONS: list[dict[str, Any]] = [

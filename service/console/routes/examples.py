@@ -72,6 +72,7 @@ async def send(
             answer = await api.send_example(
                 endpoint_id=endpoint.id,
                 body=body,
+                payload=None,
                 examples=examples,
                 attempts=attempts,
                 services=services,
