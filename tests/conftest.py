@@ -15,6 +15,7 @@ from service.adapters.machine.embedded import EmbeddedServer
 from service.commands.execution import GC_THRESHOLDS
 from tests.support import postgres
 from tests.support.hanging import bound
+from tests.support.shared_database import SharedDatabase
 
 gc.set_threshold(*GC_THRESHOLDS)  # as Relevo does
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -94,6 +95,13 @@ async def database(migrated_server: EmbeddedServer) -> AsyncIterator[str]:
     """The URL (`postgresql+asyncpg://`) of a migrated database of the test's own."""
     async with postgres.fresh_database(migrated_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+async def shared_database(migrated_server: EmbeddedServer) -> AsyncIterator[SharedDatabase]:
+    """A migrated database for tests one after the other, which `empty` it."""
+    async with SharedDatabase.running(migrated_server) as shared:
+        yield shared
 
 
 @pytest.fixture

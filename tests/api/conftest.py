@@ -17,6 +17,7 @@ from service.adapters.destinations.http.client import open_http_client
 from service.adapters.destinations.http.egress import Egress, why_refused
 from service.adapters.machine.clock import SystemClock, new_id
 from service.adapters.machine.ed25519 import Ed25519
+from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.queue.attempt_news import PostgresAttemptNews
 from service.adapters.postgres.queue.intake import PostgresIntake
 from service.adapters.postgres.repositories.payload_rules import PostgresPayloadRules
@@ -41,6 +42,8 @@ from tests.api.walking import Things, one_of_each
 from tests.support.certificates import NO_AUTHORITIES
 from tests.support.factories import ORG, VAULT
 from tests.support.patience import patient
+from tests.support.postgres import fresh_database
+from tests.support.shared_database import SharedDatabase
 
 AN_IDS_TICK = 1 / 256 + 0.001  # seconds: later than that, the time in an identifier is another
 EGRESS = Egress([ip_network("127.0.0.0/8")])
@@ -48,9 +51,24 @@ TOKENS = Tokens("a secret that only tests know, long enough")
 
 
 @pytest.fixture
-async def postgres(database: str) -> AsyncIterator[Database]:
-    """Connections to the test's own database. Whatever sessions run there names its tenant."""
-    async with open_database(database) as opened:
+async def database(
+    request: pytest.FixtureRequest, migrated_server: EmbeddedServer, shared_database: SharedDatabase
+) -> AsyncIterator[str]:
+    """The URL of an empty database: the shared one, or with the mark `own_database` one of the test's own."""
+    if request.node.get_closest_marker("own_database"):
+        async with fresh_database(migrated_server) as url:
+            yield url
+    else:
+        yield shared_database.url
+        await shared_database.empty()
+
+
+@pytest.fixture
+async def postgres(database: str, shared_database: SharedDatabase) -> AsyncIterator[Database]:
+    """Connections to the database. Whatever sessions run there names its tenant."""
+    async with AsyncExitStack() as own:
+        shared = database == shared_database.url
+        opened = shared_database.opened if shared else await own.enter_async_context(open_database(database))
         with listening(opened) as statements:
             yield opened
         assert unbound(statements) == []

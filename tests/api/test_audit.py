@@ -95,6 +95,7 @@ async def test_another_organisation_reads_its_own(api: AsyncClient, application:
     assert (application, answer.json()["data"]) == ("u", [])
 
 
+@pytest.mark.own_database
 async def test_an_act_that_cannot_be_written_down_does_not_happen(
     postgres: Database, api: AsyncClient, application: str
 ) -> None:
@@ -106,6 +107,7 @@ async def test_an_act_that_cannot_be_written_down_does_not_happen(
     assert (await api.get(f"/app/{application}")).status_code == 200
 
 
+@pytest.mark.own_database
 async def test_a_failure_after_the_answer_is_seen(services: Services, postgres: Database) -> None:
     async with open_telemetry(role="test", version="0", environ={}) as telemetry:
         app = create_app(

@@ -29,6 +29,7 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
 """
 
 
+@pytest.mark.own_database
 async def test_a_commit_that_fails_is_never_a_success(postgres: Database, api: AsyncClient) -> None:
     await postgres.pool.execute(REFUSE_COMMIT)
 
@@ -49,6 +50,7 @@ async def test_an_overridden_caller_counts_on_every_route(services: Services) ->
     assert (created.status_code, sent.status_code) == (201, 202)
 
 
+@pytest.mark.own_database
 async def test_a_connection_that_is_lost_is_told_and_the_next_one_serves(postgres: Database, api: AsyncClient) -> None:
     assert (await api.get("/app")).status_code == 200
     await postgres.pool.execute(

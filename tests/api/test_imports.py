@@ -193,6 +193,7 @@ CREATE TRIGGER by_itself BEFORE DELETE ON message_import_fault FOR EACH ROW EXEC
 
 
 @pytest.mark.usefixtures("application")
+@pytest.mark.own_database
 async def test_an_import_is_forgotten_with_its_refused_lines_when_it_is_as_old_as_messages_get(
     api: AsyncClient, postgres: Database
 ) -> None:

@@ -258,6 +258,7 @@ async def test_failing_operational_webhooks_are_not_spoken_of(
 
 
 @pytest.mark.usefixtures("endpoint", "listener")
+@pytest.mark.own_database
 async def test_a_settlement_is_not_lost_over_what_is_told_of_it(
     *, api: AsyncClient, application: str, queue: PostgresQueue, postgres: Database
 ) -> None:

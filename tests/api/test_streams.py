@@ -126,6 +126,7 @@ async def test_an_export_has_every_message_once_with_its_payload_on_one_line(api
 
 
 @pytest.mark.usefixtures("application")
+@pytest.mark.own_database
 async def test_an_export_that_fails_midway_is_a_broken_answer(api: AsyncClient, postgres: Database) -> None:
     for _ in range(20):
         await api.post("/app/u/msg", json={"eventType": "t", "payload": {"text": "x" * 1_000_000}})
@@ -238,6 +239,7 @@ async def test_of_what_nobody_follows_nobody_is_told(database: str) -> None:
         assert await said.get() == f"{NEIGHBOUR} atmpt_2"
 
 
+@pytest.mark.own_database
 async def test_a_lost_connection_is_a_gap_and_then_news_again(database: str, postgres: Database) -> None:
     news = PostgresAttemptNews(dsn(database))
     app_id = ApplicationId("app_1")

@@ -255,6 +255,7 @@ async def test_a_process_that_starts_later_knows_of_it(postgres: Database, api: 
 
 
 @pytest.mark.usefixtures("app")
+@pytest.mark.own_database
 async def test_no_request_asks_the_database_about_tokens(api: AsyncClient, postgres: Database) -> None:
     token = TOKENS.mint_for_application(
         ApplicationId("app_000000000000000000000000001"), ORG, now=datetime.now(UTC), grant=Grant()

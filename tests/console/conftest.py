@@ -14,6 +14,7 @@ from service.console.app import add_console
 from tests.api.conftest import (  # noqa: F401  # fixtures of the API that the console stands on
     TOKENS,
     Handed,
+    database,
     postgres,
     services,
 )

@@ -197,6 +197,7 @@ FILL = (
 )
 
 
+@pytest.mark.own_database
 async def test_every_search_reads_by_index(database: str) -> None:
     connection = await asyncpg.connect(dsn(database))
     for statement in FILL:
