@@ -132,7 +132,7 @@ def test_what_an_open_loop_finds_no_connection_for_is_told() -> None:
     assert turn.delivered.accepted + turn.refused == 500
 
 
-def test_a_short_run_measures_relevo_its_other_checkout_and_itself_as_a_peer(tmp_path: Path) -> None:
+def test_a_short_run_measures_relevo_its_other_checkout_its_processes_and_itself_as_a_peer(tmp_path: Path) -> None:
     data = tmp_path / "peer"
     chosen = ["--scenario", "fanout", "--scenario", "quiet", "--loop", "closed"]
     with relevo.embedded(data, relevo.SILENT) as peer:
@@ -143,7 +143,17 @@ def test_a_short_run_measures_relevo_its_other_checkout_and_itself_as_a_peer(tmp
             "PEER_SVIX_PIDS": str(peer.pid),
             "PEER_SVIX_DATABASE_PIDS": str(relevo.postmaster(data)),
         }
-        command = [sys.executable, "-m", "tests.benchmarks.peers", "--short", "--before", str(ROOT), *chosen]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.peers",
+            "--short",
+            "--before",
+            str(ROOT),
+            "--processes",
+            "2",
+            *chosen,
+        ]
         ran = subprocess.run(
             command,
             cwd=tmp_path,
@@ -158,13 +168,18 @@ def test_a_short_run_measures_relevo_its_other_checkout_and_itself_as_a_peer(tmp
     measured = json.loads((tmp_path / "build/bench-peers.json").read_text())["measurements"]
     assert [measurement["name"] for measurement in measured] == ["fanout.closed", "quiet"]
     for measurement, fan_out in zip(measured, (5, 1), strict=True):
-        assert list(measurement["contenders"]) == ["before", "relevo", "svix"]
+        assert list(measurement["contenders"]) == ["before", "relevo", "relevo x 2", "svix"]
         for contender in measurement["contenders"].values():
             counts, medians = contender["counts"], contender["medians"]
             assert counts["delivered"] == counts["accepted"] * fan_out > 0
             assert [counts[name] for name in ("lost", "doubled", "unexpected", "signature not verified")] == [0] * 4
             assert medians["send to arrival p50, ms"] > 0
             assert medians["peak resident memory of the service, MB"] > 50
+        memory = {
+            name: contender["medians"]["peak resident memory of the service, MB"]
+            for name, contender in measurement["contenders"].items()
+        }
+        assert memory["relevo x 2"] > memory["relevo"] * 2
     assert all(
         contender["medians"][f"processor time a message: {what}, µs"] > 0
         for contender in measured[0]["contenders"].values()

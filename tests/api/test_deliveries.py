@@ -14,6 +14,7 @@ from service.adapters.postgres.server.database import Database
 from service.api.app import create_app
 from service.api.services import Services
 from service.domain import ids
+from service.domain.moves import SET_ASIDE
 from tests.api.conftest import handed, serving
 from tests.support.clock import HandClock
 
@@ -179,6 +180,21 @@ async def test_an_endpoint_lists_its_messages_and_how_each_stands(
     assert [item["id"] for item in failed] == [message]
     assert failed[0]["payload"] == {"n": 1}
     assert ("nextAttempt" in everything[0], "nextAttempt" in everything[1]) == (True, False)
+
+
+@pytest.mark.usefixtures("message")
+async def test_while_its_organisation_moves_a_delivery_is_tried_next_when_it_was_due(
+    postgres: Database, api: AsyncClient
+) -> None:
+    due = "UPDATE pending_delivery SET attempts = 1, due_at = now() + interval '7 minutes' RETURNING due_at"
+    due_at = await postgres.pool.fetchval(due)
+
+    await postgres.pool.execute("UPDATE pending_delivery SET due_at = due_at + $1", SET_ASIDE)
+
+    destinations = (await api.get("/app/u/msg/ev/endpoint")).json()["data"]
+    (listed,) = (await api.get("/app/u/endpoint/one/msg")).json()["data"]
+    shown = [told["nextAttempt"] for told in (*destinations, listed)]
+    assert [datetime.fromisoformat(time) for time in shown] == [due_at] * 3
 
 
 async def test_a_resend_owes_one_attempt_more_and_leaves_the_schedule_alone(

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.peers [--short] [--scenario NAME ...] [--loop NAME ...] [--before PATH]`."""
+"""`python -m tests.benchmarks.peers [--short] [--scenario NAME ...] [--loop NAME ...] [--before PATH] [...]`."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     measured: dict[Measurement, Turns] = {}
     for exported, measurements in groupby(options.measurements, key=lambda measurement: measurement.exported):
-        measured |= _measured(list(measurements), console, before=options.before, exported=exported)
+        measured |= _measured(list(measurements), console, options, exported=exported)
     for measurement, turns in measured.items():
         table.tell(measurement, turns, console)
     Path("build").mkdir(exist_ok=True)
@@ -40,13 +40,14 @@ def main() -> int:
 
 
 def _measured(
-    measurements: list[Measurement], console: Console, *, before: Path | None, exported: bool
+    measurements: list[Measurement], console: Console, options: argparse.Namespace, *, exported: bool
 ) -> dict[Measurement, Turns]:
     with ExitStack() as stack:
         receiver = stack.enter_context(processes.listening("receiver", SIGNING_KEY.hex()))
         sink = stack.enter_context(processes.listening("sink"))
         telemetry = relevo.everything_to(sink) if exported else relevo.SILENT
-        running = stack.enter_context(contenders(telemetry, before, os.environ))
+        taking_part = contenders(telemetry, options.before, os.environ, processes=options.processes)
+        running = stack.enter_context(taking_part)
         return {measurement: _in_turns(measurement, running, receiver, console) for measurement in measurements}
 
 
@@ -80,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="how often each is measured (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each turn sends (default: %(default)s)")
     parser.add_argument("--before", type=Path, metavar="PATH", help="another checkout of Relevo, with its .venv")
+    parser.add_argument("--processes", type=int, metavar="N", help="Relevo takes part with so many processes as well")
     parser.add_argument("--exported", action="store_true", help="Relevo exports all its telemetry to a live sink")
     options = parser.parse_args()
     turns, seconds = (1, 0.5) if options.short else (options.turns, options.seconds)

@@ -51,12 +51,16 @@ class Contender:
 
 @contextmanager
 def contenders(
-    telemetry: Mapping[str, str], before: Path | None, environ: Mapping[str, str]
+    telemetry: Mapping[str, str], before: Path | None, environ: Mapping[str, str], *, processes: int | None = None
 ) -> Iterator[list[Contender]]:
-    """All of them, running. The other checkout comes first, since the others' ratios are to the first."""
+    """All of them, running. The other checkout comes first, since the others' ratios are to the first. With `processes`
+    this one takes part twice: as one process, and as so many."""
     with ExitStack() as stack:
-        trees = [] if before is None else [("before", before)]
-        ours = [stack.enter_context(_relevo(name, telemetry, tree)) for name, tree in [*trees, ("relevo", None)]]
+        ours = [] if before is None else [stack.enter_context(_relevo("before", telemetry, before))]
+        ours.append(stack.enter_context(_relevo("relevo", telemetry)))
+        if processes is not None:
+            settings = {**telemetry, "RELEVO_PROCESSES": str(processes)}
+            ours.append(stack.enter_context(_relevo(f"relevo x {processes}", settings)))
         yield [*ours, *peers(environ)]
 
 
@@ -73,10 +77,10 @@ def peers(environ: Mapping[str, str]) -> Iterator[Contender]:
 
 
 @contextmanager
-def _relevo(name: str, telemetry: Mapping[str, str], tree: Path | None) -> Iterator[Contender]:
+def _relevo(name: str, settings: Mapping[str, str], tree: Path | None = None) -> Iterator[Contender]:
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relevo-bench-")))
-        process = stack.enter_context(relevo.embedded(data, telemetry, tree=tree))
+        process = stack.enter_context(relevo.embedded(data, settings, tree=tree))
         databases = (relevo.postmaster(data),)
         yield Contender(
             name=name,

@@ -14,6 +14,7 @@ from service.application.ports.pages import AttemptFilter, MessageFilter, PageRe
 from service.domain import ids
 from service.domain.deliveries import DeliveryState, Status
 from service.domain.ids import ApplicationId, EndpointId
+from service.domain.moves import SET_ASIDE
 
 _Columns = ReadOnlyColumnCollection[str, Column[Any]]
 
@@ -71,8 +72,9 @@ def is_tried(wanted: AttemptFilter) -> list[ColumnElement[bool]]:
 
 def state_columns() -> list[ColumnElement[Any]]:
     """The columns that `state_of` reads, for statements `with_state`."""
-    # The end of a lease is not shown as the time of the next attempt.
-    next_attempt_at = case((_pending.lease.is_(None), _pending.due_at))
+    # The end of a lease is not shown as the time of the next attempt, nor is that of what is set aside for a move.
+    is_aside = _pending.due_at >= func.now() + SET_ASIDE / 2
+    next_attempt_at = case((is_aside, _pending.due_at - SET_ASIDE), (_pending.lease.is_(None), _pending.due_at))
     return [
         _status().label("state"),
         func.coalesce(_pending.attempts, _settled.attempts).label("attempts"),
