@@ -7,7 +7,7 @@ import pytest
 
 from service.adapters.postgres.moves.connection import MoversConnection
 from service.adapters.postgres.moves.target import PostgresMoveTarget
-from service.adapters.postgres.queue.ordered import ADVANCE, RELEASE
+from service.adapters.postgres.queue.ordered import ADVANCE, IDLE, RELEASE, REST
 from service.adapters.postgres.repositories.sources import ENABLED
 from service.application.ports.moves import MovedRows
 from service.domain.moves import SET_ASIDE, MoveTaken
@@ -138,6 +138,28 @@ async def test_a_destination_that_is_set_aside_is_given_back_and_stays_aside(
 
     assert unchanged is not aside
     assert await here.fetchval("SELECT due_at > now() FROM destination") is aside
+
+
+async def test_a_stream_that_came_before_its_destination_is_read_once_the_organisation_lives_here(
+    database: str, here: asyncpg.Connection
+) -> None:
+    await here.execute(APPLICATION, "app_1", ORG, None)
+    await here.execute("INSERT INTO stream (app_id, head, active) VALUES ('app_1', 1, true)")
+    for app_id in [row["app_id"] for row in await here.fetch(*IDLE(most=9))]:  # by a server that lives here
+        await here.execute(*REST(apps=[app_id]))
+    at_rest = not await here.fetchval("SELECT active FROM stream")
+    await here.execute(DESTINATION, ORG, SET_ASIDE)
+    mover = MoversConnection(database, ORG, 1)
+    target = PostgresMoveTarget(mover, ORG)
+    try:
+        await target.expect([])
+        await target.move_in()
+        await target.resume()
+    finally:
+        mover.close()
+
+    assert at_rest
+    assert await here.fetchval("SELECT active FROM stream")
 
 
 async def test_what_is_owed_arrives_set_aside_so_that_nobody_here_sends_it_yet(

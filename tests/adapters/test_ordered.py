@@ -3,18 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import pytest
 
+from service.adapters.postgres.repositories.unit_of_work import open_unit_of_work
 from service.application.ports.ordered import Done
 from service.domain.batches import Batch, BatchResult
 from service.domain.ordered import OrderedDestination, OrderedStatus
 from service.domain.outcomes import ErrorType, Exchange, Failed, Taken
 from service.domain.sinks import FifoSink
-from tests.support.factories import SECRET, new_message
+from tests.support.factories import SECRET, VAULT, new_message
 from tests.support.patience import patient
 from tests.support.receiver import Receiver, running_receiver
 from tests.support.streams import Streams
@@ -306,6 +308,17 @@ async def test_a_stream_is_not_set_at_rest_by_who_has_not_seen_the_last_message(
         *(streams.queue().claim(limit=1) for _ in range(20)),
     )
     await streams.queue().release(claim, Done(position=20))
+
+    assert len(await streams.queue().claim(limit=1)) == 1
+
+
+async def test_a_stream_is_not_set_at_rest_by_who_has_not_seen_that_a_destination_was_enabled(streams: Streams) -> None:
+    paused = await streams.add("http://127.0.0.1:9/", status=OrderedStatus.PAUSED)
+    await streams.accept(*messages(paused, 1))
+
+    async with open_unit_of_work(streams.database.sessions, VAULT, streams.wakeups) as work:
+        await work.destinations.replace(replace(paused, status=OrderedStatus.ENABLED))
+        assert await streams.queue().claim(limit=1) == [], "it is not committed yet"
 
     assert len(await streams.queue().claim(limit=1)) == 1
 

@@ -50,9 +50,14 @@ WHERE app_id IN (SELECT id FROM application WHERE org_id = :org_id OR org_id = :
   AND (due_at < now() + :aside::interval / 2 OR lease_until <= now());
 
 -- name: put_back_destinations
+-- A stream that has come before its destination may have been set at rest.
+WITH apps AS MATERIALIZED (
+    SELECT id FROM application WHERE org_id = :org_id OR org_id = :operations AND uid = :org_id
+), stirred AS (
+    UPDATE stream SET active = true WHERE app_id IN (SELECT id FROM apps)
+)
 UPDATE destination d SET due_at = due_at - :aside::interval
-WHERE app_id IN (SELECT id FROM application WHERE org_id = :org_id OR org_id = :operations AND uid = :org_id)
-  AND due_at >= now() + :aside::interval / 2;
+WHERE app_id IN (SELECT id FROM apps) AND due_at >= now() + :aside::interval / 2;
 
 -- name: under_way
 SELECT EXISTS (

@@ -139,7 +139,8 @@ class PostgresDestinations:
     async def _stir(self, destination: OrderedDestination) -> None:
         """There may be something to send."""
         if destination.status is OrderedStatus.ENABLED:
-            awake = update(_stream).where(_stream.c.app_id == destination.app_id, ~_stream.c.active)
+            # An active stream is locked as well: who sets it at rest meanwhile does not see yet what has been changed.
+            awake = update(_stream).where(_stream.c.app_id == destination.app_id)
             await self._transaction.execute(awake.values(active=True))
             self._transaction.stream_due()
 
