@@ -130,7 +130,9 @@ class ChosenDatabases:
         if not await move_in(opened.core.database.pool, org_id):
             self.forget(org_id)
             raise LivesElsewhere
-        tenant = self._tenants[org_id] = opened.of(Residence(org_id=org_id, moved=self.forget))
+        tenant = self._tenants.get(org_id)  # of another request meanwhile, with the streams that it has begun
+        if tenant is None:
+            tenant = self._tenants[org_id] = opened.of(Residence(org_id=org_id, moved=self.forget))
         return tenant.services
 
     def _answering(self, name: str, tenant: Tenant) -> Services:

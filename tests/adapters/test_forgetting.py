@@ -1,5 +1,6 @@
 """What is kept for a time is forgotten after it, and not before: a row on either side of each time."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,6 +15,10 @@ from service.adapters.postgres.upkeep import PostgresUpkeep
 from service.domain import ids
 from tests.support.factories import ORG, add_application
 
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    " AND pid <> pg_backend_pid()"
+)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 WEEKS = 15 * DAY  # more than messages are kept for here, whole weeks and all
 
@@ -76,6 +81,15 @@ KEPT: Mapping[str, Kept] = {
         over=MINUTE,
         young=-MINUTE,
     ),
+    "message_import": Kept(
+        "WITH owner AS (INSERT INTO application (id, org_id, name, metadata, created_at, updated_at)"
+        " VALUES ('app' || $2, 'org', '', '{}', now(), now()) RETURNING id)"
+        " INSERT INTO message_import (id, org_id, app_id, file_id, sending, status, lines, accepted, repeated, refused,"
+        " created_at, updated_at)"
+        " SELECT $2, 'org', id, 'f', '', 'finished', 0, 0, 0, 0, now(), now() - $1::interval FROM owner",
+        over=7 * DAY + MINUTE,
+        young=7 * DAY - MINUTE,
+    ),
     "background_task": Kept(TASK.format("finished"), over=7 * DAY + MINUTE, young=7 * DAY - MINUTE, prefix=ids.TASK),
 }
 NAMED = {
@@ -88,7 +102,6 @@ NAMED = {
     "endpoint_hour": "endpoint_id",
 }
 ELSEWHERE = {
-    "forget_imports": "tests/api/test_imports.py",
     "forget_refused_lines": "tests/api/test_imports.py",
     "remove_payloads": "tests/adapters/test_payload_expiry.py",
     "shorten_audit": "tests/adapters/test_audit.py",
@@ -113,6 +126,21 @@ async def test_what_is_over_is_forgotten_and_what_is_not_stays(pool: asyncpg.Poo
     await PostgresUpkeep(pool, kept=7 * DAY).clear_away(now=now)
 
     assert await _left(pool, table) == [young]
+
+
+@pytest.mark.parametrize(("table", "at"), [("idempotency_key", "created_at"), ("message_import", "updated_at")])
+async def test_what_is_taken_anew_while_it_is_forgotten_stays(pool: asyncpg.Pool, table: str, at: str) -> None:
+    kept, now = KEPT[table], datetime.now(UTC)
+    name = new_id(kept.prefix, at=now - kept.over) if kept.prefix else "old"
+    await pool.execute(kept.insert, kept.over, name)
+    async with pool.acquire() as caller, caller.transaction():
+        await caller.execute(f"UPDATE {table} SET {at} = now()")
+        clearing = asyncio.create_task(PostgresUpkeep(pool, kept=7 * DAY).clear_away(now=now))
+        while not clearing.done() and not await pool.fetchval(WAITS):  # noqa: ASYNC110  # the server's doing
+            await asyncio.sleep(0.01)
+    await clearing
+
+    assert await _left(pool, table) == [name]
 
 
 async def test_a_task_that_runs_is_not_forgotten_however_old_it_is(pool: asyncpg.Pool) -> None:

@@ -1,5 +1,6 @@
 """How endpoints stand after a settlement: the tables of the domain go through the statement, all cases in one batch."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,10 @@ from tests.support.queues import came_of, owe
 
 LATER = TryAgain(delay=HOUR)
 HELD = "UPDATE pending_delivery SET lease = 'a-lease'"
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    " AND pid <> pg_backend_pid()"
+)
 STANDS = (
     "UPDATE endpoint SET first_failure_at = now() - $2::interval, disabled = $3, disabled_reason = $4 WHERE id = $1"
 )
@@ -74,6 +79,22 @@ async def test_endpoints_stand_after_a_settlement_as_the_domain_says(
         name: case.after for name, case in CASES.items()
     }
     assert all(row["disabled"] is (row["disabled_reason"] is not None) for row in found.values())
+
+
+async def test_a_url_that_an_endpoint_had_when_it_was_called_may_be_gone(pool: asyncpg.Pool) -> None:
+    endpoint = await add_endpoint(pool, app := await add_application(pool))
+    batch = await settlements(pool, endpoint, app, Tried(gone=True))
+    await pool.execute(HELD)
+    async with pool.acquire() as customer, customer.transaction():
+        await customer.execute("UPDATE endpoint SET url = 'http://127.0.0.1:9/new'")
+        settled = asyncio.create_task(pool.fetch(*settling(batch, disable_after=DISABLE_AFTER)))
+        while not settled.done() and not await pool.fetchval(WAITS):  # noqa: ASYNC110  # the server's doing
+            await asyncio.sleep(0.01)
+    await settled
+
+    (stands,) = await pool.fetch(STANDING)
+    assert stands["disabled"] is False
+    assert stands["since"] is None
 
 
 async def test_endpoints_rest_after_a_settlement_as_the_domain_says(

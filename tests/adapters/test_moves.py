@@ -1,21 +1,30 @@
 """What a move does in the databases, where nothing but an accident would show it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from service.adapters.postgres.moves.connection import MoversConnection
+from service.adapters.postgres.moves.source import PostgresMoveSource
 from service.adapters.postgres.moves.target import PostgresMoveTarget
 from service.adapters.postgres.queue.ordered import ADVANCE, IDLE, RELEASE, REST
 from service.adapters.postgres.repositories.sources import ENABLED
 from service.application.ports.moves import MovedRows
 from service.domain.moves import SET_ASIDE, MoveTaken
 from tests.support.databases import asking
-from tests.support.factories import ORG
+from tests.support.factories import ORG, add_application, add_endpoint
 
 PLACED = "INSERT INTO organisation (org_id, residence) VALUES ($1, $2)"
 COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 ORDER BY attnum"
+OWED = """
+    INSERT INTO pending_delivery (endpoint_id, message_id, resend, org_id, app_id, attempts, due_at)
+    VALUES ($1, 'msg_1', '', $2, $3, 0, now() + $4::interval)
+"""
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+AT_TRANSACTIONS = f"SELECT count(*) {OTHERS} AND query LIKE '%virtualxid%'"
 RESIDENCE = "SELECT residence FROM organisation WHERE org_id = $1"
 APPLICATION = """
     INSERT INTO application (id, org_id, uid, name, metadata, created_at, updated_at)
@@ -120,19 +129,20 @@ async def test_a_source_is_read_where_its_organisation_lives(
     assert bool(await here.fetch(*ENABLED())) is read
 
 
+@pytest.mark.parametrize("delay", [None, timedelta(seconds=5)], ids=["well", "a lane fails"])
 @pytest.mark.parametrize("aside", [False, True])
 async def test_a_destination_that_is_set_aside_is_given_back_and_stays_aside(
-    here: asyncpg.Connection, *, aside: bool
+    here: asyncpg.Connection, *, aside: bool, delay: timedelta | None
 ) -> None:
     await here.execute(APPLICATION, "app_1", ORG, None)
     due = SET_ASIDE if aside else SET_ASIDE * 0
     await here.execute(DESTINATION, ORG, due)
     claimed_at = await here.fetchval("SELECT updated_at FROM destination")
     progress = {"id": "d", "lease": "l", "position": 1, "ahead": []}
-    nothing = {"attempts": 0, "first_failed_at": None, "reason": None, "delay": None}
+    stands = {"attempts": 0, "first_failed_at": None, "reason": None, "delay": delay}
 
     unchanged = await here.fetchval(
-        *ADVANCE(**progress, **nothing, lease_lasts=SET_ASIDE * 0, claimed_at=claimed_at, aside=SET_ASIDE)
+        *ADVANCE(**progress, **stands, lease_lasts=SET_ASIDE * 0, claimed_at=claimed_at, aside=SET_ASIDE)
     )
     await here.execute(*RELEASE(**progress, aside=SET_ASIDE))
 
@@ -160,6 +170,28 @@ async def test_a_stream_that_came_before_its_destination_is_read_once_the_organi
 
     assert at_rest
     assert await here.fetchval("SELECT active FROM stream")
+
+
+async def test_an_organisation_that_stays_is_owed_what_was_taken_in_while_it_was_about_to_leave(
+    database: str, pool: asyncpg.Pool, here: asyncpg.Connection
+) -> None:
+    await here.execute(PLACED, ORG, "leaving")
+    app_id = await add_application(pool)
+    endpoint_id = await add_endpoint(pool, app_id)
+    mover = MoversConnection(database, ORG, 1)
+    source = PostgresMoveSource(mover, ORG)
+    try:
+        async with asking(database) as intake:
+            async with intake.transaction():  # it has seen that the organisation leaves
+                await intake.execute(OWED, endpoint_id, ORG, app_id, SET_ASIDE)
+                staying = asyncio.create_task(source.stay())
+                while not staying.done() and not await here.fetchval(AT_TRANSACTIONS):  # noqa: ASYNC110  # the mover's doing
+                    await asyncio.sleep(0.01)
+            await staying
+    finally:
+        mover.close()
+
+    assert await here.fetchval("SELECT due_at <= now() FROM pending_delivery")
 
 
 async def test_what_is_owed_arrives_set_aside_so_that_nobody_here_sends_it_yet(

@@ -8,7 +8,8 @@ UPDATE message SET payload = NULL WHERE id = ANY (ARRAY(
 
 -- name: forget_keys
 DELETE FROM idempotency_key WHERE scope = ANY (ARRAY(
-    SELECT scope FROM idempotency_key WHERE created_at < :before ORDER BY created_at LIMIT :batch));
+    SELECT scope FROM idempotency_key WHERE created_at < :before ORDER BY created_at LIMIT :batch))
+AND created_at < :before;  -- unless it was taken anew meanwhile
 
 -- name: forget_event_ids
 DELETE FROM event_id WHERE message_id = ANY (ARRAY(
@@ -52,7 +53,8 @@ DELETE FROM message_import_fault WHERE ctid = ANY (ARRAY(
 
 -- name: forget_imports
 DELETE FROM message_import WHERE id = ANY (ARRAY(
-    SELECT id FROM message_import WHERE updated_at < :before ORDER BY updated_at LIMIT :batch));
+    SELECT id FROM message_import WHERE updated_at < :before ORDER BY updated_at LIMIT :batch))
+AND updated_at < :before;
 
 -- name: allow_shortening_audit
 -- A trigger allows deletions from the audit trail only up to the bound set here, in this transaction.

@@ -54,7 +54,8 @@ WHERE app_id IN (SELECT id FROM application WHERE org_id = :org_id OR org_id = :
 WITH apps AS MATERIALIZED (
     SELECT id FROM application WHERE org_id = :org_id OR org_id = :operations AND uid = :org_id
 ), stirred AS (
-    UPDATE stream SET active = true WHERE app_id IN (SELECT id FROM apps)
+    UPDATE stream SET active = true WHERE app_id = ANY (ARRAY(  -- locked in the order in which accepts lock them
+        SELECT app_id FROM stream WHERE app_id IN (SELECT id FROM apps) ORDER BY app_id FOR UPDATE))
 )
 UPDATE destination d SET due_at = due_at - :aside::interval
 WHERE app_id IN (SELECT id FROM apps) AND due_at >= now() + :aside::interval / 2;

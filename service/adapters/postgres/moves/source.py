@@ -122,14 +122,13 @@ class PostgresMoveSource:
         """Take nothing in, and return when nothing is being taken in: when every transaction has ended that may have
         seen the organisation's row as it was before."""
         await self._become(STOPPED)
-        running = [row["id"] for row in await self._mover.fetch(*TRANSACTIONS())]
-        while running:
-            running = [row["id"] for row in await self._mover.fetch(*STILL_RUNNING(ids=running))]
-            await asyncio.sleep(TRANSACTIONS_POLL_S)
+        await self._transactions_end()
 
     async def stay(self) -> None:
         """Live here, deliver what was set aside, and tell everybody that it is due."""
         await self._become(HERE)
+        await put_back(self._mover)
+        await self._transactions_end()  # whoever has seen that it leaves sets aside what it takes in
         await put_back(self._mover)
 
     async def be_gone(self) -> None:
@@ -140,6 +139,12 @@ class PostgresMoveSource:
         """Delete what is left."""
         await remove(self._mover, await self._mover.shapes(), residences=[GONE])
         await tell_everybody(self._mover)
+
+    async def _transactions_end(self) -> None:
+        running = [row["id"] for row in await self._mover.fetch(*TRANSACTIONS())]
+        while running:
+            running = [row["id"] for row in await self._mover.fetch(*STILL_RUNNING(ids=running))]
+            await asyncio.sleep(TRANSACTIONS_POLL_S)
 
     async def _become(self, residence: str) -> None:
         async with self._mover.transaction() as connection:

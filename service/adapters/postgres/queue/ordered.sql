@@ -21,7 +21,8 @@ WHERE s.active AND d.status = 'enabled' AND d.kind = ANY (:kinds::text[]) AND d.
 UPDATE destination
 SET position = :position, ahead = :ahead::bigint[], lease_until = now() + :lease_lasts::interval,
     attempts = :attempts, first_failed_at = :first_failed_at, failure_reason = :reason,
-    due_at = CASE WHEN :delay::interval IS NULL THEN due_at ELSE now() + :delay END
+    due_at = CASE WHEN :delay::interval IS NULL OR due_at >= now() + :aside::interval / 2 THEN due_at
+                  ELSE now() + :delay END
 WHERE id = :id AND lease = :lease
 RETURNING status = 'enabled' AND updated_at = :claimed_at AND due_at < now() + :aside::interval / 2 AS unchanged;
 

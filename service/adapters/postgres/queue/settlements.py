@@ -139,7 +139,6 @@ def _settle_row(settlement: Settlement) -> dict[str, object]:
         "lease": claim.lease,
         "delay": delay,
         "final_status": final,
-        "gone": settlement.endpoint_gone,
     }
     if attempt is None:
         return head | {"number": claim.attempt - 1}
@@ -148,6 +147,7 @@ def _settle_row(settlement: Settlement) -> dict[str, object]:
         "event_type": claim.event_type,
         "channels": ",".join(claim.channels) if claim.channels else None,
         "url": attempt.destination.shown,
+        "gone_from": attempt.destination.url if settlement.endpoint_gone else None,
         "status": attempt.status,
         "response": attempt.response,
         "response_status_code": attempt.response_status_code,

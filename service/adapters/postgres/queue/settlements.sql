@@ -7,7 +7,7 @@
 -- ends the series. `domain/health.py` has the same rules; one table of cases tests both.
 WITH input AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:rows::json) AS i(
-        endpoint_id text, message_id text, resend text, lease text, delay float8, final_status smallint, gone bool,
+        endpoint_id text, message_id text, resend text, lease text, delay float8, final_status smallint, gone_from text,
         attempt_id text, event_type text, channels text, url text, status smallint, response text,
         response_status_code smallint, duration_ms int, trigger smallint, number smallint, error_type text,
         trace_id text, span_id text, rest float8, request_headers text, response_headers text)
@@ -24,7 +24,7 @@ WITH input AS MATERIALIZED (
     WHERE o.row <> o.resend AND s.row = s.resend
 ), held AS MATERIALIZED (
     SELECT endpoint_id, message_id, resend, org_id, app_id, CASE WHEN NOT over THEN delay END AS delay,
-           CASE WHEN over THEN 0 ELSE final_status END AS final_status, over, gone, attempt_id, event_type, channels,
+           CASE WHEN over THEN 0 ELSE final_status END AS final_status, over, gone_from, attempt_id, event_type, channels,
            url, status, response, response_status_code, duration_ms, trigger, number, error_type, trace_id, span_id,
            rest, request_headers, response_headers
     FROM (SELECT *, delivered OR (endpoint_id, message_id, resend) IN
@@ -96,15 +96,16 @@ WITH input AS MATERIALIZED (
 ), health AS (
     SELECT endpoint_id, bool_or(status = 0) AS succeeded,
            bool_or(status <> 0 AND trigger = 0 AND error_type IS DISTINCT FROM 'internal') AS failed,
-           bool_or(gone) AS gone
+           array_agg(gone_from) FILTER (WHERE gone_from IS NOT NULL) AS gone_from
     FROM held WHERE attempt_id IS NOT NULL GROUP BY endpoint_id
 ), changing AS MATERIALIZED (
-    SELECT h.*, CASE WHEN h.gone THEN 'gone' ELSE 'failing' END AS why,
-           h.gone OR (NOT h.succeeded
-                      AND coalesce(e.first_failure_at <= now() - :disable_after::interval, false)) AS off
+    SELECT h.*, its.gone, CASE WHEN its.gone THEN 'gone' ELSE 'failing' END AS why,
+           its.gone OR (NOT h.succeeded
+                        AND coalesce(e.first_failure_at <= now() - :disable_after::interval, false)) AS off
     FROM health h JOIN endpoint e ON e.id = h.endpoint_id
+    CROSS JOIN LATERAL (SELECT coalesce(e.url = ANY (h.gone_from), false) AS gone) its  -- not a URL that it had before
     WHERE CASE
-        WHEN h.gone THEN NOT e.disabled
+        WHEN its.gone THEN NOT e.disabled
         WHEN h.succeeded THEN e.first_failure_at IS NOT NULL
         ELSE h.failed AND NOT e.disabled
              AND (e.first_failure_at IS NULL OR e.first_failure_at <= now() - :disable_after::interval)
