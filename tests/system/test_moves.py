@@ -440,6 +440,23 @@ async def test_a_live_tail_goes_on_in_the_other_database(
     assert gap == "--- attempts may be missing here ---\n"
 
 
+async def test_every_live_stream_ends_with_a_move_those_that_began_at_once_too(
+    urls: Mapping[str, str], directory: Path
+) -> None:
+    setting = named(**by_name(urls))
+    server = RelevoProcess("serve", settings(**setting), directory / "serve.log")
+    async with running(server), of_server(f"http://127.0.0.1:{server.environ['RELEVO_PORT']}") as api:
+        asked = [api.stream("GET", "/api/v1/app/mine/attempt/tail", headers=bearer(ORG)) for _ in range(4)]
+        async with AsyncExitStack() as stack, asyncio.timeout(patient(20)):
+            # The first requests of the organisation here, each of which has to ask where it lives.
+            answers = await asyncio.gather(*map(stack.enter_async_context, asked))
+            await move(setting, to=TARGET)
+            for answer in answers:
+                await answer.aread()  # to its end
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
 async def test_a_move_that_nobody_goes_on_with_is_gone_on_with_by_a_server(
     urls: Mapping[str, str], directory: Path
 ) -> None:
