@@ -26,6 +26,7 @@ OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+PLANNED_ANEW = 5  # executions, before PostgreSQL keeps a plan
 STATEMENTS = 3  # of a claim, or fewer
 # A statement may read each entry once, and those of the rows that came before and are gone, until they are cleared
 # away. By an index of times alone each endpoint would read them all: a million and more.
@@ -60,6 +61,17 @@ async def owe_all(connection: asyncpg.Connection, app: ApplicationId, *, attempt
         attempts,
         [new_id(ids.MESSAGE) for _ in range(BACKLOG // 2)],
         BACKLOG // 2 // ENDPOINTS,
+    )
+
+
+async def owe_each(connection: asyncpg.Connection, app: ApplicationId) -> None:
+    """A backlog, as much of it to each endpoint."""
+    await connection.execute(
+        "INSERT INTO pending_delivery (endpoint_id, message_id, org_id, app_id, due_at, attempts)"
+        " SELECT e.id, m.id, $1, $2, now(), 0 FROM endpoint e, unnest($3::text[]) AS m(id) WHERE app_id = $2",
+        ORG,
+        app,
+        [new_id(ids.MESSAGE) for _ in range(BACKLOG // ENDPOINTS)],
     )
 
 
@@ -125,6 +137,23 @@ async def test_claims_by_turns_read_no_more_of_it(
 
     assert len({claim.endpoint_id for claim in claims}) == ENDPOINTS, "there were turns"
     assert await read_by_index(connection) - read < MOST_READ
+
+
+async def test_claims_that_found_nothing_before_read_no_more_of_it(
+    connection: asyncpg.Connection, app: ApplicationId, database: str, told: DeliveryTelemetry
+) -> None:
+    await connection.execute("VACUUM ANALYZE pending_delivery")
+    async with (
+        open_database(database) as opened,
+        a_worker(opened.pool, database, told, claims=opened.claims) as queue,
+    ):
+        for _ in range(PLANNED_ANEW + 1):
+            assert await queue.claim(limit=64, per_endpoint=64, rooms={}) == []
+        await owe_each(connection, app)
+        claims = [claim for _ in range(TURNS) for claim in await queue.claim(limit=64, per_endpoint=64, rooms={})]
+
+    assert len(claims) == TURNS * 64
+    assert await read_by_index(connection) < BACKLOG
 
 
 @pytest.mark.parametrize("counted", COUNTED)
