@@ -49,6 +49,16 @@ async def test_an_example_is_sent_signed_and_the_answer_says_what_the_receiver_s
     assert (message["attempt"]["responseStatusCode"], message["attempt"]["triggerType"]) == (200, 1)
 
 
+async def test_a_payload_of_the_callers_is_sent_as_it_was_written(api: AsyncClient, receiver: Receiver) -> None:
+    endpoint = await an_endpoint(api, url=f"{receiver.url}/ok")
+    written = b'{"eventType": "a.b", "payload": {"n":   1.10, "more": [ ]}}'
+
+    answer = await api.post(f"/app/u/endpoint/{endpoint}/send-example", content=written)
+
+    assert answer.status_code == 200
+    assert [call.body for call in receiver.at("/ok")] == [b'{"n":   1.10, "more": [ ]}']
+
+
 async def test_an_example_has_a_link_to_its_trace_where_the_operator_said_where_traces_are_shown(
     services: Services, receiver: Receiver
 ) -> None:

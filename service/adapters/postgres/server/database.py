@@ -43,7 +43,7 @@ _CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
 _BY_INDEX = {"enable_seqscan": "off"}
 # Claims sort nothing that an index has in order. Where little was due when the planner last counted, or it never has,
 # it takes it for cheapest to read what is due to all, once for each endpoint, and to sort that. They are planned each
-# time, in 1.6 ms: a plan that was made while nothing was owed reads the whole queue for each row that is claimed.
+# time, in 1.6 ms: a plan that was kept from a time when nothing was owed goes through the whole queue.
 _IN_ORDER = {**_BY_INDEX, **_CUSTOM_PLANS, "enable_sort": "off", "enable_incremental_sort": "off"}
 
 # Behind a pooler the next transaction may have another server connection, without our prepared statements. Unnamed
