@@ -7,6 +7,7 @@ import struct
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SHIM = Path(__file__).with_name("skewed_clock.c")
@@ -77,9 +78,13 @@ def compiled_shim(directory: Path) -> Path | None:
     return library
 
 
+@cache
 def may_mount() -> bool:
-    """Whether processes can be given a view of their own on the files of the machine, and a database a disk."""
-    return os.geteuid() == 0
+    """Whether processes can be given a view of their own on the files of the machine, and a database a disk. Not every
+    container lets its root."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def may_skew() -> bool:

