@@ -72,6 +72,19 @@ async def keep(postgres: Database, claim: TaskClaim) -> bool:
         return await work.background_tasks.keep(claim.task.advanced(PROGRESS, at=now), lease=claim.lease, due_at=now)
 
 
+@pytest.mark.usefixtures("task")
+async def test_one_that_is_due_and_was_not_to_be_had_is_asked_for_again_at_once(pool: asyncpg.Pool) -> None:
+    # One that falls due between a claim and the look for the next is the same: due, and not claimed.
+    queue = PostgresTaskQueue(pool, Bell(TASK_CHANNEL), poll=patient(3600))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM background_task FOR UPDATE")
+        assert await queue.claim([KIND]) is None
+
+    async with asyncio.timeout(patient(1)):
+        await queue.wait()
+    await claimed(queue)
+
+
 @pytest.mark.parametrize("what", ["keep", "postpone", "give up"])
 async def test_whoever_has_lost_the_lease_changes_nothing(
     pool: asyncpg.Pool, postgres: Database, queue: PostgresTaskQueue, task: BackgroundTask, what: str

@@ -16,9 +16,9 @@ WHERE id = :id AND lease = :lease
 RETURNING extract(epoch FROM due_at - now())::float8;
 
 -- name: next_due
--- For a claimed task this is the end of its lease.
+-- For a claimed task this is the end of its lease. In the past for one that fell due since the claim.
 SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
-WHERE status = 'running' AND due_at > now() AND kind = ANY (:kinds::text[]);
+WHERE status = 'running' AND kind = ANY (:kinds::text[]);
 
 -- name: give_up
 UPDATE background_task SET lease = NULL, status = :status, data = :data, updated_at = :at
