@@ -137,8 +137,12 @@ class Examples:
 
 
 def examples_of(event_type: EventType) -> list[Any]:
-    """The examples in the first schema version that has any; without any, one generated from the newest version."""
-    schemas = exact_json.read(event_type.schemas or "{}")
+    """The examples in the first schema version that has any; without any, one generated from the newest version. Raises
+    NoExample for what an earlier release took and is not read any more."""
+    try:
+        schemas = exact_json.read(event_type.schemas or "{}")
+    except ValueError as error:
+        raise NoExample(f"Unable to generate an example message: in the event type's schemas {error}.") from None
     for version in sorted(schemas, key=lambda name: (name != "1", name)):
         schema = schemas[version]
         if isinstance(schema, dict) and isinstance(schema.get("examples"), list) and schema["examples"]:

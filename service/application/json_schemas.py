@@ -110,8 +110,10 @@ def checking(schema: bytes) -> Check:
     try:
         return partial(_faults, _compiled(schema), MAX_FAULT_WORK // max(len(schema), 1))
     except rs.ValidationError as error:
-        fault = f"the schema cannot be used any more, replace it. {_unusable(error)}"
-        return lambda _: [fault]
+        why = _unusable(error)
+    except ValueError as error:
+        why = f"In it {error}."
+    return lambda _: [f"the schema cannot be used any more, replace it. {why}"]
 
 
 _kept = lru_cache(CACHED_VALIDATORS)(checking)
@@ -211,8 +213,12 @@ def _is_pattern(pattern: str) -> bool:
 
 
 def weight(schema: bytes | None) -> float:
-    """The number of values in a schema; infinite if a keyword in it can be made slow on purpose."""
-    values = list(_values(None if schema is None else exact_json.read(schema)))
+    """The number of values in a schema; infinite if a keyword in it can be made slow on purpose, or an earlier release
+    took an integer in it that this process does not read."""
+    try:
+        values = list(_values(None if schema is None else exact_json.read(schema)))
+    except ValueError:
+        return inf
     costly = any(not _COSTLY.isdisjoint(value) for value in values if isinstance(value, dict))
     return inf if costly else len(values)
 

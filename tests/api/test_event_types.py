@@ -13,6 +13,7 @@ from tests.api.conftest import serving
 from tests.support.factories import ORG
 from tests.support.patience import patient
 
+JSON = {"application/json": {"schema": {"type": "object"}}}
 INVOICE = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
 DOUBLING: dict[str, Any] = {str(n): {"allOf": [{"$ref": f"#/definitions/{n + 1}"}] * 2} for n in range(60)}
 SLOW = {
@@ -188,6 +189,26 @@ async def test_schemas_of_before_are_kept_as_they_were_kept_then(api: AsyncClien
 
     assert await send(api, {"id": "A"}) == 202
     assert await send(api, {"id": "b"}) == 422
+
+
+@pytest.mark.usefixtures("application")
+async def test_integers_that_were_taken_before_they_had_a_limit_go_on(api: AsyncClient, postgres: Database) -> None:
+    # Release 0.1.0 took up to 4,300 digits.
+    schemas = f'{{"1": {{"type": "object", "required": ["id"], "properties": {{"id": {{"maximum": {"9" * 4300}}}}}}}}}'
+    endpoint = (await api.post("/app/u/endpoint", json={"url": "https://example.com/"})).json()["id"]
+    await an_event_type(api)
+    await postgres.pool.execute("UPDATE event_type SET schemas = $1::json, updated_at = now()", schemas)
+
+    assert await send(api, {"id": 5}) == 202
+    assert await send(api, {}) == 422
+    example = await api.post(f"/app/u/endpoint/{endpoint}/send-example", json={"eventType": "invoice.paid"})
+    described = {"webhooks": {"invoice.paid": {"post": {"requestBody": {"content": JSON}}}}}
+    imported = await api.post("/event-type/import/openapi", json={"spec": described})
+
+    assert example.status_code == 400
+    assert "1,000 digits" in example.json()["detail"]
+    assert imported.status_code == 200
+    assert "9999" not in (await api.get("/event-type/invoice.paid")).text
 
 
 async def test_an_application_sees_only_the_event_types_that_its_flags_open(app: FastAPI) -> None:
