@@ -411,6 +411,9 @@ async def test_one_that_hangs_keeps_nobody_else_waiting(database: str, receiver:
         went_on = [(await here.send()).status_code for _ in range(20)]
         still_waiting = not waiting.done()
         await told_to_be_down(whole, "eu-2")
+        # Each would take what the first one took, until its connection is given up.
+        async with asyncio.timeout(patient(10)):
+            refused = [(await there.send()).status_code for _ in range(20)]
         fragile.wire.mend()
         answer = await waiting
         await until_status(there.send, 202)
@@ -418,6 +421,7 @@ async def test_one_that_hangs_keeps_nobody_else_waiting(database: str, receiver:
             await one.all_delivered(receiver)
 
     assert (went_on, still_waiting) == ([202] * 20, True)
+    assert refused == [503] * 20, "one that is known to be dead is not waited for"
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
