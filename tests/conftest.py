@@ -54,6 +54,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What a module has left open is told of with its last test, not with that of another at which it is collected."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+
+
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """Like `tmp_path`, for PostgreSQL: short enough for the path of a socket below it, and not below pytest's own

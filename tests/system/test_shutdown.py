@@ -135,6 +135,7 @@ async def test_a_process_whose_database_hangs_leaves_in_time_all_the_same(
             status = await {"serve": server, "worker": worker}[role].stop()
             took = time.monotonic() - started
             sending.cancel()
+            await asyncio.wait({sending})
 
     assert status == 0
     assert took < unhurried(IN_TIME)
