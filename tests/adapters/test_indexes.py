@@ -91,7 +91,7 @@ UPKEEP: dict[str, tuple[object, ...]] = {
     "claim a task": background_tasks.CLAIM(lease="lease", lease_lasts=timedelta(seconds=30), kinds=["a"]),
     "postpone a task": background_tasks.POSTPONE(id="qtask_1", lease="lease", longest_wait=300.0),
     "give a task up": background_tasks.GIVE_UP(id="qtask_1", lease="lease", status="failed", data="{}", at=NOW),
-    "the next task": background_tasks.NEXT_DUE(kinds=["a"]),
+    "the next task": background_tasks.NEXT_DUE(kinds=["a"], poll=timedelta(seconds=5)),
     "count what fails": endpoint_health.COUNT_FAILING(
         ages=list(FAILING_AGES.values()), recent=FAILURES_COUNTED, looked_at=1000
     ),

@@ -111,7 +111,8 @@ class PostgresTaskQueue:
         with unavailable_when_lost():
             row = await self._pool.fetchrow(*CLAIM(lease=lease, lease_lasts=self._lease, kinds=list(kinds)))
             if row is None:
-                self._next_due = await self._pool.fetchval(*NEXT_DUE(kinds=list(kinds)))
+                asked = NEXT_DUE(kinds=list(kinds), poll=timedelta(seconds=self._poll))
+                self._next_due = await self._pool.fetchval(*asked)
         return TaskClaim(task=_claimed(row), lease=lease, failures=row["failures"]) if row else None
 
     async def postpone(self, claim: TaskClaim) -> None:

@@ -16,9 +16,10 @@ WHERE id = :id AND lease = :lease
 RETURNING extract(epoch FROM due_at - now())::float8;
 
 -- name: next_due
--- For a claimed task this is the end of its lease. In the past for one that fell due since the claim.
+-- For a claimed task this is the end of its lease. In the past for one that fell due since the claim; what has been due
+-- for longer than the poll is found by the poll.
 SELECT extract(epoch FROM min(due_at) - now())::float8 FROM background_task
-WHERE status = 'running' AND kind = ANY (:kinds::text[]);
+WHERE status = 'running' AND due_at > now() - :poll::interval AND kind = ANY (:kinds::text[]);
 
 -- name: give_up
 UPDATE background_task SET lease = NULL, status = :status, data = :data, updated_at = :at
