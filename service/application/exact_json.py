@@ -36,7 +36,10 @@ def read(document: bytes | str) -> Any:
 
 def members(document: bytes | str) -> dict[str, bytes]:
     """The members of an object, each as it was written. Raises ValueError."""
-    return {name: bytes(raw) for name, raw in _members.decode(document).items()}
+    try:
+        return {name: bytes(raw) for name, raw in _members.decode(document).items()}
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def written(value: Any) -> bytes:

@@ -5,7 +5,7 @@ unless it is known to be quick: see `payload_checks`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache, partial
 from itertools import islice
@@ -19,6 +19,8 @@ from service.application.patterns import translated
 from service.domain.errors import Invalid
 from service.domain.limits import MAX_SCHEMAS_BYTES
 
+# Levels of all schemas of an event type, far below what the parsers take wherever they are called from.
+MAX_DEPTH = 500
 MAX_REPORTED_FAULTS = 3
 # Bytes of payload times bytes of schema: above it only the first fault is reported, since collecting all takes longer.
 MAX_FAULT_WORK = 200_000
@@ -56,10 +58,9 @@ _BOUND = re.compile(r"(minimum|maximum) of ")
 
 def written(schemas: Mapping[str, Any]) -> str:
     """The schemas by version, as JSON to store. ValueError when too deep or too large, or with NUL characters."""
-    try:
-        text = exact_json.written(schemas)
-    except ValueError:
-        raise ValueError("This schema is nested too deep.") from None
+    if _is_deeper(schemas, MAX_DEPTH):
+        raise ValueError("This schema is nested too deep.")
+    text = exact_json.written(schemas)
     if len(text) > MAX_SCHEMAS_BYTES:
         raise ValueError(f"The schemas of an event type are at most {MAX_SCHEMAS_BYTES} bytes of JSON.")
     if rb"\u0000" in text and any("\x00" in part for part in _texts(schemas)):
@@ -147,12 +148,13 @@ def _compiled(schema: bytes) -> rs.Validator:
     try:
         return _validator(kept)
     except rs.ValidationError:
-        return _with_translated_patterns(kept) or _validator(_with_python_patterns(kept))
+        # Only here, since Python's patterns can be made slow: a schema with a pattern is never checked on the loop.
+        python = {_PYTHON_PATTERN: _PythonPattern}
+        return _with_translated_patterns(kept) or _validator(_with_python_patterns(kept), **python)
 
 
-def _validator(schema: Any) -> rs.Validator:
+def _validator(schema: Any, **keywords: Any) -> rs.Validator:
     make = rs.validator_for if isinstance(schema, dict) and "$schema" in schema else rs.Draft7Validator
-    keywords: Any = {_PYTHON_PATTERN: _PythonPattern}
     return make(schema, offline=True, validate_formats=False, mask=_MASK, keywords=keywords)
 
 
@@ -228,7 +230,13 @@ def newest(schemas: str | None) -> bytes | None:
     versions = exact_json.members(schemas or "{}")
     if not versions:
         return None
-    return versions[max(versions, key=lambda version: (int(version) if version.isdecimal() else -1, version))]
+    return versions[max(versions, key=_rank)]
+
+
+def _rank(version: str) -> tuple[int, str, str]:
+    """Numbers in their order, however many digits they have, after all other names."""
+    digits = version.lstrip("0") if version.isdecimal() else ""
+    return len(digits) if version.isdecimal() else -1, digits, version
 
 
 def refused(faults: list[str]) -> Invalid:
@@ -267,14 +275,27 @@ def _texts(schema: Any) -> Iterator[str]:
             yield from value
 
 
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether it has more than so many levels."""
+    level = [value]
+    for _ in range(most):
+        level = [part for whole in level for part in _parts(whole)]
+    return bool(level)
+
+
 def _values(schema: Any) -> Iterator[Any]:
     """The schema and every value in it. A list of a thousand numbers is a thousand values."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()
         yield value
-        match value:
-            case dict():
-                waiting.extend(value.values())
-            case list():
-                waiting.extend(value)
+        waiting.extend(_parts(value))
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+    return ()

@@ -13,6 +13,7 @@ from service.domain import ids
 from service.domain.deliveries import Status
 
 MAX_SHOWN_CHARACTERS = 200_000
+MAX_INDENTED_LEVELS = 40  # of ten thousands of values, each on a line of its own
 _WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+').findall
 _OPENING, _CLOSING = ("{", "["), ("}", "]")
 _BINARY = "This content is not text; it cannot be shown."
@@ -95,7 +96,7 @@ def _indented(document: str) -> Iterator[str]:
         closes, opened = word in _CLOSING, before in _OPENING
         depth -= closes
         if before == "," or opened != closes:
-            yield "\n" + "  " * depth
+            yield "\n" + "  " * min(depth, MAX_INDENTED_LEVELS)
         yield ": " if word == ":" else word
         depth += word in _OPENING
         before = word

@@ -7,6 +7,7 @@ import hashlib
 from service.domain.ids import ApplicationId
 
 _POSITION_BYTES, _DIGEST_BYTES = 8, 4
+_MAX_POSITION = 2**63 - 1  # what a database counts up to
 
 
 def iterator_of(app_id: ApplicationId, position: int) -> str:
@@ -22,7 +23,8 @@ def position_of(app_id: ApplicationId, iterator: str) -> int | None:
     except (UnicodeEncodeError, binascii.Error, ValueError):
         return None
     said, digest = decoded[:_POSITION_BYTES], decoded[_POSITION_BYTES:]
-    return int.from_bytes(said) if digest == _digest(app_id, said) else None
+    position = int.from_bytes(said)
+    return position if position <= _MAX_POSITION and digest == _digest(app_id, said) else None
 
 
 def _digest(app_id: ApplicationId, said: bytes) -> bytes:

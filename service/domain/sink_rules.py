@@ -160,12 +160,15 @@ def _check_credentials(**given: str | None) -> None:
 def _check_certificate(pem: str | None) -> None:
     if pem is None:
         return
-    fits = len(pem) <= MAX_CERTIFICATE_CHARACTERS and "PRIVATE KEY" not in pem and _are_certificates(pem)
+    fits = len(pem) <= MAX_CERTIFICATE_CHARACTERS and are_certificates(pem)
     most = f"at most {MAX_CERTIFICATE_CHARACTERS:,} characters"
     _refuse("ssl_root_cert", f"This has to be certificates in PEM, {most}, and no private key.", unless=fits)
 
 
-def _are_certificates(pem: str) -> bool:
+def are_certificates(pem: str) -> bool:
+    """Whether the text is certificates in PEM, and nothing that is kept secret."""
+    if "PRIVATE KEY" in pem or "\0" in pem:
+        return False
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ssl.SSLError, TypeError, ValueError):

@@ -22,7 +22,7 @@ from service.observability.telemetry import Telemetry
 from service.offloading.processes import MAX_MEMORY_BYTES, Processes
 from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
-from tests.support.patience import patient
+from tests.support.patience import patient, unhurried
 
 WAYS_OUT = {
     "to_thread",
@@ -115,9 +115,10 @@ async def test_work_in_a_process_is_told_with_the_ids_of_whoever_asked(telemetry
 
 
 async def test_work_that_takes_too_long_is_ended_and_nobody_elses() -> None:
-    processes = Processes(workers=1, seconds=10)  # twice that is what the others wait, for two starts as well
+    # Twice that is what the others wait, for two starts as well.
+    processes = Processes(workers=1, seconds=unhurried(10))
 
-    endless = asyncio.create_task(processes.run(time.sleep, 60))
+    endless = asyncio.create_task(processes.run(time.sleep, 3600))
     await asyncio.sleep(0)
     others = [asyncio.create_task(processes.run(a_computation)) for _ in range(5)]
     with pytest.raises(TimeoutError):

@@ -1,13 +1,15 @@
 """A message as kinds of destination without HTTP carry it: its headers, its line of JSON, and its key."""
 
-from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
 
 import orjson
 
+from service.application.raw_json import Members
 from service.domain.batches import Batch, StreamMessage
 
 JSON = "application/json"
+CACHED_NAMES = 1024
+MAX_PARSED_KEY_BYTES = 64 * 1024  # a longer one is taken as it was written: its values may be many
 
 
 def headers(batch: Batch, message: StreamMessage) -> dict[str, str]:
@@ -53,15 +55,28 @@ def key(message: StreamMessage, path: str | None) -> str | None:
     """
     if path is None:
         return None
+    value = message.payload
     try:
-        value: Any = orjson.loads(message.payload)
-    except orjson.JSONDecodeError:
+        for name in path.split("."):
+            found = _only(name).of(value).get(name)
+            if found is None:
+                return None
+            value = found
+    except ValueError:
         return None
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    if value is None or isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()
+    return _as_text(value)
+
+
+@lru_cache(CACHED_NAMES)
+def _only(name: str) -> Members:
+    return Members([name])
+
+
+def _as_text(value: bytes) -> str | None:
+    if len(value) > MAX_PARSED_KEY_BYTES:
+        return value.decode()
+    read = orjson.loads(value)
+    return read if read is None or isinstance(read, str) else orjson.dumps(read).decode()
 
 
 def _within_a_line(message: StreamMessage) -> bytes:

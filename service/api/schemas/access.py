@@ -18,7 +18,7 @@ _EXAMPLE = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmF0dXJl"
 
 Lifetime = Annotated[
     int,
-    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S),
+    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S, strict=True),
     BeforeValidator(lambda value: _MAX_LIFETIME_S if value is None else value),
 ]
 SessionId = Annotated[

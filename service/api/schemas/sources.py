@@ -19,6 +19,7 @@ from service.api.schemas.rules import (
 )
 from service.application.sources import ReadSource
 from service.domain.limits import MAX_NAME_CHARACTERS
+from service.domain.sink_rules import are_certificates
 from service.domain.sources import (
     ORIGINS,
     TOPIC,
@@ -62,28 +63,37 @@ def _server(text: str) -> str:
     return text
 
 
+def _certificates(pem: str) -> str:
+    if not are_certificates(pem):
+        raise ValueError("This has to be certificates in PEM, and no private key.")
+    return pem
+
+
 def _like(*examples: Any) -> Any:
     return Field(examples=list(examples))
 
 
 _SHORT = StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS)
-NatsName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\s.*>/\\]+$")]
-Subject = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^\S+$")]
+NatsName = Annotated[Name, _SHORT, StringConstraints(pattern=r"^[^\s.*>/\\]+$")]
+Subject = Annotated[Name, _SHORT, StringConstraints(pattern=r"^\S+$")]
 Topic = Annotated[str, StringConstraints(min_length=1, max_length=249, pattern=TOPIC)]
 BrokerName = Annotated[Name, _SHORT]
 Certificate = Annotated[
-    str, StringConstraints(max_length=MAX_CERTIFICATE_CHARACTERS), _like("-----BEGIN CERTIFICATE-----\n...")
+    str,
+    StringConstraints(max_length=MAX_CERTIFICATE_CHARACTERS),
+    AfterValidator(_certificates),
+    _like("-----BEGIN CERTIFICATE-----\n..."),
 ]
 NatsServers = Annotated[
-    list[Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS), AfterValidator(_nats_url)]],
+    list[Annotated[Name, _SHORT, AfterValidator(_nats_url)]],
     Field(min_length=1, max_length=MAX_SERVERS, examples=[["nats://nats.example.com:4222"]]),
 ]
 KafkaServers = Annotated[
-    list[Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS), AfterValidator(_server)]],
+    list[Annotated[Name, _SHORT, AfterValidator(_server)]],
     Field(min_length=1, max_length=MAX_SERVERS, examples=[["kafka.example.com:9092"]]),
 ]
 AmqpUri = Annotated[
-    str,
+    Name,
     StringConstraints(max_length=4096),
     AfterValidator(_rabbitmq_uri),
     _like("amqps://relevo:password@rabbitmq.example.com:5671/%2F"),

@@ -30,7 +30,7 @@ def _readable(name: str) -> str:
 
 Lifetime = Annotated[
     int,
-    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S),
+    Field(ge=_MIN_LIFETIME_S, le=_MAX_LIFETIME_S, strict=True),
     BeforeValidator(lambda value: _DEFAULT_LIFETIME_S if value is None else value),
 ]
 TokenName = Annotated[
