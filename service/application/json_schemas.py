@@ -19,8 +19,8 @@ from service.application.patterns import translated
 from service.domain.errors import Invalid
 from service.domain.limits import MAX_SCHEMAS_BYTES
 
-# Levels of all schemas of an event type, far below what the parsers take wherever they are called from.
-MAX_DEPTH = 500
+# Levels of all schemas of an event type: as many as the library reads, far below what the parsers take.
+MAX_DEPTH = 256
 MAX_REPORTED_FAULTS = 3
 # Bytes of payload times bytes of schema: above it only the first fault is reported, since collecting all takes longer.
 MAX_FAULT_WORK = 200_000

@@ -13,7 +13,7 @@ from service.domain import ids
 from service.domain.deliveries import Status
 
 MAX_SHOWN_CHARACTERS = 200_000
-MAX_INDENTED_LEVELS = 40  # of ten thousands of values, each on a line of its own
+MAX_INDENTED_LEVELS = 20  # of ten thousands of values, each on a line of its own
 _WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+').findall
 _OPENING, _CLOSING = ("{", "["), ("}", "]")
 _BINARY = "This content is not text; it cannot be shown."

@@ -45,6 +45,9 @@ def test_headers_tell_of_what_the_message_has() -> None:
         (b'{"id": null}', "id", None),
         (b"[1]", "id", None),
         (b"no json", "id", None),
+        (b'{"order": {"id": {"a": [1, 2.50]}}, "id": 1}', "order.id", '{"a":[1,2.5]}'),
+        (b'{"id": [%s1]}' % (b"1, " * 30_000), "id", "[%s1]" % ("1, " * 30_000)),
+        (b'{"filler": "%s", "id": "a"}' % (b"x" * 100_000), "id", "a"),
         (b'{"id": "a"}', None, None),
     ],
 )

@@ -131,6 +131,24 @@ def test_what_is_no_schema_is_refused_and_nothing_is_fetched_for_it(schema: Any,
     assert reason in fault
 
 
+def test_a_keyword_of_earlier_releases_is_none_that_a_caller_can_use() -> None:
+    schema = b'{"properties": {"x": {"x-pattern-of-before": "(a+)+$"}}}'
+
+    assert json_schemas.faults(schema, b'{"x": "%s!"}' % (b"a" * 60)) == []
+
+
+def test_schemas_have_so_many_levels_wherever_they_are_read() -> None:
+    def nested(levels: int) -> dict[str, Any]:
+        constant: list[Any] = []
+        for _ in range(levels - 3):
+            constant = [constant]
+        return {"1": {"const": constant}}
+
+    assert json_schemas.unusable([json_schemas.written(nested(json_schemas.MAX_DEPTH))]) == [None]
+    with pytest.raises(ValueError, match="nested too deep"):
+        json_schemas.written(nested(json_schemas.MAX_DEPTH + 1))
+
+
 @pytest.mark.parametrize(
     ("schemas", "newest"),
     [
@@ -140,6 +158,8 @@ def test_what_is_no_schema_is_refused_and_nothing_is_fetched_for_it(schema: Any,
         ('{"10": true, "9": false}', b"true"),
         ('{"b": 1.10, "a": 2}', b"1.10"),
         ('{"1": true, "v2": false}', b"true"),
+        ('{"007": true, "10": false, "v2": true}', b"false"),
+        (f'{{"{"9" * 2000}": true, "1{"0" * 1999}": false}}', b"true"),
     ],
 )
 def test_the_newest_version_counts_as_it_is_written(schemas: str | None, newest: bytes | None) -> None:

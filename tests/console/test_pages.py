@@ -10,6 +10,7 @@ from httpx import AsyncClient, Response
 
 from service.adapters.postgres.server.database import Database
 from service.api.services import Services
+from service.console import shown
 from tests.console.conftest import Browser, made
 from tests.support.factories import ORG
 from tests.support.operations import settled
@@ -306,3 +307,9 @@ async def test_the_overview_says_how_long_the_oldest_due_delivery_has_waited(
 
     assert "No delivery is due and waits." in before.text
     assert "has waited for 5.0 min" in after.text
+
+
+def test_what_is_deep_is_shown_with_bounded_indents() -> None:
+    document = b"[" * 900 + b"1" + b",1" * 90_000 + b"]" * 900
+
+    assert len(shown.pretty(document)) < 25 * len(document)

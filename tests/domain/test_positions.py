@@ -21,7 +21,18 @@ def test_an_iterator_leads_back_to_its_position_in_its_application_alone(positio
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "-", "AAAA", "A" * 16, "\u00e9" * 16, "A" * 1000, iterator_of(APP, 7)[:-1], iterator_of(APP, 7) + "AAAA"],
+    [
+        "",
+        "1",
+        "-",
+        "AAAA",
+        "A" * 16,
+        "\u00e9" * 16,
+        "A" * 1000,
+        iterator_of(APP, 7)[:-1],
+        iterator_of(APP, 7) + "AAAA",
+        iterator_of(APP, 2**63),
+    ],
 )
 def test_any_other_text_is_none(text: str) -> None:
     assert position_of(APP, text) is None
