@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema_rs as rs
 
 from service.application import exact_json
+from service.application.former_patterns import KEYWORDS, MASK, with_python_patterns
 from service.application.patterns import translated
 from service.domain.errors import Invalid
 from service.domain.limits import MAX_SCHEMAS_BYTES
@@ -51,8 +52,6 @@ Check = Callable[[bytes], list[str]]
 
 # Keywords whose values are data, not schemas.
 _VALUES = ("const", "default", "enum", "examples")
-_PYTHON_PATTERN = "x-pattern-of-before"
-_MASK = "\x00"
 _BOUND = re.compile(r"(minimum|maximum) of ")
 
 
@@ -145,17 +144,19 @@ def _compiled(schema: bytes) -> rs.Validator:
     """The validator of a stored schema. It may be from an earlier release, with Python's patterns and any draft read as
     7."""
     kept = exact_json.read(schema)
+    # Translated first: what the library takes may mean something else to it, such as `\<` the beginning of a word.
+    if (validator := _with_translated_patterns(kept)) is not None:
+        return validator
     try:
         return _validator(kept)
     except rs.ValidationError:
         # Only here, since Python's patterns can be made slow: a schema with a pattern is never checked on the loop.
-        python = {_PYTHON_PATTERN: _PythonPattern}
-        return _with_translated_patterns(kept) or _validator(_with_python_patterns(kept), **python)
+        return _validator(with_python_patterns(kept), **KEYWORDS)
 
 
 def _validator(schema: Any, **keywords: Any) -> rs.Validator:
     make = rs.validator_for if isinstance(schema, dict) and "$schema" in schema else rs.Draft7Validator
-    return make(schema, offline=True, validate_formats=False, mask=_MASK, keywords=keywords)
+    return make(schema, offline=True, validate_formats=False, mask=MASK, keywords=keywords)
 
 
 def _with_translated_patterns(schema: Any) -> rs.Validator | None:
@@ -163,7 +164,7 @@ def _with_translated_patterns(schema: Any) -> rs.Validator | None:
     try:
         said = _translated(schema)
         return None if said == schema else _validator(said)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a schema that is not valid is a ValueError as well
         return None
 
 
@@ -180,38 +181,6 @@ def _translated(node: Any) -> Any:
         case list():
             return [_translated(value) for value in node]
     return node
-
-
-class _PythonPattern:
-    """A stored pattern that is valid in Python only, not in ECMA-262."""
-
-    def __init__(self, _parent: dict[str, Any], value: Any, _path: list[str | int]) -> None:
-        self._pattern = re.compile(value)
-
-    def validate(self, instance: object) -> None:
-        if isinstance(instance, str) and not self._pattern.search(instance):
-            raise ValueError(f'{_MASK} does not match "{self._pattern.pattern}"')
-
-
-def _with_python_patterns(node: Any) -> Any:
-    match node:
-        case dict():
-            kept = {name: _with_python_patterns(value) for name, value in node.items() if name != "$schema"}
-            pattern = kept.get("pattern")
-            if isinstance(pattern, str) and not _is_pattern(pattern):
-                kept[_PYTHON_PATTERN] = kept.pop("pattern")
-            return kept
-        case list():
-            return [_with_python_patterns(value) for value in node]
-    return node
-
-
-def _is_pattern(pattern: str) -> bool:
-    try:
-        rs.Draft7Validator({"pattern": pattern}, offline=True)
-    except rs.ValidationError:
-        return False
-    return True
 
 
 def weight(schema: bytes | None) -> float:
@@ -247,6 +216,8 @@ def refused(faults: list[str]) -> Invalid:
 def _unusable(error: rs.ValidationError) -> str:
     if "not present in a registry" in error.message:
         return "A schema may refer to its own parts only, as in `#/definitions/...`."
+    if error.message.startswith("Unknown meta-schema"):
+        return "`$schema` has to be a draft of json-schema.org: 4, 6, 7, 2019-09 or 2020-12. Without one it is draft 7."
     at = "/".join(map(str, error.instance_path))
     return f"This is not a JSON Schema: {f'{at}: ' if at else ''}{_expected(error, shown=_written(error.instance))}"
 
@@ -259,7 +230,7 @@ def _told(error: rs.ValidationError) -> str:
 
 
 def _expected(error: rs.ValidationError, *, shown: str) -> str:
-    return _BOUND.sub(r"\1 ", error.message.replace(_MASK, shown))[:MAX_MESSAGE_CHARACTERS]
+    return _BOUND.sub(r"\1 ", error.message.replace(MASK, shown))[:MAX_MESSAGE_CHARACTERS]
 
 
 def _written(value: Any) -> str:

@@ -162,7 +162,8 @@ def _yaml(text: str) -> Any:
         return exact_json.read(exact_json.written(yaml.load(text, Loader=_Plain)))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         # For wrongly tagged values (`!!int x`) the parser raises errors of many kinds.
-        raise UnusableSpecification(f"This is neither JSON nor YAML: {type(error).__name__}.") from None
+        why = "it is nested too deep" if isinstance(error, RecursionError) else type(error).__name__
+        raise UnusableSpecification(f"This is neither JSON nor YAML: {why}.") from None
 
 
 class _Plain(yaml.SafeLoader):

@@ -35,6 +35,7 @@ MAX_LISTED_VALUES = 1000  # values of one list: event types, applications, messa
 MAX_EVENT_TYPES = 5000  # in one imported document
 MAX_FLAGS = 50  # of one event type
 MAX_PAGE_ITEMS, DEFAULT_PAGE_ITEMS = 250, 50  # items of a list in one answer
+MAX_CONSUMERS = 1000  # of one polling endpoint, each of which keeps its place for good
 MAX_GRANTED_VALUES = 100  # capabilities, flags or sessions that a request about tokens names
 MAX_RATE = MAX_VERSION = 65_535
 

@@ -9,6 +9,7 @@ from httpx import AsyncClient, Response
 
 from service.adapters.postgres.server.database import Database
 from service.domain.ids import ApplicationId
+from service.domain.limits import MAX_CONSUMERS
 from service.domain.positions import iterator_of
 from tests.api.test_destination_places import send
 from tests.api.test_destinations import FIFO, app_id, create, event_type, place
@@ -248,3 +249,17 @@ async def test_a_consumer_has_a_name(api: AsyncClient, name: str) -> None:
 
 async def seek(api: AsyncClient, at: datetime, *, consumer: str = "one") -> Response:
     return await api.post(f"{PATH}/consumer/{consumer}/seek", json={"after": at.isoformat()})
+
+
+async def test_a_polling_endpoint_has_so_many_consumers_and_no_more(api: AsyncClient, postgres: Database) -> None:
+    await create(api, **POLLED)
+    await postgres.pool.execute(
+        "INSERT INTO destination_consumer (destination_id, consumer_id, position, updated_at)"
+        " SELECT id, 'c' || n, 0, now() FROM destination, generate_series(1, $1) AS n",
+        MAX_CONSUMERS - 1,
+    )
+
+    answers = [await api.get(f"{PATH}/consumer/{name}") for name in ("the.last", "one.more", "the.last")]
+
+    assert [answer.status_code for answer in answers] == [200, 400, 200]
+    assert "at most 1,000 consumers" in answers[1].json()["detail"]

@@ -126,7 +126,7 @@ class DestinationRepository(Protocol):
 
     async def consumer(self, destination: OrderedDestination, consumer_id: str) -> Consumer:
         """What the consumer has read; a new one begins at the destination's position. Its row is locked until the
-        transaction's end."""
+        transaction's end. LimitReached when there are MAX_CONSUMERS."""
         ...
 
     async def keep_consumer(self, destination_id: DestinationId, consumer_id: str, consumer: Consumer) -> None: ...

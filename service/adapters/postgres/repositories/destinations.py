@@ -17,8 +17,9 @@ from service.application.ports.machine import Vault
 from service.application.ports.ordered import Extent, Passage
 from service.application.ports.pages import Page, PageRequest
 from service.domain import ids
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import Conflict, LimitReached, NotFound
 from service.domain.ids import ApplicationId, DestinationId
+from service.domain.limits import MAX_CONSUMERS
 from service.domain.ordered import Consumer, OrderedDestination, OrderedStatus
 from service.domain.signatures import Secret
 from service.domain.sinks import SinkKind
@@ -114,7 +115,21 @@ class PostgresDestinations:
         return passage_of(result.mappings().all(), extent, after=after)
 
     async def consumer(self, destination: OrderedDestination, consumer_id: str) -> Consumer:
-        """What the consumer has read; a new one begins at the destination's position."""
+        """What the consumer has read; a new one begins at the destination's position. LimitReached when there are
+        MAX_CONSUMERS."""
+        statement = select(_consumer).where(*_is_of(destination.id, consumer_id)).with_for_update()
+        row = (await self._transaction.execute(statement)).one_or_none()
+        if row is None:
+            await self._add_consumer(destination, consumer_id)
+            row = (await self._transaction.execute(statement)).one()
+        return Consumer(position=row.position, polled=row.polled, acknowledges=row.acknowledges)
+
+    async def _add_consumer(self, destination: OrderedDestination, consumer_id: str) -> None:
+        those = select(func.count()).where(_consumer.c.destination_id == destination.id)
+        if (await self._transaction.execute(those)).scalar_one() >= MAX_CONSUMERS:
+            raise LimitReached(
+                f"A polling endpoint has at most {MAX_CONSUMERS:,} consumers. Let one of them read on, or make another."
+            )
         new = {
             "destination_id": destination.id,
             "consumer_id": consumer_id,
@@ -122,9 +137,6 @@ class PostgresDestinations:
             "updated_at": func.now(),
         }
         await self._transaction.execute(insert(_consumer).values(new).on_conflict_do_nothing())
-        statement = select(_consumer).where(*_is_of(destination.id, consumer_id)).with_for_update()
-        row = (await self._transaction.execute(statement)).one()
-        return Consumer(position=row.position, polled=row.polled, acknowledges=row.acknowledges)
 
     async def keep_consumer(self, destination_id: DestinationId, consumer_id: str, consumer: Consumer) -> None:
         """Put this in the place of what it had read."""
