@@ -19,6 +19,7 @@ from service.adapters.postgres.moves.target import PostgresMoveTarget
 from service.adapters.postgres.repositories.homes import move_in
 from service.adapters.postgres.server import schema
 from service.adapters.postgres.server.database import open_database
+from service.adapters.postgres.server.presence import are_one
 from service.application.moves import Saga
 from service.application.turns import first_of, take_turns
 from service.domain import retries
@@ -114,7 +115,15 @@ async def _begin(settings: Settings, org_id: OrgId, target: str, moves: Moves) -
         raise Immovable(f"{org_id} lives nowhere yet. Give it a database by `relevo tenants place {org_id} {target}`.")
     if source == target:
         raise Immovable(f"{org_id} lives in {target}.")
-    async with open_database(named(settings)[source].direct) as opened:
+    async with (
+        open_database(named(settings)[source].direct) as opened,
+        open_database(named(settings)[target].direct) as wanted,
+    ):
+        async with opened.pool.acquire() as some, wanted.pool.acquire() as other:
+            if await are_one(some, other):
+                raise Immovable(
+                    f"{source} and {target} are one database: give one another in RELEVO_DATABASES."
+                )
         await move_in(opened.pool, org_id)  # it may have come before there were several, and not since
     if not await moves.begin(org_id, source=source, target=target):
         other = await moves.current()

@@ -513,6 +513,9 @@ async def test_what_cannot_be_moved_is_told(urls: Mapping[str, str]) -> None:
         )
         said.append(await run("tenants", "move", ORG, TARGET, environ=setting))
         said.append(await run("tenants", "move", "org_other", "--cancel", environ=setting))
+        await home.execute("DELETE FROM tenant_move")
+    twice = settings(**named(**by_name({**urls, TARGET: f"{urls[SOURCE]}&application_name=x"})))
+    said.append(await run("tenants", "move", ORG, TARGET, environ=twice))
 
     assert [status for status, *_ in said] == [2] * len(said)
     told = [err.strip().splitlines()[-1] for _, _, err in said]
@@ -527,3 +530,4 @@ async def test_what_cannot_be_moved_is_told(urls: Mapping[str, str]) -> None:
     assert "not allowed" in told[6]
     assert told[7] == "relevo: org_other is being moved from eu-1 to eu-2 (resuming); one at a time."
     assert told[8] == "relevo: org_other lives in eu-2 already; what is left in eu-1 is being removed."
+    assert told[9] == f"relevo: {SOURCE} and {TARGET} are one database: give one another in RELEVO_DATABASES."

@@ -1,5 +1,10 @@
-"""Which processes are at work on a database. Each holds a lock for it on a connection of its own, and PostgreSQL lets
-go of the lock when the connection ends, however the process ended."""
+"""Which processes are at work on a database, and whether two addresses lead to one, by PostgreSQL's advisory locks.
+
+Each process holds a lock on a connection of its own. PostgreSQL lets go of it when the connection ends, however the
+process ended.
+"""
+
+import secrets
 
 import asyncpg
 
@@ -13,3 +18,13 @@ _APPEAR = "SELECT pg_try_advisory_lock_shared($1, $2)"
 async def appear(connection: asyncpg.Connection, role: str) -> None:
     """Be seen as a process of this role while the connection lasts; it must be a direct one."""
     await connection.execute(_APPEAR, PRESENCE, ROLES.index(role))
+
+
+async def are_one(some: asyncpg.Connection, other: asyncpg.Connection) -> bool:
+    """Whether both lead to one database: what one of them has locked, the other cannot lock."""
+    key = secrets.randbits(62)
+    await some.execute("SELECT pg_advisory_lock($1)", key)
+    try:
+        return not await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", key)
+    finally:
+        await some.execute("SELECT pg_advisory_unlock($1)", key)
