@@ -107,6 +107,15 @@ def test_every_target_command_and_setting_of_a_document_can_be_given(document: P
     assert set(_VARIABLE.findall(text)) - NOT_SETTINGS - {row.variable for row in Settings.describe()} == set()
 
 
+@of_every_document
+def test_every_deployment_that_a_document_names_is_one_of_the_manifests(document: Path) -> None:
+    manifests = "\n".join(path.read_text() for path in (ROOT / "deploy/kubernetes").rglob("*.yaml"))
+    deployed = set(re.findall(r"^kind: Deployment\nmetadata:\n  name: (\S+)", manifests, re.MULTILINE))
+
+    assert {"relevo-serve", "relevo-worker"} <= deployed
+    assert set(re.findall(r"deployment/([\w-]+)", document.read_text())) - deployed == set()
+
+
 def test_the_map_of_the_code_has_every_package_and_the_layers_that_the_linter_keeps() -> None:
     text = (ROOT / "service/README.md").read_text()
     drawn = {name.strip("/").removesuffix(".py") for name in re.findall("[├└]── ([\\w./]+)", text)}
