@@ -121,9 +121,7 @@ async def _begin(settings: Settings, org_id: OrgId, target: str, moves: Moves) -
     ):
         async with opened.pool.acquire() as some, wanted.pool.acquire() as other:
             if await are_one(some, other):
-                raise Immovable(
-                    f"{source} and {target} are one database: give one another in RELEVO_DATABASES."
-                )
+                raise Immovable(f"{source} and {target} are one database: give one another in RELEVO_DATABASES.")
         await move_in(opened.pool, org_id)  # it may have come before there were several, and not since
     if not await moves.begin(org_id, source=source, target=target):
         other = await moves.current()

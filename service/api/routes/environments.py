@@ -28,6 +28,7 @@ from service.application.streams import every_event_type
 from service.domain.errors import UnusableSpecification
 from service.domain.event_types import EventType, NewEventType
 
+PIECE_BYTES = 64 * 1024
 UNDESCRIBED_FIELDS = ("feature_flags", "validate_payloads")
 
 _EVENT_TYPES = b'"eventTypes":['
@@ -55,18 +56,27 @@ async def export_environment(caller: OrganisationDep, services: ServicesDep, rea
 async def _exported(
     empty: bytes, first: Sequence[EventType], pages: AsyncGenerator[Sequence[EventType], None]
 ) -> AsyncIterator[bytes]:
-    """The document in pieces, with the event types inserted into its empty list."""
+    """The document in pieces, with the event types inserted into its empty list. Little of it waits for a client that
+    does not read."""
     before, after = empty.split(_NO_EVENT_TYPES)
+    piece, separator = bytearray(before + _EVENT_TYPES), b""
     async with aclosing(pages):
-        yield before + _EVENT_TYPES + _listed(first)
-        async for page in pages:
-            if page:
-                yield b"," + _listed(page)
-    yield b"]" + after
+        async for page in _with(first, pages):
+            for event_type in page:
+                piece += separator + as_json(EventTypeOut.of(event_type))
+                separator = b","
+                if len(piece) >= PIECE_BYTES:
+                    yield bytes(piece)
+                    piece.clear()
+    yield bytes(piece) + b"]" + after
 
 
-def _listed(event_types: Sequence[EventType]) -> bytes:
-    return b",".join(as_json(EventTypeOut.of(event_type)) for event_type in event_types)
+async def _with(
+    first: Sequence[EventType], pages: AsyncGenerator[Sequence[EventType], None]
+) -> AsyncIterator[Sequence[EventType]]:
+    yield first
+    async for page in pages:
+        yield page
 
 
 @router.post(
