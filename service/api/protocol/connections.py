@@ -1,7 +1,7 @@
 """HTTP/1.1 connections, with the timeouts and limits that uvicorn lacks.
 
-uvicorn waits for ever for the rest of a request and for a response to be read, reads heads and trailers of any length,
-and takes the body of a request with an `Upgrade` header for the other protocol.
+uvicorn waits for ever for the rest of a request and for a response to be read, reads any number of requests ahead and
+heads and trailers of any length, and takes the body of a request with an `Upgrade` header for the other protocol.
 """
 
 import asyncio
@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.protocol.heads import has_body, refusal_of, without_offer
-from service.api.protocol.patience import Patience, UnreadAnswer
+from service.api.protocol.pacing import PacedFlow
+from service.api.protocol.patience import MOST_WAITING, Patience, UnreadAnswer
 from service.api.protocol.refusals import Refusal, answer_to, too_large
 from service.observability.refusals import RefusedRequests
 
@@ -27,6 +29,7 @@ class CallerProtocol(HttpToolsProtocol):
     # Paths that accept `Upgrade: websocket`, once `listening` has a protocol for it.
     websocket_paths: ClassVar[tuple[re.Pattern[str], ...]] = ()
     refused: ClassVar[RefusedRequests] = RefusedRequests()
+    flow: PacedFlow
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -35,6 +38,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False
         self._before: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | None = None
         self._body_bytes = 0
         self._beside = self._beside_in_a_row = 0
         self._refusal: Refusal | None = None
@@ -44,10 +48,15 @@ class CallerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Start the timeout of the first head."""
         super().connection_made(transport)
+        self.flow = PacedFlow(transport, loop=self.loop, parse=self._parse, is_full=self._is_full)
         self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
+        """Parse the data, in pieces if it is much."""
+        self.flow.take(data)
+
+    def _parse(self, data: bytes) -> None:
         """Parse the data, and set the timeout of whatever is incomplete afterwards."""
         if self._ended:
             self._drop(len(data))
@@ -131,11 +140,22 @@ class CallerProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all timers."""
+        """Stop all timers, and tell the request that is being answered. Those behind it are forgotten."""
         self._stop_waiting()
         if self._unread is not None:
             self._unread.forget()
+        self.flow.end()
+        # uvicorn would tell the newest alone, and those that wait would keep each other in memory.
+        self.pipeline.clear()
+        self.cycle = self._running  # type: ignore[assignment]  # None before the first request, as in uvicorn
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _is_full(self) -> bool:
+        return len(self.pipeline) >= MOST_WAITING
 
     def _check_head(self) -> None:
         """Check the head. ValueError, which stops the parser, when it is refused."""
@@ -151,7 +171,7 @@ class CallerProtocol(HttpToolsProtocol):
             rest = data[offer.args[0] :]
             if not self._takes_up():
                 self._read_again(rest)
-            elif rest:
+            elif rest or self.flow.holds_more:
                 self._refuse(Refusal(400, "Nothing follows the offer of a WebSocket before it is answered."))
             else:
                 self._hand_over()

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 # Of a WebSocket: the size of a client's message, and when it is asked whether it is there, and has to have answered.
 MAX_MESSAGE_BYTES = 4096
 PING_INTERVAL_S = PONG_TIMEOUT_S = 20.0
+# Of HTTP: what is parsed at once, and how many requests may wait for their turn before nothing more is parsed. A piece
+# has room for some 150 of the shortest.
+PIECE_BYTES = 4096
+MOST_WAITING = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
