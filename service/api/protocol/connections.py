@@ -48,7 +48,7 @@ class CallerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Start the timeout of the first head."""
         super().connection_made(transport)
-        self.flow = PacedFlow(transport, loop=self.loop, parse=self._parse, is_full=self._is_full)
+        self.flow = PacedFlow(transport, parse=self._parse, is_full=lambda: len(self.pipeline) >= MOST_WAITING)
         self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience)
         self._wait_for_head()
 
@@ -59,7 +59,7 @@ class CallerProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Parse the data, and set the timeout of whatever is incomplete afterwards."""
         if self._ended:
-            self._drop(len(data))
+            self._drop(len(data), most=self.patience.parting_bytes)
             return
         body_of, body_bytes = self.cycle if self._in_body else None, self._body_bytes
         if not self._in_body:
@@ -72,7 +72,7 @@ class CallerProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._stop_waiting()
         elif self._in_body:
-            self._wait_for_body()
+            self._wait_for_body(len(data))
             if body_of is self.cycle:
                 self._count_beside(len(data), self._body_bytes - body_bytes)
         elif self._head_bytes > self.patience.head_bytes:
@@ -88,7 +88,7 @@ class CallerProtocol(HttpToolsProtocol):
                 super().on_headers_complete()
             return  # the parser would skip the body; `_read_again` feeds it the head without `Upgrade`
         self._stop_waiting()
-        self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
+        self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = self._dropped = 0
         self._check_head()
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
@@ -153,9 +153,6 @@ class CallerProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
-
-    def _is_full(self) -> bool:
-        return len(self.pipeline) >= MOST_WAITING
 
     def _check_head(self) -> None:
         """Check the head. ValueError, which stops the parser, when it is refused."""
@@ -228,9 +225,12 @@ class CallerProtocol(HttpToolsProtocol):
     def _wait_for_head(self) -> None:
         self._waiting = self.loop.call_later(self.patience.head, self._give_up_on_head)
 
-    def _wait_for_body(self) -> None:
-        if self._is_idle() and self._waiting is not None:
-            return  # the rest of a refused body is drained for a while, so that the caller reads the response
+    def _wait_for_body(self, received: int = 0) -> None:
+        if self._is_idle():
+            # The rest of a body that was answered is drained for a while, so that the caller reads the response.
+            self._drop(received, most=self.patience.drained_bytes)
+            if self._waiting is not None:
+                return
         self._stop_waiting()
         self._waiting = self.loop.call_later(self.patience.silence, self._give_up_on_body)
 
@@ -274,9 +274,9 @@ class CallerProtocol(HttpToolsProtocol):
         else:
             self.cycle.keep_alive = False
 
-    def _drop(self, received: int) -> None:
+    def _drop(self, received: int, *, most: int) -> None:
         self._dropped += received
-        if self._dropped > self.patience.parting_bytes:
+        if self._dropped > most:
             self.transport.abort()
 
     def _hang_up(self) -> None:

@@ -1,6 +1,6 @@
 """What a connection brings, parsed in pieces: as long as the rest of the process can wait, and as much as is wanted."""
 
-from asyncio import AbstractEventLoop, Handle, Transport
+from asyncio import Handle, Transport, get_running_loop
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -22,17 +22,16 @@ class PacedFlow(FlowControl):
         self,
         transport: Transport,
         *,
-        loop: AbstractEventLoop,
         parse: Callable[[bytes], None],
-        is_full: Callable[[], bool],
+        is_full: Callable[[], bool] | None = None,
         piece_bytes: int = PIECE_BYTES,
     ) -> None:
         """`parse` is given pieces of at most `piece_bytes`. While the connection `is_full`, nothing resumes reading."""
         super().__init__(transport)
-        self._loop = loop
+        self._loop = get_running_loop()
         self._parse = parse
         self._piece_bytes = piece_bytes
-        self._is_full = is_full
+        self._is_full = is_full or _never
         self._held: deque[bytes] = deque()
         self._next: Handle | None = None
 
