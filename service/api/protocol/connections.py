@@ -16,6 +16,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.protocol.heads import has_body, refusal_of, without_offer
+from service.api.protocol.offers import refusal_of_offer
 from service.api.protocol.pacing import PacedFlow
 from service.api.protocol.patience import MOST_WAITING, Patience, UnreadAnswer
 from service.api.protocol.refusals import Refusal, answer_to, too_large
@@ -168,8 +169,8 @@ class CallerProtocol(HttpToolsProtocol):
             rest = data[offer.args[0] :]
             if not self._takes_up():
                 self._read_again(rest)
-            elif rest or self.flow.holds_more:
-                self._refuse(Refusal(400, "Nothing follows the offer of a WebSocket before it is answered."))
+            elif refusal := refusal_of_offer(self.headers, followed=bool(rest) or self.flow.holds_more):
+                self._refuse(refusal)
             else:
                 self._hand_over()
         except httptools.HttpParserError as error:

@@ -20,7 +20,7 @@ from service.api.protocol.patience import Patience, UnreadAnswer
 from service.api.protocol.refusals import Refusal, answer_to
 
 # The close codes of RFC 6455, and IANA's.
-GOING_AWAY, POLICY_VIOLATION, NO_ANSWER, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
+GOING_AWAY, NO_TEXT, POLICY_VIOLATION, NO_ANSWER, TRY_AGAIN_LATER = 1001, 1007, 1008, 1011, 1013
 MAX_FRAGMENTS = 64
 PIECE_BYTES = 1024  # parsed at once: up to 170 frames, and each may be a message that the application hears
 MAX_UNREAD_BYTES = 256 * 1024  # more than one message and the buffer below it: only unread pongs are so many
@@ -100,7 +100,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def send_receive_event_to_app(self) -> None:
-        """Tell the application of a message, and parse no more until it has heard all."""
+        """Tell the application of a message, and parse no more until it has heard all. Text that is none ends it."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self._close(NO_TEXT)
+            return
         super().send_receive_event_to_app()
         if self.read_paused:
             self.flow.pause_reading()
@@ -171,3 +174,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Once the connection is closing, or after so many seconds, what the client has not read in time is dropped."""
         if self._parting is None and not self._lost and (after or self.transport.is_closing()):
             self._parting = self.loop.call_later(after + self.patience.parting, self.transport.abort)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
