@@ -1,8 +1,7 @@
 """Route classes for JSON: they authorize the caller before they read the body, and report unknown fields and
 parameters in a response header."""
 
-import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import orjson
@@ -16,11 +15,9 @@ from pydantic import BaseModel
 from service.api.dependencies import bearer, caller, organisation
 from service.api.protocol import ignored
 from service.api.protocol.bodies import DEFAULT_BODY_LIMITS, BodyLimits, JsonRequest
-from service.api.protocol.ignored import Ignored, Known, nearest
+from service.api.protocol.ignored import Known
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-_without_index = re.compile(r"\[\d*\]\Z").sub
 
 
 class ToldRoute(APIRoute):
@@ -34,7 +31,7 @@ class ToldRoute(APIRoute):
 
         async def handle_told(request: Request) -> Response:
             if request.scope["query_string"]:
-                ignored.note(request.scope, _unknown(request.query_params, known))
+                ignored.note(request.scope, ignored.of_query(request.query_params, known))
             return ignored.told(await handle(request), request)
 
         return handle_told
@@ -89,12 +86,6 @@ class JsonResponse(Response):
 def as_json(content: Any) -> bytes:
     """Serialize a pydantic model, or anything that orjson can."""
     return orjson.dumps(content.model_dump(by_alias=True) if isinstance(content, BaseModel) else content)
-
-
-def _unknown(parameters: Iterable[str], known: frozenset[str]) -> Iterator[Ignored]:
-    for name in parameters:
-        if _without_index("", name) not in known:
-            yield Ignored(name=name, meant=nearest(name, known))
 
 
 class _Admission:

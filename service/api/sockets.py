@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from service.api.problems import refused, status_of
+from service.api.protocol import ignored
 from service.api.protocol.sockets import GOING_AWAY, TRY_AGAIN_LATER
 from service.application.ports.attempt_news import Missed
 from service.application.tails import MayListen, TailBegun, TailEnded, TailQuiet, Told
@@ -70,9 +71,10 @@ def as_request(socket: WebSocket) -> Request:
 
 
 async def accept(socket: WebSocket, *, subprotocol: str | None = None) -> None:
-    """Accept the offer. WebSocketDisconnect when the client is gone already."""
+    """Accept the offer, and report the parameters that are not known. WebSocketDisconnect when the client is gone."""
+    told = [(name.encode(), value.encode()) for name, value in ignored.headers(socket.scope).items()]
     try:
-        await socket.accept(subprotocol)
+        await socket.accept(subprotocol, told)
     except OSError:
         raise WebSocketDisconnect(_GONE) from None
 

@@ -316,6 +316,7 @@ async def test_trailers_do_not_become_headers() -> None:
 
 async def test_websocket_is_spoken_only_on_a_path_that_was_declared_and_without_a_body(echo: Echo) -> None:
     offer = b"connection: upgrade\r\nupgrade: websocket\r\n"
+    offer += b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     async with serving(echo.app, protocol=WithConsole, websockets=Greeting) as listening:
         declared = await exchanged(listening, (b"GET /console?a=b HTTP/1.1\r\n" + HOST + offer + b"\r\n",))
         elsewhere = await exchanged(listening, (b"GET /a HTTP/1.1\r\n" + HOST + offer + b"\r\n", NEXT))

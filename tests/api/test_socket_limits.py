@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -103,6 +104,21 @@ async def test_a_message_of_the_client_that_is_too_large_closes_the_connection(a
         code = await closed(program)
 
     assert code == 1009
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("token", [None, ""], ids=["with a token", "before the token"])
+async def test_text_that_is_no_text_closes_the_connection_and_is_no_error_of_ours(
+    api: AsyncClient, caplog: pytest.LogCaptureFixture, token: str | None
+) -> None:
+    caller = await raw_follower(api, token=token)
+
+    await caller.send(frame(1, b"\xff\xfe"))
+    said = await caller.everything()
+
+    assert said.endswith(b"\x88\x02\x03\xef"), "the code 1007"
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+    caller.writer.close()
 
 
 @pytest.mark.usefixtures("application")
@@ -230,8 +246,6 @@ ORDINARY = {
     "chunks": (offer(PATH, "transfer-encoding: chunked\r\n") + b"2\r\n{}\r\n0\r\n\r\n", 426),
     "something behind it": (offer(PATH) + SMUGGLED, 400),
     "two hosts": (offer(PATH, "host: another.test\r\n"), 400),
-    "no key": (re.sub(rb"sec-websocket-key: [^\r]+\r\n", b"", offer(PATH)), 400),
-    "another version": (offer(PATH).replace(b"version: 13", b"version: 12"), 400),
     "a line that is too long": (offer(PATH, f"x-filler: {'x' * 9000}\r\n"), 400),
 }
 
@@ -261,3 +275,32 @@ async def test_an_offer_behind_a_request_that_is_not_answered_yet_is_an_ordinary
         answers = await caller.everything()
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"200", b"426"]
+
+
+UNACCEPTABLE = {
+    "no key": (re.sub(rb"sec-websocket-key: [^\r]+\r\n", b"", offer(PATH)), 400),
+    "another version": (offer(PATH).replace(b"version: 13", b"version: 12"), 426),
+    "two versions": (offer(PATH, "sec-websocket-version: 13\r\n"), 426),
+    "two protocols": (offer(PATH).replace(b"upgrade: websocket", b"upgrade: h2c\r\nupgrade: websocket"), 426),
+    "a key that is none": (re.sub(rb"(-key: )[^\r]+", rb"\1" + b"\xff", offer(PATH)), 400),
+    "two keys": (offer(PATH, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), 400),
+    "a subprotocol that is none": (offer(PATH, "sec-websocket-protocol: relevo.v1, /a-token\r\n"), 400),
+}
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("case", UNACCEPTABLE)
+async def test_an_offer_that_cannot_be_taken_up_is_refused_as_any_request_is(api: AsyncClient, case: str) -> None:
+    sent, status = UNACCEPTABLE[case]
+
+    async with calling(api.base_url.port or 0) as caller:
+        await caller.send(sent.replace(b"\r\n", b"\r\nx-request-id: order-17\r\n", 1))
+        answer = await caller.everything()
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\ncontent-type: application/json\r\n" in head
+    assert b"\r\nx-request-id: order-17\r\n" in head.lower()
+    assert (b"\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" in head) == (status == 426)
+    assert json.loads(body).keys() == {"code", "detail"}
+    assert b"a-token" not in body

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.adapters.postgres.queue.attempt_news import NEWS, PostgresAttemptNews
 from service.adapters.postgres.server.database import Database, dsn
@@ -95,6 +95,19 @@ async def test_a_wrong_token_another_tenant_and_an_odd_filter_are_refused_before
     assert (nul[0], of_another_application[0]) == (404, 404)
     assert (odd[0], odd[1]["detail"][0]["loc"]) == (422, ["query", "status"])
     assert (of_no_name[0], of_no_name[1]["detail"][0]["loc"]) == (422, ["query", "event_types"])
+
+
+@pytest.mark.usefixtures("application")
+async def test_parameters_that_are_not_known_are_told_with_the_handshake_and_with_a_refusal(api: AsyncClient) -> None:
+    async with following(api, query="?event_types[0]=a&event_typ=a") as program:
+        assert program.response is not None
+        told = program.response.headers["relevo-ignored"]
+    with pytest.raises(InvalidStatus) as refused:
+        async with following(api, query="?status=9&since=1"):
+            pass
+
+    assert told == "event_typ"
+    assert refused.value.response.headers["relevo-ignored"] == "since"
 
 
 @pytest.mark.usefixtures("application")

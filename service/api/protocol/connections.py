@@ -1,7 +1,7 @@
 """HTTP/1.1 connections, with the timeouts and limits that uvicorn lacks.
 
-uvicorn waits for ever for the rest of a request and for a response to be read, reads heads and trailers of any length,
-and takes the body of a request with an `Upgrade` header for the other protocol.
+uvicorn waits for ever for the rest of a request and for a response to be read, reads any number of requests ahead and
+heads and trailers of any length, and takes the body of a request with an `Upgrade` header for the other protocol.
 """
 
 import asyncio
@@ -12,10 +12,13 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.protocol.heads import has_body, refusal_of, without_offer
-from service.api.protocol.patience import Patience, UnreadAnswer
+from service.api.protocol.offers import refusal_of_offer
+from service.api.protocol.pacing import PacedFlow
+from service.api.protocol.patience import MOST_WAITING, Patience, UnreadAnswer
 from service.api.protocol.refusals import Refusal, answer_to, too_large
 from service.observability.refusals import RefusedRequests
 
@@ -27,6 +30,7 @@ class CallerProtocol(HttpToolsProtocol):
     # Paths that accept `Upgrade: websocket`, once `listening` has a protocol for it.
     websocket_paths: ClassVar[tuple[re.Pattern[str], ...]] = ()
     refused: ClassVar[RefusedRequests] = RefusedRequests()
+    flow: PacedFlow
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -35,6 +39,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False
         self._before: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | None = None
         self._body_bytes = 0
         self._beside = self._beside_in_a_row = 0
         self._refusal: Refusal | None = None
@@ -44,13 +49,18 @@ class CallerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Start the timeout of the first head."""
         super().connection_made(transport)
+        self.flow = PacedFlow(transport, parse=self._parse, is_full=lambda: len(self.pipeline) >= MOST_WAITING)
         self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
+        """Parse the data, in pieces if it is much."""
+        self.flow.take(data)
+
+    def _parse(self, data: bytes) -> None:
         """Parse the data, and set the timeout of whatever is incomplete afterwards."""
         if self._ended:
-            self._drop(len(data))
+            self._drop(len(data), most=self.patience.parting_bytes)
             return
         body_of, body_bytes = self.cycle if self._in_body else None, self._body_bytes
         if not self._in_body:
@@ -63,7 +73,7 @@ class CallerProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._stop_waiting()
         elif self._in_body:
-            self._wait_for_body()
+            self._wait_for_body(len(data))
             if body_of is self.cycle:
                 self._count_beside(len(data), self._body_bytes - body_bytes)
         elif self._head_bytes > self.patience.head_bytes:
@@ -79,7 +89,7 @@ class CallerProtocol(HttpToolsProtocol):
                 super().on_headers_complete()
             return  # the parser would skip the body; `_read_again` feeds it the head without `Upgrade`
         self._stop_waiting()
-        self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = 0
+        self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = self._dropped = 0
         self._check_head()
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
@@ -131,11 +141,19 @@ class CallerProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all timers."""
+        """Stop all timers, and tell the request that is being answered. Those behind it are forgotten."""
         self._stop_waiting()
         if self._unread is not None:
             self._unread.forget()
+        self.flow.end()
+        # uvicorn would tell the newest alone, and those that wait would keep each other in memory.
+        self.pipeline.clear()
+        self.cycle = self._running  # type: ignore[assignment]  # None before the first request, as in uvicorn
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _check_head(self) -> None:
         """Check the head. ValueError, which stops the parser, when it is refused."""
@@ -151,8 +169,8 @@ class CallerProtocol(HttpToolsProtocol):
             rest = data[offer.args[0] :]
             if not self._takes_up():
                 self._read_again(rest)
-            elif rest:
-                self._refuse(Refusal(400, "Nothing follows the offer of a WebSocket before it is answered."))
+            elif refusal := refusal_of_offer(self.headers, followed=bool(rest) or self.flow.holds_more):
+                self._refuse(refusal)
             else:
                 self._hand_over()
         except httptools.HttpParserError as error:
@@ -208,9 +226,12 @@ class CallerProtocol(HttpToolsProtocol):
     def _wait_for_head(self) -> None:
         self._waiting = self.loop.call_later(self.patience.head, self._give_up_on_head)
 
-    def _wait_for_body(self) -> None:
-        if self._is_idle() and self._waiting is not None:
-            return  # the rest of a refused body is drained for a while, so that the caller reads the response
+    def _wait_for_body(self, received: int = 0) -> None:
+        if self._is_idle():
+            # The rest of a body that was answered is drained for a while, so that the caller reads the response.
+            self._drop(received, most=self.patience.drained_bytes)
+            if self._waiting is not None:
+                return
         self._stop_waiting()
         self._waiting = self.loop.call_later(self.patience.silence, self._give_up_on_body)
 
@@ -254,9 +275,9 @@ class CallerProtocol(HttpToolsProtocol):
         else:
             self.cycle.keep_alive = False
 
-    def _drop(self, received: int) -> None:
+    def _drop(self, received: int, *, most: int) -> None:
         self._dropped += received
-        if self._dropped > self.patience.parting_bytes:
+        if self._dropped > most:
             self.transport.abort()
 
     def _hang_up(self) -> None:

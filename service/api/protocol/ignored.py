@@ -26,6 +26,7 @@ _LIKENESS = 0.8
 _KEPT_AS = "relevo.ignored"
 _SAFE = "._-[]"
 
+_without_index = re.compile(r"\[\d*\]\Z").sub
 _plain = re.compile(r"[^a-z0-9]").sub
 _log = structlog.stdlib.get_logger("relevo.request")
 
@@ -75,6 +76,13 @@ class Known:
             yield Ignored(name=at + name, meant=nearest(name, self.names))
         elif (inside := self.fields[name]) is not None:
             yield from inside.unknown(value, f"{at}{name}.")
+
+
+def of_query(parameters: Iterable[str], known: frozenset[str]) -> Iterator[Ignored]:
+    """The unknown names among those of a query's parameters, which may have an index, as in `event_types[0]`."""
+    for name in parameters:
+        if _without_index("", name) not in known:
+            yield Ignored(name=name, meant=nearest(name, known))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -4,9 +4,15 @@ from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.domain.limits import MAX_BODY_BYTES
+
 # Of a WebSocket: the size of a client's message, and when it is asked whether it is there, and has to have answered.
 MAX_MESSAGE_BYTES = 4096
 PING_INTERVAL_S = PONG_TIMEOUT_S = 20.0
+# Of HTTP: what is parsed at once, and how many requests may wait for their turn before nothing more is parsed. A piece
+# has room for some 150 of the shortest.
+PIECE_BYTES = 4096
+MOST_WAITING = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +23,7 @@ class Patience:
     `silence`: seconds that a caller may send nothing within a body.
     `unread`, `unread_bytes`: in so many seconds a caller must read at least so many bytes of a waiting response.
     `parting`, `parting_bytes`: seconds and bytes for which a caller may go on sending after a refusal.
+    `drained_bytes`: bytes of a body that a caller may go on sending after its answer. Many read it only then.
     `leaving`: seconds that an idle connection has for one more request, once the process is told to leave.
     `head_bytes`: size of a head.
     `beside_a_body`: bytes beside a body (chunk sizes, extensions, trailers), in a row, and granted once in all.
@@ -29,6 +36,7 @@ class Patience:
     unread_bytes: int = 16 * 1024
     parting: float = 2.0
     parting_bytes: int = 512 * 1024
+    drained_bytes: int = 4 * MAX_BODY_BYTES
     leaving: float = 1.0
     head_bytes: int = 64 * 1024
     beside_a_body: int = 64 * 1024

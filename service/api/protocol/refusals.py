@@ -28,10 +28,12 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused: an HTTP status of 400 or more, and a sentence for the caller."""
+    """Why a request is refused: an HTTP status of 400 or more, a sentence for the caller, and lines that the head of
+    the answer has besides."""
 
     status: int
     detail: str
+    lines: tuple[str, ...] = ()
 
 
 class Misplaced(Invalid):
@@ -66,6 +68,7 @@ def answer_to(refusal: Refusal, fields: Fields) -> RefusalAnswer:
         f"{REQUEST_ID}: {request_id}",
         "cache-control: no-store",
         "x-content-type-options: nosniff",
+        *refusal.lines,
         "connection: close",
         "\r\n",
     )

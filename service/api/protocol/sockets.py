@@ -1,7 +1,7 @@
 """WebSocket connections, with the limits that uvicorn lacks.
 
-uvicorn waits for ever for what it has written to be read, answers pings whether or not the answers are read, and logs
-paths with their query strings.
+uvicorn waits for ever for what it has written to be read, answers pings whether or not the answers are read, parses any
+number of frames at once, and logs paths with their query strings.
 """
 
 import logging
@@ -15,12 +15,14 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from service.api.protocol.pacing import PacedFlow
 from service.api.protocol.patience import Patience, UnreadAnswer
 from service.api.protocol.refusals import Refusal, answer_to
 
 # The close codes of RFC 6455, and IANA's.
-GOING_AWAY, POLICY_VIOLATION, NO_ANSWER, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
+GOING_AWAY, NO_TEXT, POLICY_VIOLATION, NO_ANSWER, TRY_AGAIN_LATER = 1001, 1007, 1008, 1011, 1013
 MAX_FRAGMENTS = 64
+PIECE_BYTES = 1024  # parsed at once: up to 170 frames, and each may be a message that the application hears
 MAX_UNREAD_BYTES = 256 * 1024  # more than one message and the buffer below it: only unread pongs are so many
 
 _UNREADABLE = Refusal(400, "This offer of a WebSocket cannot be read. A line of its head may be too long.")
@@ -30,6 +32,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol of WebSockets with the limits of `patience`. It takes a connection over with its head."""
 
     patience: ClassVar[Patience] = Patience()
+    flow: PacedFlow
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -43,13 +46,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Watch from now on whether the client reads."""
         super().connection_made(transport)
+        self.flow = PacedFlow(transport, parse=self._parse, piece_bytes=PIECE_BYTES)
         self._unread = UnreadAnswer(transport, loop=self.loop, patience=self.patience, give_up=self._close_unread)
 
     def data_received(self, data: bytes) -> None:
         """Take the head, and then frames; whoever sends any before the head is answered is hung up on."""
-        if self.handshake_initiated and not self.handshake_complete:
+        if not self.handshake_initiated:
+            self._parse(data)
+        elif self.handshake_complete:
+            self.flow.take(data)
+        else:
             self.transport.abort()
-            return
+
+    def _parse(self, data: bytes) -> None:
         super().data_received(data)
         if not self.handshake_initiated:
             self.transport.write(answer_to(_UNREADABLE, ()).written)
@@ -90,6 +99,23 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._unread.forget()
         super().resume_writing()
 
+    def send_receive_event_to_app(self) -> None:
+        """Tell the application of a message, and parse no more until it has heard all. Text that is none ends it."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self._close(NO_TEXT)
+            return
+        super().send_receive_event_to_app()
+        if self.read_paused:
+            self.flow.pause_reading()
+
+    async def receive(self) -> Any:
+        """What happened next; what was held back is parsed once the application has heard all."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.flow.resume_reading()
+        return message
+
     async def send(self, message: Any) -> None:
         """Send; a close does not wait until there is room for it. ClientDisconnected, an OSError, once it is over."""
         if self.close_sent or self.transport.is_closing():
@@ -97,6 +123,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self.writable.set()
         await super().send(message)
+        if not self.read_paused:
+            self.flow.resume_reading()
         # After an answer that refuses the offer, uvicorn would report that there was none.
         self.handshake_complete = self.handshake_complete or self.close_sent
 
@@ -118,6 +146,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._unread.forget()
         if self._parting is not None:
             self._parting.cancel()
+        self.flow.end()
         super().connection_lost(exc)
 
     def _close_unread(self) -> None:
@@ -145,3 +174,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Once the connection is closing, or after so many seconds, what the client has not read in time is dropped."""
         if self._parting is None and not self._lost and (after or self.transport.is_closing()):
             self._parting = self.loop.call_later(after + self.patience.parting, self.transport.abort)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -16,6 +16,7 @@ from service.api import permissions
 from service.api.dependencies import correlation_id
 from service.api.lasting import while_valid
 from service.api.parameters import event_types, storable
+from service.api.protocol import ignored
 from service.api.protocol.refusals import Misplaced
 from service.api.routes.streams import attempt_told
 from service.api.schemas.rules import StatusCode
@@ -33,6 +34,7 @@ OPERATION = "v1.message-attempt.tail"
 SUBPROTOCOL = "relevo.v1"
 BEARER_SUBPROTOCOL = "relevo.bearer."  # followed by the token, and never chosen
 TOKEN_TIMEOUT_S = 5.0
+PARAMETERS = frozenset({"event_types", "status"})
 
 _status: TypeAdapter[Status] = TypeAdapter(StatusCode)
 
@@ -55,6 +57,7 @@ async def tail_over_websocket(socket: WebSocket) -> None:
     """Follow the attempts of an application live, for as long as the token holds."""
     services: Services = socket.app.state.services
     places: SocketPlaces = socket.app.state.socket_places
+    ignored.note(socket.scope, ignored.of_query(socket.query_params, PARAMETERS))
     async with refusing(socket):
         wanted, token = wanted_of(as_request(socket)), _offered_token(socket)
         accepted = token is None
