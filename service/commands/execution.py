@@ -87,12 +87,12 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
     """
     import uvloop
 
-    from service.runtime.database import DATABASE_UNAVAILABLE, DATABASE_UNUSABLE
+    from service.runtime.database import DATABASE_UNAVAILABLE, DATABASE_UNUSABLE, refusals_told
 
     # Until the loop exists there is nothing to close.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with refusals_told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run_until_sigterm(work))
     except asyncio.CancelledError:
         return told_to_leave

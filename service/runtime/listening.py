@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from service.settings import Settings, SettingsError
 
 BOTH_FAMILIES = "::"
 KEEP_ALIVE_S = 5
+BACKLOG = 2048  # connections that wait to be accepted: uvicorn's own number, which it sets again
 
 
 class PortUnusable(Exception):
@@ -55,6 +56,17 @@ def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
             api=_bound(stack, server.host, server.port, "RELEVO_PORT") if api else (),
             ops=() if server.ops_port is None else _bound(stack, server.host, server.ops_port, "RELEVO_OPS_PORT"),
         )
+
+
+def listen(sockets: Sequence[socket.socket], variable: str) -> None:
+    """Listen on the bound sockets. PortUnusable, with the variable that sets their port, when another process that had
+    bound it too was first: of that uvloop would say nothing, and accept nothing either."""
+    for each in sockets:
+        try:
+            each.listen(BACKLOG)
+        except OSError as error:
+            host, port, *_ = each.getsockname()
+            raise _no_port(host, port, variable, error) from None
 
 
 def listening(

@@ -278,7 +278,13 @@ async def _answers(server: EmbeddedServer) -> bool:
 
 
 async def _create_database(server: EmbeddedServer) -> None:
-    connection = await _connect(server)
+    try:
+        connection = await _connect(server)
+    except OSError as error:
+        raise EmbeddedUnavailable(
+            f"PostgreSQL ended when it had just started: {error}. See the log beside its data, and make room on the "
+            "disk of RELEVO_DATA_DIR if it asks for that."
+        ) from error
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")
