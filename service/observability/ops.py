@@ -20,6 +20,7 @@ async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socke
         access_log=False,
         server_header=False,
         lifespan="off",
+        workers=1,  # or it would read WEB_CONCURRENCY, which may be anything
         ws="none",
         timeout_graceful_shutdown=1,
     )

@@ -102,6 +102,7 @@ def listening(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace,
         lifespan="on",
+        workers=1,  # or it would read WEB_CONCURRENCY, which may be anything
         # Once a body had to be waited for, a connection goes on in the context of that request: what comes next on it
         # would be logged with the ids, and be traced as a part, of a request that may be somebody else's.
         reset_contextvars=True,
