@@ -15,7 +15,7 @@ import structlog
 
 from service.domain.errors import LimitReached
 from service.runtime.configuration import UNUSABLE as UNUSABLE_SETTINGS
-from service.runtime.configuration import warnings
+from service.runtime.configuration import refuse_unusable_surroundings, warnings
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 # A request makes hundreds of objects and hardly a reference cycle. With Python's default thresholds, garbage collection
@@ -48,11 +48,8 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    for sentence in warnings(os.environ, others={CALLER_VARIABLE}):
-        if not getattr(chosen, "child", False):  # its parent has told them
-            tell(f"warning: {sentence}")
     try:
-        return command(chosen)
+        return _carried_out(command, chosen)
     except (*UNUSABLE_SETTINGS, CommandUnusable) as error:
         tell(str(error))
         return UNUSABLE
@@ -67,6 +64,14 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _carried_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
+    refuse_unusable_surroundings(os.environ)
+    for sentence in warnings(os.environ, others={CALLER_VARIABLE}):
+        if not getattr(chosen, "child", False):  # its parent has told them
+            tell(f"warning: {sentence}")
+    return command(chosen)
 
 
 def _extra_with(module: str | None) -> str | None:
@@ -87,12 +92,12 @@ def run(work: Callable[[], Coroutine[None, None, None]], *, told_to_leave: int =
     """
     import uvloop
 
-    from service.runtime.database import DATABASE_UNAVAILABLE, DATABASE_UNUSABLE
+    from service.runtime.database import DATABASE_UNAVAILABLE, DATABASE_UNUSABLE, refusals_told
 
     # Until the loop exists there is nothing to close.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(told_to_leave))
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with refusals_told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run_until_sigterm(work))
     except asyncio.CancelledError:
         return told_to_leave

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 
 @asynccontextmanager
 async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Serve `routes` on these bound sockets until the block ends, so that probes are answered while the process
+    """Serve `routes` on these listening sockets until the block ends, so that probes are answered while the process
     drains."""
     config = uvicorn.Config(
         Starlette(routes=list(routes)),
@@ -20,6 +20,7 @@ async def serving(routes: Sequence[BaseRoute], *, sockets: Sequence[socket.socke
         access_log=False,
         server_header=False,
         lifespan="off",
+        workers=1,  # or it would read WEB_CONCURRENCY, which may be anything
         ws="none",
         timeout_graceful_shutdown=1,
     )

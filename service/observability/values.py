@@ -34,6 +34,9 @@ _GRPC_STATUSES = frozenset(
     ]
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What the library takes as it is; of anything else it drops the whole header, and writes it to the log.
+_HEADER_VALUE = re.compile(r"[ !#-+\--:<-\[\]-~]*")
+_GRPC_NAME = re.compile(r"(?!grpc-)[0-9a-z_.-]+(?<!-bin)")
 
 
 def one_of(*values: str, instead: str = "") -> Check:
@@ -128,10 +131,24 @@ def _is_host(name: str) -> bool:
 def headers(value: str) -> str | None:
     for part in value.split(","):
         name, separator, said = part.partition("=")
-        if part.strip() and not (separator and _HEADER_NAME.fullmatch(unquote(name).strip())):
+        if part.strip() and not (separator and all(map(_HEADER_NAME.fullmatch, (name.strip(), unquote(name).strip())))):
             return "it has to be name=value, several separated by commas"
+        if not _HEADER_VALUE.fullmatch(said.strip()):
+            return "a value in it has a character that has to be written as its code, such as %3B for a semicolon"
         if not all(" " <= character <= "~" for character in unquote(said.strip())):
             return "a value in it has characters that a header cannot have"
+    return None
+
+
+def grpc_headers(value: str) -> str | None:
+    """What gRPC cannot send of headers that are sound otherwise."""
+    for part in value.split(","):
+        name = unquote(part.partition("=")[0]).strip().lower()
+        if name and not _GRPC_NAME.fullmatch(name):
+            return (
+                f"gRPC has no header {name!r}; rename it to letters, digits, dots, hyphens and underscores, without "
+                "grpc- before and -bin behind"
+            )
     return None
 
 
@@ -175,7 +192,7 @@ def patterns(value: str) -> str | None:
         try:
             with warnings.catch_warnings(action="ignore"):  # of what a later Python may read otherwise
                 re.compile(part)
-        except (re.error, RecursionError):
+        except (re.error, RecursionError, OverflowError):
             return f"{part!r} is not a regular expression"
     return None
 

@@ -15,6 +15,7 @@ from service.observability.values import (
     exporters,
     fault_of_pair,
     file,
+    grpc_headers,
     headers,
     never,
     one_of,
@@ -41,6 +42,9 @@ _MAX_INTERVAL_MS = 3_600_000
 _MAX_ATTRIBUTES = 2**31 - 1
 
 _SAMPLER_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
+_EXEMPLARS = "OTEL_METRICS_EXEMPLAR_FILTER"
+_AGGREGATION = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+_SMALL = frozenset([_EXEMPLARS, _AGGREGATION])  # the specification lets capitals be, the SDK does not
 
 
 class VariableRefused(ValueError):
@@ -49,9 +53,10 @@ class VariableRefused(ValueError):
 
 
 def given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The `OTEL_*` variables that are set and not empty, stripped of blanks."""
+    """The `OTEL_*` variables that are set and not empty, stripped of blanks; words that the SDK takes in small letters
+    only are in those."""
     stripped = {name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)}
-    return {name: value for name, value in stripped.items() if value}
+    return {name: value.lower() if name in _SMALL else value for name, value in stripped.items() if value}
 
 
 def forget_the_empty(environ: MutableMapping[str, str]) -> None:
@@ -149,6 +154,9 @@ def _faults_of_protocol(signal: str, said: Mapping[str, str]) -> list[tuple[str,
         faults.append((endpoint_name, f"gRPC has no query; leave it out, or set the protocol to {HTTP}"))
     if (compression or "").lower() == "deflate":
         faults.append((compression_name, "gRPC supports gzip only; set it to gzip or none"))
+    headers_name, sent = of_signal(signal, "HEADERS", said)
+    if fault := grpc_headers(sent or ""):
+        faults.append((headers_name, fault))
     return faults
 
 
@@ -186,11 +194,9 @@ CHECKS: Mapping[str, Check] = {
     },
     "OTEL_METRIC_EXPORT_INTERVAL": _MILLISECONDS,
     "OTEL_METRIC_EXPORT_TIMEOUT": _MILLISECONDS,
-    "OTEL_METRICS_EXEMPLAR_FILTER": one_of("trace_based", "always_on", "always_off"),
+    _EXEMPLARS: one_of("trace_based", "always_on", "always_off"),
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": one_of("cumulative", "delta", "lowmemory"),
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": one_of(
-        "explicit_bucket_histogram", "base2_exponential_bucket_histogram"
-    ),
+    _AGGREGATION: one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
     **dict.fromkeys(
         (
             "OTEL_ATTRIBUTE_COUNT_LIMIT",

@@ -5,12 +5,16 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
+import asyncpg
+
 from service.adapters.machine.embedded import EmbeddedUnavailable, open_embedded
 from service.adapters.machine.vault import AesVault
 from service.adapters.postgres.server import schema
 from service.adapters.postgres.server.address import read
 from service.adapters.postgres.server.connections import connect
+from service.adapters.postgres.server.refusals import STATEMENT_ERRORS, StatementRefused, refused_by
 from service.adapters.postgres.server.resealing import Resealing, reseal
+from service.domain.errors import Unavailable
 from service.settings import Settings
 
 Tell = Callable[[str], None]
@@ -38,9 +42,22 @@ class OneUnavailable(Exception):
     """One of several databases cannot be used now; the text begins with its name."""
 
 
+class Refusing(Exception):
+    """The database refuses what it will refuse until something is changed; the text says what."""
+
+
+class RefusingNow(Exception):
+    """The database refuses what it may allow later; the text says what to do."""
+
+
 # Faults that need a change, and faults that may pass by themselves; each text says what to do.
-DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable, OneUnusable)
-DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy, OneUnavailable)
+DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable, Refusing, OneUnusable)
+DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy, RefusingNow, OneUnavailable)
+
+# The variables that lead to a database.
+_EMBEDDED, _ONE, _DIRECT = "RELEVO_DATA_DIR", schema.GIVEN, "RELEVO_DATABASE_DIRECT_URL"
+_SEVERAL = "RELEVO_DATABASES"
+_OF_SEVERAL = f"`url` in {_SEVERAL}", f"`direct_url` in {_SEVERAL}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +71,11 @@ class DatabaseUrls:
     def without_pooler(cls, url: str) -> Self:
         """A database that is reached without a pooler."""
         return cls(url=url, direct=url)
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether `url` is that of a pooler."""
+        return self.url != self.direct
 
 
 @asynccontextmanager
@@ -70,7 +92,7 @@ async def fitting_database(settings: Settings, *, tell: Tell, warn: Tell = _nobo
         elif settings.several:
             await _check_each(named(settings), served(settings), warn)
         else:
-            await schema.check(urls.direct)
+            await _check(urls, *_ways(settings))
         yield urls
 
 
@@ -81,7 +103,7 @@ async def migrate(settings: Settings, *, tell: Tell, done: Tell) -> None:
     if not settings.several:
         async with _reachable(settings, tell) as urls:
             tell("bringing the database to this release's schema ...")
-            done(f"The database has schema {await schema.migrate(urls.direct)}.")
+            done(f"The database has schema {await schema.migrate(urls.direct, variable=_ways(settings)[1])}.")
         return
     for name, urls in named(settings).items():
         with of_one(name):
@@ -123,7 +145,10 @@ def served(settings: Settings) -> dict[str, DatabaseUrls]:
 def of_one(name: str) -> Iterator[None]:
     """Say of a database's fault which one has it."""
     try:
-        yield
+        with refusals_told(_SEVERAL):
+            yield
+    except (OneUnusable, OneUnavailable):
+        raise
     except DATABASE_UNUSABLE as error:
         raise OneUnusable(f"{name}: {error}") from error
     except schema.DatabaseUnreachable as error:
@@ -131,6 +156,20 @@ def of_one(name: str) -> Iterator[None]:
         raise OneUnavailable(f"{name}: The database cannot be reached: {error.why}. {right}") from error
     except DATABASE_UNAVAILABLE as error:
         raise OneUnavailable(f"{name}: {error}") from error
+
+
+@contextmanager
+def refusals_told(variable: str = _ONE) -> Iterator[None]:
+    """Turn what a database answers to a statement into Refusing or RefusingNow, and its loss into
+    DatabaseUnreachable. `variable` leads to it."""
+    try:
+        yield
+    except (Unavailable, *STATEMENT_ERRORS) as error:
+        said = refused_by((isinstance(error, Unavailable) and error.__cause__) or error)
+        if not isinstance(said, asyncpg.PostgresError) or isinstance(said, asyncpg.PostgresConnectionError):
+            raise schema.DatabaseUnreachable(said, variable) from error
+        refused = StatementRefused(said, variable)
+        raise (RefusingNow if refused.passing else Refusing)(str(refused)) from error
 
 
 async def _check_each(databases: Mapping[str, DatabaseUrls], serves: Collection[str], warn: Tell) -> None:
@@ -142,13 +181,30 @@ async def _check_each(databases: Mapping[str, DatabaseUrls], serves: Collection[
             continue
         try:
             with of_one(name):
-                await schema.check(urls.direct)
+                await _check(urls, *_OF_SEVERAL)
         except OneUnavailable as error:
             lost[name] = error
     if lost.keys() >= set(serves):
         raise next(iter(lost.values()))
     for each in lost.values():
         warn(str(each))
+
+
+def _ways(settings: Settings) -> tuple[str, str]:
+    """What leads to the one database, and what past its pooler."""
+    if settings.storage.databases:
+        return _OF_SEVERAL
+    return _ONE, _DIRECT if settings.storage.database_direct_url else _ONE
+
+
+async def _check(urls: DatabaseUrls, way: str, directly: str) -> None:
+    """Check it on both ways, so that a pooler that is down or leads elsewhere is told before anything is started."""
+    await schema.check(urls.direct, variable=directly if urls.has_pooler else way)
+    if urls.has_pooler:
+        try:
+            await schema.check(urls.url, variable=way, pooled=True)
+        except schema.SchemaMismatch as error:
+            raise schema.SchemaElsewhere(error, way, directly) from None
 
 
 async def _resealed(settings: Settings, urls: DatabaseUrls) -> Resealing:
@@ -161,15 +217,17 @@ async def _resealed(settings: Settings, urls: DatabaseUrls) -> Resealing:
 
 @asynccontextmanager
 async def _reachable(settings: Settings, tell: Tell) -> AsyncIterator[DatabaseUrls]:
-    if settings.embedded:
-        data_dir = settings.storage.data_dir
-        tell(f"starting PostgreSQL in {data_dir} ...")
-        async with open_embedded(data_dir) as url:
-            yield DatabaseUrls.without_pooler(url)
-        return
-    urls = _given(settings)
-    tell(f"connecting to PostgreSQL at {', '.join(map(str, read(urls.direct).hosts))} ...")
-    yield urls
+    variable = _EMBEDDED if settings.embedded else _SEVERAL if settings.storage.databases else _ONE
+    with refusals_told(variable):
+        if settings.embedded:
+            data_dir = settings.storage.data_dir
+            tell(f"starting PostgreSQL in {data_dir} ...")
+            async with open_embedded(data_dir) as url:
+                yield DatabaseUrls.without_pooler(url)
+        else:
+            urls = _given(settings)
+            tell(f"connecting to PostgreSQL at {', '.join(map(str, read(urls.direct).hosts))} ...")
+            yield urls
 
 
 def _given(settings: Settings) -> DatabaseUrls:

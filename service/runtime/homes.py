@@ -57,5 +57,5 @@ async def _fitting(settings: Settings, name: str) -> AsyncIterator[Database]:
     urls = named(settings)[name]
     with of_one(name):
         await schema.check(urls.direct)
-    async with open_database(urls.direct) as opened:
-        yield opened
+        async with open_database(urls.direct) as opened:
+            yield opened

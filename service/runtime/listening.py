@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from service.settings import Settings, SettingsError
 
 BOTH_FAMILIES = "::"
 KEEP_ALIVE_S = 5
+BACKLOG = 2048  # connections that wait to be accepted: uvicorn's own number, which it sets again
 
 
 class PortUnusable(Exception):
@@ -57,6 +58,17 @@ def listeners(settings: Settings, *, api: bool) -> Iterator[Listeners]:
         )
 
 
+def listen(sockets: Sequence[socket.socket], variable: str) -> None:
+    """Listen on the bound sockets. PortUnusable, with the variable that sets their port, when another process that had
+    bound it too was first: of that uvloop would say nothing, and accept nothing either."""
+    for each in sockets:
+        try:
+            each.listen(BACKLOG)
+        except OSError as error:
+            host, port, *_ = each.getsockname()
+            raise _no_port(host, port, variable, error) from None
+
+
 def listening(
     app: ASGIApp,
     *,
@@ -90,6 +102,7 @@ def listening(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=grace,
         lifespan="on",
+        workers=1,  # or it would read WEB_CONCURRENCY, which may be anything
         # Once a body had to be waited for, a connection goes on in the context of that request: what comes next on it
         # would be logged with the ids, and be traced as a part, of a request that may be somebody else's.
         reset_contextvars=True,

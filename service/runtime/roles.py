@@ -2,16 +2,12 @@
 
 import asyncio
 import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from math import ceil
-from types import FrameType
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -22,11 +18,12 @@ from service.observability.instrumentation import instrument, wants_more
 from service.observability.middleware import CorrelationMiddleware
 from service.observability.refusals import RefusedRequests
 from service.observability.telemetry import Telemetry
+from service.runtime.answering import answer
 from service.runtime.core import Outgoing, open_core, open_outgoing
 from service.runtime.database import DatabaseUrls
 from service.runtime.databases import all_kept_open, kept_over_each
 from service.runtime.engine import delivering
-from service.runtime.listening import Listeners, Member, PortUnusable, listening
+from service.runtime.listening import Listeners, Member, listening
 from service.runtime.signals import on_stopping
 from service.runtime.telemetry import open_observed
 from service.settings import Settings
@@ -47,7 +44,7 @@ async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls
             websockets=SocketProtocol,
             refused=RefusedRequests(telemetry.metrics),
         )
-        await _run(config, listeners.api, health)
+        await answer(config, listeners.api, stopping=health.draining)
 
 
 def assemble(
@@ -123,34 +120,6 @@ async def _delivering(
         delivering(settings, telemetry, health, core),
     ):
         yield
-
-
-async def _run(config: uvicorn.Config, sockets: Sequence[socket.socket], health: Health) -> None:
-    server = _Server(config, stopping=health.draining)
-    try:
-        await server.serve(list(sockets))
-    except OSError as error:  # another process has begun to listen on the port that we had bound
-        raise PortUnusable(f"The port cannot be listened on: {error.strerror}. Set RELEVO_PORT to another.") from error
-    if not server.started:
-        sys.exit(3)
-
-
-class _Server(uvicorn.Server):
-    """Calls `stopping` as soon as a signal asks it to stop."""
-
-    def __init__(self, config: uvicorn.Config, *, stopping: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals on the loop, for good: uvicorn's own way would raise the signal again when it is done."""
-        on_stopping(lambda number: self.handle_exit(number, None))
-        yield
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stopping()
-        super().handle_exit(sig, frame)
 
 
 def _stop_event(health: Health) -> asyncio.Event:

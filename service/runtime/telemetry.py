@@ -19,7 +19,7 @@ from service.observability.ops import serving
 from service.observability.profiling import Profiling
 from service.observability.telemetry import Telemetry, open_telemetry
 from service.offloading.threads import Threads
-from service.runtime.listening import Listeners
+from service.runtime.listening import Listeners, listen
 from service.settings import Settings
 
 _log = structlog.stdlib.get_logger("relevo.runtime")
@@ -67,6 +67,7 @@ async def _in_thread(work: Callable[[], str]) -> str:
 
 
 def _ops(listeners: Listeners, routes: list[Route]) -> AbstractAsyncContextManager[None]:
+    listen(listeners.ops, "RELEVO_OPS_PORT")
     return serving(routes, sockets=listeners.ops) if listeners.ops else nullcontext()
 
 

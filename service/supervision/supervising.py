@@ -16,7 +16,7 @@ from service.observability.logging import configure_logging
 from service.observability.ops import serving
 from service.observability.telemetry import open_telemetry
 from service.runtime.database import DatabaseUrls
-from service.runtime.listening import Listeners
+from service.runtime.listening import Listeners, listen
 from service.runtime.signals import on_signal, on_stopping
 from service.settings import Settings
 from service.supervision.child import Child
@@ -68,6 +68,7 @@ class Supervising:
                 metrics=telemetry.metrics,
             )
             spokesman = Spokesman(supervisor, registry=telemetry.registry)
+            listen(listeners.ops, "RELEVO_OPS_PORT")
             await stack.enter_async_context(serving(spokesman.routes(), sockets=[own, *listeners.ops]))
             on_stopping(supervisor.stop)
             on_signal(signal.SIGHUP, supervisor.roll)

@@ -61,6 +61,15 @@ def test_blanks_around_a_value_are_no_part_of_it() -> None:
     assert environ == {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_SDK_DISABLED": "TRUE"}
 
 
+def test_a_word_in_capitals_is_the_word_also_where_the_sdk_reads_it() -> None:
+    environ = {"OTEL_METRICS_EXEMPLAR_FILTER": "TRACE_BASED"}
+
+    assert checked(environ) == {"OTEL_METRICS_EXEMPLAR_FILTER": "trace_based"}
+    forget_the_empty(environ)
+
+    assert environ == {"OTEL_METRICS_EXEMPLAR_FILTER": "trace_based"}
+
+
 FAULTS = [
     *[(f"OTEL_{signal}_EXPORTER", value) for signal in SIGNALS for value in ("console", "zipkin", "otlp,none", "1")],
     ("OTEL_TRACES_EXPORTER", "prometheus"),
@@ -95,6 +104,7 @@ FAULTS = [
     ],
     *[("OTEL_EXPORTER_OTLP_COMPRESSION", value) for value in ("br", "yes")],
     *[("OTEL_EXPORTER_OTLP_HEADERS", value) for value in ("token", "=1", "a b=1", "a=ü", "a=%0A")],
+    *[("OTEL_EXPORTER_OTLP_HEADERS", value) for value in ("a%20b=1", "a=b;c", "a=b\\c", 'a=b"c')],
     *[("OTEL_RESOURCE_ATTRIBUTES", value) for value in ("prod", "=prod", "a=1,b")],
     *[("OTEL_SDK_DISABLED", value) for value in ("yes", "1", "on")],
     *[("OTEL_PROPAGATORS", value) for value in ("b3", "none", "jaeger", "tracecontext,b3", "baggage")],
@@ -108,7 +118,7 @@ FAULTS = [
     ("OTEL_CONFIG_FILE", "/etc/otel.yaml"),
     ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "mine"),
     ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "LOST"),
-    ("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "("),
+    *[("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", value) for value in ("(", f"a{{{'9' * 20}}}")],
     *[
         (f"OTEL_EXPORTER_OTLP_{part}{what}", value)
         for part in ("", "TRACES_")
@@ -132,6 +142,11 @@ def test_a_value_that_cannot_be_meant_is_one_sentence_with_its_variable(name: st
     ("environ", "name"),
     [
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "often"}, "OTEL_TRACES_SAMPLER_ARG"),
+        *[
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", name: f"{header}=1"}, name)
+            for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")
+            for header in ("x!y", "grpc-x", "x-bin")
+        ],
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.1"}, "OTEL_TRACES_SAMPLER_ARG"),
         ({"OTEL_TRACES_SAMPLER": "TraceIdRatio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, "OTEL_TRACES_SAMPLER_ARG"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "11"}, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),

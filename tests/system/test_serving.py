@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.domain.ids import ApplicationId
@@ -16,8 +17,9 @@ from service.runtime.database import DatabaseUrls
 from service.runtime.services import open_services
 from service.settings import Settings
 from tests.api.raw_callers import Caller, calling
+from tests.faults.wire import open_wire
 from tests.support.patience import patient
-from tests.support.processes import SECRET, RelevoProcess, asking, running, settings
+from tests.support.processes import SECRET, RelevoProcess, asking, run_anew, running, settings
 
 BODY = b'{"eventType": "t", "payload": {}, "application": {"name": "a", "uid": "a"}}'
 
@@ -76,6 +78,36 @@ async def test_a_request_in_flight_is_answered_before_the_server_leaves(database
     assert status == 0
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(
+    ("role", "variable"), [("serve", "RELEVO_PORT"), ("serve", "RELEVO_OPS_PORT"), ("worker", "RELEVO_OPS_PORT")]
+)
+async def test_a_port_that_another_process_listens_on_since_the_start_is_told(
+    role: str, variable: str, processes: str, database: str
+) -> None:
+    with socket.socket() as rival:
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        rival.bind(("127.0.0.1", 0))
+        port = rival.getsockname()[1]
+
+        def begin_to_listen() -> str:
+            """When it asks for its database it has bound its ports, and does not listen yet."""
+            rival.listen()
+            return socket_of(database)
+
+        async with open_wire(begin_to_listen) as wire:
+            address = f"postgresql://postgres@127.0.0.1:{wire.port}/{make_url(database).database}"
+            said = {"RELEVO_DATABASE_URL": address, "RELEVO_PROCESSES": processes, variable: str(port)}
+            status, _, err = await run_anew(role, environ=settings(**said))
+
+    told = [line for line in err.splitlines() if line.startswith("relevo: ")]
+    assert status == 1
+    assert set(told) == {
+        f"relevo: Port {port} of 127.0.0.1 is in use by another process: set {variable} to another one."
+    }
+    assert "Traceback" not in err
+
+
 async def test_a_server_that_is_told_to_leave_ends_the_tails_that_would_hold_it_up(database: str) -> None:
     configured = Settings.from_environment(settings(RELEVO_DATABASE_URL=database))
     async with open_telemetry(role="test", version="0", environ={}) as telemetry:
@@ -89,6 +121,12 @@ async def test_a_server_that_is_told_to_leave_ends_the_tails_that_would_hold_it_
                 heard = await follower.next()
 
     assert heard is None
+
+
+def socket_of(database: str) -> str:
+    """The path of the Unix socket of the tests' PostgreSQL."""
+    query = make_url(database).query
+    return f"{query['host']}/.s.PGSQL.{query['port']}"
 
 
 def bearer() -> dict[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _SECRET_BYTES = 48
+_MIN_SECRET_CHARACTERS = 32  # as for the variables that replace it
 
 
 class DataDirectoryError(Exception):
@@ -57,8 +58,8 @@ def generated_secrets(data_dir: Path) -> GeneratedSecrets:
             _create(path)
         written = path.read_bytes()
     try:
-        return GeneratedSecrets(**json.loads(written))
-    except (ValueError, TypeError):
+        return _read(written)
+    except (ValueError, TypeError, RecursionError):
         raise DataDirectoryError(f"{path} is damaged. Restore it; its secrets cannot be made again.") from None
 
 
@@ -66,8 +67,8 @@ def refuse_without_secrets(data_dir: Path) -> None:
     """DataDirectoryError if the directory has no secrets: a token signed with new ones would be accepted by no
     server."""
     with usable(data_dir):
-        kept = (data_dir / "secrets.json").exists()
-    if not kept:
+        if (data_dir / "secrets.json").exists():
+            return
         _refuse_if_lost(data_dir)
         raise DataDirectoryError(
             f"No server has kept its secrets in {data_dir.absolute()}, so no server would know a token from here. Run "
@@ -82,7 +83,8 @@ def sole_server(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _claim(lock, data_dir)
+        with usable(data_dir):
+            _claim(lock, data_dir)
         yield
     finally:
         os.close(lock)
@@ -113,6 +115,15 @@ def _refuse_if_lost(data_dir: Path) -> None:
             f"{data_dir} has a database, and its secrets.json is gone. Restore that file, or set RELEVO_JWT_SECRET and "
             "RELEVO_SECRET_KEY to what the database was used with."
         )
+
+
+def _read(written: bytes) -> GeneratedSecrets:
+    """What the file says. ValueError, TypeError or RecursionError if that is not what was written there."""
+    read = GeneratedSecrets(**json.loads(written))
+    for secret in (read.jwt_secret, read.secret_key):
+        if not isinstance(secret, str) or len(secret.encode().strip()) < _MIN_SECRET_CHARACTERS:
+            raise ValueError("it is no secret")  # whatever it is, the file is damaged
+    return read
 
 
 def _create(path: Path) -> None:

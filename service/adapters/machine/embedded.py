@@ -21,6 +21,7 @@ import asyncpg
 from sqlalchemy import URL
 
 from service.adapters.machine.data_directory import usable
+from service.adapters.machine.embedded_paths import fault_of, resolved
 from service.adapters.machine.system_user import looked_up_by_one
 from service.adapters.postgres.server.connections import connect
 from service.offloading.threads import Threads
@@ -46,8 +47,6 @@ _READY_TIMEOUT_S = 120.0  # recovery after a crash replays the write-ahead log s
 _POLL_INTERVAL_S = 0.05
 _READY_PID_FILE_LINES = 8  # postmaster.pid has as many lines once the server is ready
 _UNUSED_PID = 2**31 - 1
-_FORBIDDEN_CHARACTERS = "\"'`$\\,"  # the path is put into a shell command and into a comma-separated list
-_MAX_PATH_BYTES = 800  # PostgreSQL's own paths have at most 1,023, and add file names to it
 _STILL_IN_USE = "is still in use"
 
 
@@ -77,14 +76,16 @@ class EmbeddedServer:
     """PostgreSQL in `data_dir/postgres`, shared by all processes that have acquired it. All methods block."""
 
     def __init__(self, data_dir: Path, *, options: Sequence[str] = ()) -> None:
-        self._directory = data_dir.expanduser().resolve()
+        with usable(data_dir):
+            self._directory = resolved(data_dir)
         self._data = self._directory / "postgres"
         self._options = (*_OPTIONS, *options)
         self._use: int | None = None
 
     def acquire(self) -> None:
         """Take the shared lock, and start the server unless it runs."""
-        self._refuse_impossible_paths()
+        if fault := fault_of(self._directory):
+            raise EmbeddedUnavailable(fault)
         with usable(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._use = os.open(self._directory / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -136,22 +137,6 @@ class EmbeddedServer:
             query={"host": socket_directory, "port": port},
         )
         return url.render_as_string()
-
-    def _refuse_impossible_paths(self) -> None:
-        path = str(self._directory)
-        if any(
-            character.isspace() or not character.isprintable() or character in _FORBIDDEN_CHARACTERS
-            for character in path
-        ):
-            raise EmbeddedUnavailable(
-                f"PostgreSQL cannot live in {path!r}: set RELEVO_DATA_DIR to a path without blanks, commas and "
-                "quotes, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
-            )
-        if len(os.fsencode(path)) > _MAX_PATH_BYTES:
-            raise EmbeddedUnavailable(
-                f"PostgreSQL cannot live in a path of {len(os.fsencode(path))} bytes: set RELEVO_DATA_DIR to one of at "
-                f"most {_MAX_PATH_BYTES}, or RELEVO_DATABASE_URL to a PostgreSQL of your own."
-            )
 
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
@@ -278,7 +263,13 @@ async def _answers(server: EmbeddedServer) -> bool:
 
 
 async def _create_database(server: EmbeddedServer) -> None:
-    connection = await _connect(server)
+    try:
+        connection = await _connect(server)
+    except OSError as error:
+        raise EmbeddedUnavailable(
+            f"PostgreSQL ended when it had just started: {error}. See the log beside its data, and make room on the "
+            "disk of RELEVO_DATA_DIR if it asks for that."
+        ) from error
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")

@@ -114,9 +114,8 @@ async def open_database(
             "connection_class": WatchedConnection,
             # Unprepared statements, as behind a pooler, are planned for their parameters anyway.
             "server_settings": limits(statement=STATEMENT_TIMEOUT_S, pooled=pooled) | ({} if pooled else _CUSTOM_PLANS),
-            **(_NOTHING_PREPARED if pooled else {}),
         },
-        adapting=_NOTHING_PREPARED_BY_SESSIONS if pooled else {},
+        pooled=pooled,
         poolclass=measured_queue(partial(waited, SESSIONS)),
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
@@ -160,14 +159,16 @@ async def _hot_pool(
 
 
 def engine_on(
-    url: str, *, connecting: dict[str, Any] | None = None, adapting: dict[str, Any] | None = None, **pooling: Any
+    url: str, *, connecting: dict[str, Any] | None = None, pooled: bool = False, **pooling: Any
 ) -> AsyncEngine:
-    """An engine whose connections are opened by `connect`. `connecting` are options of asyncpg, `adapting` of
-    SQLAlchemy's adapter of its connections, `pooling` of the engine."""
+    """An engine whose connections are opened by `connect`. `connecting` are options of asyncpg, `pooling` of the
+    engine. `pooled` means that the address is a PgBouncer's, behind which nothing is prepared."""
+    options = {**(connecting or {}), **(_NOTHING_PREPARED if pooled else {})}
+    adapting = _NOTHING_PREPARED_BY_SESSIONS if pooled else {}
 
     def opened(*_: Any) -> Any:
         driver: Any = engine.dialect.dbapi
-        return driver.connect(async_creator_fn=partial(connect, url, **(connecting or {})), **(adapting or {}))
+        return driver.connect(async_creator_fn=partial(connect, url, **options), **adapting)
 
     engine = create_async_engine(_shown(url), creator=opened, **pooling)
     return engine

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
 from service.adapters.postgres.server.database import engine_on
+from service.adapters.postgres.server.refusals import refused_by
 
 _LOCK = 0x52454C45564F  # "RELEVO": the key of the advisory lock
 
@@ -33,14 +34,15 @@ _VERSIONS = Path(__file__).with_name("migrations") / "versions"
 _REVISION_CHARACTERS = 4
 
 
-class DatabaseUnreachable(Exception):
-    """The database does not answer, or refuses the connection."""
+GIVEN = "RELEVO_DATABASE_URL"  # what leads to a database, unless somebody says otherwise
 
-    def __init__(self, reason: BaseException) -> None:
+
+class DatabaseUnreachable(Exception):
+    """The database does not answer, or refuses the connection. `variable` is what leads there."""
+
+    def __init__(self, reason: BaseException, variable: str = GIVEN) -> None:
         self.why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
-        super().__init__(
-            f"The database cannot be reached: {self.why}. Is RELEVO_DATABASE_URL right, and is it running?"
-        )
+        super().__init__(f"The database cannot be reached: {self.why}. Is {variable} right, and is it running?")
 
 
 class SchemaBusy(Exception):
@@ -62,6 +64,15 @@ class SchemaOutdated(SchemaMismatch):
         super().__init__(f"The database {has}, this release needs {wanted}. Run `relevo migrate`.")
 
 
+class SchemaElsewhere(SchemaMismatch):
+    """The pooler does not lead to the database that is reached without it."""
+
+    def __init__(self, found: SchemaMismatch, pooler: str, direct: str) -> None:
+        super().__init__(
+            f"{pooler} does not lead to the same database as {direct}; set both to one. Over {pooler}: {found}"
+        )
+
+
 class SchemaTooNew(SchemaMismatch):
     """The database was migrated by a later release."""
 
@@ -72,24 +83,26 @@ class SchemaTooNew(SchemaMismatch):
         )
 
 
-async def migrate(url: str) -> str:
+async def migrate(url: str, *, variable: str = GIVEN) -> str:
     """Migrate the database at `url` to this release's schema, in one transaction, and return its revision (a later one
-    if a later release has migrated it). Running servers are not blocked. Raises SchemaTooNew, SchemaBusy."""
-    async with _connected(url) as connection:
+    if a later release has migrated it). Running servers are not blocked. Raises SchemaTooNew, SchemaBusy, and
+    DatabaseUnreachable with the variable."""
+    async with _connected(url, variable) as connection:
         for _ in range(MAX_TRIES):
             try:
                 async with connection.begin():
                     return await connection.run_sync(upgrade)
             except DBAPIError as error:
-                if not isinstance(error.orig and error.orig.__cause__, asyncpg.LockNotAvailableError):
+                if not isinstance(refused_by(error), asyncpg.LockNotAvailableError):
                     raise
             await asyncio.sleep(RETRY_DELAY_S)
     raise SchemaBusy
 
 
-async def check(url: str) -> None:
-    """Raises SchemaOutdated or SchemaTooNew unless this release can run on the database at `url`."""
-    async with _connected(url) as connection:
+async def check(url: str, *, variable: str = GIVEN, pooled: bool = False) -> None:
+    """Raises SchemaOutdated or SchemaTooNew unless this release can run on the database at `url`, DatabaseUnreachable
+    with the variable if it does not answer. `pooled` means that it is a PgBouncer's address."""
+    async with _connected(url, variable, pooled=pooled) as connection:
         await connection.run_sync(_check)
 
 
@@ -126,13 +139,12 @@ def _known() -> frozenset[str]:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
-    connection = engine_on(url, poolclass=NullPool).connect()
+async def _connected(url: str, variable: str, *, pooled: bool = False) -> AsyncIterator[AsyncConnection]:
+    connection = engine_on(url, poolclass=NullPool, pooled=pooled).connect()
     try:
         await connection.start()
     except (OSError, DBAPIError) as error:
-        said = error.orig if isinstance(error, DBAPIError) else None
-        raise DatabaseUnreachable((said and said.__cause__) or said or error) from error
+        raise DatabaseUnreachable(refused_by(error), variable) from error
     try:
         yield connection
     finally:
