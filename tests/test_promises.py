@@ -137,6 +137,15 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_ADMIN_TOKEN": Promise("service/runtime/telemetry.py", "admin_token", _OF_ITS_OWN),
 }
 
+# Of settings that take effect in several places, the others.
+ELSEWHERE: dict[str, Promise] = {
+    "RELEVO_EGRESS_ALLOW of sources": Promise(
+        "service/runtime/sources.py",
+        "Dialer(core.egress, resolver)",
+        "tests/sources/test_wiring.py::test_a_source_calls_nothing_that_the_settings_do_not_allow",
+    ),
+}
+
 _ROLES = "tests/api/test_rights.py::test_an_organisations_token_may_do_what_its_role_allows"
 _CAPABILITIES = "tests/api/test_rights.py::test_an_applications_token_may_do_what_its_capabilities_open"
 _RIGHTS = "service/api/permissions.py"
@@ -229,16 +238,19 @@ LIMITS: dict[str, Promise] = {
     ),
 }
 
+_ENDED = "tests/system/test_readiness.py::test_a_server_whose_work_has_ended_is_not_alive"
+_SOURCES = "service/runtime/sources.py"
+_ENGINE = "service/runtime/engine.py"
+
 READINESS: dict[str, Promise] = {
-    "the engine": Promise(
-        "service/runtime/engine.py",
-        'depends_on("engine"',
-        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
-    ),
-    "background tasks": Promise(
-        "service/runtime/engine.py",
-        'depends_on("background tasks"',
-        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
+    "the engine": Promise(_ENGINE, 'depends_on("engine"', _ENDED),
+    "ordered destinations": Promise(_ENGINE, 'depends_on("ordered destinations"', _ENDED),
+    "background tasks": Promise(_ENGINE, 'depends_on("background tasks"', _ENDED),
+    "sources": Promise(_SOURCES, 'depends_on("sources"', _ENDED),
+    "the drain of sources": Promise(
+        _SOURCES,
+        "when_draining(reading.stop)",
+        "tests/sources/test_wiring.py::test_a_server_that_is_told_to_leave_takes_no_more_from_sources",
     ),
     "the database": Promise(
         "service/runtime/core.py",
@@ -310,11 +322,12 @@ TIMES: dict[str, Promise] = {
     ),
 }
 
-EVERY = {**SETTINGS, **WHO_MAY_WHAT, **LIMITS, **READINESS, **TIMES}
+EVERY = {**SETTINGS, **ELSEWHERE, **WHO_MAY_WHAT, **LIMITS, **READINESS, **TIMES}
 
 
 def test_every_setting_has_its_row() -> None:
     assert sorted(SETTINGS) == sorted(row.variable for row in Settings.describe())
+    assert {place.partition(" ")[0] for place in ELSEWHERE} <= SETTINGS.keys()
 
 
 def test_every_role_and_capability_has_its_row_and_opens_something() -> None:
