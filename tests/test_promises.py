@@ -138,11 +138,33 @@ SETTINGS: dict[str, Promise] = {
 }
 
 # Of settings that take effect in several places, the others.
+_DESTINATIONS = "service/runtime/destinations.py"
+_ORDERED = "tests/system/test_ordered_settings.py::"
+_TIMEOUT_AND_SCHEDULE = (
+    f"{_ORDERED}test_a_batch_takes_no_longer_than_the_attempt_timeout_and_comes_again_as_the_schedule_says"
+)
 ELSEWHERE: dict[str, Promise] = {
     "RELEVO_EGRESS_ALLOW of sources": Promise(
         "service/runtime/sources.py",
         "Dialer(core.egress, resolver)",
         "tests/sources/test_wiring.py::test_a_source_calls_nothing_that_the_settings_do_not_allow",
+    ),
+    "RELEVO_SIGNATURE_HEADERS of batches": Promise(
+        _DESTINATIONS,
+        "FifoSender(http, signing=_signing(settings)",
+        f"{_ORDERED}test_signature_headers_of_batches_are_of_the_families_that_were_named",
+    ),
+    "RELEVO_ATTEMPT_TIMEOUT of batches": Promise(
+        _DESTINATIONS, "timeout = settings.delivery.attempt_timeout", _TIMEOUT_AND_SCHEDULE
+    ),
+    "RELEVO_RETRY_SCHEDULE of batches": Promise(_DESTINATIONS, "schedule=_schedule(settings)", _TIMEOUT_AND_SCHEDULE),
+    "RELEVO_DISABLE_AFTER of ordered destinations": Promise(
+        _DESTINATIONS, "disable_after", f"{_ORDERED}test_an_ordered_destination_is_disabled_after_that_long"
+    ),
+    "RELEVO_DRAIN of batches": Promise(
+        "service/runtime/engine.py",
+        "delivery.drain",
+        f"{_ORDERED}test_the_drain_is_how_long_batches_may_take_to_finish",
     ),
 }
 
