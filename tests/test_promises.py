@@ -28,6 +28,7 @@ class Promise(NamedTuple):
 
 
 _WIRED = "tests/system/test_settings_take_effect.py::"
+_COMMAND = "tests/system/test_command.py::"
 _DATABASES = "tests/system/test_databases.py::"
 _OF_ITS_OWN = f"{_WIRED}test_a_server_of_its_own_is_where_it_was_told_and_as_quiet"
 _ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named"
@@ -63,7 +64,7 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_DATA_DIR": Promise(
         "service/runtime/database.py",
         "data_dir",
-        "tests/system/test_command.py::test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
+        f"{_COMMAND}test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
     ),
     "RELEVO_AUDIT_DAYS": Promise(
         "service/runtime/core.py", "audit_days", f"{_WIRED}test_audit_days_is_how_long_the_trail_is_kept"
@@ -160,6 +161,31 @@ ELSEWHERE: dict[str, Promise] = {
     "RELEVO_RETRY_SCHEDULE of batches": Promise(_DESTINATIONS, "schedule=_schedule(settings)", _TIMEOUT_AND_SCHEDULE),
     "RELEVO_DISABLE_AFTER of ordered destinations": Promise(
         _DESTINATIONS, "disable_after", f"{_ORDERED}test_an_ordered_destination_is_disabled_after_that_long"
+    ),
+    "RELEVO_DRAIN of requests": Promise(
+        "service/runtime/roles.py",
+        "grace=ceil(settings.delivery.drain)",
+        "tests/system/test_shutdown.py::test_what_could_not_be_finished_in_time_is_given_back_at_once",
+    ),
+    "RELEVO_CONCURRENCY of one of several databases": Promise(
+        "service/runtime/engine.py",
+        "delivery.concurrency // max(1, len(served(settings)))",
+        "tests/adapters/test_engine_wiring.py::test_there_are_no_more_attempts_at_once_than_the_settings_say",
+    ),
+    "RELEVO_LOG_LEVEL of the parent of several processes": Promise(
+        "service/supervision/supervising.py",
+        "log_level",
+        "tests/system/test_processes.py::test_processes_that_cannot_start_say_why_and_end_their_parent",
+    ),
+    "RELEVO_DATABASE_DIRECT_URL of a migration": Promise(
+        "service/runtime/database.py",
+        "schema.migrate(urls.direct)",
+        f"{_COMMAND}test_a_server_asks_for_the_migration_that_is_missing",
+    ),
+    "RELEVO_DATABASE_DIRECT_URL of a new key": Promise(
+        "service/runtime/database.py",
+        "connect(urls.direct)",
+        f"{_COMMAND}test_a_new_key_takes_over_and_a_missing_one_is_told",
     ),
     "RELEVO_DRAIN of batches": Promise(
         "service/runtime/engine.py",
@@ -300,6 +326,11 @@ _FORGOTTEN = "tests/adapters/test_forgetting.py::test_what_is_over_is_forgotten_
 _UPKEEP = "service/adapters/postgres/upkeep.py"
 
 TIMES: dict[str, Promise] = {
+    "how long a token without a name holds": Promise(
+        "service/commands/tokens.py",
+        "MAX_LIFETIME",
+        f"{_COMMAND}test_a_token_is_printed_alone_so_that_a_shell_can_take_it",
+    ),
     "how long messages are kept": Promise(
         "service/runtime/core.py",
         "PostgresUpkeep(",
