@@ -10,11 +10,13 @@ import pytest
 from service.adapters.access import issuers
 from service.adapters.destinations.http import answers, outcomes
 from service.adapters.postgres.server import connections, database, schema
+from service.api import sockets
 from service.api.protocol import bodies, patience
+from service.console.routes import live
 from service.delivery import upkeep
-from service.domain import headers, health, idempotency, limits, retention
+from service.domain import headers, health, idempotency, limits, retention, tokens
 from service.observability import telemetry
-from service.runtime import access, resources
+from service.runtime import access, core, resources
 from service.settings.delivery import Delivery
 from tests.benchmarks.sections.capacity import APPLICATIONS, RATE
 from tests.faults.cases import FAULTS
@@ -40,7 +42,7 @@ def pinned(lock: str) -> int:
 
 
 README, DEPLOY, CAPACITY = "README.md", "deploy/deploy.md", "deploy/capacity.md"
-OPERATIONS, SECURITY = "deploy/operations.md", "deploy/security.md"
+OPERATIONS, SECURITY, DATABASES = "deploy/operations.md", "deploy/security.md", "deploy/databases.md"
 HOUSE, API, FAULTS_FOUND = "service/README.md", "service/api/README.md", "tests/faults/README.md"
 RUN, DEVELOP = pinned("requirements.lock"), pinned("requirements-dev.lock")
 KEY_HOURS = hours(idempotency.KEYS_KEPT)
@@ -61,6 +63,11 @@ SAID: Iterable[tuple[str, str]] = (
     (OPERATIONS, f"within {telemetry.CLOSING_BUDGET_S:g} s"),
     (OPERATIONS, f"statement_timeout = '{database.STATEMENT_TIMEOUT_S:g}s'"),
     (OPERATIONS, f"idle_in_transaction_session_timeout = '{connections.IDLE_IN_TRANSACTION_S:g}s'"),
+    (DEPLOY, f"a ping every {patience.PING_INTERVAL_S:g} s"),
+    (API, f"answer a ping in {patience.PONG_TIMEOUT_S:g} s"),
+    (DATABASES, f"a check (every {core.DATABASE_CHECK_INTERVAL.seconds} s)"),
+    (OPERATIONS, f"with the ID token, after {hours(tokens.SESSION_LASTS)} hours at the latest"),
+    (OPERATIONS, f"with its link's token, after {hours(tokens.SESSION_LASTS)} hours at the latest"),
     (DEPLOY, f"statement_timeout = '{database.STATEMENT_TIMEOUT_S:g}s'"),
     (DEPLOY, f"idle_in_transaction_session_timeout = '{connections.IDLE_IN_TRANSACTION_S:g}s'"),
     (SECURITY, f"after {PATIENCE.head:g} s"),
@@ -94,3 +101,5 @@ def test_a_document_says_what_the_code_has(document: str, sentence: str) -> None
 def test_what_is_said_in_words_of_a_time_is_so() -> None:
     assert timedelta(seconds=1) == access.REVOCATIONS_REFRESH_INTERVAL  # "that every process reads each second"
     assert schema.LOCK_TIMEOUT_S == 0.5  # "waits for a table half a second at a time"
+    # A WebSocket that outlives its token or session is "closed with 4401 within seconds".
+    assert max(sockets.CHECK_INTERVAL_S, live.SESSION_CHECK_INTERVAL_S) <= 5

@@ -28,6 +28,7 @@ class Promise(NamedTuple):
 
 
 _WIRED = "tests/system/test_settings_take_effect.py::"
+_COMMAND = "tests/system/test_command.py::"
 _DATABASES = "tests/system/test_databases.py::"
 _OF_ITS_OWN = f"{_WIRED}test_a_server_of_its_own_is_where_it_was_told_and_as_quiet"
 _ISSUER = f"{_WIRED}test_tokens_of_the_issuer_are_read_by_the_claims_that_were_named"
@@ -63,7 +64,7 @@ SETTINGS: dict[str, Promise] = {
     "RELEVO_DATA_DIR": Promise(
         "service/runtime/database.py",
         "data_dir",
-        "tests/system/test_command.py::test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
+        f"{_COMMAND}test_with_no_settings_a_server_runs_and_a_second_one_is_told_who_is_first",
     ),
     "RELEVO_AUDIT_DAYS": Promise(
         "service/runtime/core.py", "audit_days", f"{_WIRED}test_audit_days_is_how_long_the_trail_is_kept"
@@ -135,6 +136,62 @@ SETTINGS: dict[str, Promise] = {
         "service/runtime/resources.py", "logs_url", f"{_WIRED}test_the_logs_url_leads_from_an_attempt_to_its_lines"
     ),
     "RELEVO_ADMIN_TOKEN": Promise("service/runtime/telemetry.py", "admin_token", _OF_ITS_OWN),
+}
+
+# Of settings that take effect in several places, the others.
+_DESTINATIONS = "service/runtime/destinations.py"
+_ORDERED = "tests/system/test_ordered_settings.py::"
+_TIMEOUT_AND_SCHEDULE = (
+    f"{_ORDERED}test_a_batch_takes_no_longer_than_the_attempt_timeout_and_comes_again_as_the_schedule_says"
+)
+ELSEWHERE: dict[str, Promise] = {
+    "RELEVO_EGRESS_ALLOW of sources": Promise(
+        "service/runtime/sources.py",
+        "Dialer(core.egress, resolver)",
+        "tests/sources/test_wiring.py::test_a_source_calls_nothing_that_the_settings_do_not_allow",
+    ),
+    "RELEVO_SIGNATURE_HEADERS of batches": Promise(
+        _DESTINATIONS,
+        "FifoSender(http, signing=_signing(settings)",
+        f"{_ORDERED}test_signature_headers_of_batches_are_of_the_families_that_were_named",
+    ),
+    "RELEVO_ATTEMPT_TIMEOUT of batches": Promise(
+        _DESTINATIONS, "timeout = settings.delivery.attempt_timeout", _TIMEOUT_AND_SCHEDULE
+    ),
+    "RELEVO_RETRY_SCHEDULE of batches": Promise(_DESTINATIONS, "schedule=_schedule(settings)", _TIMEOUT_AND_SCHEDULE),
+    "RELEVO_DISABLE_AFTER of ordered destinations": Promise(
+        _DESTINATIONS, "disable_after", f"{_ORDERED}test_an_ordered_destination_is_disabled_after_that_long"
+    ),
+    "RELEVO_DRAIN of requests": Promise(
+        "service/runtime/roles.py",
+        "grace=ceil(settings.delivery.drain)",
+        "tests/system/test_shutdown.py::test_what_could_not_be_finished_in_time_is_given_back_at_once",
+    ),
+    "RELEVO_CONCURRENCY of one of several databases": Promise(
+        "service/runtime/engine.py",
+        "delivery.concurrency // max(1, len(served(settings)))",
+        "tests/adapters/test_engine_wiring.py::test_there_are_no_more_attempts_at_once_than_the_settings_say",
+    ),
+    "RELEVO_LOG_LEVEL of the parent of several processes": Promise(
+        "service/supervision/supervising.py",
+        "log_level",
+        "tests/system/test_processes.py::test_processes_that_cannot_start_say_why_and_end_their_parent",
+    ),
+    "RELEVO_DATABASE_DIRECT_URL of a migration": Promise(
+        "service/runtime/database.py",
+        "schema.migrate(urls.direct)",
+        f"{_COMMAND}test_a_server_asks_for_the_migration_that_is_missing",
+    ),
+    "RELEVO_DATABASE_DIRECT_URL of a new key": Promise(
+        "service/runtime/database.py",
+        "connect(urls.direct)",
+        f"{_COMMAND}test_a_new_key_takes_over_and_a_missing_one_is_told",
+    ),
+    "RELEVO_DRAIN of batches": Promise(
+        "service/runtime/engine.py",
+        "delivery.drain",
+        f"{_ORDERED}test_the_drain_is_how_long_batches_may_take_to_finish",
+    ),
 }
 
 _ROLES = "tests/api/test_rights.py::test_an_organisations_token_may_do_what_its_role_allows"
@@ -229,16 +286,24 @@ LIMITS: dict[str, Promise] = {
     ),
 }
 
+_ENDED = "tests/system/test_readiness.py::test_a_server_whose_work_has_ended_is_not_alive"
+_SOURCES = "service/runtime/sources.py"
+_ENGINE = "service/runtime/engine.py"
+
 READINESS: dict[str, Promise] = {
-    "the engine": Promise(
-        "service/runtime/engine.py",
-        'depends_on("engine"',
-        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
+    "the engine": Promise(_ENGINE, 'depends_on("engine"', _ENDED),
+    "ordered destinations": Promise(_ENGINE, 'depends_on("ordered destinations"', _ENDED),
+    "background tasks": Promise(_ENGINE, 'depends_on("background tasks"', _ENDED),
+    "sources": Promise(_SOURCES, 'depends_on("sources"', _ENDED),
+    "the drain of sources": Promise(
+        _SOURCES,
+        "when_draining(reading.stop)",
+        "tests/sources/test_wiring.py::test_a_server_that_is_told_to_leave_takes_no_more_from_sources",
     ),
-    "background tasks": Promise(
-        "service/runtime/engine.py",
-        'depends_on("background tasks"',
-        "tests/system/test_readiness.py::test_a_server_whose_engine_or_tasks_have_ended_is_not_alive",
+    "revocations": Promise(
+        "service/runtime/services.py",
+        'need("revocations"',
+        "tests/system/test_revocations.py::test_a_server_that_begins_without_home_is_not_ready_before_it_knows_them",
     ),
     "the database": Promise(
         "service/runtime/core.py",
@@ -266,6 +331,21 @@ _FORGOTTEN = "tests/adapters/test_forgetting.py::test_what_is_over_is_forgotten_
 _UPKEEP = "service/adapters/postgres/upkeep.py"
 
 TIMES: dict[str, Promise] = {
+    "how long a session lasts": Promise(
+        "service/application/console_sessions.py",
+        "now + SESSION_LASTS",
+        "tests/console/test_sessions.py::test_a_valid_token_becomes_a_session_whose_cookie_scripts_cannot_read",
+    ),
+    "how long one family of addresses is waited for": Promise(
+        "service/adapters/destinations/http/client.py",
+        "happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S",
+        "tests/adapters/http/test_ipv6.py::test_a_family_that_says_nothing_costs_a_moment_and_not_the_attempt",
+    ),
+    "how long a token without a name holds": Promise(
+        "service/commands/tokens.py",
+        "MAX_LIFETIME",
+        f"{_COMMAND}test_a_token_is_printed_alone_so_that_a_shell_can_take_it",
+    ),
     "how long messages are kept": Promise(
         "service/runtime/core.py",
         "PostgresUpkeep(",
@@ -310,11 +390,12 @@ TIMES: dict[str, Promise] = {
     ),
 }
 
-EVERY = {**SETTINGS, **WHO_MAY_WHAT, **LIMITS, **READINESS, **TIMES}
+EVERY = {**SETTINGS, **ELSEWHERE, **WHO_MAY_WHAT, **LIMITS, **READINESS, **TIMES}
 
 
 def test_every_setting_has_its_row() -> None:
     assert sorted(SETTINGS) == sorted(row.variable for row in Settings.describe())
+    assert {place.partition(" ")[0] for place in ELSEWHERE} <= SETTINGS.keys()
 
 
 def test_every_role_and_capability_has_its_row_and_opens_something() -> None:

@@ -20,6 +20,7 @@ from service.runtime.core import Core, open_core, open_outgoing
 from service.runtime.database import DatabaseUrls
 from service.runtime.engine import delivering
 from service.settings import Settings
+from tests.support.databases import named
 from tests.support.factories import SECRET as KEY
 from tests.support.factories import add_application, add_endpoint
 from tests.support.patience import patient
@@ -30,6 +31,11 @@ SECRET = "a secret of thirty-two characters and more"
 TIMEOUT = 1.5
 RETRY = timedelta(hours=3)
 MESSAGES = 4
+# The engine of one of them is given its database's URL.
+TWO_DATABASES = {
+    "RELEVO_DATABASE_URL": "",
+    **named(eu_1="postgresql://127.0.0.1:1/a", eu_2="postgresql://127.0.0.1:1/b"),
+}
 TICK = 1 / 256  # seconds: what the time in an id is rounded to
 
 
@@ -121,13 +127,22 @@ async def test_claims_are_made_by_the_connection_that_is_for_them(
     assert sorts == "off"
 
 
-@pytest.mark.parametrize(("setting", "most"), [("RELEVO_PER_ENDPOINT", 2), ("RELEVO_CONCURRENCY", 1)])
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [
+        ({"RELEVO_PER_ENDPOINT": "2"}, 2),
+        ({"RELEVO_CONCURRENCY": "1"}, 1),
+        # Once half of the places are taken, an endpoint that is new gets no more.
+        ({"RELEVO_CONCURRENCY": "4", **TWO_DATABASES}, 1),
+        ({"RELEVO_CONCURRENCY": "4", "RELEVO_SERVES": "eu-1", **TWO_DATABASES}, 2),
+    ],
+)
 async def test_there_are_no_more_attempts_at_once_than_the_settings_say(
-    *, pool: asyncpg.Pool, database: str, receiver: Receiver, setting: str, most: int
+    *, pool: asyncpg.Pool, database: str, receiver: Receiver, said: dict[str, str], most: int
 ) -> None:
     await owe_messages(pool, f"{receiver.url}/slow/1")
 
-    async with an_engine(database, **{setting: str(most)}):
+    async with an_engine(database, **said):
         attempts = await attempts_of(pool, MESSAGES)
 
     # Of two that follow one another the second may seem to begin before the first has ended: their times are rounded.

@@ -24,6 +24,7 @@ class Whole:
 
     app: FastAPI
     api: AsyncClient
+    health: Health
 
     async def application(self, name: str, *urls: str) -> str:
         """The id of a new application with an endpoint for each URL."""
@@ -51,7 +52,8 @@ async def running_whole(telemetry: Telemetry, *, database: str, **others: str) -
     token = Tokens(SECRET).mint(ORG, now=datetime.now(UTC))
     async with AsyncExitStack() as stack:
         urls = await stack.enter_async_context(fitting_database(configured, tell=lambda _sentence: None))
-        app = assemble(configured, urls, telemetry, Health(registry=telemetry.registry))
+        health = Health(registry=telemetry.registry)
+        app = assemble(configured, urls, telemetry, health)
         await stack.enter_async_context(app.router.lifespan_context(app))
         api = await stack.enter_async_context(
             AsyncClient(
@@ -60,4 +62,4 @@ async def running_whole(telemetry: Telemetry, *, database: str, **others: str) -
                 headers={"authorization": f"Bearer {token}"},
             )
         )
-        yield Whole(app=app, api=api)
+        yield Whole(app=app, api=api, health=health)

@@ -330,10 +330,11 @@ async def test_processes_that_cannot_start_say_why_and_end_their_parent(
 ) -> None:
     await audit.ask(database, "ALTER TABLE message RENAME TO gone")
 
-    status, said, _ = await run("serve", environ=environ)
+    status, said, _ = await run("serve", environ={**environ, "RELEVO_LOG_LEVEL": "error"})
 
     assert status not in {0, None}
     assert "Application startup failed" in said
+    assert '"level":"info"' not in said, "neither they nor their parent"
 
 
 @pytest.mark.parametrize("said", ["0", "257", "many", "1.5"])

@@ -23,8 +23,16 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
-@pytest.mark.parametrize(("task", "check"), [("delivery engine", "engine"), ("background tasks", "background tasks")])
-async def test_a_server_whose_engine_or_tasks_have_ended_is_not_alive(
+@pytest.mark.parametrize(
+    ("task", "check"),
+    [
+        ("delivery engine", "engine"),
+        ("ordered destinations", "ordered destinations"),
+        ("background tasks", "background tasks"),
+        ("sources", "sources"),
+    ],
+)
+async def test_a_server_whose_work_has_ended_is_not_alive(
     database: str, collector: Collector, task: str, check: str
 ) -> None:
     async with (

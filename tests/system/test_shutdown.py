@@ -6,21 +6,27 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from tests.api.raw_callers import calling
 from tests.faults.wire import open_wire
 from tests.support.patience import patient, unhurried
 from tests.support.processes import RelevoProcess, command, environment, running, settings
 from tests.support.receiver import Receiver
 from tests.system import audit, senders
 from tests.system.senders import Promises
+from tests.system.test_serving import begin
 
 SOON = 20.0  # seconds: the drain's ten, and time to flush
 IN_TIME = 35.0  # seconds: of the 60 in deploy/kubernetes, without the pause before and the drain, which is shorter here
 UNSPENT = "SELECT count(*) FROM pending_delivery WHERE due_at <= now() AND attempts = 0"
+# What uvicorn logs.
+WAITS_FOR_REQUESTS = "Waiting for connections to close. (CTRL+C to force quit)"
+GIVES_THEM_UP = "Cancel 1 running task(s), timeout graceful shutdown exceeded"
 LEASED = "SELECT count(*) FROM pending_delivery WHERE lease IS NOT NULL"
 
 pytestmark = pytest.mark.timeout(180)
@@ -85,18 +91,25 @@ async def test_what_could_not_be_finished_in_time_is_given_back_at_once(
     environ = settings(RELEVO_DATABASE_URL=database, RELEVO_ATTEMPT_TIMEOUT="60", RELEVO_DRAIN="1")
     server = RelevoProcess("serve", environ, directory / "log")
 
-    async with running(server):
+    async with running(server), calling(int(environ["RELEVO_PORT"])) as caller:
         customer = await senders.prepare(environ, f"{receiver.url}/silence")
         await senders.send_all(customer, count=5, clients=5, promises=Promises())
         await receiver.wait_for(5)
+        await begin(caller, environ)
         started = time.monotonic()
         status = await server.stop()
         took = time.monotonic() - started
 
     assert status == 0
     assert took < unhurried(SOON)
+    ((waited,), (gave_up,)) = map(server.events, (WAITS_FOR_REQUESTS, GIVES_THEM_UP))
+    assert 0.9 < (time_of(gave_up) - time_of(waited)).total_seconds() < 9, "the default is ten"
     assert await audit.ask(database, LEASED) == 0
     assert await audit.ask(database, UNSPENT) == 5
+
+
+def time_of(event: dict[str, object]) -> datetime:
+    return datetime.fromisoformat(str(event["timestamp"]))
 
 
 @pytest.mark.parametrize(("role", "expected"), [("serve", 0), ("worker", 0), ("migrate", 130)])
