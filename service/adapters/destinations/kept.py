@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from service.adapters.destinations.clients import why_unavailable
+from service.adapters.destinations.conversation import unreadable
 from service.adapters.destinations.network import POSSIBLE, explain
 from service.adapters.destinations.results import NotNow, Told, Watch
 from service.domain.batches import Batch, BatchResult, StreamMessage
@@ -77,7 +78,7 @@ class KeptConnections(ABC, Generic[S, C]):
 
     @abstractmethod
     async def _open(self, sink: S) -> C:
-        """Connect and sign in. Raises Told, NotNow or an error of the network."""
+        """Connect and sign in, within `conversation`. Raises Told, NotNow or an error of the network."""
 
     @abstractmethod
     async def _publish(self, connection: C, sink: S, batch: Batch, *, deadline: float) -> None:
@@ -157,10 +158,12 @@ async def pipelined(
     publish: Callable[[StreamMessage], Awaitable["asyncio.Future[Any]"]],
     *,
     deadline: float,
+    own: tuple[type[Exception], ...],
 ) -> tuple[int, BaseException | None]:
     """Publish one after the other without waiting for acknowledgements, then wait for them, as `acknowledged` does.
 
-    A message that cannot be published ends the batch.
+    A message that cannot be published ends the batch. `own` are the errors that the client documents: any other one of
+    an acknowledgement is Unreadable.
     """
     answers: list[asyncio.Future[Any]] = []
     stopped: Exception | None = None
@@ -171,6 +174,8 @@ async def pipelined(
             stopped = error
             break
     taken, unanswered = await acknowledged(answers, deadline=deadline) if answers else (0, None)
+    if isinstance(unanswered, Exception) and not isinstance(unanswered, (*own, OSError, EOFError)):
+        unanswered = unreadable(unanswered)
     return taken, unanswered or stopped
 
 
@@ -194,4 +199,5 @@ async def acknowledged(
 
 
 def _error(answer: "asyncio.Future[Any]") -> BaseException | None:
-    return TimeoutError() if answer.cancelled() else answer.exception()
+    # One that we did not cancel was given up by its client, whose connection is lost.
+    return ConnectionResetError() if answer.cancelled() else answer.exception()

@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import Any
 
+from service.adapters.destinations.conversation import Unreadable
 from service.adapters.destinations.http.egress import Egress, EgressRefused, GuardedResolver, tell_operator
 from service.adapters.destinations.results import Told
 from service.domain.outcomes import NO_ANSWER, ErrorType
@@ -13,7 +14,7 @@ from service.domain.outcomes import NO_ANSWER, ErrorType
 Failure = tuple[ErrorType, str]
 
 # The errors of a call that the receiver, its name or its address may cause.
-POSSIBLE = (OSError, UnicodeError, EOFError)
+POSSIBLE = (OSError, EOFError)
 
 _UNREACHED = {
     errno.ECONNREFUSED: "The receiver refused the connection.",
@@ -38,7 +39,7 @@ class Dialer:
     async def dial(self, host: str, port: int) -> socket.socket:
         """A connected socket, to the first of the host's permitted addresses that answers.
 
-        Raises EgressRefused, gaierror, UnicodeError or Unreached.
+        Raises EgressRefused, gaierror or Unreached.
         """
         refused: OSError = Unreached()
         for found in await self._found(host, port):
@@ -56,6 +57,8 @@ class Dialer:
         except EgressRefused:
             tell_operator(host)
             raise
+        except UnicodeError as error:
+            raise socket.gaierror(socket.EAI_NONAME, "The host is no name.") from error
 
     async def _connected(self, family: int, address: str, port: int) -> socket.socket:
         opened = self._egress.open_socket((family, socket.SOCK_STREAM, 0, "", (address, port)))
@@ -108,13 +111,15 @@ def explain(error: BaseException) -> Failure | None:
     if getattr(error, "errno", None) in _OURS:
         raise error
     match error:
+        case Unreadable():
+            return ErrorType.MALFORMED, error.text
         case EgressRefused():
             kind = ErrorType.EGRESS
         case ssl.SSLCertVerificationError():
             return ErrorType.TLS, f"The receiver's certificate is not valid: {error.verify_message}."
         case ssl.SSLError():
             kind = ErrorType.TLS
-        case socket.gaierror() | UnicodeError():
+        case socket.gaierror():
             kind = ErrorType.DNS
         case TimeoutError():
             kind = ErrorType.TIMEOUT

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 from service.adapters.destinations.kafka.network import Network
 from service.adapters.destinations.kafka.sender import security
 from service.adapters.destinations.network import Dialer, explain
-from service.adapters.sources.losses import lost_by
+from service.adapters.sources.losses import asking, lost_by
 from service.adapters.sources.partitions import Partitions
 from service.application.ports.sources import BrokerLost
 from service.domain.broker_messages import BrokerMessage
@@ -57,7 +57,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the cli
 
     async def fetch(self, most: int) -> list[BrokerMessage]:
         """Wait for messages, for about a second."""
-        with lost_by(KafkaError):
+        with asking(KafkaError):
             found = await self._consumer.getmany(timeout_ms=FETCH_TIMEOUT_MS, max_records=most)
         messages = []
         for place, records in found.items():
@@ -93,7 +93,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the cli
         places = self._consumer.assignment()
         if not places:
             return 0
-        with lost_by(KafkaError), suppress(IllegalStateError):
+        with asking(KafkaError), suppress(IllegalStateError):
             ends = await self._consumer.end_offsets(places)
             begun = [await self._consumer.committed(place) or 0 for place in ends]
             return int(sum(ends.values()) - sum(begun))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service.adapters.destinations.conversation import conversation
 from service.adapters.destinations.network import POSSIBLE, explain
 from service.adapters.destinations.results import Told
 from service.application.ports.sources import BrokerLost
@@ -25,6 +26,13 @@ def lost_by(*errors: type[Exception]) -> Iterator[None]:
         if failure is None:
             raise
         raise BrokerLost(failure[1]) from error
+
+
+@contextmanager
+def asking(*errors: type[Exception]) -> Iterator[None]:
+    """As `lost_by`, around what a broker is only asked: what its client cannot read of the answer loses it too."""
+    with lost_by(*errors), conversation(*errors):
+        yield
 
 
 def _words(error: Exception) -> str:

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from service.adapters.destinations.nats.sender import connect
 from service.adapters.destinations.network import Dialer
-from service.adapters.sources.losses import lost_by
+from service.adapters.sources.losses import asking, lost_by
 from service.application.ports.sources import BrokerLost
 from service.domain.broker_messages import BrokerMessage
 from service.domain.sources import NatsOrigin, Source
@@ -46,7 +46,7 @@ class NatsConsumer:
     async def fetch(self, most: int) -> list[BrokerMessage]:
         """Wait for messages, for about a second."""
         try:
-            with lost_by(NatsError):
+            with asking(NatsError):
                 found = await self._pulled.fetch(most, timeout=FETCH_TIMEOUT_S)
         except BrokerLost as lost:
             if not isinstance(lost.__cause__, TimeoutError):
@@ -80,7 +80,7 @@ class NatsConsumer:
 
     async def lag(self) -> int | None:
         """What the consumer has not delivered, and what it delivered that nobody acknowledged yet."""
-        with lost_by(NatsError):
+        with asking(NatsError):
             info = await self._pulled.consumer_info()
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
@@ -96,7 +96,7 @@ class NatsConsumers:
         """A consumer while the block lasts. The durable one is created if it does not exist. Raises BrokerLost."""
         client = await self._connected(origin)
         try:
-            with lost_by(NatsError):
+            with asking(NatsError):
                 stream = client.jetstream(timeout=REQUEST_TIMEOUT_S)
                 pulled = await _pulled(stream, origin)
             yield NatsConsumer(client, stream, pulled, source=source, origin=origin)

@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 
 from service.adapters.destinations.network import Dialer
 from service.adapters.destinations.rabbitmq.connecting import connect
-from service.adapters.sources.losses import lost_by
+from service.adapters.sources.losses import asking, lost_by
 from service.application.ports.sources import BrokerLost
 from service.domain.broker_messages import BrokerMessage
 from service.domain.limits import MAX_NAME_CHARACTERS, is_name
@@ -90,7 +90,7 @@ class RabbitMqConsumer:
 
     async def lag(self) -> int | None:
         """What of the queue no process has been handed."""
-        with lost_by(*_ERRORS):
+        with asking(*_ERRORS):
             told = await self._letters.queue_declare(self._origin.queue, passive=True)
         return told.message_count
 
@@ -106,7 +106,7 @@ class RabbitMqConsumers:
         """A consumer of the queue while the block lasts. Raises BrokerLost."""
         connection = await self._connected(origin)
         try:
-            with lost_by(*_ERRORS):
+            with asking(*_ERRORS):
                 letters = await connection.channel(publisher_confirms=True)
                 channel = await connection.channel(publisher_confirms=False)
                 opened = RabbitMqConsumer(channel, letters, source=source, origin=origin)

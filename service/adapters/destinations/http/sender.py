@@ -1,15 +1,17 @@
 """Makes the HTTP call to a receiver. Whatever the receiver does, the result is an outcome, not an exception."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import httpx
 
 from service.adapters.destinations.http import outcomes
 from service.adapters.destinations.http.client import connections_of
-from service.adapters.destinations.http.connections import Call
+from service.adapters.destinations.http.connections import Call, Connections
 from service.adapters.destinations.http.egress import Egress, tell_operator
-from service.adapters.destinations.http.requests import Requests
+from service.adapters.destinations.http.requests import Request, Requests
 from service.domain.destinations import HttpDestination, Parcel, address
 from service.domain.headers import Pairs
 from service.domain.outcomes import ErrorType, Outcome
@@ -27,25 +29,37 @@ class HttpSender:
         self._requests = Requests(egress)
 
     async def send(self, destination: HttpDestination, parcel: Parcel) -> Outcome:
-        """POST the parcel once. Header names keep their spelling; at most 20,000 bytes of an answer's body are read.
+        """POST the parcel once. Header names keep their spelling."""
+        post = partial(self._requests.post, destination, parcel)
+        return await exchanged(self._connections, post, url=destination.url, timeout=self._timeout)
 
-        Once a status has arrived, it decides: an error after it is stored beside it.
-        """
-        started = time.perf_counter()
-        sent: Pairs = ()
-        try:
-            request = self._requests.post(destination, parcel)
-            sent = request.sent
-            call = await self._connections.ask(request.target, request.written, timeout=self._timeout)
-        except outcomes.POSSIBLE as error:
-            failure = outcomes.explain(error)
-            if failure is outcomes.EGRESS:
-                tell_operator(address(destination.url)["host"])
-            return outcomes.unanswered(failure, sent=sent, duration=_since(started))
-        body, broken = await _read(call)
-        return outcomes.answered(
-            call.head.status, call.head.headers, body, sent=sent, duration=_since(started), broken=broken
-        )
+
+async def exchanged(
+    connections: Connections,
+    write: Callable[[], Request],
+    *,
+    url: str,
+    timeout: float,  # noqa: ASYNC109 - it is kept below the pool, where it leaves the status that has arrived
+) -> Outcome:
+    """Send what `write` returns once; at most 20,000 bytes of the answer's body are read.
+
+    Once a status has arrived, it decides: an error after it is stored beside it.
+    """
+    started = time.perf_counter()
+    sent: Pairs = ()
+    try:
+        request = write()
+        sent = request.sent
+        call = await connections.ask(request.target, request.written, timeout=timeout)
+    except outcomes.POSSIBLE as error:
+        failure = outcomes.explain(error)
+        if failure is outcomes.EGRESS:
+            tell_operator(address(url)["host"])
+        return outcomes.unanswered(failure, sent=sent, duration=_since(started))
+    body, broken = await _read(call)
+    return outcomes.answered(
+        call.head.status, call.head.headers, body, sent=sent, duration=_since(started), broken=broken
+    )
 
 
 async def _read(call: Call) -> tuple[bytes, ErrorType | None]:

@@ -8,6 +8,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from service.adapters.destinations.conversation import conversation
 from service.adapters.destinations.network import Dialer, DialingLoop
 
 _FAILURES = (OSError, KafkaError, TimeoutError)
@@ -35,7 +36,8 @@ class Network:
             try:
                 opened = await self._opened(host, port)
                 try:
-                    self._client.cluster.update_metadata(await opened.send(MetadataRequest([])))
+                    with conversation(KafkaError):
+                        self._client.cluster.update_metadata(await opened.send(MetadataRequest([])))
                 finally:
                     opened.close()
             except _FAILURES as error:
@@ -65,7 +67,17 @@ class Network:
 
     async def _opened(self, host: str, port: int) -> AIOKafkaConnection:
         lost = self._client._on_connection_closed  # noqa: SLF001  # as above
-        connection = AIOKafkaConnection(host, port, on_close=lost, **self._options)
+        connection = CarefulConnection(host, port, on_close=lost, **self._options)
         connection._loop = DialingLoop(self._dialer)  # noqa: SLF001  # it opens its connection by its loop
-        await connection.connect()
+        with conversation(KafkaError):
+            await connection.connect()
         return connection
+
+
+class CarefulConnection(AIOKafkaConnection):  # type: ignore[misc]  # the client has no types
+    """Ends, without a word in the log, when what it reads cannot be read."""
+
+    @staticmethod
+    async def _read(self_ref: Any) -> None:
+        with conversation(KafkaError):
+            await AIOKafkaConnection._read(self_ref)  # noqa: SLF001  # no public way to it

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from service.adapters.destinations import records
+from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections, pipelined
 from service.adapters.destinations.network import Dialer, explain, tls
 from service.adapters.destinations.results import NotNow, Told
@@ -50,24 +51,29 @@ class KafkaSender(KeptConnections[KafkaSink, KafkaLink]):
         self._dialer = dialer
 
     async def _open(self, sink: KafkaSink) -> KafkaLink:
+        from aiokafka.errors import KafkaError
+
         link = _link(sink, self._dialer, request_timeout_ms=max(1, round(self._timeout * 1000 * _REQUEST_SHARE)))
         try:
             # Sooner than the caller gives up, so that what is behind it can be told.
             async with asyncio.timeout(self._timeout * _REQUEST_SHARE):
-                await link.producer.start()
+                with conversation(KafkaError):
+                    await link.producer.start()
         except BaseException as error:  # noqa: BLE001  # raised again, in words for the tenant
             await _give_up(link.producer)
             raise _told(error, link.network) from None
         return link
 
     async def _publish(self, connection: KafkaLink, sink: KafkaSink, batch: Batch, *, deadline: float) -> None:
+        from aiokafka.errors import KafkaError
+
         async def publish(message: StreamMessage) -> "asyncio.Future[Any]":
             key = records.key(message, sink.key) or str(batch.app_id)
             told = [(name, value.encode()) for name, value in records.headers(batch, message).items()]
             append = connection.producer.send(sink.topic, message.payload, key=key.encode(), headers=told)
             return cast("asyncio.Future[Any]", await append)
 
-        taken, error = await pipelined(batch.messages, publish, deadline=deadline)
+        taken, error = await pipelined(batch.messages, publish, deadline=deadline, own=(KafkaError,))
         if error is not None:
             raise _told(error, connection.network, taken=taken) from None
 
@@ -121,6 +127,11 @@ def _told(error: BaseException, network: "Network", *, taken: int = 0) -> BaseEx
     """What the tenant is told of an error. Kafka's own sentences name topics and brokers, never passwords."""
     from aiokafka import errors
 
+    if isinstance(error, errors.CorrelationIdError):
+        error = unreadable(error)
+    for unread in (error, error.__cause__, network.failure):
+        if isinstance(unread, Unreadable):
+            return Told(ErrorType.MALFORMED, unread.text, taken=taken)
     for kinds, error_type, text in (
         (errors.UnknownTopicOrPartitionError, ErrorType.REFUSED, _NO_TOPIC),
         ((errors.SaslAuthenticationFailed, errors.AuthenticationFailedError), ErrorType.REFUSED, _NOT_LET_IN),

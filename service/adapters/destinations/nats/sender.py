@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from service.adapters.destinations import records
+from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections, pipelined
-from service.adapters.destinations.network import Dialer, tls
+from service.adapters.destinations.network import Dialer, explain, tls
 from service.adapters.destinations.results import NotNow, Told
 from service.domain.batches import Batch, StreamMessage
 from service.domain.outcomes import NO_ANSWER, ErrorType
@@ -63,13 +64,15 @@ class NatsSender(KeptConnections[NatsSink, NatsLink]):
         )
 
     async def _publish(self, connection: NatsLink, sink: NatsSink, batch: Batch, *, deadline: float) -> None:
+        from nats import errors
+
         async def publish(message: StreamMessage) -> "asyncio.Future[Any]":
             told = {"Nats-Msg-Id": str(message.id), **records.headers(batch, message)}
             answer = await connection.stream.publish_async(sink.subject, message.payload, headers=told)
             connection.waiting.append(answer)
             return answer
 
-        taken, error = await pipelined(batch.messages, publish, deadline=deadline)
+        taken, error = await pipelined(batch.messages, publish, deadline=deadline, own=(errors.Error,))
         connection.waiting.clear()
         if error is not None:
             raise _told(error, taken=taken) from None
@@ -107,6 +110,8 @@ async def connect(
 
 
 async def _signed_in(server: str, transport: Any, *, authorities: str | None, **login: Any) -> NatsLink:
+    from nats import errors
+
     client = _client(transport)
     link = NatsLink(client, client.jetstream())
     encrypted = urlsplit(server).scheme == "tls" or authorities is not None
@@ -115,19 +120,22 @@ async def _signed_in(server: str, transport: Any, *, authorities: str | None, **
         link.fail(error)
 
     async def closed() -> None:
-        link.fail(ConnectionResetError())
+        lost = client.last_error
+        link.fail(lost if isinstance(lost, Unreadable) else ConnectionResetError())
 
     try:
-        await client.connect(
-            server,
-            name="relevo",
-            allow_reconnect=False,
-            max_reconnect_attempts=0,
-            error_cb=complain,
-            closed_cb=closed,
-            tls=tls(authorities) if encrypted else None,
-            **login,
-        )
+        context = tls(authorities) if encrypted else None
+        with conversation(errors.Error):
+            await client.connect(
+                server,
+                name="relevo",
+                allow_reconnect=False,
+                max_reconnect_attempts=0,
+                error_cb=complain,
+                closed_cb=closed,
+                tls=context,
+                **login,
+            )
     except BaseException as error:  # noqa: BLE001  # raised again, in words for the tenant
         transport.close()
         raise _told(error) from None
@@ -156,7 +164,8 @@ def _told(error: BaseException, *, taken: int = 0) -> BaseException:
     if isinstance(error, errors.Error):
         return Told(ErrorType.REFUSED, f"The server refused: {_words(error)}", taken=taken)
     if isinstance(error, OSError) and taken:
-        return Told(ErrorType.RESET, NO_ANSWER[ErrorType.RESET], taken=taken)
+        unread = explain(error) if isinstance(error, Unreadable) else None
+        return Told(*(unread or (ErrorType.RESET, NO_ANSWER[ErrorType.RESET])), taken=taken)
     return error
 
 
@@ -165,7 +174,19 @@ def _words(error: BaseException) -> str:
 
 
 def _client(transport: Any) -> "Client":
+    from nats import errors
     from nats.aio.client import Client
+    from nats.protocol.parser import Parser
+
+    class CarefulParser(Parser):
+        """Raises what cannot be read in a way that ends the connection; of the rest nats-py only logs."""
+
+        async def parse(self, data: bytes = b"") -> None:
+            try:
+                with conversation(errors.Error):
+                    await super().parse(data)
+            except errors.ProtocolError as error:
+                raise unreadable(error) from error
 
     class DialedNats(Client):
         """A client over a connection that is open already."""
@@ -173,6 +194,7 @@ def _client(transport: Any) -> "Client":
         def __init__(self) -> None:
             super().__init__()
             self._transport = transport
+            self._ps = CarefulParser(self)
 
     return DialedNats()
 

@@ -4,6 +4,7 @@ The table's columns are id (its primary key), app_id, event_type, payload and cr
 is left as it is, so that a repeated batch adds nothing.
 """
 
+import asyncio
 import json
 import ssl
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from service.adapters.destinations.conversation import conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections
 from service.adapters.destinations.network import Dialer, DialingLoop, tls
 from service.adapters.destinations.results import NotNow, Told
@@ -24,11 +26,14 @@ _INSERT = (
     "ON CONFLICT (id) DO NOTHING"
 )
 _NO_TLS = "rejected SSL upgrade"
+_WITHOUT_TLS = {"disable", "allow"}
 _NOT_VERIFIED = {"allow", "prefer", "require"}
 
 # The SQLSTATEs that say nothing about what was sent: going away, out of something, in conflict, locked, read-only.
 _FOR_NOW = ("08", "57P", "53", "40", "55P03", "25006")
-_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_SAID = (asyncpg.PostgresError, asyncpg.InterfaceError)
+# Of a connection that is open, the last one is what asyncpg says when its end comes at an odd moment.
+_ERRORS = (*_SAID, asyncpg.InternalClientError)
 
 
 class PostgresSender(KeptConnections[PostgresSink, asyncpg.Connection]):
@@ -41,8 +46,11 @@ class PostgresSender(KeptConnections[PostgresSink, asyncpg.Connection]):
         self._dialer = dialer
 
     async def _open(self, sink: PostgresSink) -> asyncpg.Connection:
+        mode, options = _options(sink)
+        context = None if mode in _WITHOUT_TLS else _context(sink, mode)
         try:
-            return await _connected(sink, DialingLoop(self._dialer))
+            with conversation(*_SAID):
+                return await _connected(mode, {**options, "loop": DialingLoop(self._dialer)}, context)
         except _ERRORS as error:
             raise _told(error) from None
 
@@ -54,10 +62,11 @@ class PostgresSender(KeptConnections[PostgresSink, asyncpg.Connection]):
         *,
         deadline: float,  # noqa: ARG002  # the caller cuts it off
     ) -> None:
-        insert = _INSERT.format(table=quoted(sink.table_name))
+        insert, rows = _INSERT.format(table=quoted(sink.table_name)), _rows(batch)
         try:
-            async with connection.transaction():
-                await connection.executemany(insert, _rows(batch))
+            with conversation(*_ERRORS):
+                async with connection.transaction():
+                    await connection.executemany(insert, rows)
         except _ERRORS as error:
             raise _told(error) from None
 
@@ -95,17 +104,30 @@ def _text(payload: bytes, content_type: str | None) -> str:
     return text if content_type is None else json.dumps(text)
 
 
-async def _connected(sink: PostgresSink, loop: Any) -> asyncpg.Connection:
-    mode, options = _options(sink)
-    if mode in {"disable", "allow"}:
-        return await asyncpg.connect(**options, loop=loop, ssl=False)
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the client has no types
+    """Closed, and not only forgotten, when what the server says of itself cannot be read."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *others: Any) -> None:
+        try:
+            super().__init__(protocol, transport, *others)
+        except Exception:
+            self._aborted = True  # type: ignore[misc]  # its types leave out the slot
+            transport.abort()
+            raise
+
+
+async def _connected(mode: str, options: dict[str, Any], context: ssl.SSLContext | None) -> asyncpg.Connection:
+    if context is None:
+        return await asyncpg.connect(**options, ssl=False)
     try:
-        return await asyncpg.connect(**options, loop=loop, ssl=_context(sink, mode))
+        return await asyncpg.connect(**options, ssl=context)
     except ConnectionError as error:
         if _NO_TLS not in str(error):
             raise
         if mode == "prefer":
-            return await asyncpg.connect(**options, loop=loop, ssl=False)
+            return await asyncpg.connect(**options, ssl=False)
         raise Told(ErrorType.TLS, "The server has no TLS, which sslmode demands.") from None
 
 
@@ -124,6 +146,7 @@ def _options(sink: PostgresSink) -> tuple[str, dict[str, Any]]:
         "database": unquote(url.path.lstrip("/")) or user,
         "passfile": "/dev/null",
         "target_session_attrs": "any",
+        "connection_class": _Connection,
         "statement_cache_size": 0,  # a pooler may stand before the server
         "server_settings": {"application_name": "relevo"},
     }
@@ -142,6 +165,8 @@ def _told(error: Exception) -> Exception:
     """What the tenant is told of an error: PostgreSQL's sentence, without its detail, which may hold values."""
     if isinstance(error, asyncpg.PostgresError):
         return _answered(error.sqlstate or "", str(error.args[0] if error.args else error))
+    if isinstance(error, asyncpg.ProtocolError):
+        return unreadable(error)
     return Told(ErrorType.RESET, NO_ANSWER[ErrorType.RESET])
 
 

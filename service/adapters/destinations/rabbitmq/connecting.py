@@ -8,7 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 import aiormq
 from aiormq.abc import AbstractConnection
 from aiormq.connection import TransportFactory
+from aiormq.exceptions import AMQPError
 
+from service.adapters.destinations.conversation import conversation
 from service.adapters.destinations.network import Dialer, tls
 
 HEARTBEAT_S = 30
@@ -17,7 +19,8 @@ HEARTBEAT_S = 30
 async def connect(uri: str, *, dialer: Dialer, authorities: str | None = None) -> AbstractConnection:
     """A connection, encrypted if the URI's scheme says so. Raises what aiormq raises, and OSError."""
     connection = aiormq.Connection(_plain(uri), transport_factory=_Dialed(dialer, authorities))
-    await connection.connect({"connection_name": "relevo"})
+    with conversation(AMQPError):
+        await connection.connect({"connection_name": "relevo"})
     return connection
 
 

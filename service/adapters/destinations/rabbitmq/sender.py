@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from service.adapters.destinations import records
+from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections, acknowledged
 from service.adapters.destinations.network import Dialer
 from service.adapters.destinations.results import NotNow, Told
@@ -54,11 +55,12 @@ class RabbitMqSender(KeptConnections[RabbitMqSink, RabbitMqLink]):
         except AMQPError as error:
             raise _told(error) from None
         try:
-            channel = await connection.channel(publisher_confirms=True)
+            with conversation(AMQPError, RuntimeError):
+                channel = await connection.channel(publisher_confirms=True)
             return RabbitMqLink(connection, cast("Channel", channel))
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001  # raised again, in words for the tenant
             await connection.close()
-            raise
+            raise _told(error) from None
 
     async def _publish(self, connection: RabbitMqLink, sink: RabbitMqSink, batch: Batch, *, deadline: float) -> None:
         loop = asyncio.get_running_loop()
@@ -77,7 +79,11 @@ class RabbitMqSender(KeptConnections[RabbitMqSink, RabbitMqLink]):
         ]
         taken, error = await acknowledged(publishing, deadline=deadline)
         if error is not None:
-            raise _told(error, taken=taken) from None
+            told = _told(error, taken=taken)
+            # aiormq writes and waits in one go. What cannot be written leaves the connection open, and is our fault;
+            # what cannot be read ends it.
+            is_known = isinstance(told, (Told, NotNow, OSError)) or self._usable(connection)
+            raise (told if is_known else unreadable(told)) from None
 
     async def _end(self, connection: RabbitMqLink) -> None:
         await connection.connection.close()
@@ -104,6 +110,10 @@ def _told(error: BaseException, *, taken: int = 0) -> BaseException:
     """What the tenant is told of an error. RabbitMQ's own sentences name exchanges and queues, never passwords."""
     from aiormq import exceptions as amqp
 
+    if isinstance(error, (amqp.ProtocolSyntaxError, amqp.IncompatibleProtocolError)):
+        error = unreadable(error)
+    if isinstance(error, Unreadable):
+        return Told(ErrorType.MALFORMED, error.text, taken=taken)
     cause = error.__cause__
     if isinstance(cause, OSError) and not isinstance(cause, amqp.AMQPError):
         return cause if not taken else Told(ErrorType.RESET, NO_ANSWER[ErrorType.RESET], taken=taken)
@@ -117,6 +127,7 @@ def _told(error: BaseException, *, taken: int = 0) -> BaseException:
             return Told(error_type, text, taken=taken)
     if isinstance(error, amqp.DeliveryError):
         return NotNow(_NOT_TAKEN, taken=taken)
-    if isinstance(error, (OSError, amqp.AMQPError, amqp.ChannelInvalidStateError)):
+    # It is a RuntimeError that aiormq raises about what is closed.
+    if isinstance(error, (OSError, amqp.AMQPError)) or type(error) in {RuntimeError, amqp.ChannelInvalidStateError}:
         return Told(ErrorType.RESET, NO_ANSWER[ErrorType.RESET], taken=taken)
     return error

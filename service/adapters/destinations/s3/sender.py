@@ -1,26 +1,30 @@
 """Puts batches into a bucket: one object a batch, of lines of JSON, compressed. A repeated batch is the same object.
 
-It goes over the connections of the HTTP sender, which guard the addresses called.
+It goes over the connections of the HTTP sender, which guard the addresses called, and its answers count as those of
+receivers of webhooks do.
 """
 
-import asyncio
 import gzip
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 
 from service.adapters.destinations import records
-from service.adapters.destinations.http import outcomes
-from service.adapters.destinations.http.egress import tell_operator
+from service.adapters.destinations.http.client import connections_of
+from service.adapters.destinations.http.requests import Request, written
+from service.adapters.destinations.http.sender import exchanged
+from service.adapters.destinations.http.targets import target_of
 from service.adapters.destinations.s3.signature import encoded, signed
 from service.domain.batches import Batch, BatchResult
 from service.domain.outcomes import Taken
 from service.domain.sinks import S3Sink
 
 _DIGITS = 20  # of a position, so that objects are listed in order
+# Not signed. An answer is shown to people, and is not decompressed.
+_ASKED = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "Relevo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +45,31 @@ class S3Sender:
     """`timeout` (seconds) bounds everything from resolving the name to the last byte of the answer."""
 
     def __init__(self, client: httpx.AsyncClient, *, timeout: float) -> None:
-        self._client = client
+        self._connections = connections_of(client)
         self._timeout = timeout
 
     async def send(self, sink: S3Sink, batch: Batch) -> BatchResult:
         """Put the batch as one object. It is taken whole or not at all."""
-        started = time.perf_counter()
         place, body = place_of(sink, object_key(batch)), contents(batch)
-        try:
-            async with asyncio.timeout(self._timeout):
-                status, headers, told = await self._put(place, sink, body)
-        except (*outcomes.POSSIBLE, httpx.TransportError) as error:
-            failure = outcomes.explain(error)
-            if failure is outcomes.EGRESS:
-                tell_operator(urlsplit(place.url).hostname or "")
-            return BatchResult(taken=0, outcome=outcomes.unanswered(failure, sent=(), duration=_since(started)))
-        outcome = outcomes.answered(status, headers, told, sent=(), duration=_since(started))
+        put = partial(_put, place, sink, body)
+        outcome = await exchanged(self._connections, put, url=place.url, timeout=self._timeout)
         return BatchResult(taken=len(batch.messages) if isinstance(outcome, Taken) else 0, outcome=outcome)
 
-    async def _put(self, place: Place, sink: S3Sink, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        headers = signed(
-            "PUT",
-            host=place.host,
-            path=place.path,
-            headers={"content-type": "application/x-ndjson", "content-encoding": "gzip"},
-            body=body,
-            access_key_id=sink.access_key_id,
-            secret_access_key=sink.secret_access_key,
-            region=sink.region,
-            at=datetime.now(UTC),
-        )
-        told = bytearray()
-        async with self._client.stream("PUT", place.url, content=body, headers=headers) as answer:
-            async for piece in answer.aiter_raw():
-                told += piece
-                if len(told) > outcomes.MAX_BODY_BYTES:
-                    break
-        return answer.status_code, answer.headers.multi_items(), bytes(told)
+
+def _put(place: Place, sink: S3Sink, body: bytes) -> Request:
+    headers = signed(
+        "PUT",
+        host=place.host,
+        path=place.path,
+        headers={"content-type": "application/x-ndjson", "content-encoding": "gzip"},
+        body=body,
+        access_key_id=sink.access_key_id.encode().decode("latin-1"),  # as UTF-8; the server knows no such key
+        secret_access_key=sink.secret_access_key,
+        region=sink.region,
+        at=datetime.now(UTC),
+    )
+    target = target_of(httpx.URL(place.url))
+    return Request(target, written("PUT", target, (_ASKED | headers).items(), body), sent=())
 
 
 def object_key(batch: Batch) -> str:
@@ -101,7 +93,3 @@ def place_of(sink: S3Sink, key: str) -> Place:
     if "." in sink.bucket:
         return Place("https", host, f"/{sink.bucket}/{key}")
     return Place("https", f"{sink.bucket}.{host}", f"/{key}")
-
-
-def _since(started: float) -> timedelta:
-    return timedelta(seconds=time.perf_counter() - started)
