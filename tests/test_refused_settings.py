@@ -207,6 +207,16 @@ def test_operators_need_a_port_of_their_own_where_the_api_is_served() -> None:
         assert [one.getsockname()[1] for one in taken.ops] == [18764]
 
 
+@pytest.mark.parametrize("host", ["::", "::0", "0:0:0:0:0:0:0:0", "::ffff:127.0.0.1"])
+def test_an_address_of_both_families_serves_ipv4_however_it_is_written(host: str) -> None:
+    with listeners(Settings.from_environment({"RELEVO_PORT": "0", "RELEVO_HOST": host}), api=True) as taken:
+        (listener,) = taken.api
+        listener.listen()
+
+        with socket.create_connection(("127.0.0.1", listener.getsockname()[1])):
+            pass
+
+
 def test_nobody_can_connect_before_there_is_somebody_to_answer() -> None:
     with listeners(Settings.from_environment({"RELEVO_PORT": "0"}), api=True) as taken:
         (listener,) = taken.api

@@ -4,8 +4,10 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
 
 import uvicorn
 from starlette.routing import WebSocketRoute
@@ -16,7 +18,6 @@ from service.api.protocol.patience import MAX_MESSAGE_BYTES, PING_INTERVAL_S, PO
 from service.observability.refusals import RefusedRequests
 from service.settings import Settings, SettingsError
 
-BOTH_FAMILIES = "::"
 KEEP_ALIVE_S = 5
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's own number, which it sets again
 
@@ -110,23 +111,33 @@ def listening(
 
 
 def _bound(stack: ExitStack, host: str, port: int, variable: str) -> tuple[socket.socket, ...]:
-    return tuple(stack.enter_context(_bind(family, address, host, variable)) for family, address in _found(host, port))
+    """Sockets for all addresses of the host that are this machine's, which may have one family only."""
+    found, bound = _found(host, port), []
+    for family, address in found:
+        with suppress(SettingsError):
+            bound.append(stack.enter_context(_bind(family, address, host, variable, alone=len(found) == 1)))
+    if not bound:
+        raise _no_host(host)
+    return tuple(bound)
 
 
-def _found(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+def _found(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise _no_host(host) from None
-    return list(dict.fromkeys((family, address[:2]) for family, _, _, _, address in found))  # type: ignore[misc]  # so do TCP's begin
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bind(family: socket.AddressFamily, address: tuple[str, int], host: str, variable: str) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _bind(family: socket.AddressFamily, address: Any, host: str, variable: str, *, alone: bool) -> socket.socket:
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:  # a machine without this family
+        raise _no_host(host) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != BOTH_FAMILIES))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not (alone and _has_both(address[0]))))
         listener.bind(address)
     except OSError as error:
         listener.close()
@@ -134,6 +145,12 @@ def _bind(family: socket.AddressFamily, address: tuple[str, int], host: str, var
             raise _no_port(host, address[1], variable, error) from None
         raise _no_host(host) from None
     return listener
+
+
+def _has_both(address: str) -> bool:
+    """Whether this IPv6 address is for IPv4 as well: all of this machine's, and IPv4 ones in its form."""
+    numbers = IPv6Address(address)
+    return numbers.is_unspecified or numbers.ipv4_mapped is not None
 
 
 def _no_port(host: str, port: int, variable: str, error: OSError) -> PortUnusable:
