@@ -230,8 +230,8 @@ class CallerProtocol(HttpToolsProtocol):
         if self._is_idle():
             # The rest of a body that was answered is drained for a while, so that the caller reads the response.
             self._drop(received, most=self.patience.drained_bytes)
-            if self._waiting is not None:
-                return
+        if self._waiting is not None and (self._is_idle() or self.flow.holds_more):
+            return
         self._stop_waiting()
         self._waiting = self.loop.call_later(self.patience.silence, self._give_up_on_body)
 
