@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from service.adapters.destinations.conversation import conversation, unreadable
+from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections
 from service.adapters.destinations.network import Dialer, DialingLoop, tls
 from service.adapters.destinations.results import NotNow, Told
@@ -163,6 +163,8 @@ def _context(sink: PostgresSink, mode: str) -> ssl.SSLContext:
 
 def _told(error: Exception) -> Exception:
     """What the tenant is told of an error: PostgreSQL's sentence, without its detail, which may hold values."""
+    if isinstance(error.__cause__, Unreadable):
+        return error.__cause__
     if isinstance(error, asyncpg.PostgresError):
         return _answered(error.sqlstate or "", str(error.args[0] if error.args else error))
     if isinstance(error, asyncpg.ProtocolError):
