@@ -16,6 +16,7 @@ from service.adapters.destinations.conversation import Unreadable, conversation,
 from service.adapters.destinations.kept import KeptConnections
 from service.adapters.destinations.network import Dialer, DialingLoop, tls
 from service.adapters.destinations.results import NotNow, Told
+from service.adapters.destinations.scram import SignIn
 from service.domain.batches import Batch
 from service.domain.outcomes import NO_ANSWER, ErrorType
 from service.domain.sinks import PostgresSink, SinkKind
@@ -50,7 +51,7 @@ class PostgresSender(KeptConnections[PostgresSink, asyncpg.Connection]):
         context = None if mode in _WITHOUT_TLS else _context(sink, mode)
         try:
             with conversation(*_SAID):
-                return await _connected(mode, {**options, "loop": DialingLoop(self._dialer)}, context)
+                return await _connected(mode, {**options, "loop": DialingLoop(self._dialer, watch=SignIn)}, context)
         except _ERRORS as error:
             raise _told(error) from None
 
