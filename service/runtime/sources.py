@@ -23,6 +23,8 @@ from service.runtime.core import Core
 from service.sources.reading import SourceReading
 
 # The package that the client of each kind is in; an extra of that name brings it.
+# What a broker may hand out before it hears from us: RabbitMQ 768 messages (`PREFETCH`), each as large as is taken.
+MOST_FED_BYTES = 1024 * 1024 * 1024
 CLIENTS = {SourceKind.NATS: "nats", SourceKind.KAFKA: "aiokafka", SourceKind.RABBITMQ: "aiormq"}
 
 
@@ -68,7 +70,7 @@ async def reading_sources(
         stack.push_async_callback(resolver.close)
         reading = SourceReading(
             ledger=PostgresSourceLedger(core.database.pool, core.vault, core.wakeups.sources),
-            consumers=consumers(Dialer(core.egress, resolver)),
+            consumers=consumers(Dialer(core.egress, resolver, most=MOST_FED_BYTES)),
             submissions=submissions(resources),
             telemetry=told,
             clock=SystemClock(),

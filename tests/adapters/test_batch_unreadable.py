@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import cast
 import pytest
 
 from service.adapters.destinations.conversation import Unreadable, conversation
+from service.adapters.destinations.listening import MOST_SAID_BYTES, TOO_MUCH, streams
 from service.domain.outcomes import ErrorType
 from service.domain.sinks import KafkaSink, NatsSink, PostgresSink, PushedSink, RabbitMqSink
 from tests.contracts.test_batch_senders import failed, sent
@@ -31,6 +33,7 @@ from tests.support.scripts import (
     kafka_answer,
     postgres_message,
     saying,
+    without_end,
 )
 
 
@@ -152,3 +155,59 @@ async def test_a_conversation_that_is_canceled_stays_canceled() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await talking
+
+
+TEXT = b"A" * 1_000_000
+ENDLESS: Mapping[type[PushedSink], Mapping[str, Script]] = {
+    PostgresSink: {
+        "one message": without_end(None, b"R" + struct.pack(">i", 0x7FFFFFFF), more=lambda _: TEXT),
+        "settings": without_end(
+            None,
+            authentication(0),
+            more=lambda turn: b"".join(
+                postgres_message(b"S", b"%d\0%s\0" % (number, TEXT[:1_000]))
+                for number in range(turn * 1_000, turn * 1_000 + 1_000)
+            ),
+        ),
+        "notices": without_end(
+            None, authentication(0), more=lambda _: postgres_message(b"N", b"SNOTICE\0C00000\0Mx\0\0") * 10_000
+        ),
+    },
+    NatsSink: {
+        "one message": without_end(*PASSED, b"MSG x 1 2000000000\r\n", more=lambda _: TEXT),
+        "a line": without_end(*PASSED, more=lambda _: TEXT),
+    },
+    KafkaSink: {"one answer": without_end(None, struct.pack(">i", 0x7FFFFFFF), more=lambda _: TEXT)},
+    RabbitMqSink: {
+        "one frame": without_end(None, b"\x01\0\0\xff\xff\xff\xff", more=lambda _: TEXT),
+    },
+}
+ENDLESS_CASES = [(kind, name) for kind, scripts in ENDLESS.items() for name in scripts]
+IN_BUFFERS = 32 * 1024 * 1024  # of the kernel, on both sides
+
+
+@pytest.mark.parametrize(("kind", "name"), ENDLESS_CASES)
+async def test_who_never_stops_talking_is_cut_off(
+    kind: type[PushedSink], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with following(ENDLESS[kind][name]) as server:
+        result = await sent(at(kind, server.port), b"{}", seconds=patient(20))
+
+        assert failed(result) is ErrorType.MALFORMED
+        assert result.outcome.exchange.text == TOO_MUCH
+        assert server.said < MOST_SAID_BYTES + IN_BUFFERS
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_what_a_server_says_in_turn_has_no_bound() -> None:
+    turns, piece = 10, MOST_SAID_BYTES // 4
+    script = saying(*[None, b"x" * piece] * turns)
+    async with following(script) as server:
+        opened = socket.create_connection(("127.0.0.1", server.port))
+        opened.setblocking(False)
+        reader, writer = await streams(opened, limit=65_536, most=MOST_SAID_BYTES)
+        for _ in range(turns):
+            writer.write(b"more")
+            assert len(await reader.readexactly(piece)) == piece
+        writer.close()
+        await writer.wait_closed()

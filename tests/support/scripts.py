@@ -4,11 +4,20 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 
 from tests.support.batch_stands import Listener
 
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+@dataclass(slots=True)
+class Talker(Listener):
+    """A server, and how many bytes it said without being heard out."""
+
+    said: int = 0
+
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Talker], Awaitable[None]]
 
 ONE_READ = 65_536
 
@@ -16,7 +25,7 @@ ONE_READ = 65_536
 def saying(*things: bytes | None, hangs_up: bool = False) -> Script:
     """Says these things; `None` is to hear something first. Then it hangs up, or stays until the caller leaves."""
 
-    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Talker) -> None:
         for thing in things:
             if thing is None:
                 await reader.read(ONE_READ)
@@ -32,17 +41,19 @@ def saying(*things: bytes | None, hangs_up: bool = False) -> Script:
 def without_end(*things: bytes | None, more: Callable[[int], bytes]) -> Script:
     """Says these things, and then more and more."""
 
-    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await saying(*things, hangs_up=True)(reader, writer)
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Talker) -> None:
+        await saying(*things, hangs_up=True)(reader, writer, server)
         for turn in count():
-            writer.write(more(turn))
+            piece = more(turn)
+            writer.write(piece)
             await writer.drain()
+            server.said += len(piece)
 
     return say
 
 
 @asynccontextmanager
-async def following(script: Script) -> AsyncIterator[Listener]:
+async def following(script: Script) -> AsyncIterator[Talker]:
     """A server that does so with each connection."""
     ongoing: set[asyncio.Task[None]] = set()
 
@@ -53,11 +64,11 @@ async def following(script: Script) -> AsyncIterator[Listener]:
         task.add_done_callback(ongoing.discard)
         listener.called.set()
         with suppress(OSError, asyncio.CancelledError):
-            await script(reader, writer)
+            await script(reader, writer, listener)
         writer.close()
 
     async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
-        listener = Listener(server.sockets[0].getsockname()[1])
+        listener = Talker(server.sockets[0].getsockname()[1])
         try:
             yield listener
         finally:

@@ -4,10 +4,12 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from service.adapters.destinations.conversation import Unreadable
 from service.adapters.destinations.http.egress import Egress, EgressRefused, GuardedResolver, tell_operator
+from service.adapters.destinations.listening import MOST_SAID_BYTES, Voice, Watch, connected, encrypted
 from service.adapters.destinations.results import Told
 from service.domain.outcomes import NO_ANSWER, ErrorType
 
@@ -30,9 +32,13 @@ class Unreached(OSError):
 
 
 class Dialer:
-    """Opens TCP connections. The address that is called is the one that was checked, whatever DNS says later."""
+    """Opens TCP connections. The address that is called is the one that was checked, whatever DNS says later.
 
-    def __init__(self, egress: Egress, resolver: GuardedResolver) -> None:
+    Over each, a server may say `most` bytes before we say something again.
+    """
+
+    def __init__(self, egress: Egress, resolver: GuardedResolver, *, most: int = MOST_SAID_BYTES) -> None:
+        self.most = most
         self._egress = egress
         self._resolver = resolver
 
@@ -73,10 +79,14 @@ class Dialer:
 
 
 class DialingLoop:
-    """The running event loop, for clients that let theirs be chosen: its connections are opened by a dialer."""
+    """The running event loop, for clients that let theirs be chosen: its connections are opened by a dialer.
 
-    def __init__(self, dialer: Dialer) -> None:
+    What the server says on each passes a `watch` of its own first.
+    """
+
+    def __init__(self, dialer: Dialer, *, watch: Callable[[], Watch] | None = None) -> None:
         self._dialer = dialer
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
 
     def __getattr__(self, name: str) -> Any:
@@ -87,13 +97,14 @@ class DialingLoop:
     ) -> Any:
         """As the loop's own. A certificate has to be the name's, not the address's."""
         opened = await self._dialer.dial(host, port)
-        try:
-            return await self._loop.create_connection(
-                factory, sock=opened, ssl=ssl, server_hostname=host if ssl else None, **options
-            )
-        except BaseException:
-            opened.close()
-            raise
+        most = self._dialer.most
+        return await connected(factory, opened, most=most, context=ssl, host=host, watch=self._watch, **options)
+
+    async def start_tls(
+        self, voice: Voice, protocol: Any, context: ssl.SSLContext, *, server_hostname: str | None, **options: Any
+    ) -> Voice:
+        """As the loop's own."""
+        return await encrypted(voice, protocol, context, host=server_hostname, **options)
 
 
 def tls(authorities: str | None) -> ssl.SSLContext:

@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, ScramAuthenticator
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from service.adapters.destinations.conversation import conversation
 from service.adapters.destinations.network import Dialer, DialingLoop
+from service.adapters.destinations.scram import check
 
 _FAILURES = (OSError, KafkaError, TimeoutError)
 
@@ -75,9 +76,25 @@ class Network:
 
 
 class CarefulConnection(AIOKafkaConnection):  # type: ignore[misc]  # the client has no types
-    """Ends, without a word in the log, when what it reads cannot be read."""
+    """Ends, without a word in the log, when what it reads cannot be read; computes no more than is usual."""
+
+    def authenticator_scram(self) -> ScramAuthenticator:
+        """That of aiokafka, which computes in a thread."""
+        return _Scram(
+            loop=self._loop,
+            sasl_plain_password=self._sasl_plain_password,
+            sasl_plain_username=self._sasl_plain_username,
+            sasl_mechanism=self._sasl_mechanism,
+        )
 
     @staticmethod
     async def _read(self_ref: Any) -> None:
         with conversation(KafkaError):
             await AIOKafkaConnection._read(self_ref)  # noqa: SLF001  # no public way to it
+
+
+class _Scram(ScramAuthenticator):  # type: ignore[misc]  # as above
+    def create_salted_password(self, salt: bytes, iterations: int) -> None:
+        """Raises Unreadable for too many iterations."""
+        check(b"%d" % iterations)
+        super().create_salted_password(salt, iterations)

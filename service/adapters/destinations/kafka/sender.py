@@ -129,7 +129,7 @@ def _told(error: BaseException, network: "Network", *, taken: int = 0) -> BaseEx
 
     if isinstance(error, errors.CorrelationIdError):
         error = unreadable(error)
-    for unread in (error, error.__cause__, network.failure):
+    for unread in (error, error.__cause__):
         if isinstance(unread, Unreadable):
             return Told(ErrorType.MALFORMED, unread.text, taken=taken)
     for kinds, error_type, text in (

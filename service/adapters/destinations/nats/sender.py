@@ -1,14 +1,16 @@
 """Publishes batches to a stream of NATS JetStream, which acknowledges each message and knows a repetition by its id."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from service.adapters.destinations import records
 from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections, pipelined
+from service.adapters.destinations.listening import encrypted, streams
 from service.adapters.destinations.network import Dialer, explain, tls
 from service.adapters.destinations.results import NotNow, Told
 from service.domain.batches import Batch, StreamMessage
@@ -101,10 +103,11 @@ async def connect(
     for server in servers:
         url = urlsplit(server)
         try:
-            transport = _transport(await dialer.dial(url.hostname or "", url.port or DEFAULT_PORT))
+            opened = await dialer.dial(url.hostname or "", url.port or DEFAULT_PORT)
         except OSError as error:
             refused = error
             continue
+        transport = _transport(opened, most=dialer.most)
         return await _signed_in(server, transport, authorities=authorities, user=user, password=password, token=token)
     raise refused
 
@@ -199,7 +202,7 @@ def _client(transport: Any) -> "Client":
     return DialedNats()
 
 
-def _transport(opened: Any) -> Any:
+def _transport(opened: socket.socket, *, most: int) -> Any:
     from nats.aio.transport import TcpTransport
 
     class DialedTransport(TcpTransport):
@@ -209,9 +212,20 @@ def _transport(opened: Any) -> Any:
             super().__init__()  # type: ignore[no-untyped-call]  # nats-py has no type for it
 
         async def connect(self, uri: Any, buffer_size: int, connect_timeout: int) -> None:  # noqa: ARG002  # its own
-            reader, writer = await asyncio.open_connection(sock=opened, limit=buffer_size)
+            reader, writer = await streams(opened, limit=buffer_size, most=most)
             self._bare_io_reader = self._io_reader = reader
             self._bare_io_writer = self._io_writer = writer
+
+        async def connect_tls(self, uri: Any, ssl_context: Any, buffer_size: int, connect_timeout: int) -> None:
+            loop = asyncio.get_running_loop()
+            reader = asyncio.StreamReader(limit=buffer_size, loop=loop)
+            protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+            host = uri if isinstance(uri, str) else uri.hostname
+            async with asyncio.timeout(connect_timeout):
+                voice = await encrypted(cast("Any", self._io_writer).transport, protocol, ssl_context, host=host)
+            reader.set_transport(voice)  # type: ignore[arg-type]  # it is one by its methods
+            self._io_reader = reader
+            self._io_writer = asyncio.StreamWriter(voice, protocol, reader, loop)  # type: ignore[arg-type]  # as above
 
         def close(self) -> None:
             (self._io_writer or opened).close()

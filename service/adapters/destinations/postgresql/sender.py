@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from service.adapters.destinations.conversation import conversation, unreadable
+from service.adapters.destinations.conversation import Unreadable, conversation, unreadable
 from service.adapters.destinations.kept import KeptConnections
 from service.adapters.destinations.network import Dialer, DialingLoop, tls
 from service.adapters.destinations.results import NotNow, Told
+from service.adapters.destinations.scram import SignIn
 from service.domain.batches import Batch
 from service.domain.outcomes import NO_ANSWER, ErrorType
 from service.domain.sinks import PostgresSink, SinkKind
@@ -50,7 +51,7 @@ class PostgresSender(KeptConnections[PostgresSink, asyncpg.Connection]):
         context = None if mode in _WITHOUT_TLS else _context(sink, mode)
         try:
             with conversation(*_SAID):
-                return await _connected(mode, {**options, "loop": DialingLoop(self._dialer)}, context)
+                return await _connected(mode, {**options, "loop": DialingLoop(self._dialer, watch=SignIn)}, context)
         except _ERRORS as error:
             raise _told(error) from None
 
@@ -163,6 +164,8 @@ def _context(sink: PostgresSink, mode: str) -> ssl.SSLContext:
 
 def _told(error: Exception) -> Exception:
     """What the tenant is told of an error: PostgreSQL's sentence, without its detail, which may hold values."""
+    if isinstance(error.__cause__, Unreadable):
+        return error.__cause__
     if isinstance(error, asyncpg.PostgresError):
         return _answered(error.sqlstate or "", str(error.args[0] if error.args else error))
     if isinstance(error, asyncpg.ProtocolError):

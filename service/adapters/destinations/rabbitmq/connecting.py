@@ -11,9 +11,11 @@ from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPError
 
 from service.adapters.destinations.conversation import conversation
+from service.adapters.destinations.listening import streams
 from service.adapters.destinations.network import Dialer, tls
 
 HEARTBEAT_S = 30
+_READ_AHEAD_BYTES = 65_536  # twice that waits to be read, as asyncio has it
 
 
 async def connect(uri: str, *, dialer: Dialer, authorities: str | None = None) -> AbstractConnection:
@@ -35,13 +37,7 @@ class _Dialed(TransportFactory):
         """A connection, encrypted if the scheme says so."""
         context: ssl.SSLContext | None = tls(self._authorities) if url.scheme == "amqps" else None
         opened = await self._dialer.dial(url.host, url.port)
-        try:
-            return await asyncio.open_connection(
-                sock=opened, ssl=context, server_hostname=url.host if context else None
-            )
-        except BaseException:
-            opened.close()
-            raise
+        return await streams(opened, limit=_READ_AHEAD_BYTES, most=self._dialer.most, context=context, host=url.host)
 
 
 def _plain(uri: str) -> str:
