@@ -300,6 +300,11 @@ READINESS: dict[str, Promise] = {
         "when_draining(reading.stop)",
         "tests/sources/test_wiring.py::test_a_server_that_is_told_to_leave_takes_no_more_from_sources",
     ),
+    "revocations": Promise(
+        "service/runtime/services.py",
+        'need("revocations"',
+        "tests/system/test_revocations.py::test_a_server_that_begins_without_home_is_not_ready_before_it_knows_them",
+    ),
     "the database": Promise(
         "service/runtime/core.py",
         "check_database",
@@ -326,6 +331,16 @@ _FORGOTTEN = "tests/adapters/test_forgetting.py::test_what_is_over_is_forgotten_
 _UPKEEP = "service/adapters/postgres/upkeep.py"
 
 TIMES: dict[str, Promise] = {
+    "how long a session lasts": Promise(
+        "service/application/console_sessions.py",
+        "now + SESSION_LASTS",
+        "tests/console/test_sessions.py::test_a_valid_token_becomes_a_session_whose_cookie_scripts_cannot_read",
+    ),
+    "how long one family of addresses is waited for": Promise(
+        "service/adapters/destinations/http/client.py",
+        "happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S",
+        "tests/adapters/http/test_ipv6.py::test_a_family_that_says_nothing_costs_a_moment_and_not_the_attempt",
+    ),
     "how long a token without a name holds": Promise(
         "service/commands/tokens.py",
         "MAX_LIFETIME",

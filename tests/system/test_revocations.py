@@ -10,10 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from service.adapters.access.tokens import DEFAULT_ORGANISATION, Tokens
 from service.observability.telemetry import open_telemetry
+from tests.faults.wire import open_wire
 from tests.observability.whole import Whole, running_whole
+from tests.support.databases import named
 from tests.support.patience import patient
 from tests.support.processes import SECRET, RelevoProcess, asking, running, settings
 
@@ -69,6 +72,25 @@ def test_what_is_ended_elsewhere_is_known_after_a_second(database: str) -> None:
 
     with asyncio.Runner(loop_factory=HeldClock) as runner:
         runner.run(end_one_each_second())
+
+
+async def test_a_server_that_begins_without_home_is_not_ready_before_it_knows_them(database: str, other: str) -> None:
+    url = make_url(database)
+    async with (
+        open_wire(lambda: f"{url.query['host']}/.s.PGSQL.{url.query['port']}") as wire,
+        open_telemetry(role="test", version="0", environ={}) as telemetry,
+    ):
+        home = f"postgresql://postgres@127.0.0.1:{wire.port}/{url.database}"
+        wire.cut()
+        async with running_whole(telemetry, database="", **named(eu_1=home, eu_2=other)) as whole:
+            before = await whole.api.get("/readyz?verbose")
+            wire.mend()
+            async with asyncio.timeout(WITHIN):
+                while (await whole.api.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - it is looked at
+                    await asyncio.sleep(0.02)
+
+    assert before.status_code == 503
+    assert [name for name, found in before.json()["checks"].items() if not found["ok"]] == ["revocations"]
 
 
 class HeldClock(asyncio.SelectorEventLoop):
