@@ -336,6 +336,11 @@ TIMES: dict[str, Promise] = {
         "now + SESSION_LASTS",
         "tests/console/test_sessions.py::test_a_valid_token_becomes_a_session_whose_cookie_scripts_cannot_read",
     ),
+    "a WebSocket after its token's end": Promise(
+        "service/api/sockets.py",
+        "now() + CHECK_INTERVAL_S",
+        "tests/api/test_tail_websocket.py::test_a_token_that_is_revoked_meanwhile_closes_the_connection",
+    ),
     "how long one family of addresses is waited for": Promise(
         "service/adapters/destinations/http/client.py",
         "happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S",
