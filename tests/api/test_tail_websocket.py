@@ -19,12 +19,15 @@ from service.adapters.postgres.queue.attempt_news import NEWS, PostgresAttemptNe
 from service.adapters.postgres.server.database import Database, dsn
 from service.api.routes.sockets import SUBPROTOCOL, TOKEN_TIMEOUT_S
 from service.api.services import Services
+from service.api.sockets import CHECK_INTERVAL_S
+from service.application.tails import HEARTBEAT_INTERVAL_S
 from service.domain.deliveries import Status
 from service.domain.ids import OrgId
 from tests.api.conftest import TOKENS
 from tests.api.followers import WITHIN, PatientSocket, an_attempt, closed, following, heard, refusal, token_of
 from tests.api.served import served
 from tests.api.test_streams import app_id_of, tailing
+from tests.support.patience import unhurried
 from tests.support.processes import environment
 
 NEIGHBOURS = OrgId("org_000000000000000000000000002")
@@ -190,9 +193,12 @@ async def test_a_token_that_is_revoked_meanwhile_closes_the_connection(api: Asyn
     async with following(api, token=token) as program:
         await heard(program)
         await api.post("/auth/logout", headers={"authorization": f"Bearer {token}"})
+        began = asyncio.get_running_loop().time()
         code = await closed(program)
+        took = asyncio.get_running_loop().time() - began
 
     assert code == 4401
+    assert took < min(unhurried(CHECK_INTERVAL_S + 2), HEARTBEAT_INTERVAL_S - 1), "it does not wait for the next word"
 
 
 @pytest.mark.usefixtures("application")
