@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from service.commands import database, demo, roles, tail, tenants, tokens
+from service.commands.streams import open_closed
 
 _ABOUT = "Delivers webhooks: durable, signed, retried for a day, and visible in Jaeger."
 _EPILOG = """\
@@ -22,6 +23,7 @@ exit status: 0 done; 1 something failed; 2 the command line, a setting or the st
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
+    open_closed()
     chosen = _parser().parse_args(arguments)
     from service.commands.execution import carry_out
 

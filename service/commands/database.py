@@ -1,8 +1,9 @@
 """`relevo migrate` and `relevo reencrypt`: maintenance of the database."""
 
 import os
-import sys
 from argparse import Namespace
+
+from service.commands.streams import say
 
 
 def migrate(_: Namespace) -> int:
@@ -14,7 +15,7 @@ def migrate(_: Namespace) -> int:
     settings = configured(os.environ)
 
     async def work() -> None:
-        await migrated(settings, tell=waits, done=_say)
+        await migrated(settings, tell=waits, done=say)
 
     return run(work)
 
@@ -30,14 +31,8 @@ def reencrypt(_: Namespace) -> int:
 
     async def work() -> None:
         outcome = await reencrypted(settings, tell=waits)
-        sys.stdout.write(f"{outcome.resealed} values were encrypted anew with the first key.\n")
+        say(f"{outcome.resealed} values were encrypted anew with the first key.")
         if outcome.unreadable:
             raise Unreadable(outcome.unreadable)
 
     return run(work)
-
-
-def _say(sentence: str) -> None:
-    """At once, so that what is done is known when the next one fails."""
-    sys.stdout.write(f"{sentence}\n")
-    sys.stdout.flush()

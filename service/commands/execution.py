@@ -13,6 +13,7 @@ from importlib.metadata import requires
 
 import structlog
 
+from service.commands.streams import OutputRefused, complain
 from service.domain.errors import LimitReached
 from service.runtime.configuration import UNUSABLE as UNUSABLE_SETTINGS
 from service.runtime.configuration import refuse_unusable_surroundings, warnings
@@ -53,7 +54,7 @@ def carry_out(command: Callable[[Namespace], int], chosen: Namespace) -> int:
     except (*UNUSABLE_SETTINGS, CommandUnusable) as error:
         tell(str(error))
         return UNUSABLE
-    except CommandFailed as error:
+    except (CommandFailed, OutputRefused) as error:
         tell(str(error))
         return FAILED
     except ModuleNotFoundError as error:
@@ -136,4 +137,4 @@ def tell(sentence: str) -> None:
             if len(line) <= MAX_LINE_CHARACTERS
             else f"{line[: MAX_LINE_CHARACTERS // 2]}...{line[-MAX_LINE_CHARACTERS // 2 :]}"
         )
-        sys.stderr.write(f"relevo: {short}\n")
+        complain(f"relevo: {short}")

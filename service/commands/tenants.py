@@ -1,9 +1,10 @@
 """`relevo tenants`: which of several databases each organisation lives in."""
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
+
+from service.commands.streams import say
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -59,7 +60,7 @@ def _list(settings: "Settings") -> int:
         for home in homes:
             moves = move is not None and move.org_id == home.org_id
             to = f"\tmoves from {move.source} to {move.target}: {move.step}" if move is not None and moves else ""
-            sys.stdout.write(f"{home.org_id}\t{home.database}\t{home.placed_at:%Y-%m-%dT%H:%M:%SZ}{to}\n")
+            say(f"{home.org_id}\t{home.database}\t{home.placed_at:%Y-%m-%dT%H:%M:%SZ}{to}")
 
     return run(work)
 
@@ -75,7 +76,7 @@ def _place(settings: "Settings", org_id: str, database: str) -> int:
         lives_in = await place(settings, ids.OrgId(org_id), database)
         if lives_in != database:
             raise CommandUnusable(f"{org_id} lives in {lives_in}, and stays there.")
-        sys.stdout.write(f"{org_id} lives in {database}.\n")
+        say(f"{org_id} lives in {database}.")
 
     return run(work)
 
@@ -92,24 +93,23 @@ def _move(settings: "Settings", org_id: str, database: str | None) -> int:
     _check_names(settings, org_id, database)
     organisation, told = ids.OrgId(org_id), [""]
 
-    def say(stands: Move) -> None:
+    def follow_steps(stands: Move) -> None:
         if told[0] != stands.step:
             told[0] = stands.step
-            sys.stdout.write(f"{org_id}: {stands.step}\n")
-            sys.stdout.flush()
+            say(f"{org_id}: {stands.step}")
 
     async def work() -> None:
         try:
             if database is None:
                 await cancel(settings, organisation)
-                await follow(settings, organisation, told=say, waits=tell)
+                await follow(settings, organisation, told=follow_steps, waits=tell)
             else:
-                await move(settings, organisation, database, told=say, waits=tell)
+                await move(settings, organisation, database, told=follow_steps, waits=tell)
         except Immovable as error:
             raise CommandUnusable(str(error)) from None
         except Unavailable as error:
             raise CommandFailed(f"The database that is home cannot be reached: {error.__cause__ or error}") from None
-        sys.stdout.write(f"{org_id} lives in {await known_home(settings, organisation)}.\n")
+        say(f"{org_id} lives in {await known_home(settings, organisation)}.")
 
     return run(work)
 

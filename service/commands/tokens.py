@@ -1,11 +1,11 @@
 """`relevo token`: prints a token for the API."""
 
 import os
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from service.commands.streams import say
 from service.domain.limits import MAX_NAME_CHARACTERS
 from service.domain.tokens import DEFAULT_LIFETIME, MAX_LIFETIME, MIN_LIFETIME, ROLES, is_token_name
 
@@ -47,7 +47,7 @@ def token(chosen: Namespace) -> int:
     lifetime = chosen.expires or MAX_LIFETIME
     made = mint(settings, ids.OrgId(org_id), now=datetime.now(UTC), role=chosen.role, lifetime=lifetime)
     waits(f"its tokenId, by which it can be revoked, is {digest_of(made)}")
-    sys.stdout.write(f"{made}\n")
+    say(made)
     return OK
 
 
@@ -71,7 +71,7 @@ def _listed(chosen: Namespace, org_id: "OrgId") -> int:
     async def work() -> None:
         async with fitting_database(settings, tell=waits) as urls:
             made = await make_listed_token(settings, urls, org_id, new)
-        sys.stdout.write(f"{made}\n")
+        say(made)
 
     return run(work)
 

@@ -8,8 +8,9 @@ from service.environment import Variable
 from service.settings.values import (
     Group,
     Port,
+    as_browsers_write,
+    public_address,
     refuse_what_is_no_host,
-    refuse_what_is_no_origin,
     refuse_what_may_not_embed,
     split,
 )
@@ -71,11 +72,7 @@ class Server(Group):
     @field_validator("public_url")
     @classmethod
     def _is_base_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not value.startswith(("https://", "http://")) or any(mark in value for mark in "?# @"):
-            raise ValueError("it is a URL with http:// or https://, without a query, a user or blanks")
-        return value.rstrip("/")
+        return None if value is None else public_address(value)
 
     @field_validator("host")
     @classmethod
@@ -86,9 +83,7 @@ class Server(Group):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            refuse_what_is_no_origin(origin)
-        return value
+        return tuple(origin if origin == "*" else as_browsers_write(origin) for origin in value)
 
     @field_validator("portal_ancestors")
     @classmethod

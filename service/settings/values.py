@@ -15,8 +15,11 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Delay = Annotated[float, Field(strict=True, gt=0, le=30 * 86_400, allow_inf_nan=False)]
 
 _HOST = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})")
-_ORIGIN = re.compile(r"https?://[^/\s?#@]+")
+# Browsers have no other characters in a host: they write names of other letters in punycode.
+_PLACE = re.compile(r"(?P<host>\[(?P<v6>[0-9a-f:.]+)\]|[0-9a-z_](?:[0-9a-z_.-]{0,251}[0-9a-z])?)(?::[0-9]{1,5})?")
+_USUAL_PORTS = {"https": 443, "http": 80}
 _EMBEDDER = re.compile(r"(https://[0-9A-Za-z][0-9A-Za-z.-]*|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?")
+_PATH = re.compile(r"(?:/[0-9A-Za-z._~!$&'()*+,;=:%-]*)*")
 _DATABASE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _MIN_SECRET_CHARACTERS = 32
 
@@ -82,10 +85,22 @@ def refuse_what_is_no_name(name: str) -> None:
         raise ValueError("a database's name has at most 32 small letters, digits and inner hyphens")
 
 
-def refuse_what_is_no_origin(origin: str) -> None:
-    """ValueError unless it is an origin as browsers send it in `Origin`, or `*`."""
-    if origin != "*" and not (is_web_address(origin) and _ORIGIN.fullmatch(origin)):
-        raise ValueError("an origin is https://host or http://host:port, without a path")
+def as_browsers_write(origin: str) -> str:
+    """The origin as browsers send it in `Origin`: in small letters, and without the port that is usual. ValueError if
+    they never send it."""
+    found = _origin_and_rest(origin)
+    if found is None or found[1]:
+        raise ValueError("an origin is https://host or http://host:port in ASCII, without a path")
+    return found[0]
+
+
+def public_address(url: str) -> str:
+    """The URL with its origin as browsers write it, and without a slash at its end. ValueError unless it is one that
+    links can begin with."""
+    found = _origin_and_rest(url)
+    if found is None or not _PATH.fullmatch(found[1]):
+        raise ValueError("it is a URL in ASCII with http:// or https:// and a host, without a query, a user or blanks")
+    return "".join(found).rstrip("/")
 
 
 def refuse_what_may_not_embed(origin: str) -> None:
@@ -101,6 +116,22 @@ def is_web_address(url: str) -> bool:
         return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0 and url.isprintable()
     except ValueError:
         return False
+
+
+def _origin_and_rest(url: str) -> tuple[str, str] | None:
+    """Its origin as browsers write it, and what is behind that; None unless both are there as they can be."""
+    if not is_web_address(url):
+        return None
+    parts = urlsplit(url)
+    place = _PLACE.fullmatch(parts.netloc.lower())
+    if place is None or ".." in place["host"]:
+        return None
+    try:
+        host = f"[{IPv6Address(place['v6'])}]" if place["v6"] else place["host"]
+    except ValueError:
+        return None
+    shown = "" if parts.port in {None, _USUAL_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{shown}", url[len(parts.scheme) + len("://") + len(parts.netloc) :]
 
 
 def refuse_unusable_address(url: str) -> None:

@@ -89,6 +89,7 @@ def test_an_address_is_read_as_psql_reads_it(
         ("h/d?keepalives=2", "keepalives", "from 0 to 1"),
         ("h/d?keepalives_count=1000", "keepalives_count", "to 127"),
         ("h/d?target_session_attrs=standby", "target_session_attrs", "set it to read-write"),
+        ("h/d?target_session_attrs=STANDBY", "target_session_attrs", "set it to read-write"),
         ("h/d?target_session_attrs=read-only", "target_session_attrs", "set it to read-write"),
         ("h/d?target_session_attrs=best", "target_session_attrs", "set it to any or read-write"),
         ("h/d?sslrootcert=system&sslmode=require", "sslmode", "has to be verify-full"),
@@ -152,6 +153,20 @@ def test_what_the_address_says_wins_over_libpq_s_variables_and_an_empty_one_is_n
 
     assert (address.user, address.hosts, address.tls["sslmode"]) == ("u", (Host("h", 5432),), "require")
     assert address.password is None
+
+
+def test_capitals_in_a_word_are_taken_for_the_word_in_the_address_and_in_variables() -> None:
+    words = "sslmode=VERIFY-FULL&sslnegotiation=DIRECT&ssl_min_protocol_version=tlsv1.2&target_session_attrs=READ-WRITE"
+    spelt = {"sslmode": "verify-full", "sslnegotiation": "direct", "ssl_min_protocol_version": "TLSv1.2"}
+    environ = {
+        "PGSSLMODE": "Verify-Full",
+        "PGSSLNEGOTIATION": "Direct",
+        "PGSSLMINPROTOCOLVERSION": "TLSV1.2",
+        "PGTARGETSESSIONATTRS": "Read-Write",
+    }
+
+    for address in (read(f"postgresql://h/d?{words}"), read(completed("postgresql://h/d", environ))):
+        assert (address.tls, address.target_session_attrs) == (spelt, "read-write")
 
 
 def test_an_address_does_not_show_its_password() -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.processes import asking
+from tests.support.processes import asking, run
 
 
 async def start_demo(directory: Path, *options: str) -> Process:
@@ -32,6 +32,16 @@ def temporary() -> Iterator[Path]:
 
 def left_in(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
+
+
+@pytest.mark.parametrize("option", ["stack", "brokers"])
+@pytest.mark.parametrize("file", ["/etc/passwd", "/tmp", "/dev/null"])  # noqa: S108  # a directory
+async def test_a_file_that_is_none_of_addresses_is_told(option: str, file: str) -> None:
+    status, out, err = await run("demo", f"--{option}", file, environ={})
+
+    assert (status, out) == (1, "")
+    told = f"relevo: {file} is not the file that `make {option}` writes: name that one, or leave its name out.\n"
+    assert err == told
 
 
 @pytest.mark.timeout(90)

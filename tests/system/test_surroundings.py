@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from httpx import AsyncClient, TransportError
 
 from service.adapters.access.tokens import Tokens
 from service.domain.tokens import is_digest
-from tests.support.processes import SECRET, command, environment, free_port, run_anew, settings
+from tests.support.processes import READY_WITHIN, SECRET, asking, command, environment, free_port, run_anew, settings
 
 NOBODY = 65_534
 # What lets root read and write what its mode does not: without it root is a user like any other.
@@ -132,3 +133,54 @@ async def test_a_data_directory_that_cannot_be_used_is_told_in_a_sentence(
     assert (process.returncode, out) == (2, b"")
     assert err.decode().startswith(f"relevo: {place} cannot be the data directory: {why}. Set RELEVO_DATA_DIR to a ")
     assert err.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked", "status", "said"),
+    [
+        ("2>&-", "migrate", 0, ""),
+        ("2>&- >&-", "migrate", 1, ""),
+        ("2>/dev/full", "token", 2, ""),
+        (">&-", "migrate", 1, "it is closed"),
+        (">&-", "token --name ci", 1, "it is closed"),
+        (">/dev/full", "migrate", 1, "No space left on device"),
+        ("| sleep 0; exit ${PIPESTATUS[0]}", "migrate", 1, "Broken pipe"),
+    ],
+)
+async def test_what_cannot_be_written_is_told_where_it_can_be(
+    shell: str, asked: str, status: int, said: str, database: str
+) -> None:
+    environ = settings(RELEVO_DATABASE_URL=database) if status != 2 else settings(RELEVO_JWT_SECRET="short")
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f'"$@" {shell}', "bash", *command(*asked.split())),
+        env=environment(environ),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    _, err = await process.communicate()
+
+    refused = f"relevo: Standard output does not take what this command says: {said}. Send it to where there is room.\n"
+    assert (process.returncode, err.decode()) == (status, refused if said else "")
+
+
+async def test_a_server_without_standard_streams_serves(database: str) -> None:
+    environ = settings(RELEVO_DATABASE_URL=database)
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", *command("serve")), env=environment(environ)
+    )
+    try:
+        async with asyncio.timeout(READY_WITHIN), asking(f"http://127.0.0.1:{environ['RELEVO_PORT']}") as client:
+            while not await is_ready(client):
+                assert process.returncode is None
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+async def is_ready(client: AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).is_success
+    except TransportError:
+        return False

@@ -121,7 +121,14 @@ async def test_a_program_follows_over_a_websocket_until_the_server_leaves_and_it
     ("environ", "url", "ending"),
     [
         ({}, "http://127.0.0.1:1", (2, "relevo: RELEVO_TOKEN is not set")),
-        ({"RELEVO_TOKEN": "t"}, "localhost:8000", (1, "relevo: 'localhost:8000' is no address of a server")),
+        ({"RELEVO_TOKEN": "a\nb"}, "http://127.0.0.1:1", (2, "relevo: RELEVO_TOKEN has characters that no token has")),
+        ({"RELEVO_TOKEN": "t"}, "localhost:8000", (2, "relevo: 'localhost:8000' is no address of a server")),
+        ({"RELEVO_TOKEN": "t"}, "http://h:99999", (2, "relevo: 'http://h:99999' is no address of a server")),
+        (
+            {"RELEVO_TOKEN": "t", "ALL_PROXY": "socks5://127.0.0.1:1"},
+            "http://127.0.0.1:1",
+            (1, "relevo: The proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"),
+        ),
     ],
 )
 async def test_a_tail_says_what_it_needs(environ: Mapping[str, str], url: str, ending: tuple[int, str]) -> None:

@@ -41,12 +41,15 @@ class BrokerPlaces:
 
 
 def read(addresses: Path) -> Brokers:
-    """The brokers whose addresses are in the file. BrokersUnknown when there is no file."""
+    """The brokers whose addresses are in the file. BrokersUnknown when there is none, or another one."""
     try:
         told = json.loads(addresses.read_text())
+        return Brokers(**{name: told[name] for name in Brokers.__dataclass_fields__})
     except FileNotFoundError:
         raise BrokersUnknown(f"There is no file {addresses}: run `make brokers`, which writes it.") from None
-    return Brokers(**{name: told[name] for name in Brokers.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, TypeError):
+        fault = f"{addresses} is not the file that `make brokers` writes: name that one, or leave its name out."
+        raise BrokersUnknown(fault) from None
 
 
 @asynccontextmanager

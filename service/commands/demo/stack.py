@@ -98,17 +98,20 @@ class Stack:
 
 
 def read(addresses: Path) -> Stack:
-    """The stack whose addresses are in the file. StackUnknown when there is no file."""
+    """The stack whose addresses are in the file. StackUnknown when there is none, or another one."""
     try:
         told = json.loads(addresses.read_text())
+        return Stack(
+            otlp_grpc=told["otlp_grpc"],
+            jaeger=told["jaeger"],
+            prometheus=told["prometheus"],
+            logs=Path(told["logs"]),
+        )
     except FileNotFoundError:
         raise StackUnknown(f"There is no file {addresses}: run `make stack`, which writes it.") from None
-    return Stack(
-        otlp_grpc=told["otlp_grpc"],
-        jaeger=told["jaeger"],
-        prometheus=told["prometheus"],
-        logs=Path(told["logs"]),
-    )
+    except (OSError, ValueError, KeyError, TypeError):
+        fault = f"{addresses} is not the file that `make stack` writes: name that one, or leave its name out."
+        raise StackUnknown(fault) from None
 
 
 def _ids(play: Play) -> set[str]:

@@ -1,6 +1,7 @@
 """`relevo tail`: prints an application's attempts as they are made."""
 
 import os
+import re
 from argparse import ArgumentParser, Namespace
 
 
@@ -17,10 +18,17 @@ def tail(chosen: Namespace) -> int:
 
     from service.commands.execution import CALLER_VARIABLE, OK, CommandFailed, CommandUnusable, tell
     from service.commands.tail.following import Stream, StreamRefused, follow
+    from service.settings.values import is_web_address
 
     token = os.environ.get(CALLER_VARIABLE, "").strip()
-    if not token or not token.isascii():
-        raise CommandUnusable(f"{CALLER_VARIABLE} is not set: set it to a token that `relevo token` prints.")
+    if not re.fullmatch(r"[!-~]+", token):
+        why = "has characters that no token has" if token else "is not set"
+        raise CommandUnusable(f"{CALLER_VARIABLE} {why}: set it to a token that `relevo token` prints.")
+    if not is_web_address(chosen.url):
+        advice = "it has to begin with http:// or https://, and a port is a number up to 65535"
+        raise CommandUnusable(f"{chosen.url!r} is no address of a server: {advice}.")
+    if not chosen.app_id.isprintable():
+        raise CommandUnusable(f"{chosen.app_id!r} is no application's id or uid.")
     try:
         follow(Stream(url=chosen.url, token=token, app_id=chosen.app_id), Console(), tell=tell)
     except StreamRefused as refused:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 from rich.console import Console
 
+from service.commands.streams import told_when_refused
 from service.commands.tail.events import Event, events
 from service.commands.tail.printing import line_of
 from service.domain import retries
@@ -48,7 +49,7 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
     The server cannot replay attempts made while the stream was broken, so a line says that some may be missing.
     """
     pauses, last_id = retries.pauses(MIN_BACKOFF_S, longest=MAX_BACKOFF_S), None
-    with httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)) as client:
+    with _open_client() as client:
         while True:
             try:
                 for event in _events(client, stream, last_id=last_id):
@@ -57,11 +58,21 @@ def follow(stream: Stream, console: Console, *, tell: Callable[[str], None]) -> 
                     if event.name == "ready":
                         tell(f"Following {stream.app_id}.")
                     if (line := line_of(event)) is not None:
-                        console.print(line, soft_wrap=True)
+                        with told_when_refused():
+                            console.print(line, soft_wrap=True)
             except _Lost as lost:
                 pause = next(pauses)
                 tell(f"{lost} Trying again in {pause:g} s.")
                 time.sleep(pause)
+
+
+def _open_client() -> httpx.Client:
+    try:
+        return httpx.Client(timeout=httpx.Timeout(CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S))
+    except (ImportError, ValueError) as error:
+        proxies = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+        fault = f"The proxy in {proxies} cannot be used: set it to http://host:port, or NO_PROXY to the server's host."
+        raise StreamRefused(fault) from error
 
 
 def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Iterator[Event]:
@@ -73,9 +84,6 @@ def _events(client: httpx.Client, stream: Stream, *, last_id: str | None) -> Ite
         with client.stream("GET", stream.address, headers=headers) as answer:
             _check(answer)
             yield from events(answer.iter_bytes())
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        fault = f"{stream.url!r} is no address of a server: it has to begin with http:// or https://."
-        raise StreamRefused(fault) from error
     except httpx.RequestError as error:
         raise _Lost(f"There is no connection to {stream.url} ({type(error).__name__}).") from error
     except ValueError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import quote, unquote, urlencode
 
-from service.adapters.postgres.server.address_parameters import VARIABLES, ParameterRefused, refuse_unheeded
+from service.adapters.postgres.server.address_parameters import VARIABLES, ParameterRefused, honoured
 from service.adapters.postgres.server.address_tls import refuse_unusable_files, tls_of
 
 PORT = 5432
@@ -142,7 +142,7 @@ def _queried(query: str) -> dict[str, str]:
         if not separator:
             raise ParameterRefused(repr(name)[1:-1][:60], "it has no value; write it as name=value")
         name, value = _as_libpq(_decoded(name, "a parameter's name"), _decoded(value, name[:60]))
-        refuse_unheeded(name, value, called=name)
+        value = honoured(name, value, called=name)
         if value:
             said[name] = value
     return said
@@ -172,8 +172,7 @@ def _decoded(text: str, what: str) -> str:
 
 
 def _address(said: Mapping[str, str], variables: Mapping[str, str]) -> ServerAddress:
-    for name, value in said.items():
-        refuse_unheeded(name, value, called=variables.get(name, name))
+    said = {name: honoured(name, value, called=variables.get(name, name)) for name, value in said.items()}
     hosts = _hosts(said.get("host", ""), said.get("port", ""), variables)
     user = said.get("user") or _own_name()
     settings, set_by_options = _server_settings(said)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+NEGOTIATIONS = ("postgres", "direct")
 ATTRIBUTES = ("any", "read-write", "primary")
 
 _MAX_TIMEOUT_S = 3600
@@ -105,7 +106,7 @@ def _accept_any(_name: str, _value: str) -> None:
 
 
 def _writable(name: str, value: str) -> None:
-    if value in {"standby", "read-only", "prefer-standby"}:
+    if value.lower() in {"standby", "read-only", "prefer-standby"}:
         raise ParameterRefused(name, "Relevo writes and cannot use a standby; set it to read-write")
     _OneOf(ATTRIBUTES)(name, value)
 
@@ -119,7 +120,7 @@ _PARAMETERS: Mapping[str, Callable[[str, str], None]] = {
     **dict.fromkeys(("application_name", "fallback_application_name", "options"), _accept_any),
     **dict.fromkeys(("sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"), _accept_any),
     "sslmode": _OneOf(MODES),
-    "sslnegotiation": _OneOf(("postgres", "direct")),
+    "sslnegotiation": _OneOf(NEGOTIATIONS),
     "ssl_min_protocol_version": _OneOf(TLS_VERSIONS),
     "ssl_max_protocol_version": _OneOf(TLS_VERSIONS),
     "target_session_attrs": _writable,
@@ -160,8 +161,19 @@ _PARAMETERS: Mapping[str, Callable[[str, str], None]] = {
 }
 
 
-def refuse_unheeded(parameter: str, value: str, *, called: str) -> None:
-    """ParameterRefused unless this value of the parameter is honoured. `called` is the name that it was given by."""
+# The words that the driver compares to the letter.
+_SPELT: Mapping[str, Mapping[str, str]] = {
+    "sslmode": {word.lower(): word for word in MODES},
+    "sslnegotiation": {word: word for word in NEGOTIATIONS},
+    "target_session_attrs": {word: word for word in ATTRIBUTES},
+    "ssl_min_protocol_version": {word.lower(): word for word in TLS_VERSIONS},
+    "ssl_max_protocol_version": {word.lower(): word for word in TLS_VERSIONS},
+}
+
+
+def honoured(parameter: str, value: str, *, called: str) -> str:
+    """The value as the driver spells it, whatever its letters' case was. ParameterRefused unless this value of the
+    parameter is honoured. `called` is the name that it was given by."""
     heed = _PARAMETERS.get(parameter)
     if heed is None:
         near = get_close_matches(parameter, _PARAMETERS, n=1)
@@ -170,3 +182,4 @@ def refuse_unheeded(parameter: str, value: str, *, called: str) -> None:
     if parameter not in _SECRET and not value.isprintable():
         raise ParameterRefused(called, "it has a character that cannot be part of it")
     heed(called, value)
+    return _SPELT.get(parameter, {}).get(value.lower(), value)

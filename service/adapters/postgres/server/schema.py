@@ -144,7 +144,10 @@ async def _connected(url: str, variable: str, *, pooled: bool = False) -> AsyncI
     try:
         await connection.start()
     except (OSError, DBAPIError) as error:
-        raise DatabaseUnreachable(refused_by(error), variable) from error
+        said = refused_by(error)
+        if isinstance(said, asyncpg.QueryCanceledError):
+            raise  # it was reached, and did not let the first statement end
+        raise DatabaseUnreachable(said, variable) from error
     try:
         yield connection
     finally:
