@@ -137,7 +137,7 @@ _TIMEOUT_AND_SCHEDULE = (
 ELSEWHERE: dict[str, Promise] = {
     "RELEVO_EGRESS_ALLOW of sources": Promise(
         "service/runtime/sources.py",
-        "Dialer(core.egress, resolver)",
+        "Dialer(core.egress, resolver",
         "tests/sources/test_wiring.py::test_a_source_calls_nothing_that_the_settings_do_not_allow",
     ),
     "RELEVO_SIGNATURE_HEADERS of batches": Promise(

@@ -24,7 +24,7 @@ def reencrypt(_: Namespace) -> int:
     """Encrypt all stored secrets again with the first of RELEVO_SECRET_KEYS."""
     from service.commands.execution import run, waits
     from service.runtime.configuration import configured
-    from service.runtime.database import Unreadable
+    from service.runtime.database import KeyMissing
     from service.runtime.database import reencrypt as reencrypted
 
     settings = configured(os.environ)
@@ -33,6 +33,6 @@ def reencrypt(_: Namespace) -> int:
         outcome = await reencrypted(settings, tell=waits)
         say(f"{outcome.resealed} values were encrypted anew with the first key.")
         if outcome.unreadable:
-            raise Unreadable(outcome.unreadable)
+            raise KeyMissing(outcome.unreadable)
 
     return run(work)

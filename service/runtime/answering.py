@@ -11,16 +11,26 @@ from typing import Any
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
+from service.observability.health import Health
 from service.runtime.listening import listen
 from service.runtime.signals import on_stopping
 
 
-async def answer(config: uvicorn.Config, sockets: Sequence[socket], *, stopping: Callable[[], None]) -> None:
-    """Answer on the bound sockets until a signal asks for the end, when `stopping` is called. Raises what ended the
-    application's start, and PortUnusable when another process listens on the port by now."""
+async def answer(config: uvicorn.Config, sockets: Sequence[socket], health: Health) -> None:
+    """Answer on the bound sockets until a signal asks for the end, when `health` is told. It is not ready before it
+    listens. Raises what ended the application's start, and PortUnusable when another process listens on the port by
+    now."""
+    listens = False
+    health.need("listening", lambda: listens)
+
+    def ready() -> None:
+        nonlocal listens
+        listen(sockets, "RELEVO_PORT")
+        listens = True
+
     config.load()
-    config.lifespan_class = partial(_Lifespan, ready=partial(listen, sockets, "RELEVO_PORT"))
-    await _Server(config, stopping=stopping).serve(list(sockets))
+    config.lifespan_class = partial(_Lifespan, ready=ready)
+    await _Server(config, stopping=health.draining).serve(list(sockets))
 
 
 class _Server(uvicorn.Server):

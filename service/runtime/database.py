@@ -24,7 +24,7 @@ def _nobody(_sentence: str) -> None:
     """Whom nothing is told."""
 
 
-class Unreadable(Exception):
+class KeyMissing(Exception):
     """Some stored values are encrypted with a key that is not configured."""
 
     def __init__(self, count: int) -> None:
@@ -51,7 +51,7 @@ class RefusingNow(Exception):
 
 
 # Faults that need a change, and faults that may pass by themselves; each text says what to do.
-DATABASE_UNUSABLE = (schema.SchemaMismatch, Unreadable, Refusing, OneUnusable)
+DATABASE_UNUSABLE = (schema.SchemaMismatch, KeyMissing, Refusing, OneUnusable)
 DATABASE_UNAVAILABLE = (EmbeddedUnavailable, schema.DatabaseUnreachable, schema.SchemaBusy, RefusingNow, OneUnavailable)
 
 # The variables that lead to a database.

@@ -44,7 +44,7 @@ async def serve(settings: Settings, listeners: Listeners, database: DatabaseUrls
             websockets=SocketProtocol,
             refused=RefusedRequests(telemetry.metrics),
         )
-        await answer(config, listeners.api, stopping=health.draining)
+        await answer(config, listeners.api, health)
 
 
 def assemble(
