@@ -73,6 +73,7 @@ class _Lifespan(LifespanOn):
         except Exception:
             await self.shutdown()
             raise
+        self.logger.info("Application startup complete.")
 
     async def main(self) -> None:
         """Run the application's lifespan."""

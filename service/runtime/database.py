@@ -79,12 +79,15 @@ class DatabaseUrls:
 
 
 @asynccontextmanager
-async def fitting_database(settings: Settings, *, tell: Tell, warn: Tell = _nobody) -> AsyncIterator[DatabaseUrls]:
+async def fitting_database(
+    settings: Settings, *, tell: Tell, warn: Tell = _nobody, directly: bool = False
+) -> AsyncIterator[DatabaseUrls]:
     """The database while the block lasts, of several that which is home. The schema of an embedded one is migrated,
     that of another one is checked.
 
     `tell` gets a sentence about what is waited for, `warn` one for each of several that cannot be reached: whoever
-    serves begins without it, unless it is the last. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE.
+    serves begins without it, unless it is the last. Whoever asks `directly` needs no pooler. Raises DATABASE_UNUSABLE,
+    DATABASE_UNAVAILABLE.
     """
     async with _reachable(settings, tell) as urls:
         if settings.embedded:
@@ -92,7 +95,10 @@ async def fitting_database(settings: Settings, *, tell: Tell, warn: Tell = _nobo
         elif settings.several:
             await _check_each(named(settings), served(settings), warn)
         else:
-            await _check(urls, *_ways(settings))
+            way, past_it = _ways(settings)
+            await _check(
+                DatabaseUrls.without_pooler(urls.direct) if directly else urls, past_it if directly else way, past_it
+            )
         yield urls
 
 
@@ -115,7 +121,7 @@ async def reencrypt(settings: Settings, *, tell: Tell) -> Resealing:
     """Encrypt all stored secrets again with the first key, in several databases one after the other; servers may run
     meanwhile. Raises DATABASE_UNUSABLE, DATABASE_UNAVAILABLE."""
     if not settings.several:
-        async with fitting_database(settings, tell=tell) as urls:
+        async with fitting_database(settings, tell=tell, directly=True) as urls:
             return await _resealed(settings, urls)
     resealed = unreadable = 0
     for name, urls in named(settings).items():

@@ -330,10 +330,10 @@ async def test_processes_that_cannot_start_say_why_and_end_their_parent(
 ) -> None:
     await audit.ask(database, "ALTER TABLE message RENAME TO gone")
 
-    status, said, _ = await run("serve", environ={**environ, "RELEVO_LOG_LEVEL": "error"})
+    status, said, complaint = await run("serve", environ={**environ, "RELEVO_LOG_LEVEL": "error"})
 
     assert status not in {0, None}
-    assert "Application startup failed" in said
+    assert 'relation "message" does not exist' in complaint
     assert '"level":"info"' not in said, "neither they nor their parent"
 
 
