@@ -15,7 +15,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.api.protocol.heads import has_body, refusal_of, without_offer
+from service.api.protocol.heads import body_length, has_body, refusal_of, without_offer
 from service.api.protocol.offers import refusal_of_offer
 from service.api.protocol.pacing import PacedFlow
 from service.api.protocol.patience import MOST_WAITING, Patience, UnreadAnswer
@@ -40,11 +40,10 @@ class CallerProtocol(HttpToolsProtocol):
         self._in_body = False
         self._before: RequestResponseCycle | None = None
         self._running: RequestResponseCycle | None = None
-        self._body_bytes = 0
-        self._beside = self._beside_in_a_row = 0
+        self._body_bytes = self._body_length = 0
+        self._beside = self._beside_in_a_row = self._dropped = 0
         self._refusal: Refusal | None = None
         self._ended = self._leaving = False
-        self._dropped = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Start the timeout of the first head."""
@@ -54,8 +53,8 @@ class CallerProtocol(HttpToolsProtocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, in pieces if it is much."""
-        self.flow.take(data)
+        """Parse the data, in pieces if it is much and not all of one body."""
+        self.flow.take(data, whole=len(data) <= self._body_length - self._body_bytes)
 
     def _parse(self, data: bytes) -> None:
         """Parse the data, and set the timeout of whatever is incomplete afterwards."""
@@ -91,6 +90,7 @@ class CallerProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._head_bytes = self._body_bytes = self._beside = self._beside_in_a_row = self._dropped = 0
         self._check_head()
+        self._body_length = body_length(self.headers)
         self._in_body, self._before = True, self.cycle
         super().on_headers_complete()
         self.cycle.keep_alive &= not self._leaving

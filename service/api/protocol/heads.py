@@ -40,6 +40,11 @@ def has_body(fields: Fields) -> bool:
     return any(name in _FRAMING for name, _ in fields)
 
 
+def body_length(fields: Fields) -> int:
+    """The bytes of the body that follows this head, which was checked; 0 for one in chunks, whose head says nothing."""
+    return next((int(value) for name, value in fields if name == b"content-length"), 0)
+
+
 def without_offer(request_line: bytes, fields: Fields) -> bytes:
     """The head without its `Upgrade` header, which a server may ignore (RFC 9110 7.8)."""
     lines = (name + b": " + value for name, value in fields if name != b"upgrade")

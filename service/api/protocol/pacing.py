@@ -40,9 +40,9 @@ class PacedFlow(FlowControl):
         """Whether something came behind the piece that is parsed."""
         return bool(self._held)
 
-    def take(self, data: bytes) -> None:
-        """Parse the data: now, unless it is much or something before it is held back."""
-        if len(data) <= self._piece_bytes and not self._held and not self.read_paused:
+    def take(self, data: bytes, *, whole: bool = False) -> None:
+        """Parse the data: now, unless something before it is held back or it is much, and not a `whole` piece."""
+        if (whole or len(data) <= self._piece_bytes) and not self._held and not self.read_paused:
             self._parse(data)
         else:
             self._held.extend(data[at : at + self._piece_bytes] for at in range(0, len(data), self._piece_bytes))
