@@ -5,19 +5,37 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import Message, Receive, Scope, Send
 
 from service.adapters.postgres.server.database import SESSIONS, Database
 from service.api.services import Services
+from tests.api.conftest import TOKENS
 from tests.api.served import served
-from tests.support.factories import add_event_types
+from tests.support.factories import ORG, add_event_types
 from tests.support.patience import patient
 
 WITHIN = patient(20)  # seconds
+
+
+class Pieces:
+    """An application before another one. Keeps the size of each piece of an answer."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.sizes: list[int] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def measured(message: Message) -> None:
+            self.sizes.append(len(message.get("body", b"")))
+            await send(message)
+
+        await self._app(scope, receive, measured)
 
 
 class Sessions:
@@ -110,3 +128,13 @@ async def test_of_event_types_no_more_is_read_than_the_caller_takes_and_no_conne
     assert names[:2] == ["t100", "t101"]
     assert "t129" not in names, "it was not read before it was deleted"
     assert document.keys() == {"version", "createdAt", "eventTypes", "settings", "connectors"}
+
+
+@pytest.mark.usefixtures("much")
+async def test_event_types_are_written_one_by_one_so_that_little_waits_for_whoever_does_not_read(app: FastAPI) -> None:
+    pieces, token = Pieces(app), TOKENS.mint(ORG, now=datetime.now(UTC))
+    async with AsyncClient(transport=ASGITransport(app=pieces), base_url="http://relevo.test") as client:
+        answer = await client.post("/api/v1/environment/export", headers={"authorization": f"Bearer {token}"})
+
+    assert len(answer.content) > 30 * 1_000_000
+    assert max(pieces.sizes) < 1_200_000, "one event type, and what is gathered of small ones"

@@ -89,6 +89,8 @@ async def test_a_source_is_shown_without_its_credentials(
         BODY | {"nats": NATS | {"servers": ["nats://127.0.0.1:99999"]}},
         BODY | {"nats": NATS | {"servers": ["nats://10.0.0.1:4222"]}},
         BODY | {"nats": NATS | {"stream": "a.b"}},
+        BODY | {"nats": NATS | {"sslRootCert": "hello"}},
+        BODY | {"nats": NATS | {"sslRootCert": "-----BEGIN PRIVATE KEY-----"}},
         {"name": "events", "kafka": KAFKA | {"bootstrapServers": ["127.0.0.1"]}},
         {"name": "events", "kafka": KAFKA | {"bootstrapServers": ["[fe80::1]:9092"]}},
         {"name": "events", "kafka": KAFKA | {"saslMechanism": "GSSAPI"}},

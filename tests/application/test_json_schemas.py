@@ -138,6 +138,12 @@ def test_a_keyword_of_earlier_releases_is_none_that_a_caller_can_use() -> None:
     assert json_schemas.faults(schema, b'{"x": "%s!"}' % (b"a" * 60)) == []
 
 
+def test_a_stored_schema_that_cannot_be_read_any_more_is_told_with_its_fault() -> None:
+    (fault,) = json_schemas.faults(b'{"maximum": %s}' % (b"9" * 5000), b"1")
+
+    assert fault.startswith("the schema cannot be used any more, replace it. In it an integer has more than ")
+
+
 def test_schemas_have_so_many_levels_wherever_they_are_read() -> None:
     def nested(levels: int) -> dict[str, Any]:
         constant: list[Any] = []
