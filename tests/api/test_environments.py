@@ -189,6 +189,13 @@ async def test_an_event_type_that_is_described_twice_is_what_is_said_last(api: A
     assert (await api.get("/event-type/a")).json()["description"] == "last"
 
 
+async def test_a_description_that_is_nested_too_deep_is_told_so(api: AsyncClient) -> None:
+    answer = await api.post("/event-type/import/openapi", json={"specRaw": f"a: {'[' * 2000}{']' * 2000}"})
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "This is neither JSON nor YAML: it is nested too deep."
+
+
 async def test_large_event_types_are_compared_a_few_at_a_time_and_none_is_passed_over(
     api: AsyncClient, postgres: Database
 ) -> None:

@@ -10,6 +10,7 @@ from service.domain.errors import Invalid
 from service.domain.headers import MASK
 from service.domain.limits import MAX_ADDRESS_CHARACTERS, MAX_CERTIFICATE_CHARACTERS, MAX_SERVERS
 from service.domain.sink_configs import sink_of
+from service.domain.sink_rules import are_certificates
 from service.domain.sinks import SinkKind
 from tests.support.certificates import self_signed
 from tests.support.sinks import CONFIGS
@@ -103,3 +104,13 @@ def test_certificates_are_taken_but_no_key_with_them(tmp_path: Path) -> None:
     sink_of(NATS, CONFIGS[NATS] | {"ssl_root_cert": certificate})
     with pytest.raises(Invalid, match="no private key"):
         sink_of(NATS, CONFIGS[NATS] | {"ssl_root_cert": both})
+
+
+def test_certificates_have_no_key_and_nothing_that_cannot_be_stored(tmp_path: Path) -> None:
+    self_signed(tmp_path)
+    both = (tmp_path / "receiver.pem").read_text()
+    certificate = both[both.index("-----BEGIN CERTIFICATE-----") :]
+
+    assert are_certificates(certificate)
+    assert not are_certificates(both)
+    assert not are_certificates(certificate + "\0")
