@@ -148,6 +148,11 @@ TIMES: dict[str, Promise] = {
         "happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S",
         "tests/adapters/http/test_ipv6.py::test_a_family_that_says_nothing_costs_a_moment_and_not_the_attempt",
     ),
+    "how long one address of a broker is waited for": Promise(
+        "service/adapters/destinations/network.py",
+        "happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S",
+        "tests/adapters/test_dialing.py::test_an_address_that_says_nothing_costs_a_moment_and_not_the_attempt",
+    ),
     "how long a token without a name holds": Promise(
         "service/commands/tokens.py",
         "MAX_LIFETIME",

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
+from service.adapters.machine.embedded import EmbeddedServer
 from service.adapters.postgres.server import schema
-from tests.support.postgres import asyncpg_dsn
+from tests.support.postgres import asyncpg_dsn, fresh_database
 
 WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
 
@@ -35,6 +36,18 @@ async def test_many_processes_may_migrate_at_once(empty_database: str) -> None:
 async def test_a_database_that_was_never_migrated_is_refused_with_the_command_to_run(empty_database: str) -> None:
     with pytest.raises(schema.SchemaOutdated, match=r"has no schema yet.*Run `relevo migrate`"):
         await schema.check(empty_database)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+async def test_a_new_database_that_cannot_hold_every_character_is_refused_and_left_empty(
+    postgres_server: EmbeddedServer, encoding: str
+) -> None:
+    options = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+    async with fresh_database(postgres_server, template="template0", options=options) as url:
+        with pytest.raises(schema.EncodingUnfit, match=rf"encoding {encoding}, .*ENCODING 'UTF8' TEMPLATE template0"):
+            await schema.migrate(url)
+
+        assert await _tables(url) == []
 
 
 @pytest.mark.parametrize("use", [schema.check, schema.migrate])

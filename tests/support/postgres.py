@@ -50,10 +50,12 @@ async def create_template(server: EmbeddedServer) -> None:
 
 
 @asynccontextmanager
-async def fresh_database(server: EmbeddedServer, *, template: str = TEMPLATE) -> AsyncIterator[str]:
+async def fresh_database(
+    server: EmbeddedServer, *, template: str = TEMPLATE, options: str = "STRATEGY file_copy"
+) -> AsyncIterator[str]:
     """The URL of a copy of the template that nobody else uses. Dropped afterwards, whoever is still connected."""
     name = f"test_{token_hex(6)}"
-    await _execute(server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    await _execute(server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template} {options}")
     try:
         yield server.url(name)
     finally:

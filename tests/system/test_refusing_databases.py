@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from tests.support.postgres import asyncpg_dsn
-from tests.support.processes import run, run_anew, settings
+from service.adapters.machine.embedded import EmbeddedServer
+from tests.support.postgres import asyncpg_dsn, fresh_database
+from tests.support.processes import run, settings
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -38,7 +39,7 @@ async def test_what_is_refused_while_a_role_starts_is_told_in_one_sentence(
         await execute(database, "GRANT SELECT ON alembic_version, needed_revision TO PUBLIC")
 
         said = settings(RELEVO_DATABASE_URL=address, RELEVO_PROCESSES=processes)
-        status, _, err = await run_anew(command, environ=said)
+        status, _, err = await run(command, environ=said)
 
     told = {line for line in err.splitlines() if line.startswith("relevo: ")}
     assert status == 2
@@ -68,6 +69,15 @@ async def test_a_migration_that_the_database_refuses_is_told(
     assert re.fullmatch(r"relevo: The database refuses a statement: [^\n]+\n", ended[2])
     assert said in ended[2]
     assert advice in ended[2]
+
+
+async def test_a_new_database_of_another_encoding_is_refused(postgres_server: EmbeddedServer) -> None:
+    latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+    async with fresh_database(postgres_server, template="template0", options=latin) as url:
+        status, out, err = await run("migrate", environ=settings(RELEVO_DATABASE_URL=url))
+
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"relevo: The database has the encoding LATIN1, [^\n]+ run `relevo migrate`\.\n", err)
 
 
 @pytest.mark.parametrize("command", ["migrate", "tenants list", "tenants place org_x home", "token --name ci"])

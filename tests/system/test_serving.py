@@ -19,7 +19,7 @@ from service.settings import Settings
 from tests.api.raw_callers import Caller, calling
 from tests.faults.wire import open_wire
 from tests.support.patience import patient
-from tests.support.processes import SECRET, RelevoProcess, asking, run_anew, running, settings
+from tests.support.processes import SECRET, RelevoProcess, asking, run, running, settings
 
 BODY = b'{"eventType": "t", "payload": {}, "application": {"name": "a", "uid": "a"}}'
 
@@ -98,7 +98,7 @@ async def test_a_port_that_another_process_listens_on_since_the_start_is_told(
         async with open_wire(begin_to_listen) as wire:
             address = f"postgresql://postgres@127.0.0.1:{wire.port}/{make_url(database).database}"
             said = {"RELEVO_DATABASE_URL": address, "RELEVO_PROCESSES": processes, variable: str(port)}
-            status, _, err = await run_anew(role, environ=settings(**said))
+            status, _, err = await run(role, environ=settings(**said))
 
     told = [line for line in err.splitlines() if line.startswith("relevo: ")]
     assert status == 1

@@ -7,8 +7,17 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from aiohappyeyeballs import start_connection
+
 from service.adapters.destinations.conversation import Unreadable
-from service.adapters.destinations.http.egress import Egress, EgressRefused, GuardedResolver, tell_operator
+from service.adapters.destinations.http.egress import (
+    HAPPY_EYEBALLS_DELAY_S,
+    Egress,
+    EgressRefused,
+    Found,
+    GuardedResolver,
+    tell_operator,
+)
 from service.adapters.destinations.listening import MOST_SAID_BYTES, Voice, Watch, connected, encrypted
 from service.adapters.destinations.results import Told
 from service.domain.outcomes import NO_ANSWER, ErrorType
@@ -43,39 +52,34 @@ class Dialer:
         self._resolver = resolver
 
     async def dial(self, host: str, port: int) -> socket.socket:
-        """A connected socket, to the first of the host's permitted addresses that answers.
+        """A connected socket, to whichever of the host's permitted addresses answers first (RFC 8305).
 
         Raises EgressRefused, gaierror or Unreached.
         """
-        refused: OSError = Unreached()
-        for found in await self._found(host, port):
-            try:
-                return await self._connected(found["family"], found["host"], port)
-            except EgressRefused:
-                raise
-            except OSError as error:
-                refused = error
-        raise Unreached(*refused.args) from refused
-
-    async def _found(self, host: str, port: int) -> list[Any]:
+        targets = await self._targets(host, port)
         try:
-            return list(await self._resolver.resolve(host, port))
+            return await start_connection(
+                targets, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, socket_factory=self._open_socket
+            )
+        except EgressRefused:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise Unreached(*error.args) from error
+
+    def _open_socket(self, target: Found) -> socket.socket:
+        opened = self._egress.open_socket(target)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
+
+    async def _targets(self, host: str, port: int) -> list[Found]:
+        try:
+            found = await self._resolver.resolve(host, port)
         except EgressRefused:
             tell_operator(host)
             raise
         except UnicodeError as error:
             raise socket.gaierror(socket.EAI_NONAME, "The host is no name.") from error
-
-    async def _connected(self, family: int, address: str, port: int) -> socket.socket:
-        opened = self._egress.open_socket((family, socket.SOCK_STREAM, 0, "", (address, port)))
-        try:
-            opened.setblocking(False)  # noqa: FBT003  # the socket's own way of asking
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().sock_connect(opened, (address, port))
-        except BaseException:
-            opened.close()
-            raise
-        return opened
+        return [(one["family"], socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (one["host"], port)) for one in found]
 
 
 class DialingLoop:

@@ -1,8 +1,8 @@
 """Receivers with IPv6 addresses, alone and beside IPv4 ones, over real sockets."""
 
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
@@ -13,6 +13,7 @@ from service.adapters.destinations.http.egress import Egress
 from service.adapters.destinations.http.sender import HttpSender
 from service.domain.destinations import HttpDestination
 from service.domain.outcomes import ErrorType, Failed, Outcome, Taken
+from tests.support.deaf import deaf
 from tests.support.factories import a_parcel
 from tests.support.patience import unhurried
 from tests.support.receiver import running_receiver
@@ -37,25 +38,6 @@ async def call(url: str, *, allow: list[str], addresses: list[str] | None = None
 async def listening(host: str, port: int = 0) -> AsyncIterator[int]:
     async with running_receiver(host=host, port=port) as receiver:
         yield receiver.port
-
-
-@contextmanager
-def deaf(host: str, port: int) -> Iterator[None]:
-    """Somebody who listens and never takes a connection: once a few wait, the kernel drops the rest unanswered."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    waiting = []
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(0)
-        for _ in range(4):
-            caller = socket.socket(family)
-            caller.setblocking(False)
-            caller.connect_ex((host, port))
-            waiting.append(caller)
-        yield
-        for caller in waiting:
-            caller.close()
 
 
 @pytest.mark.parametrize("allow", ["::1/128", "::/0", "::/127"])

@@ -10,12 +10,11 @@ import httpx
 
 from service.adapters.destinations.http.call_events import TracedTls
 from service.adapters.destinations.http.connections import Connections, ReceiverConnector
-from service.adapters.destinations.http.egress import Egress, GuardedResolver, LookUp
+from service.adapters.destinations.http.egress import HAPPY_EYEBALLS_DELAY_S, Egress, GuardedResolver, LookUp
 from service.adapters.destinations.http.transport import WebhookTransport
 from service.observability.metrics import Metrics
 
 DNS_CACHE_S = 10
-HAPPY_EYEBALLS_DELAY_S = 0.25
 # Beyond the engine's concurrency, so that a call for an API request does not wait for the engine's.
 SPARE_CONNECTIONS = 32
 POOL = "http"

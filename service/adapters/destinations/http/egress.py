@@ -24,6 +24,8 @@ Found = tuple[int, int, int, str, tuple[str | int, ...] | tuple[int, bytes]]
 
 # Many, since a name server that does not answer blocks a thread for its whole timeout.
 LOOKUP_THREADS = 32
+# How long a connection to one address is waited for before the next one is tried beside it (RFC 8305, section 5).
+HAPPY_EYEBALLS_DELAY_S = 0.25
 
 # The IANA special-purpose registries, including ranges marked as reachable: anycast services, which are no receivers.
 REFUSED_V4 = (
@@ -169,10 +171,7 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The host's permitted addresses in the system's order. EgressRefused when there are none.
-
-        The connector tries both families, a quarter of a second apart (RFC 8305).
-        """
+        """The host's permitted addresses in the system's order. EgressRefused when there are none."""
         found = await self._threads.run(partial(self._look_up, host, port, family))
         permitted = [address for address in found if self._egress.permits(address)]
         if not permitted:

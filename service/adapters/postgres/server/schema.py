@@ -64,6 +64,16 @@ class SchemaOutdated(SchemaMismatch):
         super().__init__(f"The database {has}, this release needs {wanted}. Run `relevo migrate`.")
 
 
+class EncodingUnfit(SchemaMismatch):
+    """A new database that cannot hold every character."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The database has the encoding {encoding}, which cannot hold every name and payload. "
+            "Make it with ENCODING 'UTF8' TEMPLATE template0, and run `relevo migrate`."
+        )
+
+
 class SchemaElsewhere(SchemaMismatch):
     """The pooler does not lead to the database that is reached without it."""
 
@@ -85,8 +95,8 @@ class SchemaTooNew(SchemaMismatch):
 
 async def migrate(url: str, *, variable: str = GIVEN) -> str:
     """Migrate the database at `url` to this release's schema, in one transaction, and return its revision (a later one
-    if a later release has migrated it). Running servers are not blocked. Raises SchemaTooNew, SchemaBusy, and
-    DatabaseUnreachable with the variable."""
+    if a later release has migrated it). Running servers are not blocked. Raises SchemaTooNew, EncodingUnfit,
+    SchemaBusy, and DatabaseUnreachable with the variable."""
     async with _connected(url, variable) as connection:
         for _ in range(MAX_TRIES):
             try:
@@ -113,9 +123,18 @@ def upgrade(connection: Connection) -> str:
     found = current(connection)
     if _is_later(found, connection):
         return found
+    if found is None:
+        _refuse_an_unfit_encoding(connection)
     if found != head():
         _migrate_by_alembic(connection)
     return head()
+
+
+def _refuse_an_unfit_encoding(connection: Connection) -> None:
+    """Databases of earlier releases are served in whatever encoding they were made."""
+    encoding: str = connection.scalars(text("SHOW server_encoding")).one()
+    if encoding != "UTF8":
+        raise EncodingUnfit(encoding)
 
 
 def current(connection: Connection) -> str | None:
