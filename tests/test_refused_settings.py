@@ -53,8 +53,8 @@ NUMBERS = re.compile(r"PORT|DAYS|TIMEOUT|MARGIN|DRAIN|AFTER|CONCURRENCY|PER_ENDP
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A directory to run in and no settings; the log is as before afterwards."""
-    for name in [name for name in os.environ if name.startswith(("RELEVO_", "OTEL_", "PG"))]:
+    """A directory to run in, no settings and no authorities; the log is as before afterwards."""
+    for name in [name for name in os.environ if name.startswith(("RELEVO_", "OTEL_", "PG", "SSL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     generated_secrets(tmp_path / ".relevo")
