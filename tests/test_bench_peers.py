@@ -28,6 +28,8 @@ from tests.benchmarks.peers.usage import Trees, used
 from tests.benchmarks.receiver import Receiver
 from tests.support.careless import TOKEN, careless_outpost
 
+pytestmark = pytest.mark.timeout(180)
+
 ROOT = Path(__file__).resolve().parents[1]
 MS = 1_000_000
 

@@ -24,6 +24,8 @@ from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
 from tests.support.patience import patient, unhurried
 
+pytestmark = pytest.mark.timeout(180)
+
 WAYS_OUT = {
     "to_thread",
     "run_in_executor",
