@@ -22,22 +22,32 @@ T = TypeVar("T")
 
 POOL = "processes"
 MAX_MEMORY_BYTES = 1024**3
+# A busy machine gives a process part of a core. Work within its bounds is ended only where that is less than this.
+LEAST_SHARE = 0.25
 
 _log = structlog.stdlib.get_logger("relevo.processes")
 
 
 class Processes:
-    """A pool of at most `workers` processes, started on demand. A piece of work may take `seconds`.
+    """A pool of at most `workers` processes, started on demand. A piece of work may take `seconds` of the processor,
+    and four times as long by the clock.
 
     A process runs one piece at a time, so that killing it ends no other work. A call raises Busy if `most_waiting`
-    calls are queued already, or if it waits longer than twice `seconds`.
+    calls are queued already, or if it waits longer than `busy_after`: by default twice `seconds`.
     """
 
     def __init__(
-        self, *, workers: int, seconds: float, most_waiting: int = MAX_QUEUED_CALLS, metrics: Metrics | None = None
+        self,
+        *,
+        workers: int,
+        seconds: float,
+        busy_after: float | None = None,
+        most_waiting: int = MAX_QUEUED_CALLS,
+        metrics: Metrics | None = None,
     ) -> None:
         self._metrics = metrics
         self._seconds = seconds
+        self._busy_after = seconds * 2 if busy_after is None else busy_after
         self._turns = Turns(workers, most_waiting=most_waiting)
         self._limiter = CapacityLimiter(workers)
         if metrics is not None:
@@ -58,7 +68,7 @@ class Processes:
 
     async def _until_free(self, tenant: str | None) -> None:
         try:
-            async with asyncio.timeout(self._seconds * 2):
+            async with asyncio.timeout(self._busy_after):
                 await self._turns.enter(tenant)
         except TimeoutError:
             raise Busy from None
@@ -83,14 +93,17 @@ class Processes:
 
 
 def _within_bounds(seconds: float, work: Callable[..., T], *arguments: Any) -> T:
-    """Run the work in this process, which a timer ends after `seconds`. Starting the process does not count.
+    """Run the work in this process, which timers end after `seconds` of the processor, or when it had too small a share
+    of it. Starting the process does not count.
 
     Work that needs more memory than MAX_MEMORY_BYTES fails like work that needs more time.
     """
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds / LEAST_SHARE)
     try:
         return work(*arguments)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)

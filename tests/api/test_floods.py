@@ -3,7 +3,7 @@
 import asyncio
 import re
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import ClassVar
 
@@ -71,6 +71,25 @@ async def test_a_flood_of_tiny_chunks_leaves_a_turn_to_everybody_else() -> None:
         answer = await asyncio.to_thread(flood, port, HEAD % b"DELETE", chunks, b"0\r\n\r\n" + LAST)
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"405", b"200"]
+    assert watched.longest < A_TURN
+
+
+async def test_many_floods_at_once_leave_a_turn_to_everybody_else() -> None:
+    flooded = A_CHUNK * (A_READ // len(A_CHUNK)) + b"0\r\n\r\n" + LAST
+
+    async with serving(Echo().app) as port:
+        with ExitStack() as open_ones:
+            call = partial(socket.create_connection, ("127.0.0.1", port), timeout=IN_TIME)
+            callers = [open_ones.enter_context(call()) for _ in range(30)]
+            for caller in callers:
+                caller.sendall(HEAD % b"DELETE")
+                assert (await asyncio.to_thread(caller.recv, A_READ)).startswith(b"HTTP/1.1 405 ")
+            for caller in callers:
+                caller.sendall(flooded)  # the server, of the same thread, finds all at once
+            async with turns() as watched:
+                answers = [await asyncio.to_thread(caller.recv, A_READ) for caller in callers]
+
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 200 "] * len(callers)
     assert watched.longest < A_TURN
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,7 @@ from service.observability.telemetry import Telemetry
 from service.offloading.processes import MAX_MEMORY_BYTES, Processes
 from service.offloading.threads import Threads
 from tests.observability.conftest import Lines
-from tests.support.patience import patient, unhurried
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -84,6 +84,15 @@ def a_computation() -> int:
     return 42
 
 
+def compute_for_ever() -> None:
+    while True:
+        pass
+
+
+def wait_for_ever() -> None:
+    threading.Event().wait()
+
+
 def bytes_taken(size: int) -> int:
     return len(bytearray(size))
 
@@ -116,18 +125,22 @@ async def test_work_in_a_process_is_told_with_the_ids_of_whoever_asked(telemetry
     assert count(telemetry, "relevo_executor_duration_seconds", "processes") == 1
 
 
-async def test_work_that_takes_too_long_is_ended_and_nobody_elses() -> None:
-    # Twice that is what the others wait, for two starts as well.
-    processes = Processes(workers=1, seconds=unhurried(10))
+@pytest.mark.parametrize("endless", [compute_for_ever, wait_for_ever])
+async def test_work_that_takes_too_long_is_ended_and_nobody_elses(endless: Callable[[], None]) -> None:
+    processes = Processes(workers=1, seconds=0.5, busy_after=patient(60))
 
-    endless = asyncio.create_task(processes.run(time.sleep, 3600))
+    ended = asyncio.create_task(processes.run(endless))
     await asyncio.sleep(0)
     others = [asyncio.create_task(processes.run(a_computation)) for _ in range(5)]
     with pytest.raises(TimeoutError):
-        await endless
+        await ended
     results = await asyncio.gather(*others)
 
     assert results == [42] * 5
+
+
+async def test_work_is_not_ended_because_the_machine_had_other_things_to_do() -> None:
+    await Processes(workers=1, seconds=1).run(time.sleep, 1.5)
 
 
 async def test_whoever_waits_too_long_for_a_process_is_told_to_come_again() -> None:
@@ -147,7 +160,7 @@ async def test_work_that_takes_too_much_memory_is_refused() -> None:
 
 
 async def test_a_process_outlives_work_that_fails_and_the_time_that_work_may_take() -> None:
-    processes = Processes(workers=1, seconds=2)
+    processes = Processes(workers=1, seconds=0.5)
 
     before = await processes.run(os.getpid)
     with pytest.raises(ValueError, match="nonsense"):
