@@ -51,6 +51,31 @@ async def test_the_embedded_database_answers_and_is_named_relevo(data_dir: Path)
         assert await ask(url, "SELECT current_database()") == "relevo"
 
 
+async def test_it_is_made_and_started_alike_whatever_the_environment_says(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant_for_others = {
+        "LC_ALL": "xx_YY.ISO-8859-1",
+        "PGPORT": "none",
+        "PGDATESTYLE": "none",
+        "PGDATA": "/nowhere",
+        "PGCTLTIMEOUT": "none",
+    }
+    for name, value in meant_for_others.items():
+        monkeypatch.setenv(name, value)
+
+    async with open_embedded(directory) as url:
+        made = await ask(
+            url,
+            "SELECT (datcollate, datctype, pg_encoding_to_char(encoding))::text FROM pg_database"
+            " WHERE datname = current_database()",
+        )
+
+    assert made == "(C.UTF-8,C.UTF-8,UTF8)"
+    assert running_server(directory) is None, "it was told to stop, too"
+    assert meant_for_others.items() <= os.environ.items()
+
+
 async def test_what_was_written_is_there_after_a_restart(data_dir: Path) -> None:
     async with open_embedded(data_dir) as url:
         await ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")

@@ -22,6 +22,7 @@ from sqlalchemy import URL
 
 from service.adapters.machine.data_directory import usable
 from service.adapters.machine.embedded_paths import fault_of, resolved
+from service.adapters.machine.postgres_environment import LOCALES, postgres_environment
 from service.adapters.machine.system_user import looked_up_by_one
 from service.adapters.postgres.server.connections import connect
 from service.offloading.threads import Threads
@@ -94,7 +95,7 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Start the server unless it runs. It may still be recovering when this returns."""
-        with usable(self._directory), self._start_lock():
+        with usable(self._directory), self._start_lock(), postgres_environment():
             self._initialise()
             self._clean_up_previous()
             try:
@@ -153,15 +154,20 @@ class EmbeddedServer:
         if (self._data / "PG_VERSION").exists():
             return
         unfinished = self._directory / "postgres.new"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        try:
-            self._library(unfinished).ensure_pgdata_inited()
-        except subprocess.SubprocessError as error:
+        for locale in LOCALES:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            try:
+                with postgres_environment(locale):
+                    self._library(unfinished).ensure_pgdata_inited()
+                break
+            except subprocess.SubprocessError as error:
+                failed = error
+        else:
             raise EmbeddedUnavailable(
                 f"PostgreSQL could not make its files in {self._directory}: is there room on the disk, and may every "
                 "user enter the directories above it? Or set RELEVO_DATABASE_URL to a PostgreSQL of your own."
-            ) from error
+            ) from failed
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write("".join(f"{option}\n" for option in self._options))
         unfinished.rename(self._data)
@@ -206,7 +212,10 @@ class EmbeddedServer:
             return
         library = self._library(self._data)
         arguments = ("-w", "-m", "fast", "-D", str(self._data), "stop")
-        with suppress(subprocess.CalledProcessError):  # it stopped by itself, or will; the next start copes with both
+        with (
+            postgres_environment(),
+            suppress(subprocess.CalledProcessError),
+        ):  # it stopped by itself, or will; the next start copes with both
             pgexec("pg_ctl", arguments, bin_path=library.bin_path, user=library.system_user)
 
     @staticmethod
