@@ -157,3 +157,17 @@ async def test_a_batch_that_went_well_forgets_the_failures_before_it(
     assert await keep(postgres, await claimed(queue))
 
     assert (await claimed(queue)).failures == 0
+
+
+async def test_a_claim_takes_one_task_however_few_there_were_when_the_planner_counted(
+    postgres: Database, queue: PostgresTaskQueue, task: BackgroundTask
+) -> None:
+    await postgres.pool.execute("ANALYZE background_task")
+    async with open_unit_of_work(postgres.sessions, VAULT) as work:
+        for _ in range(3):
+            another = replace(task, id=TaskId(new_id(ids.TASK)))
+            await work.background_tasks.add(another, due_at=another.created_at)
+
+    await claimed(queue)
+
+    assert await postgres.pool.fetchval("SELECT count(*) FROM background_task WHERE lease IS NOT NULL") == 1

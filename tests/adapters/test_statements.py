@@ -1,6 +1,7 @@
 """Statements that are kept as SQL: how a file is read, and that PostgreSQL takes what is in them, and psql too."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -88,6 +89,14 @@ def test_every_file_is_beside_the_module_that_runs_it() -> None:
         module = ".".join(("service", *file.relative_to(FOUND).with_suffix("").parts))
         assert file.with_suffix(".py").exists()
         assert beside(module) == parsed(file.read_text())
+
+
+def test_a_number_of_rows_to_lock_is_looked_for_once() -> None:
+    """In FROM, the planner may look for them again for each row of another table, and find others each time."""
+    nested = r"FROM\s+\(SELECT(?:[^()]|\([^()]*\))*\bLIMIT\b(?:[^()]|\([^()]*\))*\bFOR UPDATE"
+    files = Path(service.__file__).parent.rglob("*.sql")
+
+    assert [file.name for file in files if re.search(nested, file.read_text())] == []
 
 
 def test_a_wheel_carries_every_file() -> None:

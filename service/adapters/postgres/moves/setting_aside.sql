@@ -3,13 +3,16 @@
 
 -- name: put_aside_deliveries
 -- A lease that has ended is nobody's. A throttled delivery is due when it is looked at again.
+WITH chosen AS MATERIALIZED (
+    SELECT p.endpoint_id, p.message_id, p.resend
+    FROM application a JOIN endpoint e ON e.app_id = a.id JOIN pending_delivery p ON p.endpoint_id = e.id
+    WHERE (a.org_id = :org_id OR a.org_id = :operations AND a.uid = :org_id)
+      AND p.due_at < now() + :aside::interval / 2 AND (p.lease IS NULL OR p.due_at <= now())
+    LIMIT :batch FOR UPDATE OF p SKIP LOCKED
+)
 UPDATE pending_delivery p
 SET due_at = CASE WHEN p.throttled THEN now() ELSE p.due_at END + :aside::interval, lease = NULL, throttled = false
-FROM (SELECT p.endpoint_id, p.message_id, p.resend
-      FROM application a JOIN endpoint e ON e.app_id = a.id JOIN pending_delivery p ON p.endpoint_id = e.id
-      WHERE (a.org_id = :org_id OR a.org_id = :operations AND a.uid = :org_id)
-        AND p.due_at < now() + :aside::interval / 2 AND (p.lease IS NULL OR p.due_at <= now())
-      LIMIT :batch FOR UPDATE OF p SKIP LOCKED) d
+FROM chosen d
 WHERE p.endpoint_id = d.endpoint_id AND p.message_id = d.message_id AND p.resend = d.resend;
 
 -- name: put_back_deliveries

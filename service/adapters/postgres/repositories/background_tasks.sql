@@ -1,10 +1,13 @@
 -- name: claim
--- `due_at` becomes the lease's end, so a task whose lease has expired is due again.
+-- `due_at` becomes the lease's end, so a task whose lease has expired is due again. What is due is looked for once: in
+-- FROM the planner may look for each row of the table, and find another each time.
+WITH due AS MATERIALIZED (
+    SELECT id FROM background_task
+    WHERE status = 'running' AND due_at <= now() AND kind = ANY (:kinds::text[])
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
 UPDATE background_task t SET lease = :lease, due_at = now() + :lease_lasts::interval
-FROM (SELECT id FROM background_task
-      WHERE status = 'running' AND due_at <= now() AND kind = ANY (:kinds::text[])
-      ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) due
-WHERE t.id = due.id
+FROM due WHERE t.id = due.id
 RETURNING t.*;
 
 -- name: postpone
